@@ -1,0 +1,1 @@
+//! Library of `sg-ctl`.

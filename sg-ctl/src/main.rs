@@ -1,0 +1,2 @@
+//! The `sg-ctl` command.
+fn main() {}
