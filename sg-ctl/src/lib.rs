@@ -1,1 +1,3 @@
 //! Library of `sg-ctl`.
+
+pub mod model;

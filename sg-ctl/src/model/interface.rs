@@ -1,0 +1,187 @@
+//! How an interface is guarded.
+
+use serde::{Deserialize, Serialize};
+
+use super::DEFAULT_GROUP;
+
+/// Which side of the interface is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The host behind the interface: what the interface receives is inbound.
+    #[default]
+    Nic,
+    /// The workload at the far end of a veth or tap: what the interface receives is outbound.
+    Workload,
+}
+
+/// Where the programs are attached on the receiving path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hook {
+    /// The best hook for the driver.
+    #[default]
+    Auto,
+    /// XDP in the driver.
+    Xdp,
+    /// XDP in the generic path, for drivers without support.
+    XdpGeneric,
+    /// TC: TCX where the kernel has it, else clsact.
+    Tc,
+}
+
+/// Which verdicts are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogMode {
+    /// None; counters still count.
+    Off,
+    /// Packets that are dropped.
+    #[default]
+    Denied,
+    /// New flows that are allowed.
+    Allowed,
+    /// Dropped packets and new flows.
+    All,
+}
+
+/// Which ICMP errors pass because they quote a live flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Related {
+    /// None: they need a rule, as the AWS documentation has said since 2022.
+    Off,
+    /// Path-MTU messages: ICMP 3/4, ICMPv6 2.
+    Pmtud,
+    /// Errors: ICMP 3, 11, 12; ICMPv6 1 to 4.
+    #[default]
+    Errors,
+    /// Every message that quotes a flow.
+    All,
+}
+
+/// Whether TCP segments without SYN open a flow when a rule admits them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TcpPickup {
+    /// For a while after attach, so that older connections are known.
+    #[default]
+    Attach,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Traffic below or beside IP that groups never filter; each kind can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, named as users know them"
+)]
+pub struct Infrastructure {
+    /// ARP.
+    pub arp: bool,
+    /// Every other protocol below IP.
+    pub non_ip: bool,
+    /// IPv6 neighbour discovery.
+    pub nd: bool,
+    /// IPv6 multicast listener discovery.
+    pub mld: bool,
+    /// The host's DHCP client.
+    pub dhcp4: bool,
+    /// The host's DHCPv6 client.
+    pub dhcp6: bool,
+    /// The link-local services of EC2; `None`: on if the host runs there.
+    pub ec2: Option<bool>,
+}
+
+impl Default for Infrastructure {
+    fn default() -> Self {
+        Self {
+            arp: true,
+            non_ip: true,
+            nd: true,
+            mld: true,
+            dhcp4: true,
+            dhcp6: true,
+            ec2: None,
+        }
+    }
+}
+
+/// Idle times after which a flow is forgotten, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// TCP after the handshake.
+    pub tcp_established: u32,
+    /// TCP before the handshake is complete.
+    pub tcp_half_open: u32,
+    /// TCP after FIN or RST.
+    pub tcp_closing: u32,
+    /// UDP before the second exchange.
+    pub udp: u32,
+    /// UDP after the second exchange.
+    pub udp_stream: u32,
+    /// ICMP queries.
+    pub icmp: u32,
+    /// Every other protocol.
+    pub other: u32,
+}
+
+impl Default for Timeouts {
+    /// AWS's documented times; those that AWS does not publish are ours.
+    fn default() -> Self {
+        Self {
+            tcp_established: 432_000,
+            tcp_half_open: 60,
+            tcp_closing: 10,
+            udp: 30,
+            udp_stream: 180,
+            icmp: 30,
+            other: 600,
+        }
+    }
+}
+
+/// How one interface is guarded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InterfaceSpec {
+    /// Names of the groups it carries, at least one. What any of them allows is allowed; where
+    /// several do, the first group's rule is named as the deciding one.
+    pub groups: Vec<String>,
+    /// Which side is protected.
+    pub side: Side,
+    /// Where to attach.
+    pub hook: Hook,
+    /// Judge and log, but drop nothing.
+    pub audit: bool,
+    /// Which verdicts are logged.
+    pub log: LogMode,
+    /// Which ICMP errors pass with their flow.
+    pub related: Related,
+    /// Whether TCP flows may be picked up midway.
+    pub tcp_pickup: TcpPickup,
+    /// Traffic that is never filtered.
+    pub infrastructure: Infrastructure,
+    /// Idle times of flows.
+    pub timeouts: Timeouts,
+}
+
+impl Default for InterfaceSpec {
+    /// An interface that carries the built-in group (AWS G5).
+    fn default() -> Self {
+        Self {
+            groups: vec![DEFAULT_GROUP.to_owned()],
+            side: Side::default(),
+            hook: Hook::default(),
+            audit: false,
+            log: LogMode::default(),
+            related: Related::default(),
+            tcp_pickup: TcpPickup::default(),
+            infrastructure: Infrastructure::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Quotas. The defaults are AWS's.
+
+use serde::{Deserialize, Serialize};
+
+/// Quotas that a model must keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Rules per group, for each direction and family apart; a prefix list counts as its size.
+    pub rules_per_group: u32,
+    /// Groups per interface.
+    pub groups_per_interface: u32,
+    /// Bound on `rules_per_group` × `groups_per_interface` (AWS's hard limit).
+    pub product: u32,
+    /// Entries per prefix list.
+    pub prefix_list_entries: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rules_per_group: 60,
+            groups_per_interface: 5,
+            product: 1000,
+            prefix_list_entries: 1000,
+        }
+    }
+}

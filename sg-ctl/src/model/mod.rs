@@ -1,0 +1,145 @@
+//! What the user wants: security groups, prefix lists, members and interfaces.
+//!
+//! The model is plain data. Whoever builds one (the rule-file reader, an importer) has checked it:
+//! every name that it refers to exists, no group holds a rule twice, prefix lists are flat.
+//! It serialises to JSON for the state file and for `--json`.
+
+mod id;
+mod interface;
+mod limits;
+mod rule;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use id::{GroupId, InvalidId, RuleId};
+pub use interface::{
+    Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
+};
+pub use limits::Limits;
+pub use rule::{Direction, Family, InvalidPeer, Location, Peer, Rule};
+pub use service::{Icmp, IcmpMessage, Service, Transport};
+
+/// The name of the one built-in group.
+pub const DEFAULT_GROUP: &str = "default";
+
+/// Everything that rule files say about one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Security groups by name; [`DEFAULT_GROUP`] is always among them.
+    pub groups: BTreeMap<String, SecurityGroup>,
+    /// Prefix lists by name.
+    pub prefix_lists: BTreeMap<String, PrefixList>,
+    /// Addresses on other hosts that carry a group, by the group's name.
+    pub members: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// Interfaces to guard, by name.
+    pub interfaces: BTreeMap<String, InterfaceSpec>,
+    /// The quotas that the model was checked against.
+    pub limits: Limits,
+}
+
+/// A security group. Rules only ever allow, so their order decides nothing but which of several
+/// matching rules is named as the deciding one: the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityGroup {
+    /// Given, or derived from the name.
+    pub id: GroupId,
+    /// Unique without regard to case.
+    pub name: String,
+    /// Free text, possibly empty.
+    pub description: String,
+    /// Free key-value pairs.
+    pub tags: BTreeMap<String, String>,
+    /// What may reach the protected side.
+    pub inbound: Vec<Rule>,
+    /// What may leave the protected side.
+    pub outbound: Vec<Rule>,
+}
+
+impl SecurityGroup {
+    /// The rules of one direction.
+    pub fn rules(&self, direction: Direction) -> &[Rule] {
+        match direction {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        }
+    }
+
+    /// The outbound rules of a group that states none: everything, IPv4 and IPv6 (AWS G4).
+    pub fn default_outbound(id: &GroupId) -> Vec<Rule> {
+        [Family::V4, Family::V6]
+            .map(|family| {
+                Rule::new(
+                    id,
+                    Direction::Outbound,
+                    Service::All,
+                    Peer::Cidr(family.everything()),
+                )
+            })
+            .to_vec()
+    }
+
+    /// The built-in group (AWS G2): members reach each other, everything may leave.
+    pub fn built_in() -> Self {
+        let id = GroupId::derived(DEFAULT_GROUP);
+        let itself = Peer::Group(DEFAULT_GROUP.to_owned());
+        Self {
+            name: DEFAULT_GROUP.to_owned(),
+            description: "default VPC security group".to_owned(),
+            tags: BTreeMap::new(),
+            inbound: vec![Rule::new(&id, Direction::Inbound, Service::All, itself)],
+            outbound: Self::default_outbound(&id),
+            id,
+        }
+    }
+}
+
+/// A named set of address ranges, nested lists already resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixList {
+    /// The ranges, without host bits.
+    pub entries: BTreeSet<IpNet>,
+    /// The size the list counts as in quotas; without it, the number of entries.
+    pub max_entries: Option<u32>,
+}
+
+impl PrefixList {
+    /// How many rules of `family` a reference to this list counts as (AWS: its maximum size).
+    ///
+    /// A list counts only in the families that it holds entries of; an empty one in both.
+    pub fn weight(&self, family: Family) -> u32 {
+        let entries = self
+            .entries
+            .iter()
+            .filter(|net| Family::of(net) == family)
+            .count() as u32;
+        match self.max_entries {
+            Some(max) if entries > 0 || self.entries.is_empty() => max,
+            _ => entries,
+        }
+    }
+}
+
+impl Model {
+    /// A model that holds the built-in group and nothing else.
+    pub fn new() -> Self {
+        let mut model = Self::default();
+        model
+            .groups
+            .insert(DEFAULT_GROUP.to_owned(), SecurityGroup::built_in());
+        model
+    }
+
+    /// The group with this name or this id.
+    pub fn group(&self, name_or_id: &str) -> Option<&SecurityGroup> {
+        self.groups.get(name_or_id).or_else(|| {
+            self.groups
+                .values()
+                .find(|group| group.id.as_str() == name_or_id)
+        })
+    }
+}
