@@ -1,0 +1,233 @@
+//! Flows: key, entry and the states that set idle timeouts.
+
+use crate::addr::Addr;
+
+/// Which way a packet goes, seen from the protected side on every hook.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Direction {
+    /// Towards the protected side.
+    Inbound = 0,
+    /// Away from the protected side.
+    Outbound = 1,
+}
+
+impl Direction {
+    /// Both directions, in the order of their codes.
+    pub const ALL: [Self; 2] = [Self::Inbound, Self::Outbound];
+
+    /// The direction of the answer.
+    #[inline(always)]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::Inbound => Self::Outbound,
+            Self::Outbound => Self::Inbound,
+        }
+    }
+
+    /// The direction of a code; anything but 0 is outbound.
+    pub const fn from_code(code: u8) -> Self {
+        if code == 0 { Self::Inbound } else { Self::Outbound }
+    }
+
+    /// The name in tables, JSON and rule files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
+/// Identity of a flow, the same for both directions: 44 bytes.
+///
+/// Local is the protected side. ICMP queries carry the identifier as local port and the type of
+/// the *request* as remote port; other protocols without ports carry zeros.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlowKey {
+    /// Address of the protected side.
+    pub local: Addr,
+    /// Address of the other side.
+    pub remote: Addr,
+    /// Port of the protected side.
+    pub local_port: u16,
+    /// Port of the other side.
+    pub remote_port: u16,
+    /// Zone of the interface.
+    pub zone: u16,
+    /// Outer and inner VLAN id; 0 = untagged.
+    pub vlan: [u16; 2],
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Explicit padding, zero.
+    pub _pad: u8,
+}
+
+/// State of a flow. Its code indexes the timeouts of the interface.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlowState(pub u8);
+
+impl FlowState {
+    /// Slots of a table indexed by state, a power of two so that the kernel can mask an index.
+    pub const SLOTS: usize = 16;
+    /// TCP: a SYN was sent, nothing came back.
+    pub const TCP_SYN_SENT: Self = Self(1);
+    /// TCP: SYN and SYN-ACK were seen.
+    pub const TCP_SYN_RECEIVED: Self = Self(2);
+    /// TCP: picked up in mid-stream, the other side has not been heard.
+    pub const TCP_PICKED_UP: Self = Self(3);
+    /// TCP: both sides have been heard after the handshake.
+    pub const TCP_ESTABLISHED: Self = Self(4);
+    /// TCP: one side has sent FIN.
+    pub const TCP_HALF_CLOSED: Self = Self(5);
+    /// TCP: both sides have sent FIN, or one RST.
+    pub const TCP_CLOSING: Self = Self(6);
+    /// UDP: nothing came back.
+    pub const UDP_UNANSWERED: Self = Self(7);
+    /// UDP: one request, answered.
+    pub const UDP_ANSWERED: Self = Self(8);
+    /// UDP: a second request, not yet answered.
+    pub const UDP_ASKED_AGAIN: Self = Self(9);
+    /// UDP: more than one request and response.
+    pub const UDP_STREAM: Self = Self(10);
+    /// ICMP query.
+    pub const ICMP_QUERY: Self = Self(11);
+    /// Any other protocol.
+    pub const OTHER: Self = Self(12);
+
+    /// Every state.
+    pub const ALL: [Self; 12] = [
+        Self::TCP_SYN_SENT,
+        Self::TCP_SYN_RECEIVED,
+        Self::TCP_PICKED_UP,
+        Self::TCP_ESTABLISHED,
+        Self::TCP_HALF_CLOSED,
+        Self::TCP_CLOSING,
+        Self::UDP_UNANSWERED,
+        Self::UDP_ANSWERED,
+        Self::UDP_ASKED_AGAIN,
+        Self::UDP_STREAM,
+        Self::ICMP_QUERY,
+        Self::OTHER,
+    ];
+
+    /// The name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TCP_SYN_SENT => "syn-sent",
+            Self::TCP_SYN_RECEIVED => "syn-received",
+            Self::TCP_PICKED_UP => "picked-up",
+            Self::TCP_ESTABLISHED => "established",
+            Self::TCP_HALF_CLOSED => "half-closed",
+            Self::TCP_CLOSING => "closing",
+            Self::UDP_UNANSWERED => "unanswered",
+            Self::UDP_ANSWERED => "answered",
+            Self::UDP_ASKED_AGAIN => "asked-again",
+            Self::UDP_STREAM => "stream",
+            Self::ICMP_QUERY => "query",
+            Self::OTHER => "generic",
+            Self(_) => "unknown",
+        }
+    }
+
+    /// Whether the flow is half-open: its slot may be taken when there is no other.
+    pub const fn is_half_open(self) -> bool {
+        matches!(
+            self,
+            Self::TCP_SYN_SENT | Self::TCP_SYN_RECEIVED | Self::TCP_PICKED_UP | Self::UDP_UNANSWERED
+        )
+    }
+}
+
+/// `flags` bit: the flow was opened by the protected side.
+pub const FLOW_OPENED_OUTBOUND: u8 = 1 << 0;
+/// `flags` bit: the opener has sent FIN.
+pub const FLOW_FIN_ORIGINAL: u8 = 1 << 1;
+/// `flags` bit: the answering side has sent FIN.
+pub const FLOW_FIN_REPLY: u8 = 1 << 2;
+/// `flags` bit: the opener has sent data since the last FIN or RST.
+pub const FLOW_DATA_ORIGINAL: u8 = 1 << 3;
+/// `flags` bit: the answering side has sent data since the last FIN or RST.
+pub const FLOW_DATA_REPLY: u8 = 1 << 4;
+
+/// What is remembered about a flow: 56 bytes.
+///
+/// Written by the programs without a lock: two CPUs that judge packets of one flow at the same
+/// moment may lose one packet in a counter or one refresh of `last_seen`, both harmless.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowEntry {
+    /// Jiffies of the first packet.
+    pub created: u64,
+    /// Jiffies of the latest packet.
+    pub last_seen: u64,
+    /// Packets of the opener and of the answering side.
+    pub packets: [u64; 2],
+    /// Bytes of the opener and of the answering side.
+    pub bytes: [u64; 2],
+    /// Number of the rule that admitted the flow.
+    pub rule: u32,
+    /// [`FlowState`].
+    pub state: u8,
+    /// `FLOW_…` bits.
+    pub flags: u8,
+    /// Explicit padding, zero.
+    pub _pad: [u8; 2],
+}
+
+impl FlowEntry {
+    /// The direction of the flow's first packet.
+    pub const fn opened(&self) -> Direction {
+        if self.flags & FLOW_OPENED_OUTBOUND == 0 {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        }
+    }
+}
+
+/// Identity of a fragmented datagram (RFC 791 §3.2, RFC 8200 §4.5), per direction: 48 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FragmentKey {
+    /// Source address.
+    pub src: Addr,
+    /// Destination address.
+    pub dst: Addr,
+    /// Identification field.
+    pub id: u32,
+    /// Zone of the interface.
+    pub zone: u16,
+    /// Outer and inner VLAN id; 0 = untagged.
+    pub vlan: [u16; 2],
+    /// IP protocol number; for IPv6 that of the first header after the fragment header.
+    pub protocol: u8,
+    /// [`Direction`].
+    pub direction: u8,
+    /// Explicit padding, zero.
+    pub _pad: [u8; 4],
+}
+
+/// What the first fragment leaves for the later ones: 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FragmentEntry {
+    /// Jiffies after which the entry counts as absent.
+    pub expires: u64,
+    /// Number of the rule that admitted the first fragment.
+    pub rule: u32,
+    /// Explicit padding, zero.
+    pub _pad: u32,
+}
+
+/// Seconds for which later fragments find their first one (RFC 8200 §4.5: reassembly takes 60 s).
+pub const FRAGMENT_SECONDS: u64 = 60;
+
+const _: () = {
+    assert!(size_of::<FlowKey>() == 44);
+    assert!(size_of::<FlowEntry>() == 56);
+    assert!(size_of::<FragmentKey>() == 48);
+    assert!(size_of::<FragmentEntry>() == 16);
+};

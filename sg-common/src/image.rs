@@ -1,0 +1,193 @@
+//! The policy image: all policies of a host as one immutable array of 32-bit words.
+//!
+//! User space compiles it (`sg_ctl::compile`), the kernel reads it, both through this layout.
+//! A decision takes three look-ups, each with a fixed number of steps:
+//!
+//! ```text
+//!  remote address ──► peer class     binary search over the address ranges of the host
+//!  policy, class  ──► row            one load
+//!  row, service   ──► cell           binary search over the service ranges of the row
+//! ```
+//!
+//! A *peer class* is a set of addresses that every rule of the host treats alike. A *row* says what
+//! one policy admits from one class: ranges of [service keys](crate::service), each with a
+//! [`Cell`]. Rules only allow, so a cell is found or it is not; nothing has an order.
+//!
+//! Words are in host byte order; offsets count words from the start of the image. Reading a word
+//! beyond the end returns 0, which every look-up takes as "no rule".
+
+use crate::addr::Addr;
+use crate::flow::Direction;
+use crate::verifier::{at_or_below, at_or_below_wide};
+
+/// First word of every image: "sg1\0".
+pub const MAGIC: u32 = 0x0031_6773;
+/// Version of the layout below. Programs do not judge by an image of another version.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Offsets of the header words.
+pub mod header {
+    /// [`MAGIC`](super::MAGIC).
+    pub const MAGIC: u32 = 0;
+    /// [`FORMAT_VERSION`](super::FORMAT_VERSION).
+    pub const FORMAT: u32 = 1;
+    /// Lower half of the generation number.
+    pub const GENERATION_LOW: u32 = 2;
+    /// Upper half of the generation number.
+    pub const GENERATION_HIGH: u32 = 3;
+    /// Number of words of the image.
+    pub const WORDS: u32 = 4;
+    /// Checksum of all words after the header.
+    pub const CHECKSUM: u32 = 5;
+    /// Number of address ranges.
+    pub const RANGES: u32 = 6;
+    /// Offset of the first addresses of the ranges: four words each, most significant first,
+    /// ascending, the first one zero.
+    pub const RANGE_STARTS: u32 = 7;
+    /// Offset of the class of each range.
+    pub const RANGE_CLASSES: u32 = 8;
+    /// Number of zones that may have a policy.
+    pub const ZONES: u32 = 9;
+    /// Offset of the policy directory: two words for each zone, the offset of the class table of
+    /// its inbound and of its outbound policy; 0 = no policy. A class table holds the offset of the
+    /// row of each class; a row holds the number of its ranges, their first service keys (ascending,
+    /// the first one zero), and their cells.
+    pub const POLICIES: u32 = 10;
+    /// Number of classes.
+    pub const CLASSES: u32 = 11;
+    /// Words of the header.
+    pub const LEN: u32 = 16;
+}
+
+/// Limit of address ranges: 2^21, for a million prefixes.
+pub const MAX_RANGES: u32 = 1 << 21;
+/// Limit of service ranges in one row: 2^12, for a thousand rules.
+pub const MAX_ROW: u32 = 1 << 12;
+
+/// What a policy says about one class and service.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cell(pub u32);
+
+impl Cell {
+    /// No rule admits it.
+    pub const NONE: Self = Self(0);
+    /// Set when the flow needs no tracking.
+    const UNTRACKED: u32 = 1 << 31;
+    /// The largest rule number.
+    pub const MAX_RULE: u32 = Self::UNTRACKED - 1;
+
+    /// Admitted by rule number `rule` (1 to [`Self::MAX_RULE`]).
+    pub const fn new(rule: u32, untracked: bool) -> Self {
+        Self(rule & Self::MAX_RULE | if untracked { Self::UNTRACKED } else { 0 })
+    }
+
+    /// Number of the deciding rule, 0 when none admits.
+    #[inline(always)]
+    pub const fn rule(self) -> u32 {
+        self.0 & Self::MAX_RULE
+    }
+
+    /// Whether a rule admits.
+    #[inline(always)]
+    pub const fn is_admitted(self) -> bool {
+        self.rule() != 0
+    }
+
+    /// Whether the flow needs no tracking.
+    #[inline(always)]
+    pub const fn is_untracked(self) -> bool {
+        self.0 & Self::UNTRACKED != 0
+    }
+}
+
+/// Read access to the words of an image.
+pub trait Words {
+    /// The word at `offset`, 0 beyond the end.
+    fn word(&self, offset: u32) -> u32;
+}
+
+impl Words for [u32] {
+    fn word(&self, offset: u32) -> u32 {
+        self.get(offset as usize).copied().unwrap_or(0)
+    }
+}
+
+/// Whether the programs of this version can judge by the image.
+#[inline(always)]
+pub fn is_readable<W: Words + ?Sized>(image: &W) -> bool {
+    image.word(header::MAGIC) == MAGIC && image.word(header::FORMAT) == FORMAT_VERSION
+}
+
+/// The generation number of an image.
+#[inline(always)]
+pub fn generation<W: Words + ?Sized>(image: &W) -> u64 {
+    u64::from(image.word(header::GENERATION_HIGH)) << 32
+        | u64::from(image.word(header::GENERATION_LOW))
+}
+
+/// What one policy says about one peer: the result of the first two look-ups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row(u32);
+
+/// Finds the peer class of an address.
+#[inline(always)]
+pub fn class<W: Words + ?Sized>(image: &W, addr: &Addr) -> u32 {
+    let value = addr.halves();
+    let starts = image.word(header::RANGE_STARTS);
+    let mut first = 0;
+    let mut count = image.word(header::RANGES);
+    for _ in 0..MAX_RANGES.ilog2() {
+        if count <= 1 {
+            break;
+        }
+        let half = count / 2;
+        let at = starts + (first + half) * 4;
+        let high = u64::from(image.word(at)) << 32 | u64::from(image.word(at + 1));
+        let low = u64::from(image.word(at + 2)) << 32 | u64::from(image.word(at + 3));
+        first += half * at_or_below_wide((high, low), value) as u32;
+        count -= half;
+    }
+    image.word(image.word(header::RANGE_CLASSES) + first)
+}
+
+/// Finds the row of a zone's policy for a class, `None` when the zone has no policy.
+#[inline(always)]
+pub fn row<W: Words + ?Sized>(image: &W, zone: u32, direction: Direction, class: u32) -> Option<Row> {
+    if zone >= image.word(header::ZONES) {
+        return None;
+    }
+    let directory = image.word(header::POLICIES) + zone * 2 + direction as u32;
+    match image.word(directory) {
+        0 => None,
+        table => Some(Row(image.word(table + class))),
+    }
+}
+
+/// Finds the cell of a service in a row.
+#[inline(always)]
+pub fn cell<W: Words + ?Sized>(image: &W, row: Row, service: u32) -> Cell {
+    let ranges = image.word(row.0);
+    if row.0 == 0 || ranges == 0 {
+        return Cell::NONE;
+    }
+    let starts = row.0 + 1;
+    let mut first = 0;
+    let mut count = ranges;
+    for _ in 0..MAX_ROW.ilog2() {
+        if count <= 1 {
+            break;
+        }
+        let half = count / 2;
+        let start = image.word(starts + first + half);
+        first += half * at_or_below(u64::from(start), u64::from(service)) as u32;
+        count -= half;
+    }
+    Cell(image.word(starts + ranges + first))
+}
+
+/// The checksum of an image's body: a 32-bit FNV-1a over words, against torn or stray writes, not
+/// against malice.
+pub fn checksum(body: &[u32]) -> u32 {
+    body.iter().fold(0x811c_9dc5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,46 @@
+//! Names that both sides of the kernel boundary use.
+
+/// Version of every shared layout: part of the pin path, so that programs never meet maps of
+/// another layout.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// XDP program of the ingress hook.
+pub const PROGRAM_XDP: &str = "sg_xdp";
+/// TC program of the ingress hook.
+pub const PROGRAM_TC_INGRESS: &str = "sg_tc_ingress";
+/// TC program of the egress hook.
+pub const PROGRAM_TC_EGRESS: &str = "sg_tc_egress";
+/// Program that returns the low 32 bits of jiffies, to measure HZ with.
+pub const PROGRAM_CLOCK: &str = "sg_clock";
+
+/// `.rodata` variable of type [`ProgramConfig`](crate::settings::ProgramConfig).
+pub const GLOBAL_CONFIG: &str = "CONFIG";
+
+/// zone → [`InterfaceSettings`](crate::settings::InterfaceSettings).
+pub const MAP_INTERFACES: &str = "INTERFACES";
+/// zone → [`ZoneCounters`](crate::counters::ZoneCounters), per CPU.
+pub const MAP_COUNTERS: &str = "COUNTERS";
+/// [`FlowKey`](crate::flow::FlowKey) → [`FlowEntry`](crate::flow::FlowEntry).
+pub const MAP_FLOWS: &str = "FLOWS";
+/// [`FragmentKey`](crate::flow::FragmentKey) → [`FragmentEntry`](crate::flow::FragmentEntry).
+pub const MAP_FRAGMENTS: &str = "FRAGMENTS";
+/// Ring buffer of [`Event`](crate::event::Event).
+pub const MAP_EVENTS: &str = "EVENTS";
+/// 0 → number of the image size class in force.
+pub const MAP_SELECTOR: &str = "SELECTOR";
+/// Outer maps of the image, one per size class: 0 → array of one image.
+pub const MAP_IMAGES: [&str; 2] = ["IMAGE_SMALL", "IMAGE_LARGE"];
+/// 0 → jiffies, read only by programs loaded with `test_clock`.
+pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
+/// Every map that is pinned and shared by the programs of all interfaces.
+pub const SHARED_MAPS: [&str; 9] = [
+    MAP_INTERFACES,
+    MAP_COUNTERS,
+    MAP_FLOWS,
+    MAP_FRAGMENTS,
+    MAP_EVENTS,
+    MAP_SELECTOR,
+    MAP_IMAGES[0],
+    MAP_IMAGES[1],
+    MAP_TEST_CLOCK,
+];

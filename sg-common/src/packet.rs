@@ -1,0 +1,87 @@
+//! Reading frames: the one door through which packet bytes reach the shared code.
+
+/// A frame, from its Ethernet header on.
+pub trait Packet {
+    /// A checked window into the frame.
+    type View: View;
+
+    /// Length of the whole frame in bytes, also of the part that is not yet readable.
+    fn len(&self) -> u32;
+
+    /// Whether the frame is empty.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `N` bytes at `offset`, `None` when the frame ends before.
+    ///
+    /// A view is good until the next call of `view`: making room for the next one may move the
+    /// frame.
+    fn view<const N: usize>(&self, offset: u32) -> Option<Self::View>;
+
+    /// The VLAN tag that the hook carries beside the frame (VLAN id, 0 = none).
+    fn vlan_beside(&self) -> u16;
+
+    /// Whether the frame is to be segmented later (GSO): its IP length field may then be 0 for
+    /// frames beyond 64 KiB (BIG TCP).
+    fn is_segmented(&self) -> bool;
+
+    /// The number of packets that the frame stands for, at least 1.
+    fn segments(&self) -> u32;
+}
+
+/// Bytes whose presence has been checked. Offsets must lie inside the window.
+pub trait View: Copy {
+    /// The byte at `at`.
+    fn u8(self, at: usize) -> u8;
+    /// The big-endian 16-bit number at `at`, in host order.
+    fn be16(self, at: usize) -> u16;
+    /// The four bytes at `at` as they lie on the wire.
+    fn wire32(self, at: usize) -> u32;
+}
+
+/// A frame in user-space memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a>(pub &'a [u8]);
+
+impl<'a> Packet for Slice<'a> {
+    type View = Slice<'a>;
+
+    fn len(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    fn view<const N: usize>(&self, offset: u32) -> Option<Slice<'a>> {
+        let start = offset as usize;
+        self.0.get(start..start.checked_add(N)?).map(Slice)
+    }
+
+    fn vlan_beside(&self) -> u16 {
+        0
+    }
+
+    fn is_segmented(&self) -> bool {
+        false
+    }
+
+    fn segments(&self) -> u32 {
+        1
+    }
+}
+
+impl View for Slice<'_> {
+    #[inline]
+    fn u8(self, at: usize) -> u8 {
+        self.0[at]
+    }
+
+    #[inline]
+    fn be16(self, at: usize) -> u16 {
+        u16::from_be_bytes([self.0[at], self.0[at + 1]])
+    }
+
+    #[inline]
+    fn wire32(self, at: usize) -> u32 {
+        u32::from_ne_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+}

@@ -1,0 +1,359 @@
+//! From a frame to the fields that decide: Ethernet, VLAN, IPv4, IPv6, TCP, UDP, ICMP.
+//!
+//! Every length that a header claims is checked against what is really there, and ports are read
+//! only where a transport header is.
+
+use core::mem::offset_of;
+
+use network_types::eth::EthHdr;
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
+use network_types::tcp::TcpHdr;
+use network_types::udp::UdpHdr;
+
+use crate::addr::Addr;
+use crate::packet::{Packet, View};
+use crate::proto::{
+    AH, DEST_OPTIONS, ETH_8021AD, ETH_8021Q, ETH_ARP, ETH_IPV4, ETH_IPV6, FRAGMENT, HOP_BY_HOP,
+    ICMP, ICMPV6, MOBILITY, ROUTING, TCP, UDP,
+};
+use crate::reason::Reason;
+
+/// VLAN tags that are followed.
+pub const MAX_VLAN_TAGS: usize = 2;
+/// IPv6 extension headers that are followed.
+pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// Where a packet stands in its datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fragment {
+    /// Not fragmented.
+    None,
+    /// The first fragment: it has the transport header.
+    First,
+    /// Any later fragment: it has no ports.
+    Later,
+}
+
+/// What a frame is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Parsed {
+    /// Source address.
+    pub src: Addr,
+    /// Destination address.
+    pub dst: Addr,
+    /// Source port (TCP, UDP), else 0.
+    pub src_port: u16,
+    /// Destination port (TCP, UDP), else 0.
+    pub dst_port: u16,
+    /// Outer and inner VLAN id; 0 = untagged.
+    pub vlan: [u16; 2],
+    /// IP protocol number of the innermost header that was reached.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// TCP flags, byte 13 of the header.
+    pub tcp_flags: u8,
+    /// ICMP type.
+    pub icmp_type: u8,
+    /// ICMP code.
+    pub icmp_code: u8,
+    /// ICMP identifier, where the type has one.
+    pub icmp_id: u16,
+    /// Place in the datagram.
+    pub fragment: Fragment,
+    /// Identification field of a fragment.
+    pub fragment_id: u32,
+    /// Offset of the transport header from the start of the frame.
+    pub transport_offset: u32,
+    /// Whether the segment carries data (TCP).
+    pub has_data: bool,
+}
+
+/// A frame, parsed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Frame {
+    /// An IP packet.
+    Ip(Parsed),
+    /// ARP.
+    Arp,
+    /// Any other protocol below IP.
+    NonIp,
+}
+
+/// How much of a packet must be there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Extent {
+    /// All that the length fields claim.
+    Whole,
+    /// The headers up to the ports: a packet quoted by an ICMP error is cut off after 8 bytes of
+    /// transport (RFC 792), or later (RFC 4443).
+    Quoted,
+}
+
+/// A network header, and where it leads.
+struct Network {
+    src: Addr,
+    dst: Addr,
+    protocol: u8,
+    hop_limit: u8,
+    fragment: Fragment,
+    fragment_id: u32,
+    transport: u32,
+    /// End of the IP packet, at most the end of the frame.
+    end: u32,
+}
+
+/// Parses a frame.
+///
+/// # Errors
+/// The drop reason of a frame that is cut off or contradicts itself.
+#[inline(always)]
+pub fn frame<P: Packet>(packet: &P) -> Result<Frame, Reason> {
+    let ethernet = packet.view::<{ EthHdr::LEN }>(0).ok_or(Reason::MalformedEthernet)?;
+    let mut ether_type = ethernet.be16(offset_of!(EthHdr, ether_type));
+    let mut offset = EthHdr::LEN as u32;
+    let beside = packet.vlan_beside();
+    let mut vlan = [beside, 0];
+    let mut tags = usize::from(beside != 0);
+    for _ in 0..MAX_VLAN_TAGS {
+        if !is_tag(ether_type) || tags == MAX_VLAN_TAGS {
+            break;
+        }
+        let tag = packet.view::<4>(offset).ok_or(Reason::MalformedEthernet)?;
+        let id = tag.be16(0) & 0x0fff;
+        if tags == 0 {
+            vlan[0] = id;
+        } else {
+            vlan[1] = id;
+        }
+        tags += 1;
+        ether_type = tag.be16(2);
+        offset += 4;
+    }
+    if is_tag(ether_type) {
+        return Err(Reason::VlanDepth);
+    }
+    let network = match ether_type {
+        ETH_IPV4 => ipv4(packet, offset, Extent::Whole)?,
+        ETH_IPV6 => ipv6(packet, offset, Extent::Whole)?,
+        ETH_ARP => return Ok(Frame::Arp),
+        _ => return Ok(Frame::NonIp),
+    };
+    transport(packet, &network, vlan, Extent::Whole).map(Frame::Ip)
+}
+
+/// Parses the packet that an ICMP error quotes, up to its ports.
+///
+/// `error` is the error itself; the quote starts 8 bytes into its ICMP header.
+#[inline(always)]
+pub fn quoted<P: Packet>(packet: &P, error: &Parsed) -> Option<Parsed> {
+    let offset = error.transport_offset + 8;
+    let network = if error.protocol == ICMP {
+        ipv4(packet, offset, Extent::Quoted)
+    } else {
+        ipv6(packet, offset, Extent::Quoted)
+    };
+    transport(packet, &network.ok()?, error.vlan, Extent::Quoted).ok()
+}
+
+#[inline(always)]
+const fn is_tag(ether_type: u16) -> bool {
+    matches!(ether_type, ETH_8021Q | ETH_8021AD)
+}
+
+/// RFC 791 §3.1.
+#[inline(always)]
+fn ipv4<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, Reason> {
+    const FAULT: Reason = Reason::MalformedIpv4;
+    let header = packet.view::<{ Ipv4Hdr::LEN }>(offset).ok_or(FAULT)?;
+    let version_ihl = header.u8(offset_of!(Ipv4Hdr, vihl));
+    let header_len = u32::from(version_ihl & 0x0f) * 4;
+    if version_ihl >> 4 != 4 || header_len < Ipv4Hdr::LEN as u32 {
+        return Err(FAULT);
+    }
+    let mut total_len = u32::from(header.be16(offset_of!(Ipv4Hdr, tot_len)));
+    let available = packet.len().wrapping_sub(offset);
+    if total_len == 0 && packet.is_segmented() {
+        total_len = available;
+    }
+    if total_len < header_len || (extent == Extent::Whole && total_len > available) {
+        return Err(FAULT);
+    }
+    if header_len > available {
+        return Err(FAULT);
+    }
+    let frags = header.be16(offset_of!(Ipv4Hdr, frags));
+    let fragment = match (frags & 0x1fff, frags & 0x2000) {
+        (0, 0) => Fragment::None,
+        (0, _) => Fragment::First,
+        _ => Fragment::Later,
+    };
+    Ok(Network {
+        src: Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, src_addr))),
+        dst: Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, dst_addr))),
+        protocol: header.u8(offset_of!(Ipv4Hdr, proto)),
+        hop_limit: header.u8(offset_of!(Ipv4Hdr, ttl)),
+        fragment,
+        fragment_id: u32::from(header.be16(offset_of!(Ipv4Hdr, id))),
+        transport: offset + header_len,
+        end: offset + total_len,
+    })
+}
+
+/// RFC 8200 §3 and §4, a bounded chain of extension headers.
+#[inline(always)]
+fn ipv6<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, Reason> {
+    const FAULT: Reason = Reason::MalformedIpv6;
+    let header = packet.view::<{ Ipv6Hdr::LEN }>(offset).ok_or(FAULT)?;
+    if header.u8(offset_of!(Ipv6Hdr, vcf)) >> 4 != 6 {
+        return Err(FAULT);
+    }
+    let address = |at: usize| {
+        Addr::from_wire_v6([
+            header.wire32(at),
+            header.wire32(at + 4),
+            header.wire32(at + 8),
+            header.wire32(at + 12),
+        ])
+    };
+    let mut network = Network {
+        src: address(offset_of!(Ipv6Hdr, src_addr)),
+        dst: address(offset_of!(Ipv6Hdr, dst_addr)),
+        protocol: header.u8(offset_of!(Ipv6Hdr, next_hdr)),
+        hop_limit: header.u8(offset_of!(Ipv6Hdr, hop_limit)),
+        fragment: Fragment::None,
+        fragment_id: 0,
+        transport: offset + Ipv6Hdr::LEN as u32,
+        end: 0,
+    };
+    let mut payload_len = u32::from(header.be16(offset_of!(Ipv6Hdr, payload_len)));
+    let available = packet.len().wrapping_sub(network.transport);
+    if payload_len == 0 && packet.is_segmented() {
+        payload_len = available;
+    }
+    if extent == Extent::Whole && payload_len > available {
+        return Err(FAULT);
+    }
+    network.end = network.transport + payload_len;
+    for depth in 0..=MAX_EXTENSION_HEADERS {
+        // Hop-by-hop options may only follow the IPv6 header itself (RFC 8200 §4.1).
+        if network.protocol == HOP_BY_HOP && depth != 0 {
+            return Err(FAULT);
+        }
+        if !is_extension(network.protocol) || network.fragment == Fragment::Later {
+            return Ok(network);
+        }
+        if depth == MAX_EXTENSION_HEADERS {
+            break;
+        }
+        let extension = packet.view::<8>(network.transport).ok_or(FAULT)?;
+        let length = match network.protocol {
+            FRAGMENT => {
+                let frags = extension.be16(2);
+                network.fragment_id = extension.wire32(4);
+                network.fragment = match (frags >> 3, frags & 1) {
+                    // An atomic fragment is a whole packet (RFC 6946).
+                    (0, 0) => Fragment::None,
+                    (0, _) => Fragment::First,
+                    _ => Fragment::Later,
+                };
+                8
+            }
+            AH => (u32::from(extension.u8(1)) + 2) * 4,
+            _ => (u32::from(extension.u8(1)) + 1) * 8,
+        };
+        network.protocol = extension.u8(0);
+        network.transport += length;
+        if network.transport > network.end && extent == Extent::Whole {
+            return Err(FAULT);
+        }
+    }
+    Err(Reason::Ipv6ExtensionChain)
+}
+
+#[inline(always)]
+const fn is_extension(protocol: u8) -> bool {
+    matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AH | DEST_OPTIONS | MOBILITY)
+}
+
+/// Reads what the transport header says about the flow.
+#[inline(always)]
+fn transport<P: Packet>(
+    packet: &P,
+    network: &Network,
+    vlan: [u16; 2],
+    extent: Extent,
+) -> Result<Parsed, Reason> {
+    let mut parsed = Parsed {
+        src: network.src,
+        dst: network.dst,
+        src_port: 0,
+        dst_port: 0,
+        vlan,
+        protocol: network.protocol,
+        hop_limit: network.hop_limit,
+        tcp_flags: 0,
+        icmp_type: 0,
+        icmp_code: 0,
+        icmp_id: 0,
+        fragment: network.fragment,
+        fragment_id: network.fragment_id,
+        transport_offset: network.transport,
+        has_data: false,
+    };
+    if network.fragment == Fragment::Later {
+        return Ok(parsed);
+    }
+    let offset = network.transport;
+    let length = network.end.wrapping_sub(offset);
+    let whole = extent == Extent::Whole;
+    match network.protocol {
+        TCP if whole => {
+            const FAULT: Reason = Reason::MalformedTcp;
+            if length < TcpHdr::LEN as u32 {
+                return Err(FAULT);
+            }
+            let header = packet.view::<{ TcpHdr::LEN }>(offset).ok_or(FAULT)?;
+            let header_len = u32::from(header.u8(12) >> 4) * 4;
+            if header_len < TcpHdr::LEN as u32 || header_len > length {
+                return Err(FAULT);
+            }
+            parsed.src_port = header.be16(offset_of!(TcpHdr, source));
+            parsed.dst_port = header.be16(offset_of!(TcpHdr, dest));
+            parsed.tcp_flags = header.u8(13);
+            parsed.has_data = length > header_len;
+        }
+        UDP if whole => {
+            const FAULT: Reason = Reason::MalformedUdp;
+            if length < UdpHdr::LEN as u32 {
+                return Err(FAULT);
+            }
+            let header = packet.view::<{ UdpHdr::LEN }>(offset).ok_or(FAULT)?;
+            let claimed = u32::from(header.be16(offset_of!(UdpHdr, len)));
+            // A first fragment holds less than the datagram claims.
+            let room = network.fragment == Fragment::First || claimed <= length;
+            if claimed < UdpHdr::LEN as u32 || !room {
+                return Err(FAULT);
+            }
+            parsed.src_port = header.be16(offset_of!(UdpHdr, src));
+            parsed.dst_port = header.be16(offset_of!(UdpHdr, dst));
+        }
+        TCP | UDP => {
+            let header = packet.view::<4>(offset).ok_or(Reason::MalformedTcp)?;
+            parsed.src_port = header.be16(0);
+            parsed.dst_port = header.be16(2);
+        }
+        ICMP | ICMPV6 => {
+            const FAULT: Reason = Reason::MalformedIcmp;
+            if whole && length < 8 {
+                return Err(FAULT);
+            }
+            let header = packet.view::<8>(offset).ok_or(FAULT)?;
+            parsed.icmp_type = header.u8(0);
+            parsed.icmp_code = header.u8(1);
+            parsed.icmp_id = header.be16(4);
+        }
+        _ => {}
+    }
+    Ok(parsed)
+}

@@ -1,0 +1,36 @@
+//! `aya::Pod` for the types that user space copies to and from maps.
+#![expect(unsafe_code, reason = "Pod is an unsafe marker; each use is proven below")]
+
+use crate::counters::ZoneCounters;
+use crate::event::Event;
+use crate::flow::{FlowEntry, FlowKey, FragmentEntry, FragmentKey};
+use crate::settings::{InterfaceSettings, ProgramConfig};
+
+/// Implements `Pod` for a type whose fields fill it: the sum of the field sizes is its size, so no
+/// padding byte can reach the kernel.
+macro_rules! pod {
+    ($type:ident { $($field:ident),+ $(,)? }) => {
+        const _: () = {
+            const fn size<T>(_: fn(&$type) -> &T) -> usize {
+                size_of::<T>()
+            }
+            assert!(size_of::<$type>() == 0 $(+ size(|value: &$type| &value.$field))+);
+        };
+        // SAFETY: repr(C), integers and integer arrays only, and without padding (asserted above).
+        unsafe impl aya::Pod for $type {}
+    };
+}
+
+pod!(FlowKey { local, remote, local_port, remote_port, zone, vlan, protocol, _pad });
+pod!(FlowEntry { created, last_seen, packets, bytes, rule, state, flags, _pad });
+pod!(FragmentKey { src, dst, id, zone, vlan, protocol, direction, _pad });
+pod!(FragmentEntry { expires, rule, _pad });
+pod!(ProgramConfig { zone, workload_side, test_clock, hash_seed });
+pod!(InterfaceSettings {
+    timeouts, log_reasons, pickup_until, audit_after, infra, ifindex, mode, related, tcp_pickup, _pad
+});
+pod!(ZoneCounters { reasons, audited, events_lost, _pad });
+pod!(Event {
+    time_ns, local, remote, rule, length, ifindex, zone, local_port, remote_port, vlan,
+    protocol, direction, reason, flags, tcp_flags, icmp_type, icmp_code, _pad
+});

@@ -1,0 +1,93 @@
+//! What the programs know about the interface they guard.
+
+use crate::flow::FlowState;
+
+/// Number of zones: interfaces that one host can guard at a time.
+pub const MAX_ZONES: u32 = 1024;
+
+/// Constants of one loaded program, in its `.rodata`: the verifier folds them away.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramConfig {
+    /// Slot of the interface in `INTERFACES`, `COUNTERS` and the image; below [`MAX_ZONES`].
+    pub zone: u32,
+    /// 1 when the interface is the host end of a workload's veth or tap: what enters the hook's
+    /// interface then leaves the protected side.
+    pub workload_side: u32,
+    /// 1 when time is read from the `TEST_CLOCK` map in place of jiffies.
+    pub test_clock: u32,
+    /// Random number that keys the hash of the flow table.
+    pub hash_seed: u32,
+}
+
+/// `mode`: verdicts are carried out.
+pub const MODE_ENFORCE: u8 = 0;
+/// `mode`: packets are judged, counted and logged, and all pass.
+pub const MODE_AUDIT: u8 = 1;
+
+/// `related`: ICMP errors are judged as new traffic.
+pub const RELATED_OFF: u8 = 0;
+/// `related`: only path-MTU messages about live flows pass (ICMP 3/4, ICMPv6 2).
+pub const RELATED_PMTUD: u8 = 1;
+/// `related`: errors about live flows pass (ICMP 3, 11, 12; ICMPv6 1–4).
+pub const RELATED_ERRORS: u8 = 2;
+/// `related`: every message that quotes a live flow passes (adds ICMP 4 and 5).
+pub const RELATED_ALL: u8 = 3;
+
+/// `tcp_pickup`: segments without an entry open a flow for a while after attach.
+pub const PICKUP_ATTACH: u8 = 0;
+/// `tcp_pickup`: they always do.
+pub const PICKUP_ALWAYS: u8 = 1;
+/// `tcp_pickup`: they never do.
+pub const PICKUP_NEVER: u8 = 2;
+
+/// Seconds after attach in which [`PICKUP_ATTACH`] opens flows.
+pub const PICKUP_WINDOW_SECONDS: u64 = 120;
+
+/// `infra` bit: ARP.
+pub const INFRA_ARP: u32 = 1 << 0;
+/// `infra` bit: other protocols below IP.
+pub const INFRA_NON_IP: u32 = 1 << 1;
+/// `infra` bit: IPv6 neighbour discovery.
+pub const INFRA_ND: u32 = 1 << 2;
+/// `infra` bit: IPv6 multicast listener discovery.
+pub const INFRA_MLD: u32 = 1 << 3;
+/// `infra` bit: DHCP client.
+pub const INFRA_DHCP4: u32 = 1 << 4;
+/// `infra` bit: DHCPv6 client.
+pub const INFRA_DHCP6: u32 = 1 << 5;
+/// `infra` bit: link-local services of EC2.
+pub const INFRA_EC2: u32 = 1 << 6;
+/// `infra`: the set of a host that is not on EC2.
+pub const INFRA_DEFAULT: u32 =
+    INFRA_ARP | INFRA_NON_IP | INFRA_ND | INFRA_MLD | INFRA_DHCP4 | INFRA_DHCP6;
+
+/// `log_reasons` bit beyond all reasons: the first segment (SYN) of untracked TCP flows.
+pub const LOG_UNTRACKED_SYN: u64 = 1 << 63;
+
+/// Settings of one interface: the value of `INTERFACES`, written by user space, read per packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceSettings {
+    /// Idle timeout of each [`FlowState`], in jiffies, indexed by the state's code.
+    pub timeouts: [u64; FlowState::SLOTS],
+    /// One bit per [`Reason`](crate::reason::Reason) whose packets are logged, and
+    /// [`LOG_UNTRACKED_SYN`].
+    pub log_reasons: u64,
+    /// Jiffies until which [`PICKUP_ATTACH`] opens flows.
+    pub pickup_until: u64,
+    /// Jiffies after which verdicts are no longer carried out; 0 = never.
+    pub audit_after: u64,
+    /// `INFRA_…` bits of the traffic that is never filtered.
+    pub infra: u32,
+    /// Interface index, for events.
+    pub ifindex: u32,
+    /// `MODE_…`.
+    pub mode: u8,
+    /// `RELATED_…`.
+    pub related: u8,
+    /// `PICKUP_…`.
+    pub tcp_pickup: u8,
+    /// Explicit padding, zero.
+    pub _pad: [u8; 5],
+}

@@ -1,0 +1,74 @@
+//! Hints that keep LLVM from rewriting checks into forms the BPF verifier cannot follow.
+
+/// Returns `value` while hiding where it came from.
+///
+/// Without it LLVM turns arithmetic selects back into branches (each one doubles the states the
+/// verifier explores) and folds bounds that were checked on one register into another.
+#[inline(always)]
+pub fn opaque(value: u64) -> u64 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut hidden = value;
+        #[expect(unsafe_code, reason = "an empty asm block is the only optimisation barrier")]
+        // SAFETY: the block has no instructions; it only pins `hidden` in a register.
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) hidden, options(nomem, nostack, preserves_flags));
+        }
+        hidden
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        value
+    }
+}
+
+/// Returns 1 when `bound <= value`, else 0, without a branch.
+#[inline(always)]
+pub fn at_or_below(bound: u64, value: u64) -> u64 {
+    opaque(1 ^ borrow(value, bound))
+}
+
+/// The same for 128-bit numbers given as (high, low) halves.
+#[inline(always)]
+pub fn at_or_below_wide(bound: (u64, u64), value: (u64, u64)) -> u64 {
+    let low = borrow(value.1, bound.1);
+    let difference = value.0.wrapping_sub(bound.0);
+    // The lower halves borrow from an upper difference of zero only.
+    let carried = (!difference & difference.wrapping_sub(low)) >> 63;
+    opaque(1 ^ (borrow(value.0, bound.0) | carried))
+}
+
+/// 1 when `a - b` needs a borrow (Hacker's Delight §2-13).
+#[inline(always)]
+const fn borrow(a: u64, b: u64) -> u64 {
+    ((!a & b) | ((!a | b) & a.wrapping_sub(b))) >> 63
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EDGES: [u64; 7] = [0, 1, 2, u64::MAX >> 1, 1 << 63, u64::MAX - 1, u64::MAX];
+
+    #[test]
+    fn at_or_below_is_less_or_equal() {
+        for bound in EDGES {
+            for value in EDGES {
+                assert_eq!(at_or_below(bound, value), u64::from(bound <= value), "{bound} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn at_or_below_wide_is_less_or_equal() {
+        for bound in EDGES.iter().flat_map(|a| EDGES.map(|b| (*a, b))) {
+            for value in EDGES.iter().flat_map(|a| EDGES.map(|b| (*a, b))) {
+                assert_eq!(
+                    at_or_below_wide(bound, value),
+                    u64::from(bound <= value),
+                    "{bound:?} {value:?}"
+                );
+            }
+        }
+    }
+}
