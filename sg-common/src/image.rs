@@ -64,6 +64,10 @@ pub const MAX_RANGES: u32 = 1 << 21;
 /// Limit of service ranges in one row: 2^12, for a thousand rules.
 pub const MAX_ROW: u32 = 1 << 12;
 
+/// Words of the images of each size class (1 MiB, 16 MiB), powers of two: the kernel replaces a
+/// whole image in place, and for that its size must be one of a few.
+pub const SIZE_CLASSES: [usize; 2] = [1 << 18, 1 << 22];
+
 /// What a policy says about one class and service.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

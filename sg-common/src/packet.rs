@@ -5,12 +5,21 @@ pub trait Packet {
     /// A checked window into the frame.
     type View: View;
 
-    /// Length of the whole frame in bytes, also of the part that is not yet readable.
+    /// Length of the whole frame in bytes. On XDP a helper call: see [`Self::has`].
     fn len(&self) -> u32;
+
+    /// Bytes that are surely there, without asking: at most [`Self::len`].
+    fn readable_len(&self) -> u32;
 
     /// Whether the frame is empty.
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.readable_len() == 0
+    }
+
+    /// Whether the frame is at least `end` bytes long.
+    #[inline(always)]
+    fn has(&self, end: u32) -> bool {
+        end <= self.readable_len() || end <= self.len()
     }
 
     /// The `N` bytes at `offset`, `None` when the frame ends before.
@@ -49,6 +58,10 @@ impl<'a> Packet for Slice<'a> {
 
     fn len(&self) -> u32 {
         self.0.len() as u32
+    }
+
+    fn readable_len(&self) -> u32 {
+        self.len()
     }
 
     fn view<const N: usize>(&self, offset: u32) -> Option<Slice<'a>> {

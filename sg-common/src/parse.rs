@@ -65,6 +65,8 @@ pub struct Parsed {
     pub fragment_id: u32,
     /// Offset of the transport header from the start of the frame.
     pub transport_offset: u32,
+    /// Offset of the end of the IP packet; the frame may go on (Ethernet padding).
+    pub end: u32,
     /// Whether the segment carries data (TCP).
     pub has_data: bool,
 }
@@ -172,14 +174,10 @@ fn ipv4<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, R
         return Err(FAULT);
     }
     let mut total_len = u32::from(header.be16(offset_of!(Ipv4Hdr, tot_len)));
-    let available = packet.len().wrapping_sub(offset);
     if total_len == 0 && packet.is_segmented() {
-        total_len = available;
+        total_len = packet.len().wrapping_sub(offset);
     }
-    if total_len < header_len || (extent == Extent::Whole && total_len > available) {
-        return Err(FAULT);
-    }
-    if header_len > available {
+    if total_len < header_len || (extent == Extent::Whole && !packet.has(offset + total_len)) {
         return Err(FAULT);
     }
     let frags = header.be16(offset_of!(Ipv4Hdr, frags));
@@ -227,14 +225,13 @@ fn ipv6<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, R
         end: 0,
     };
     let mut payload_len = u32::from(header.be16(offset_of!(Ipv6Hdr, payload_len)));
-    let available = packet.len().wrapping_sub(network.transport);
     if payload_len == 0 && packet.is_segmented() {
-        payload_len = available;
-    }
-    if extent == Extent::Whole && payload_len > available {
-        return Err(FAULT);
+        payload_len = packet.len().wrapping_sub(network.transport);
     }
     network.end = network.transport + payload_len;
+    if extent == Extent::Whole && !packet.has(network.end) {
+        return Err(FAULT);
+    }
     for depth in 0..=MAX_EXTENSION_HEADERS {
         // Hop-by-hop options may only follow the IPv6 header itself (RFC 8200 §4.1).
         if network.protocol == HOP_BY_HOP && depth != 0 {
@@ -299,6 +296,7 @@ fn transport<P: Packet>(
         fragment: network.fragment,
         fragment_id: network.fragment_id,
         transport_offset: network.transport,
+        end: network.end,
         has_data: false,
     };
     if network.fragment == Fragment::Later {

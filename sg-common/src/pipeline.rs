@@ -370,7 +370,12 @@ fn refresh<P: Packet, D: Datapath>(
     if step.state != state || step.flags != flags {
         flow.advance(step);
     }
-    flow.account(usize::from(reply), datapath.now(), packet.segments(), packet.len());
+    flow.account(
+        usize::from(reply),
+        datapath.now(),
+        packet.segments(),
+        frame_len(packet, Some(parsed)),
+    );
 }
 
 #[inline(always)]
@@ -553,7 +558,7 @@ fn track<P: Packet, D: Datapath>(
         created: now,
         last_seen: now,
         packets: [u64::from(packet.segments()), 0],
-        bytes: [u64::from(packet.len()), 0],
+        bytes: [u64::from(frame_len(packet, Some(parsed))), 0],
         rule,
         state: state.0,
         flags: match direction {
@@ -577,6 +582,17 @@ fn picks_up<S: Settings>(settings: &S, now: u64) -> bool {
     }
 }
 
+/// Length of a frame, without a helper call: what can be read in place, or what the IP header, whose
+/// claim has been checked, says.
+#[inline(always)]
+fn frame_len<P: Packet>(packet: &P, parsed: Option<&Parsed>) -> u32 {
+    let readable = packet.readable_len();
+    match parsed {
+        Some(parsed) if parsed.end > readable => parsed.end,
+        _ => readable,
+    }
+}
+
 /// Counts and reports an outcome, and says what it comes to in the interface's mode.
 #[inline(always)]
 fn finish<P: Packet, D: Datapath>(
@@ -589,14 +605,15 @@ fn finish<P: Packet, D: Datapath>(
     let settings = datapath.settings();
     let audited = !outcome.is_pass() && only_audits(datapath);
     let reason = outcome.reason();
-    datapath.count(direction, reason, audited, packet.segments(), packet.len());
+    let length = frame_len(packet, parsed);
+    datapath.count(direction, reason, audited, packet.segments(), length);
     let wanted = settings.log_reasons();
     let untracked_syn = wanted & LOG_UNTRACKED_SYN != 0
         && reason == Reason::Untracked
         && parsed.is_some_and(|p| p.protocol == TCP && tcp::is_opening(p.tcp_flags));
     if wanted >> outcome.code() & 1 != 0 || untracked_syn {
         let flags = if audited { EVENT_AUDITED } else { 0 };
-        report(datapath, packet.len(), parsed, outcome, direction, flags);
+        report(datapath, length, parsed, outcome, direction, flags);
     }
     if outcome.is_pass() || audited {
         Verdict::Pass

@@ -25,7 +25,7 @@ pod!(FlowKey { local, remote, local_port, remote_port, zone, vlan, protocol, _pa
 pod!(FlowEntry { created, last_seen, packets, bytes, rule, state, flags, _pad });
 pod!(FragmentKey { src, dst, id, zone, vlan, protocol, direction, _pad });
 pod!(FragmentEntry { expires, rule, _pad });
-pod!(ProgramConfig { zone, workload_side, test_clock, hash_seed });
+pod!(ProgramConfig { zone, workload_side, test_clock, hz });
 pod!(InterfaceSettings {
     timeouts, log_reasons, pickup_until, audit_after, infra, ifindex, mode, related, tcp_pickup, _pad
 });

@@ -16,8 +16,8 @@ pub struct ProgramConfig {
     pub workload_side: u32,
     /// 1 when time is read from the `TEST_CLOCK` map in place of jiffies.
     pub test_clock: u32,
-    /// Random number that keys the hash of the flow table.
-    pub hash_seed: u32,
+    /// Jiffies per second.
+    pub hz: u32,
 }
 
 /// `mode`: verdicts are carried out.

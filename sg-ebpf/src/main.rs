@@ -1,22 +1,101 @@
-//! sg's kernel programs.
+//! sg's kernel programs: entry points only. The pipeline is `sg_common::pipeline`; everything here
+//! joins it to the kernel's hooks, maps and helpers.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+mod datapath;
+mod image;
+mod maps;
+mod packet;
 
-/// Ingress hook on XDP.
-#[xdp]
-pub fn sg_xdp(_ctx: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
+use aya_ebpf::Global;
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::helpers::bpf_jiffies64;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_log_ebpf::error;
+use sg_common::flow::Direction;
+use sg_common::packet::Packet;
+use sg_common::pipeline;
+use sg_common::reason::Verdict;
+use sg_common::settings::ProgramConfig;
+
+use crate::datapath::Kernel;
+use crate::packet::{TcPacket, XdpPacket};
+
+/// Constants of this instance, written by the loader before the verifier sees them.
+#[unsafe(no_mangle)]
+static CONFIG: Global<ProgramConfig> = Global::new(ProgramConfig {
+    zone: 0,
+    workload_side: 0,
+    test_clock: 0,
+    hz: 250,
+});
+
+/// Ingress hook: XDP, native or generic.
+#[xdp(frags)]
+pub fn sg_xdp(ctx: XdpContext) -> u32 {
+    match judge(&XdpPacket::new(&ctx), Direction::Inbound) {
+        Some(Verdict::Pass) => XDP_PASS,
+        Some(Verdict::Drop) => XDP_DROP,
+        None => {
+            error!(&ctx, "zone {} has no settings: packet dropped", CONFIG.load().zone);
+            XDP_DROP
+        }
+    }
 }
 
-/// Read by the loader: the helpers in use are open to GPL-compatible programs only.
+/// Ingress hook: TC, where XDP is not there or costs more than it saves.
+#[classifier]
+pub fn sg_tc_ingress(ctx: TcContext) -> i32 {
+    tc(&ctx, Direction::Inbound)
+}
+
+/// Egress hook.
+#[classifier]
+pub fn sg_tc_egress(ctx: TcContext) -> i32 {
+    tc(&ctx, Direction::Outbound)
+}
+
+/// Returns the low 32 bits of jiffies: the loader measures HZ with it.
+#[xdp]
+pub fn sg_clock(_ctx: XdpContext) -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() as u32 }
+}
+
+#[inline(always)]
+fn tc(ctx: &TcContext, hook: Direction) -> i32 {
+    match judge(&TcPacket::new(ctx), hook) {
+        // "No opinion" lets the programs behind this one have theirs (TCX_NEXT is the same number).
+        Some(Verdict::Pass) => TC_ACT_UNSPEC,
+        Some(Verdict::Drop) => TC_ACT_SHOT as i32,
+        None => {
+            error!(ctx, "zone {} has no settings: packet dropped", CONFIG.load().zone);
+            TC_ACT_SHOT as i32
+        }
+    }
+}
+
+/// Judges a frame at a hook that faces `hook`; `None` when the interface has no settings.
+#[inline(always)]
+fn judge<P: Packet>(packet: &P, hook: Direction) -> Option<Verdict> {
+    let config = CONFIG.load();
+    // What enters the host end of a workload's link leaves the workload.
+    let direction = if config.workload_side != 0 { hook.reverse() } else { hook };
+    let kernel = Kernel::new(&config)?;
+    Some(pipeline::run(packet, &kernel, direction))
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Never reached: the verifier refuses programs in which it could be.
+    loop {}
+}
+
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-// Never `unreachable`: the verifier must be able to reject a reachable panic.
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    loop {}
-}

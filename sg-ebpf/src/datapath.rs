@@ -1,0 +1,253 @@
+//! The kernel behind the pipeline's traits: maps, clock, counters, events.
+
+use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
+
+use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
+use sg_common::counters::{Tally, ZoneCounters};
+use sg_common::event::Event;
+use sg_common::flow::{
+    Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey,
+};
+use sg_common::pipeline::{Datapath, Flow, Settings};
+use sg_common::reason::{REASON_SLOTS, Reason};
+use sg_common::settings::{InterfaceSettings, ProgramConfig};
+use sg_common::tcp::Step;
+
+use crate::image::Image;
+use crate::maps;
+
+/// Reads or writes one field of a value that other CPUs and user space share.
+///
+/// SAFETY of every use: the pointer comes from a map look-up that succeeded, and map values live
+/// until the program returns.
+macro_rules! field {
+    ($base:expr, $($field:tt)+) => {
+        // SAFETY: see the macro's comment.
+        unsafe { read_volatile(addr_of!((*$base).$($field)+)) }
+    };
+}
+macro_rules! set_field {
+    ($base:expr, $value:expr, $($field:tt)+) => {
+        // SAFETY: see the comment of `field!`.
+        unsafe { write_volatile(addr_of_mut!((*$base).$($field)+), $value) }
+    };
+}
+
+/// The tables of one interface.
+pub(crate) struct Kernel<'a> {
+    config: &'a ProgramConfig,
+    settings: SharedSettings,
+}
+
+impl<'a> Kernel<'a> {
+    /// Finds the interface's settings.
+    #[inline(always)]
+    pub(crate) fn new(config: &'a ProgramConfig) -> Option<Self> {
+        let settings = SharedSettings(maps::INTERFACES.get_ptr(config.zone)?);
+        // A slot that user space has not filled yet has no timeouts.
+        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self { config, settings })
+    }
+}
+
+impl Datapath for Kernel<'_> {
+    type Image = Image;
+    type Flow = SharedFlow;
+    type Settings = SharedSettings;
+
+    #[inline(always)]
+    fn zone(&self) -> u32 {
+        self.config.zone
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> &SharedSettings {
+        &self.settings
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        if self.config.test_clock != 0 {
+            return maps::TEST_CLOCK.get(0).map_or(0, |clock| {
+                let clock: *const u64 = clock;
+                // SAFETY: a map value, alive until the program returns.
+                unsafe { read_volatile(clock) }
+            });
+        }
+        // SAFETY: a helper without arguments.
+        unsafe { bpf_jiffies64() }
+    }
+
+    #[inline(always)]
+    fn hz(&self) -> u64 {
+        u64::from(self.config.hz)
+    }
+
+    #[inline(always)]
+    fn image(&self) -> Option<Image> {
+        Image::current()
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<SharedFlow> {
+        maps::FLOWS.get_ptr_mut(key).map(SharedFlow)
+    }
+
+    #[inline(always)]
+    fn open_flow(&self, key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
+        match maps::FLOWS.insert(key, entry, u64::from(BPF_ANY)) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Reason::FlowTableFull),
+        }
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentEntry> {
+        let entry = maps::FRAGMENTS.get_ptr(key)?;
+        Some(FragmentEntry {
+            expires: field!(entry, expires),
+            rule: field!(entry, rule),
+            _pad: 0,
+        })
+    }
+
+    #[inline(always)]
+    fn remember_fragment(&self, key: &FragmentKey, entry: &FragmentEntry) {
+        // When the table has no room the later fragments drop as `fragment-unknown`, which counts
+        // them.
+        let _ = maps::FRAGMENTS.insert(key, entry, u64::from(BPF_ANY));
+    }
+
+    #[inline(always)]
+    fn count(&self, direction: Direction, reason: Reason, audited: bool, packets: u32, bytes: u32) {
+        let Some(counters) = maps::COUNTERS.get_ptr_mut(self.config.zone) else {
+            return;
+        };
+        let side = direction as usize & 1;
+        let slot = reason as usize & (REASON_SLOTS - 1);
+        // SAFETY: this CPU's map value; both indexes are masked to the arrays' lengths.
+        unsafe {
+            add(addr_of_mut!((*counters).reasons[side][slot]), packets, bytes);
+            if audited {
+                add(addr_of_mut!((*counters).audited[side]), packets, bytes);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn log(&self, event: &Event) {
+        if let Some(mut slot) = maps::EVENTS.reserve(0) {
+            slot.write(Event {
+                // SAFETY: a helper without arguments.
+                time_ns: unsafe { bpf_ktime_get_ns() },
+                ..*event
+            });
+            slot.submit(0);
+        } else if let Some(counters) = maps::COUNTERS.get_ptr_mut(self.config.zone) {
+            let counters: *mut ZoneCounters = counters;
+            set_field!(counters, field!(counters, events_lost) + 1, events_lost);
+        }
+    }
+}
+
+/// Adds to a counter of this CPU.
+///
+/// # Safety
+/// `tally` points into a per-CPU map value.
+#[inline(always)]
+unsafe fn add(tally: *mut Tally, packets: u32, bytes: u32) {
+    set_field!(tally, field!(tally, packets) + u64::from(packets), packets);
+    set_field!(tally, field!(tally, bytes) + u64::from(bytes), bytes);
+}
+
+/// Settings in the `INTERFACES` map.
+pub(crate) struct SharedSettings(*const InterfaceSettings);
+
+impl Settings for SharedSettings {
+    #[inline(always)]
+    fn timeout(&self, state: FlowState) -> u64 {
+        let slot = state.0 as usize & (FlowState::SLOTS - 1);
+        field!(self.0, timeouts[slot])
+    }
+
+    #[inline(always)]
+    fn log_reasons(&self) -> u64 {
+        field!(self.0, log_reasons)
+    }
+
+    #[inline(always)]
+    fn pickup_until(&self) -> u64 {
+        field!(self.0, pickup_until)
+    }
+
+    #[inline(always)]
+    fn audit_after(&self) -> u64 {
+        field!(self.0, audit_after)
+    }
+
+    #[inline(always)]
+    fn infra(&self) -> u32 {
+        field!(self.0, infra)
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        field!(self.0, ifindex)
+    }
+
+    #[inline(always)]
+    fn mode(&self) -> u8 {
+        field!(self.0, mode)
+    }
+
+    #[inline(always)]
+    fn related(&self) -> u8 {
+        field!(self.0, related)
+    }
+
+    #[inline(always)]
+    fn tcp_pickup(&self) -> u8 {
+        field!(self.0, tcp_pickup)
+    }
+}
+
+/// An entry in the `FLOWS` map.
+pub(crate) struct SharedFlow(*mut FlowEntry);
+
+impl Flow for SharedFlow {
+    #[inline(always)]
+    fn last_seen(&self) -> u64 {
+        field!(self.0, last_seen)
+    }
+
+    #[inline(always)]
+    fn state(&self) -> FlowState {
+        FlowState(field!(self.0, state))
+    }
+
+    #[inline(always)]
+    fn flags(&self) -> u8 {
+        field!(self.0, flags)
+    }
+
+    #[inline(always)]
+    fn rule(&self) -> u32 {
+        field!(self.0, rule)
+    }
+
+    #[inline(always)]
+    fn account(&self, side: usize, now: u64, packets: u32, bytes: u32) {
+        let side = side & 1;
+        set_field!(self.0, field!(self.0, packets[side]) + u64::from(packets), packets[side]);
+        set_field!(self.0, field!(self.0, bytes[side]) + u64::from(bytes), bytes[side]);
+        if field!(self.0, last_seen) != now {
+            set_field!(self.0, now, last_seen);
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&self, step: Step) {
+        set_field!(self.0, step.state.0, state);
+        set_field!(self.0, step.flags, flags);
+    }
+}

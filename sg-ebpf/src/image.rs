@@ -1,0 +1,37 @@
+//! The image in force, as the programs read it.
+
+use sg_common::image::{SIZE_CLASSES, Words};
+
+use crate::maps;
+
+/// The memory of one image: `mask + 1` words, a power of two.
+pub(crate) struct Image {
+    base: *const u32,
+    mask: u32,
+}
+
+impl Image {
+    /// Finds the image in force.
+    #[inline(always)]
+    pub(crate) fn current() -> Option<Self> {
+        match *maps::SELECTOR.get(0)? {
+            0 => Some(Self {
+                base: maps::IMAGE_SMALL.get_value(0, &0)?.as_ptr(),
+                mask: SIZE_CLASSES[0] as u32 - 1,
+            }),
+            _ => Some(Self {
+                base: maps::IMAGE_LARGE.get_value(0, &0)?.as_ptr(),
+                mask: SIZE_CLASSES[1] as u32 - 1,
+            }),
+        }
+    }
+}
+
+impl Words for Image {
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u32 {
+        // SAFETY: the mask keeps the offset inside the map value, which has `mask + 1` words. An
+        // image is written before it is put in place and never after.
+        unsafe { *self.base.add((offset & self.mask) as usize) }
+    }
+}

@@ -1,0 +1,177 @@
+//! The only place that touches packet memory.
+//!
+//! Each view checks its bounds once, against the `data_end` of the context, and hands out reads
+//! inside them. Reads of four bytes are single loads whatever their alignment, which x86 and the
+//! verifier allow for packets but Rust references do not: hence the assembly.
+
+use core::arch::asm;
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::{bpf_skb_pull_data, bpf_xdp_get_buff_len};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use sg_common::packet::{Packet, View};
+use sg_common::verifier::opaque;
+
+/// Headers are looked for in the first 16 KiB of a frame: a bound that the verifier needs, beyond
+/// the longest chain of headers that the parser follows.
+const MAX_OFFSET: u32 = 0x3fff;
+
+/// A checked window into packet memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    start: usize,
+}
+
+impl Window {
+    /// The `N` bytes at `offset` of the memory from `data` to `end`, if they are inside.
+    #[inline(always)]
+    fn new<const N: usize>(data: usize, end: usize, offset: u32) -> Option<Self> {
+        let start = opaque((data + (offset & MAX_OFFSET) as usize) as u64) as usize;
+        (start + N <= end).then_some(Self { start })
+    }
+}
+
+impl View for Window {
+    #[inline(always)]
+    fn u8(self, at: usize) -> u8 {
+        // SAFETY: `at` is inside the window, whose bounds were checked when it was made.
+        unsafe { *((self.start + at) as *const u8) }
+    }
+
+    #[inline(always)]
+    fn be16(self, at: usize) -> u16 {
+        let value: u64;
+        // SAFETY: as above; a load has no other effect.
+        unsafe {
+            asm!("{value} = *(u16 *)({at} + 0)", value = out(reg) value, at = in(reg) self.start + at,
+                options(readonly, nostack, preserves_flags));
+        }
+        u16::from_be(value as u16)
+    }
+
+    #[inline(always)]
+    fn wire32(self, at: usize) -> u32 {
+        let value: u64;
+        // SAFETY: as above; a load has no other effect.
+        unsafe {
+            asm!("{value} = *(u32 *)({at} + 0)", value = out(reg) value, at = in(reg) self.start + at,
+                options(readonly, nostack, preserves_flags));
+        }
+        value as u32
+    }
+}
+
+/// A frame at the XDP hook.
+pub(crate) struct XdpPacket<'a> {
+    ctx: &'a XdpContext,
+}
+
+impl<'a> XdpPacket<'a> {
+    #[inline(always)]
+    pub(crate) const fn new(ctx: &'a XdpContext) -> Self {
+        Self { ctx }
+    }
+}
+
+impl Packet for XdpPacket<'_> {
+    type View = Window;
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        // SAFETY: the context is the one the kernel called the program with.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as u32 }
+    }
+
+    #[inline(always)]
+    fn readable_len(&self) -> u32 {
+        opaque((self.ctx.data_end() - self.ctx.data()) as u64) as u32
+    }
+
+    #[inline(always)]
+    fn view<const N: usize>(&self, offset: u32) -> Option<Window> {
+        Window::new::<N>(self.ctx.data(), self.ctx.data_end(), offset)
+    }
+
+    #[inline(always)]
+    fn vlan_beside(&self) -> u16 {
+        0
+    }
+
+    #[inline(always)]
+    fn is_segmented(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        1
+    }
+}
+
+/// A frame at a TC hook.
+pub(crate) struct TcPacket<'a> {
+    ctx: &'a TcContext,
+}
+
+impl<'a> TcPacket<'a> {
+    #[inline(always)]
+    pub(crate) const fn new(ctx: &'a TcContext) -> Self {
+        Self { ctx }
+    }
+}
+
+impl Packet for TcPacket<'_> {
+    type View = Window;
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.ctx.len()
+    }
+
+    #[inline(always)]
+    fn readable_len(&self) -> u32 {
+        self.ctx.len()
+    }
+
+    #[inline(always)]
+    fn view<const N: usize>(&self, offset: u32) -> Option<Window> {
+        if let Some(window) = Window::new::<N>(self.ctx.data(), self.ctx.data_end(), offset) {
+            return Some(window);
+        }
+        // The bytes may be in a page of the socket buffer that is not mapped yet.
+        let needed = (offset & MAX_OFFSET) + N as u32;
+        if needed > self.ctx.len() {
+            return None;
+        }
+        // SAFETY: the context is the one the kernel called the program with. Earlier windows end
+        // here: the parser keeps none across views.
+        if unsafe { bpf_skb_pull_data(self.ctx.as_ptr().cast(), needed) } != 0 {
+            return None;
+        }
+        Window::new::<N>(self.ctx.data(), self.ctx.data_end(), offset)
+    }
+
+    #[inline(always)]
+    fn vlan_beside(&self) -> u16 {
+        // SAFETY: reads of the context, which lives as long as the program runs.
+        unsafe {
+            let skb = self.ctx.skb.skb;
+            if (*skb).vlan_present == 0 { 0 } else { (*skb).vlan_tci as u16 & 0x0fff }
+        }
+    }
+
+    #[inline(always)]
+    fn is_segmented(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.ctx.skb.skb).gso_size != 0 }
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        // SAFETY: as above.
+        match unsafe { (*self.ctx.skb.skb).gso_segs } {
+            0 => 1,
+            segments => segments,
+        }
+    }
+}
