@@ -16,6 +16,9 @@ pub struct Addr {
 const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
 
 impl Addr {
+    /// The unspecified IPv6 address `::`.
+    pub const UNSPECIFIED: Self = Self { wire: [0; 4] };
+
     /// An IPv6 address from four words as read from the wire.
     #[inline(always)]
     pub const fn from_wire_v6(wire: [u32; 4]) -> Self {
@@ -106,7 +109,14 @@ mod tests {
 
     #[test]
     fn both_families_survive_the_round_trip() {
-        for text in ["10.0.1.5", "0.0.0.0", "255.255.255.255", "2001:db8::1", "::", "fe80::1"] {
+        for text in [
+            "10.0.1.5",
+            "0.0.0.0",
+            "255.255.255.255",
+            "2001:db8::1",
+            "::",
+            "fe80::1",
+        ] {
             let ip: IpAddr = text.parse().expect("address");
             assert_eq!(IpAddr::from(Addr::from(ip)), ip);
         }

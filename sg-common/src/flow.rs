@@ -27,7 +27,11 @@ impl Direction {
 
     /// The direction of a code; anything but 0 is outbound.
     pub const fn from_code(code: u8) -> Self {
-        if code == 0 { Self::Inbound } else { Self::Outbound }
+        if code == 0 {
+            Self::Inbound
+        } else {
+            Self::Outbound
+        }
     }
 
     /// The name in tables, JSON and rule files.
@@ -136,7 +140,10 @@ impl FlowState {
     pub const fn is_half_open(self) -> bool {
         matches!(
             self,
-            Self::TCP_SYN_SENT | Self::TCP_SYN_RECEIVED | Self::TCP_PICKED_UP | Self::UDP_UNANSWERED
+            Self::TCP_SYN_SENT
+                | Self::TCP_SYN_RECEIVED
+                | Self::TCP_PICKED_UP
+                | Self::UDP_UNANSWERED
         )
     }
 }

@@ -29,7 +29,10 @@ pub const fn query(protocol: u8, icmp_type: u8) -> Query {
 /// Whether a message quotes the packet it complains about.
 #[inline(always)]
 pub const fn is_error(protocol: u8, icmp_type: u8) -> bool {
-    matches!((protocol, icmp_type), (ICMP, 3 | 4 | 5 | 11 | 12) | (ICMPV6, 1..=4))
+    matches!(
+        (protocol, icmp_type),
+        (ICMP, 3 | 4 | 5 | 11 | 12) | (ICMPV6, 1..=4)
+    )
 }
 
 /// Whether the setting `related` lets an error pass for the sake of the flow it quotes.

@@ -140,24 +140,28 @@ pub fn class<W: Words + ?Sized>(image: &W, addr: &Addr) -> u32 {
     let value = addr.halves();
     let starts = image.word(header::RANGE_STARTS);
     let mut first = 0;
-    let mut count = image.word(header::RANGES);
-    for _ in 0..MAX_RANGES.ilog2() {
+    let mut count = u64::from(image.word(header::RANGES));
+    for _ in 0..MAX_RANGES.ilog2() as usize {
         if count <= 1 {
             break;
         }
         let half = count / 2;
-        let at = starts + (first + half) * 4;
-        let high = u64::from(image.word(at)) << 32 | u64::from(image.word(at + 1));
-        let low = u64::from(image.word(at + 2)) << 32 | u64::from(image.word(at + 3));
-        first += half * at_or_below_wide((high, low), value) as u32;
+        let at = starts.wrapping_add((first + half) as u32 * 4);
+        let wide = |at: u32| u64::from(image.word(at)) << 32 | u64::from(image.word(at + 1));
+        first += half * at_or_below_wide((wide(at), wide(at + 2)), value);
         count -= half;
     }
-    image.word(image.word(header::RANGE_CLASSES) + first)
+    image.word(image.word(header::RANGE_CLASSES).wrapping_add(first as u32))
 }
 
 /// Finds the row of a zone's policy for a class, `None` when the zone has no policy.
 #[inline(always)]
-pub fn row<W: Words + ?Sized>(image: &W, zone: u32, direction: Direction, class: u32) -> Option<Row> {
+pub fn row<W: Words + ?Sized>(
+    image: &W,
+    zone: u32,
+    direction: Direction,
+    class: u32,
+) -> Option<Row> {
     if zone >= image.word(header::ZONES) {
         return None;
     }
@@ -175,23 +179,25 @@ pub fn cell<W: Words + ?Sized>(image: &W, row: Row, service: u32) -> Cell {
     if row.0 == 0 || ranges == 0 {
         return Cell::NONE;
     }
-    let starts = row.0 + 1;
+    let starts = row.0.wrapping_add(1);
     let mut first = 0;
-    let mut count = ranges;
-    for _ in 0..MAX_ROW.ilog2() {
+    let mut count = u64::from(ranges);
+    for _ in 0..MAX_ROW.ilog2() as usize {
         if count <= 1 {
             break;
         }
         let half = count / 2;
-        let start = image.word(starts + first + half);
-        first += half * at_or_below(u64::from(start), u64::from(service)) as u32;
+        let start = image.word(starts.wrapping_add((first + half) as u32));
+        first += half * at_or_below(u64::from(start), u64::from(service));
         count -= half;
     }
-    Cell(image.word(starts + ranges + first))
+    Cell(image.word(starts.wrapping_add(ranges).wrapping_add(first as u32)))
 }
 
 /// The checksum of an image's body: a 32-bit FNV-1a over words, against torn or stray writes, not
 /// against malice.
 pub fn checksum(body: &[u32]) -> u32 {
-    body.iter().fold(0x811c_9dc5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
+    body.iter().fold(0x811c_9dc5, |sum, word| {
+        (sum ^ word).wrapping_mul(0x0100_0193)
+    })
 }

@@ -15,14 +15,14 @@ pub mod event;
 pub mod flow;
 pub mod icmp;
 pub mod image;
-#[cfg(any(test, feature = "user"))]
-pub mod memory;
 pub mod names;
+pub mod outcome;
 pub mod packet;
 pub mod parse;
 pub mod pipeline;
 #[cfg(feature = "user")]
 mod pod;
+pub mod policy;
 pub mod proto;
 pub mod reason;
 pub mod service;

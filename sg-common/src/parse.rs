@@ -17,11 +17,15 @@ use crate::proto::{
     ICMP, ICMPV6, MOBILITY, ROUTING, TCP, UDP,
 };
 use crate::reason::Reason;
+use crate::verifier::opaque;
 
 /// VLAN tags that are followed.
 pub const MAX_VLAN_TAGS: usize = 2;
 /// IPv6 extension headers that are followed.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// Headers that begin beyond this offset are not followed; one less than a power of two.
+pub const MAX_HEADER_OFFSET: u32 = 0x3fff;
 
 /// Where a packet stands in its datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,11 +75,33 @@ pub struct Parsed {
     pub has_data: bool,
 }
 
-/// A frame, parsed.
+impl Parsed {
+    /// What is known of a frame that is not IP, or malformed.
+    pub const NOTHING: Self = Self {
+        src: Addr::UNSPECIFIED,
+        dst: Addr::UNSPECIFIED,
+        src_port: 0,
+        dst_port: 0,
+        vlan: [0; 2],
+        protocol: 0,
+        hop_limit: 0,
+        tcp_flags: 0,
+        icmp_type: 0,
+        icmp_code: 0,
+        icmp_id: 0,
+        fragment: Fragment::None,
+        fragment_id: 0,
+        transport_offset: 0,
+        end: 0,
+        has_data: false,
+    };
+}
+
+/// What a frame carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Frame {
+pub enum Payload {
     /// An IP packet.
-    Ip(Parsed),
+    Ip,
     /// ARP.
     Arp,
     /// Any other protocol below IP.
@@ -92,30 +118,20 @@ enum Extent {
     Quoted,
 }
 
-/// A network header, and where it leads.
-struct Network {
-    src: Addr,
-    dst: Addr,
-    protocol: u8,
-    hop_limit: u8,
-    fragment: Fragment,
-    fragment_id: u32,
-    transport: u32,
-    /// End of the IP packet, at most the end of the frame.
-    end: u32,
-}
-
-/// Parses a frame.
+/// Parses a frame into `parsed`, in place: the kernel's stack has no room for copies.
 ///
 /// # Errors
-/// The drop reason of a frame that is cut off or contradicts itself.
+/// The drop reason of a frame that is cut off or contradicts itself; `parsed` then holds what was
+/// read before.
 #[inline(always)]
-pub fn frame<P: Packet>(packet: &P) -> Result<Frame, Reason> {
-    let ethernet = packet.view::<{ EthHdr::LEN }>(0).ok_or(Reason::MalformedEthernet)?;
+pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reason> {
+    let ethernet = packet
+        .view::<{ EthHdr::LEN }>(0)
+        .ok_or(Reason::MalformedEthernet)?;
     let mut ether_type = ethernet.be16(offset_of!(EthHdr, ether_type));
     let mut offset = EthHdr::LEN as u32;
     let beside = packet.vlan_beside();
-    let mut vlan = [beside, 0];
+    parsed.vlan[0] = beside;
     let mut tags = usize::from(beside != 0);
     for _ in 0..MAX_VLAN_TAGS {
         if !is_tag(ether_type) || tags == MAX_VLAN_TAGS {
@@ -124,9 +140,9 @@ pub fn frame<P: Packet>(packet: &P) -> Result<Frame, Reason> {
         let tag = packet.view::<4>(offset).ok_or(Reason::MalformedEthernet)?;
         let id = tag.be16(0) & 0x0fff;
         if tags == 0 {
-            vlan[0] = id;
+            parsed.vlan[0] = id;
         } else {
-            vlan[1] = id;
+            parsed.vlan[1] = id;
         }
         tags += 1;
         ether_type = tag.be16(2);
@@ -135,27 +151,32 @@ pub fn frame<P: Packet>(packet: &P) -> Result<Frame, Reason> {
     if is_tag(ether_type) {
         return Err(Reason::VlanDepth);
     }
-    let network = match ether_type {
-        ETH_IPV4 => ipv4(packet, offset, Extent::Whole)?,
-        ETH_IPV6 => ipv6(packet, offset, Extent::Whole)?,
-        ETH_ARP => return Ok(Frame::Arp),
-        _ => return Ok(Frame::NonIp),
-    };
-    transport(packet, &network, vlan, Extent::Whole).map(Frame::Ip)
+    match ether_type {
+        ETH_IPV4 => ipv4(packet, offset, Extent::Whole, parsed)?,
+        ETH_IPV6 => ipv6(packet, offset, Extent::Whole, parsed)?,
+        ETH_ARP => return Ok(Payload::Arp),
+        _ => return Ok(Payload::NonIp),
+    }
+    transport(packet, Extent::Whole, parsed)?;
+    Ok(Payload::Ip)
 }
 
-/// Parses the packet that an ICMP error quotes, up to its ports.
+/// Parses the packet that an ICMP error quotes, up to its ports, into `parsed`.
 ///
 /// `error` is the error itself; the quote starts 8 bytes into its ICMP header.
+///
+/// # Errors
+/// The reason why the quote cannot be read.
 #[inline(always)]
-pub fn quoted<P: Packet>(packet: &P, error: &Parsed) -> Option<Parsed> {
+pub fn quoted<P: Packet>(packet: &P, error: &Parsed, parsed: &mut Parsed) -> Result<(), Reason> {
     let offset = error.transport_offset + 8;
-    let network = if error.protocol == ICMP {
-        ipv4(packet, offset, Extent::Quoted)
+    parsed.vlan = error.vlan;
+    if error.protocol == ICMP {
+        ipv4(packet, offset, Extent::Quoted, parsed)?;
     } else {
-        ipv6(packet, offset, Extent::Quoted)
-    };
-    transport(packet, &network.ok()?, error.vlan, Extent::Quoted).ok()
+        ipv6(packet, offset, Extent::Quoted, parsed)?;
+    }
+    transport(packet, Extent::Quoted, parsed)
 }
 
 #[inline(always)]
@@ -165,7 +186,12 @@ const fn is_tag(ether_type: u16) -> bool {
 
 /// RFC 791 §3.1.
 #[inline(always)]
-fn ipv4<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, Reason> {
+fn ipv4<P: Packet>(
+    packet: &P,
+    offset: u32,
+    extent: Extent,
+    parsed: &mut Parsed,
+) -> Result<(), Reason> {
     const FAULT: Reason = Reason::MalformedIpv4;
     let header = packet.view::<{ Ipv4Hdr::LEN }>(offset).ok_or(FAULT)?;
     let version_ihl = header.u8(offset_of!(Ipv4Hdr, vihl));
@@ -181,26 +207,29 @@ fn ipv4<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, R
         return Err(FAULT);
     }
     let frags = header.be16(offset_of!(Ipv4Hdr, frags));
-    let fragment = match (frags & 0x1fff, frags & 0x2000) {
+    parsed.fragment = match (frags & 0x1fff, frags & 0x2000) {
         (0, 0) => Fragment::None,
         (0, _) => Fragment::First,
         _ => Fragment::Later,
     };
-    Ok(Network {
-        src: Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, src_addr))),
-        dst: Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, dst_addr))),
-        protocol: header.u8(offset_of!(Ipv4Hdr, proto)),
-        hop_limit: header.u8(offset_of!(Ipv4Hdr, ttl)),
-        fragment,
-        fragment_id: u32::from(header.be16(offset_of!(Ipv4Hdr, id))),
-        transport: offset + header_len,
-        end: offset + total_len,
-    })
+    parsed.src = Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, src_addr)));
+    parsed.dst = Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, dst_addr)));
+    parsed.protocol = header.u8(offset_of!(Ipv4Hdr, proto));
+    parsed.hop_limit = header.u8(offset_of!(Ipv4Hdr, ttl));
+    parsed.fragment_id = u32::from(header.be16(offset_of!(Ipv4Hdr, id)));
+    parsed.transport_offset = offset + header_len;
+    parsed.end = offset + total_len;
+    Ok(())
 }
 
 /// RFC 8200 §3 and §4, a bounded chain of extension headers.
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, Reason> {
+fn ipv6<P: Packet>(
+    packet: &P,
+    offset: u32,
+    extent: Extent,
+    parsed: &mut Parsed,
+) -> Result<(), Reason> {
     const FAULT: Reason = Reason::MalformedIpv6;
     let header = packet.view::<{ Ipv6Hdr::LEN }>(offset).ok_or(FAULT)?;
     if header.u8(offset_of!(Ipv6Hdr, vcf)) >> 4 != 6 {
@@ -214,41 +243,41 @@ fn ipv6<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, R
             header.wire32(at + 12),
         ])
     };
-    let mut network = Network {
-        src: address(offset_of!(Ipv6Hdr, src_addr)),
-        dst: address(offset_of!(Ipv6Hdr, dst_addr)),
-        protocol: header.u8(offset_of!(Ipv6Hdr, next_hdr)),
-        hop_limit: header.u8(offset_of!(Ipv6Hdr, hop_limit)),
-        fragment: Fragment::None,
-        fragment_id: 0,
-        transport: offset + Ipv6Hdr::LEN as u32,
-        end: 0,
-    };
+    parsed.src = address(offset_of!(Ipv6Hdr, src_addr));
+    parsed.dst = address(offset_of!(Ipv6Hdr, dst_addr));
+    parsed.hop_limit = header.u8(offset_of!(Ipv6Hdr, hop_limit));
+    let mut protocol = header.u8(offset_of!(Ipv6Hdr, next_hdr));
+    let mut transport = offset + Ipv6Hdr::LEN as u32;
+    let mut fragment = Fragment::None;
     let mut payload_len = u32::from(header.be16(offset_of!(Ipv6Hdr, payload_len)));
     if payload_len == 0 && packet.is_segmented() {
-        payload_len = packet.len().wrapping_sub(network.transport);
+        payload_len = packet.len().wrapping_sub(transport);
     }
-    network.end = network.transport + payload_len;
-    if extent == Extent::Whole && !packet.has(network.end) {
+    let end = transport + payload_len;
+    if extent == Extent::Whole && !packet.has(end) {
         return Err(FAULT);
     }
+    parsed.end = end;
     for depth in 0..=MAX_EXTENSION_HEADERS {
         // Hop-by-hop options may only follow the IPv6 header itself (RFC 8200 §4.1).
-        if network.protocol == HOP_BY_HOP && depth != 0 {
+        if protocol == HOP_BY_HOP && depth != 0 {
             return Err(FAULT);
         }
-        if !is_extension(network.protocol) || network.fragment == Fragment::Later {
-            return Ok(network);
+        if !is_extension(protocol) || fragment == Fragment::Later {
+            parsed.protocol = protocol;
+            parsed.transport_offset = transport;
+            parsed.fragment = fragment;
+            return Ok(());
         }
         if depth == MAX_EXTENSION_HEADERS {
             break;
         }
-        let extension = packet.view::<8>(network.transport).ok_or(FAULT)?;
-        let length = match network.protocol {
+        let extension = packet.view::<8>(transport).ok_or(FAULT)?;
+        let length = match protocol {
             FRAGMENT => {
                 let frags = extension.be16(2);
-                network.fragment_id = extension.wire32(4);
-                network.fragment = match (frags >> 3, frags & 1) {
+                parsed.fragment_id = extension.wire32(4);
+                fragment = match (frags >> 3, frags & 1) {
                     // An atomic fragment is a whole packet (RFC 6946).
                     (0, 0) => Fragment::None,
                     (0, _) => Fragment::First,
@@ -259,53 +288,38 @@ fn ipv6<P: Packet>(packet: &P, offset: u32, extent: Extent) -> Result<Network, R
             AH => (u32::from(extension.u8(1)) + 2) * 4,
             _ => (u32::from(extension.u8(1)) + 1) * 8,
         };
-        network.protocol = extension.u8(0);
-        network.transport += length;
-        if network.transport > network.end && extent == Extent::Whole {
+        protocol = extension.u8(0);
+        let next = transport + length;
+        if next > MAX_HEADER_OFFSET {
+            return Err(Reason::Ipv6ExtensionChain);
+        }
+        if next > end && extent == Extent::Whole {
             return Err(FAULT);
         }
+        // The mask changes nothing, but gives the verifier one bound for every chain.
+        transport = opaque(u64::from(next)) as u32 & MAX_HEADER_OFFSET;
     }
     Err(Reason::Ipv6ExtensionChain)
 }
 
 #[inline(always)]
 const fn is_extension(protocol: u8) -> bool {
-    matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AH | DEST_OPTIONS | MOBILITY)
+    matches!(
+        protocol,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AH | DEST_OPTIONS | MOBILITY
+    )
 }
 
 /// Reads what the transport header says about the flow.
 #[inline(always)]
-fn transport<P: Packet>(
-    packet: &P,
-    network: &Network,
-    vlan: [u16; 2],
-    extent: Extent,
-) -> Result<Parsed, Reason> {
-    let mut parsed = Parsed {
-        src: network.src,
-        dst: network.dst,
-        src_port: 0,
-        dst_port: 0,
-        vlan,
-        protocol: network.protocol,
-        hop_limit: network.hop_limit,
-        tcp_flags: 0,
-        icmp_type: 0,
-        icmp_code: 0,
-        icmp_id: 0,
-        fragment: network.fragment,
-        fragment_id: network.fragment_id,
-        transport_offset: network.transport,
-        end: network.end,
-        has_data: false,
-    };
-    if network.fragment == Fragment::Later {
-        return Ok(parsed);
+fn transport<P: Packet>(packet: &P, extent: Extent, parsed: &mut Parsed) -> Result<(), Reason> {
+    if parsed.fragment == Fragment::Later {
+        return Ok(());
     }
-    let offset = network.transport;
-    let length = network.end.wrapping_sub(offset);
+    let offset = parsed.transport_offset;
+    let length = parsed.end.wrapping_sub(offset);
     let whole = extent == Extent::Whole;
-    match network.protocol {
+    match parsed.protocol {
         TCP if whole => {
             const FAULT: Reason = Reason::MalformedTcp;
             if length < TcpHdr::LEN as u32 {
@@ -329,7 +343,7 @@ fn transport<P: Packet>(
             let header = packet.view::<{ UdpHdr::LEN }>(offset).ok_or(FAULT)?;
             let claimed = u32::from(header.be16(offset_of!(UdpHdr, len)));
             // A first fragment holds less than the datagram claims.
-            let room = network.fragment == Fragment::First || claimed <= length;
+            let room = parsed.fragment == Fragment::First || claimed <= length;
             if claimed < UdpHdr::LEN as u32 || !room {
                 return Err(FAULT);
             }
@@ -353,5 +367,5 @@ fn transport<P: Packet>(
         }
         _ => {}
     }
-    Ok(parsed)
+    Ok(())
 }

@@ -14,9 +14,10 @@ use crate::flow::{
     FragmentEntry, FragmentKey,
 };
 use crate::icmp::{self, Query};
-use crate::image::{self, Cell, Words};
+use crate::outcome::Outcome;
 use crate::packet::Packet;
-use crate::parse::{self, Fragment, Frame, Parsed};
+use crate::parse::{self, Fragment, Parsed, Payload};
+use crate::policy::{NO_REPLY, Question};
 use crate::proto::{ICMP, ICMPV6, TCP, UDP};
 use crate::reason::{Reason, Verdict};
 use crate::service;
@@ -66,8 +67,6 @@ pub trait Flow {
 
 /// The tables and the clock that a frame is judged with.
 pub trait Datapath {
-    /// The policy image.
-    type Image: Words;
     /// An entry of the flow table.
     type Flow: Flow;
     /// Settings of the interface.
@@ -75,14 +74,16 @@ pub trait Datapath {
 
     /// Zone of the interface.
     fn zone(&self) -> u32;
+    /// Which way the frames of this hook go.
+    fn direction(&self) -> Direction;
     /// Settings of the interface.
     fn settings(&self) -> &Self::Settings;
     /// Jiffies.
     fn now(&self) -> u64;
     /// Jiffies per second.
     fn hz(&self) -> u64;
-    /// The image in force, `None` when there is none.
-    fn image(&self) -> Option<Self::Image>;
+    /// Asks the policy in force, see [`policy::answer`](crate::policy::answer).
+    fn ask(&self, question: &Question) -> Outcome;
     /// The entry of a flow, live or expired.
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
     /// Creates the entry of a flow, or replaces one that is over.
@@ -95,50 +96,9 @@ pub trait Datapath {
     /// Leaves something for the later fragments of a datagram.
     fn remember_fragment(&self, key: &FragmentKey, entry: &FragmentEntry);
     /// Counts a verdict.
-    fn count(&self, direction: Direction, reason: Reason, audited: bool, packets: u32, bytes: u32);
+    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32);
     /// Reports a verdict; fills in the time.
     fn log(&self, event: &Event);
-}
-
-/// A reason and the number of the rule behind it, in one register.
-#[repr(transparent)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Outcome(u64);
-
-impl Outcome {
-    /// An outcome that rule number `rule` decided; 0 = no rule.
-    #[inline(always)]
-    pub const fn new(reason: Reason, rule: u32) -> Self {
-        Self(reason as u64 | (rule as u64) << 8)
-    }
-
-    /// The reason's code.
-    #[inline(always)]
-    const fn code(self) -> u8 {
-        self.0 as u8
-    }
-
-    /// The deciding rule's number.
-    #[inline(always)]
-    pub const fn rule(self) -> u32 {
-        (self.0 >> 8) as u32
-    }
-
-    /// The reason.
-    #[inline(always)]
-    pub const fn reason(self) -> Reason {
-        match Reason::from_code(self.code()) {
-            Some(reason) => reason,
-            // Outcomes are made from reasons only.
-            None => Reason::NoPolicy,
-        }
-    }
-
-    #[inline(always)]
-    const fn is_pass(self) -> bool {
-        // Tested against `Reason::verdict` below.
-        self.code() < 32
-    }
 }
 
 /// The two ends of a packet as the protected side sees them.
@@ -172,31 +132,19 @@ impl Ends {
 
 /// Judges a frame, accounts for it and reports it. Returns what to do with it.
 #[inline(always)]
-pub fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D, direction: Direction) -> Verdict {
-    let settings = datapath.settings();
-    match parse::frame(packet) {
-        Ok(Frame::Ip(parsed)) => {
-            let outcome = judge(packet, datapath, &parsed, direction);
-            if parsed.fragment == Fragment::First && outcome.is_pass() {
-                let entry = FragmentEntry {
-                    expires: datapath.now() + FRAGMENT_SECONDS * datapath.hz(),
-                    rule: outcome.rule(),
-                    _pad: 0,
-                };
-                datapath.remember_fragment(&fragment_key(datapath, &parsed, direction), &entry);
-            }
-            finish(packet, datapath, Some(&parsed), outcome, direction)
-        }
-        Ok(Frame::Arp) => {
-            let outcome = switched(settings.infra() & INFRA_ARP, Reason::InfraArp);
-            finish(packet, datapath, None, outcome, direction)
-        }
-        Ok(Frame::NonIp) => {
-            let outcome = switched(settings.infra() & INFRA_NON_IP, Reason::InfraNonIp);
-            finish(packet, datapath, None, outcome, direction)
-        }
-        Err(reason) => finish(packet, datapath, None, Outcome::new(reason, 0), direction),
+pub fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D) -> Verdict {
+    let infra = datapath.settings().infra();
+    let mut parsed = Parsed::NOTHING;
+    let outcome = match parse::frame(packet, &mut parsed) {
+        Ok(Payload::Ip) => judge(packet, datapath, &parsed),
+        Ok(Payload::Arp) => switched(infra & INFRA_ARP, Reason::InfraArp),
+        Ok(Payload::NonIp) => switched(infra & INFRA_NON_IP, Reason::InfraNonIp),
+        Err(reason) => Outcome::new(reason, 0),
+    };
+    if parsed.fragment == Fragment::First && outcome.is_pass() {
+        first_fragment(datapath, &parsed, outcome.rule());
     }
+    finish(packet, datapath, &parsed, outcome)
 }
 
 #[inline(always)]
@@ -206,17 +154,13 @@ const fn switched(on: u32, reason: Reason) -> Outcome {
 
 /// The verdict on an IP packet.
 #[inline(always)]
-fn judge<P: Packet, D: Datapath>(
-    packet: &P,
-    datapath: &D,
-    parsed: &Parsed,
-    direction: Direction,
-) -> Outcome {
+fn judge<P: Packet, D: Datapath>(packet: &P, datapath: &D, parsed: &Parsed) -> Outcome {
+    let direction = datapath.direction();
     if let Some(reason) = infrastructure(datapath.settings().infra(), parsed, direction) {
         return Outcome::new(reason, 0);
     }
     if parsed.fragment == Fragment::Later {
-        return later_fragment(datapath, parsed, direction);
+        return later_fragment(datapath, parsed);
     }
     let key = flow_key(datapath.zone(), parsed, direction);
     if let Some(flow) = live_flow(datapath, &key) {
@@ -224,11 +168,11 @@ fn judge<P: Packet, D: Datapath>(
             && tcp::is_opening(parsed.tcp_flags)
             && tcp::is_over(flow.state());
         if !is_new {
-            refresh(packet, datapath, parsed, &flow, direction);
+            refresh(packet, datapath, parsed, &flow);
             return Outcome::new(Reason::Established, flow.rule());
         }
     }
-    new_traffic(packet, datapath, parsed, &key, direction)
+    new_traffic(packet, datapath, parsed, &key)
 }
 
 /// Traffic that security groups never filter (AWS: ARP, DHCP, the link-local services; ND and MLD
@@ -311,9 +255,10 @@ pub fn flow_key(zone: u32, parsed: &Parsed, direction: Direction) -> FlowKey {
             // The opener is part of the key: both sides may use one identifier, and a request
             // must never pass as an answer.
             Query::Request(kind) => (parsed.icmp_id, u16::from(kind) | opener_bit(direction)),
-            Query::Reply(kind) => {
-                (parsed.icmp_id, u16::from(kind) | opener_bit(direction.reverse()))
-            }
+            Query::Reply(kind) => (
+                parsed.icmp_id,
+                u16::from(kind) | opener_bit(direction.reverse()),
+            ),
             // No flow has this key.
             Query::None => (0, u16::MAX),
         },
@@ -349,16 +294,11 @@ fn live_flow<D: Datapath>(datapath: &D, key: &FlowKey) -> Option<D::Flow> {
 }
 
 #[inline(always)]
-fn refresh<P: Packet, D: Datapath>(
-    packet: &P,
-    datapath: &D,
-    parsed: &Parsed,
-    flow: &D::Flow,
-    direction: Direction,
-) {
+fn refresh<P: Packet, D: Datapath>(packet: &P, datapath: &D, parsed: &Parsed, flow: &D::Flow) {
     let state = flow.state();
     let flags = flow.flags();
-    let reply = (flags & FLOW_OPENED_OUTBOUND != 0) != matches!(direction, Direction::Outbound);
+    let reply =
+        (flags & FLOW_OPENED_OUTBOUND != 0) != (datapath.direction() == Direction::Outbound);
     let step = match parsed.protocol {
         TCP => tcp::tcp_step(state, flags, parsed.tcp_flags, reply, parsed.has_data),
         UDP => Step {
@@ -374,12 +314,12 @@ fn refresh<P: Packet, D: Datapath>(
         usize::from(reply),
         datapath.now(),
         packet.segments(),
-        frame_len(packet, Some(parsed)),
+        frame_len(packet, parsed),
     );
 }
 
 #[inline(always)]
-fn fragment_key<D: Datapath>(datapath: &D, parsed: &Parsed, direction: Direction) -> FragmentKey {
+fn fragment_key<D: Datapath>(datapath: &D, parsed: &Parsed) -> FragmentKey {
     FragmentKey {
         src: parsed.src,
         dst: parsed.dst,
@@ -387,151 +327,138 @@ fn fragment_key<D: Datapath>(datapath: &D, parsed: &Parsed, direction: Direction
         zone: datapath.zone() as u16,
         vlan: parsed.vlan,
         protocol: parsed.protocol,
-        direction: direction as u8,
+        direction: datapath.direction() as u8,
         _pad: [0; 4],
     }
 }
 
+/// A first fragment that passes: leaves word for the later ones.
+#[inline(never)]
+fn first_fragment<D: Datapath>(datapath: &D, parsed: &Parsed, rule: u32) {
+    let entry = FragmentEntry {
+        expires: datapath.now() + FRAGMENT_SECONDS * datapath.hz(),
+        rule,
+        _pad: 0,
+    };
+    datapath.remember_fragment(&fragment_key(datapath, parsed), &entry);
+}
+
 /// A fragment without ports: it follows its first one, or needs a rule without ports.
 #[inline(never)]
-fn later_fragment<D: Datapath>(datapath: &D, parsed: &Parsed, direction: Direction) -> Outcome {
-    if let Some(first) = datapath.fragment(&fragment_key(datapath, parsed, direction))
+fn later_fragment<D: Datapath>(datapath: &D, parsed: &Parsed) -> Outcome {
+    let direction = datapath.direction();
+    if let Some(first) = datapath.fragment(&fragment_key(datapath, parsed))
         && datapath.now() <= first.expires
     {
         return Outcome::new(Reason::Fragment, first.rule);
     }
-    let Some(image) = readable_image(datapath) else {
-        return Outcome::new(Reason::NoPolicy, 0);
-    };
-    let class = image::class(&image, &Ends::of(parsed, direction).remote);
-    let Some(row) = image::row(&image, datapath.zone(), direction, class) else {
-        return Outcome::new(Reason::NoPolicy, 0);
-    };
-    let cell = image::cell(&image, row, service::key_without_ports(parsed.protocol));
-    if cell.is_admitted() {
-        Outcome::new(Reason::Fragment, cell.rule())
-    } else {
-        Outcome::new(Reason::FragmentUnknown, 0)
+    let outcome = datapath.ask(&Question {
+        remote: Ends::of(parsed, direction).remote,
+        zone: datapath.zone(),
+        direction: direction as u32,
+        service: service::key_without_ports(parsed.protocol),
+        reply_service: NO_REPLY,
+    });
+    match outcome.reason() {
+        Reason::NoRule => Outcome::new(Reason::FragmentUnknown, 0),
+        _ if outcome.is_pass() => Outcome::new(Reason::Fragment, outcome.rule()),
+        _ => outcome,
     }
 }
 
-#[inline(always)]
-fn readable_image<D: Datapath>(datapath: &D) -> Option<D::Image> {
-    datapath.image().filter(|image| image::is_readable(image))
-}
-
 /// A packet of no live flow: related to one, or admitted by a rule, or dropped.
-#[inline(never)]
+#[inline(always)]
 fn new_traffic<P: Packet, D: Datapath>(
     packet: &P,
     datapath: &D,
     parsed: &Parsed,
     key: &FlowKey,
-    direction: Direction,
 ) -> Outcome {
-    let Some(image) = readable_image(datapath) else {
-        return Outcome::new(Reason::NoPolicy, 0);
-    };
-    let related = datapath.settings().related();
-    if icmp::is_related(related, parsed.protocol, parsed.icmp_type, parsed.icmp_code)
-        && let Some(rule) = related_rule(packet, datapath, &image, parsed, direction)
-    {
-        return Outcome::new(Reason::Related, rule);
+    let direction = datapath.direction();
+    let setting = datapath.settings().related();
+    if icmp::is_related(setting, parsed.protocol, parsed.icmp_type, parsed.icmp_code) {
+        let mut about = question(datapath.zone(), parsed, direction);
+        let mut outcome = related_flow(packet, datapath, parsed, &mut about);
+        if outcome.reason() == Reason::NoRule && about.service != NO_REPLY {
+            outcome = datapath.ask(&about);
+        }
+        if matches!(
+            outcome.reason(),
+            Reason::Related | Reason::Untracked | Reason::UntrackedReply
+        ) {
+            return Outcome::new(Reason::Related, outcome.rule());
+        }
     }
-    let outcome = admission(&image, datapath.zone(), parsed, direction);
-    if outcome.code() != Reason::New as u8 {
+    let outcome = datapath.ask(&question(datapath.zone(), parsed, direction));
+    if outcome.reason() != Reason::New {
         return outcome;
     }
-    track(packet, datapath, parsed, key, outcome.rule(), direction)
+    track(packet, datapath, parsed, key, outcome.rule())
 }
 
-/// Asks the rules about a packet: `New` when it is admitted and needs tracking.
+/// What to ask the policy about a packet.
 #[inline(always)]
-fn admission<W: Words>(image: &W, zone: u32, parsed: &Parsed, direction: Direction) -> Outcome {
-    let class = image::class(image, &Ends::of(parsed, direction).remote);
-    let Some(row) = image::row(image, zone, direction, class) else {
-        return Outcome::new(Reason::NoPolicy, 0);
+fn question(zone: u32, parsed: &Parsed, direction: Direction) -> Question {
+    let (service, reply_service) = match parsed.protocol {
+        ICMP | ICMPV6 => (
+            service::icmp_key(parsed.protocol, parsed.icmp_type, parsed.icmp_code),
+            NO_REPLY,
+        ),
+        TCP if tcp::is_opening(parsed.tcp_flags) => (service::key(TCP, parsed.dst_port), NO_REPLY),
+        TCP | UDP => (
+            service::key(parsed.protocol, parsed.dst_port),
+            service::key(parsed.protocol, parsed.src_port),
+        ),
+        protocol => (service::key(protocol, 0), NO_REPLY),
     };
-    let service = match parsed.protocol {
-        ICMP | ICMPV6 => service::icmp_key(parsed.protocol, parsed.icmp_type, parsed.icmp_code),
-        protocol => service::key(protocol, parsed.dst_port),
-    };
-    let cell = image::cell(image, row, service);
-    if !cell.is_admitted() {
-        return Outcome::new(Reason::NoRule, 0);
+    Question {
+        remote: Ends::of(parsed, direction).remote,
+        zone,
+        direction: direction as u32,
+        service,
+        reply_service,
     }
-    if cell.is_untracked() {
-        return Outcome::new(Reason::Untracked, cell.rule());
-    }
-    let reply = untracked_reply(image, zone, class, parsed, direction);
-    if reply.is_admitted() {
-        return Outcome::new(Reason::UntrackedReply, reply.rule());
-    }
-    Outcome::new(Reason::New, cell.rule())
 }
 
-/// Reads a packet as the answer within a flow of the other direction: the cell of that flow when
-/// it needs no tracking. Without this the SYN-ACK of an untracked flow would open a tracked one.
-#[inline(always)]
-fn untracked_reply<W: Words>(
-    image: &W,
-    zone: u32,
-    class: u32,
-    parsed: &Parsed,
-    direction: Direction,
-) -> Cell {
-    let can_answer = match parsed.protocol {
-        TCP => !tcp::is_opening(parsed.tcp_flags),
-        UDP => true,
-        _ => false,
-    };
-    if !can_answer {
-        return Cell::NONE;
-    }
-    let Some(row) = image::row(image, zone, direction.reverse(), class) else {
-        return Cell::NONE;
-    };
-    let cell = image::cell(image, row, service::key(parsed.protocol, parsed.src_port));
-    if cell.is_untracked() { cell } else { Cell::NONE }
-}
-
-/// The rule behind the flow that an ICMP error quotes, `None` when there is no such live flow.
+/// The live flow that an ICMP error quotes: `Related`, or `NoRule` when there is none.
 ///
-/// An untracked flow counts as live as long as its rule is there: path-MTU discovery must work for
-/// it too.
-#[inline(always)]
-fn related_rule<P: Packet, D: Datapath>(
+/// An untracked flow counts as live as long as its rule is there, for path-MTU discovery must work
+/// for it too: so without a live flow `about` becomes the question whether the quoted packet is
+/// admitted untracked, or one about no service at all.
+#[inline(never)]
+fn related_flow<P: Packet, D: Datapath>(
     packet: &P,
     datapath: &D,
-    image: &D::Image,
     error: &Parsed,
-    direction: Direction,
-) -> Option<u32> {
-    let quoted = parse::quoted(packet, error)?;
+    about: &mut Question,
+) -> Outcome {
+    about.service = NO_REPLY;
+    let none = Outcome::new(Reason::NoRule, 0);
+    let mut quoted = Parsed::NOTHING;
+    if parse::quoted(packet, error, &mut quoted).is_err() {
+        return none;
+    }
     // The error goes to the sender of what it quotes, so the quoted packet went the other way.
     if quoted.src != error.dst || quoted.fragment == Fragment::Later {
-        return None;
+        return none;
     }
-    let quoted_direction = direction.reverse();
-    let key = flow_key(datapath.zone(), &quoted, quoted_direction);
+    let direction = datapath.direction().reverse();
+    let key = flow_key(datapath.zone(), &quoted, direction);
     if let Some(flow) = live_flow(datapath, &key) {
-        return Some(flow.rule());
+        return Outcome::new(Reason::Related, flow.rule());
     }
-    let outcome = admission(image, datapath.zone(), &quoted, quoted_direction);
-    let untracked = outcome.code() == Reason::Untracked as u8
-        || outcome.code() == Reason::UntrackedReply as u8;
-    if untracked { Some(outcome.rule()) } else { None }
+    *about = question(datapath.zone(), &quoted, direction);
+    none
 }
 
 /// Opens a flow for an admitted packet, if packets of its kind open flows.
-#[inline(always)]
+#[inline(never)]
 fn track<P: Packet, D: Datapath>(
     packet: &P,
     datapath: &D,
     parsed: &Parsed,
     key: &FlowKey,
     rule: u32,
-    direction: Direction,
 ) -> Outcome {
     let now = datapath.now();
     let state = match parsed.protocol {
@@ -558,10 +485,10 @@ fn track<P: Packet, D: Datapath>(
         created: now,
         last_seen: now,
         packets: [u64::from(packet.segments()), 0],
-        bytes: [u64::from(frame_len(packet, Some(parsed))), 0],
+        bytes: [u64::from(frame_len(packet, parsed)), 0],
         rule,
         state: state.0,
-        flags: match direction {
+        flags: match datapath.direction() {
             Direction::Inbound => 0,
             Direction::Outbound => FLOW_OPENED_OUTBOUND,
         },
@@ -585,12 +512,8 @@ fn picks_up<S: Settings>(settings: &S, now: u64) -> bool {
 /// Length of a frame, without a helper call: what can be read in place, or what the IP header, whose
 /// claim has been checked, says.
 #[inline(always)]
-fn frame_len<P: Packet>(packet: &P, parsed: Option<&Parsed>) -> u32 {
-    let readable = packet.readable_len();
-    match parsed {
-        Some(parsed) if parsed.end > readable => parsed.end,
-        _ => readable,
-    }
+fn frame_len<P: Packet>(packet: &P, parsed: &Parsed) -> u32 {
+    parsed.end.max(packet.readable_len())
 }
 
 /// Counts and reports an outcome, and says what it comes to in the interface's mode.
@@ -598,22 +521,25 @@ fn frame_len<P: Packet>(packet: &P, parsed: Option<&Parsed>) -> u32 {
 fn finish<P: Packet, D: Datapath>(
     packet: &P,
     datapath: &D,
-    parsed: Option<&Parsed>,
+    parsed: &Parsed,
     outcome: Outcome,
-    direction: Direction,
 ) -> Verdict {
-    let settings = datapath.settings();
     let audited = !outcome.is_pass() && only_audits(datapath);
-    let reason = outcome.reason();
     let length = frame_len(packet, parsed);
-    datapath.count(direction, reason, audited, packet.segments(), length);
-    let wanted = settings.log_reasons();
+    datapath.count(outcome, audited, packet.segments(), length);
+    let wanted = datapath.settings().log_reasons();
     let untracked_syn = wanted & LOG_UNTRACKED_SYN != 0
-        && reason == Reason::Untracked
-        && parsed.is_some_and(|p| p.protocol == TCP && tcp::is_opening(p.tcp_flags));
+        && outcome.reason() == Reason::Untracked
+        && parsed.protocol == TCP
+        && tcp::is_opening(parsed.tcp_flags);
     if wanted >> outcome.code() & 1 != 0 || untracked_syn {
-        let flags = if audited { EVENT_AUDITED } else { 0 };
-        report(datapath, length, parsed, outcome, direction, flags);
+        report(
+            datapath,
+            parsed,
+            length,
+            outcome,
+            if audited { EVENT_AUDITED } else { 0 },
+        );
     }
     if outcome.is_pass() || audited {
         Verdict::Pass
@@ -629,46 +555,28 @@ fn only_audits<D: Datapath>(datapath: &D) -> bool {
     settings.mode() == MODE_AUDIT || (deadline != 0 && datapath.now() > deadline)
 }
 
-#[inline(always)]
-fn report<D: Datapath>(
-    datapath: &D,
-    length: u32,
-    parsed: Option<&Parsed>,
-    outcome: Outcome,
-    direction: Direction,
-    flags: u8,
-) {
-    let mut event = Event {
+/// Puts an outcome into the log.
+#[inline(never)]
+fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outcome, flags: u8) {
+    let ends = Ends::of(parsed, datapath.direction());
+    datapath.log(&Event {
         time_ns: 0,
-        local: Addr::default(),
-        remote: Addr::default(),
+        local: ends.local,
+        remote: ends.remote,
         rule: outcome.rule(),
         length,
         ifindex: datapath.settings().ifindex(),
         zone: datapath.zone() as u16,
-        local_port: 0,
-        remote_port: 0,
-        vlan: [0; 2],
-        protocol: 0,
-        direction: direction as u8,
+        local_port: ends.local_port,
+        remote_port: ends.remote_port,
+        vlan: parsed.vlan,
+        protocol: parsed.protocol,
+        direction: datapath.direction() as u8,
         reason: outcome.code(),
         flags,
-        tcp_flags: 0,
-        icmp_type: 0,
-        icmp_code: 0,
+        tcp_flags: parsed.tcp_flags,
+        icmp_type: parsed.icmp_type,
+        icmp_code: parsed.icmp_code,
         _pad: [0; 3],
-    };
-    if let Some(parsed) = parsed {
-        let ends = Ends::of(parsed, direction);
-        event.local = ends.local;
-        event.remote = ends.remote;
-        event.local_port = ends.local_port;
-        event.remote_port = ends.remote_port;
-        event.vlan = parsed.vlan;
-        event.protocol = parsed.protocol;
-        event.tcp_flags = parsed.tcp_flags;
-        event.icmp_type = parsed.icmp_type;
-        event.icmp_code = parsed.icmp_code;
-    }
-    datapath.log(&event);
+    });
 }

@@ -1,5 +1,8 @@
 //! `aya::Pod` for the types that user space copies to and from maps.
-#![expect(unsafe_code, reason = "Pod is an unsafe marker; each use is proven below")]
+#![expect(
+    unsafe_code,
+    reason = "Pod is an unsafe marker; each use is proven below"
+)]
 
 use crate::counters::ZoneCounters;
 use crate::event::Event;
@@ -21,16 +24,82 @@ macro_rules! pod {
     };
 }
 
-pod!(FlowKey { local, remote, local_port, remote_port, zone, vlan, protocol, _pad });
-pod!(FlowEntry { created, last_seen, packets, bytes, rule, state, flags, _pad });
-pod!(FragmentKey { src, dst, id, zone, vlan, protocol, direction, _pad });
-pod!(FragmentEntry { expires, rule, _pad });
-pod!(ProgramConfig { zone, workload_side, test_clock, hz });
-pod!(InterfaceSettings {
-    timeouts, log_reasons, pickup_until, audit_after, infra, ifindex, mode, related, tcp_pickup, _pad
+pod!(FlowKey {
+    local,
+    remote,
+    local_port,
+    remote_port,
+    zone,
+    vlan,
+    protocol,
+    _pad
 });
-pod!(ZoneCounters { reasons, audited, events_lost, _pad });
+pod!(FlowEntry {
+    created,
+    last_seen,
+    packets,
+    bytes,
+    rule,
+    state,
+    flags,
+    _pad
+});
+pod!(FragmentKey {
+    src,
+    dst,
+    id,
+    zone,
+    vlan,
+    protocol,
+    direction,
+    _pad
+});
+pod!(FragmentEntry {
+    expires,
+    rule,
+    _pad
+});
+pod!(ProgramConfig {
+    zone,
+    workload_side,
+    test_clock,
+    hz
+});
+pod!(InterfaceSettings {
+    timeouts,
+    log_reasons,
+    pickup_until,
+    audit_after,
+    infra,
+    ifindex,
+    mode,
+    related,
+    tcp_pickup,
+    _pad
+});
+pod!(ZoneCounters {
+    reasons,
+    audited,
+    events_lost,
+    _pad
+});
 pod!(Event {
-    time_ns, local, remote, rule, length, ifindex, zone, local_port, remote_port, vlan,
-    protocol, direction, reason, flags, tcp_flags, icmp_type, icmp_code, _pad
+    time_ns,
+    local,
+    remote,
+    rule,
+    length,
+    ifindex,
+    zone,
+    local_port,
+    remote_port,
+    vlan,
+    protocol,
+    direction,
+    reason,
+    flags,
+    tcp_flags,
+    icmp_type,
+    icmp_code,
+    _pad
 });

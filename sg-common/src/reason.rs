@@ -131,7 +131,12 @@ mod tests {
     #[test]
     fn drops_have_the_upper_half_of_the_codes() {
         for reason in Reason::ALL {
-            assert_eq!(*reason as u8 >= 32, reason.verdict() == Verdict::Drop, "{}", reason.name());
+            assert_eq!(
+                *reason as u8 >= 32,
+                reason.verdict() == Verdict::Drop,
+                "{}",
+                reason.name()
+            );
         }
     }
 }

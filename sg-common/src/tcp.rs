@@ -58,7 +58,12 @@ pub const fn tcp_step(state: FlowState, flags: u8, tcp: u8, reply: bool, has_dat
         };
     }
     if tcp & FIN != 0 {
-        let flags = flags & !BOTH_DATA | if reply { FLOW_FIN_REPLY } else { FLOW_FIN_ORIGINAL };
+        let flags = flags & !BOTH_DATA
+            | if reply {
+                FLOW_FIN_REPLY
+            } else {
+                FLOW_FIN_ORIGINAL
+            };
         let state = if flags & BOTH_FINS == BOTH_FINS {
             FlowState::TCP_CLOSING
         } else {
@@ -138,16 +143,27 @@ mod tests {
         let ack = (ACK, ORIGINAL, true);
         assert_eq!(walk(&[ack, ack, ack]), FlowState::TCP_PICKED_UP);
         assert!(walk(&[ack, ack]).is_half_open());
-        assert_eq!(walk(&[ack, (ACK, REPLY, false)]), FlowState::TCP_ESTABLISHED);
+        assert_eq!(
+            walk(&[ack, (ACK, REPLY, false)]),
+            FlowState::TCP_ESTABLISHED
+        );
         assert_eq!(walk(&[ack, (RST, REPLY, false)]), FlowState::TCP_CLOSING);
     }
 
     #[test]
     fn a_forged_reset_does_not_end_a_flow_that_both_sides_use() {
-        let live = [(ACK, ORIGINAL, true), (ACK, REPLY, true), (RST, REPLY, false)];
+        let live = [
+            (ACK, ORIGINAL, true),
+            (ACK, REPLY, true),
+            (RST, REPLY, false),
+        ];
         assert_eq!(walk(&live), FlowState::TCP_CLOSING);
         let mut one_side = live.to_vec();
-        one_side.extend([(ACK, ORIGINAL, true), (ACK, ORIGINAL, true), (ACK, REPLY, false)]);
+        one_side.extend([
+            (ACK, ORIGINAL, true),
+            (ACK, ORIGINAL, true),
+            (ACK, REPLY, false),
+        ]);
         assert_eq!(walk(&one_side), FlowState::TCP_CLOSING);
         one_side.push((ACK, REPLY, true));
         assert_eq!(walk(&one_side), FlowState::TCP_ESTABLISHED);
@@ -155,9 +171,17 @@ mod tests {
 
     #[test]
     fn closing_needs_both_fins_and_bare_acks_do_not_revive_it() {
-        let mut close = vec![(ACK, ORIGINAL, true), (ACK, REPLY, true), (FIN | ACK, ORIGINAL, false)];
+        let mut close = vec![
+            (ACK, ORIGINAL, true),
+            (ACK, REPLY, true),
+            (FIN | ACK, ORIGINAL, false),
+        ];
         assert_eq!(walk(&close), FlowState::TCP_HALF_CLOSED);
-        close.extend([(FIN | ACK, REPLY, false), (ACK, ORIGINAL, false), (ACK, REPLY, false)]);
+        close.extend([
+            (FIN | ACK, REPLY, false),
+            (ACK, ORIGINAL, false),
+            (ACK, REPLY, false),
+        ]);
         assert_eq!(walk(&close), FlowState::TCP_CLOSING);
     }
 
@@ -180,8 +204,15 @@ mod tests {
             .collect();
         assert_eq!(
             states,
-            [FlowState::UDP_ANSWERED, FlowState::UDP_ASKED_AGAIN, FlowState::UDP_STREAM]
+            [
+                FlowState::UDP_ANSWERED,
+                FlowState::UDP_ASKED_AGAIN,
+                FlowState::UDP_STREAM
+            ]
         );
-        assert_eq!(udp_step(FlowState::UDP_UNANSWERED, ORIGINAL), FlowState::UDP_UNANSWERED);
+        assert_eq!(
+            udp_step(FlowState::UDP_UNANSWERED, ORIGINAL),
+            FlowState::UDP_UNANSWERED
+        );
     }
 }

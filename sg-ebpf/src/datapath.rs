@@ -6,16 +6,31 @@ use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use sg_common::counters::{Tally, ZoneCounters};
 use sg_common::event::Event;
-use sg_common::flow::{
-    Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey,
-};
+use sg_common::flow::{Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey};
+use sg_common::outcome::Outcome;
 use sg_common::pipeline::{Datapath, Flow, Settings};
+use sg_common::policy::{self, Question};
 use sg_common::reason::{REASON_SLOTS, Reason};
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
 use sg_common::tcp::Step;
+use sg_common::verifier::opaque;
 
 use crate::image::Image;
 use crate::maps;
+
+/// Asks the image in force: returns the bits of an [`Outcome`].
+///
+/// A function with a name of its own is *global* to the verifier: checked once for any arguments,
+/// not once for each way in which the parser may arrive at it.
+#[unsafe(no_mangle)]
+extern "C" fn sg_ask(question: *const Question) -> u64 {
+    // SAFETY: the verifier passes a pointer to a whole question or null.
+    let outcome = match (unsafe { question.as_ref() }, Image::current()) {
+        (Some(question), Some(image)) => policy::answer(&image, question),
+        _ => Outcome::new(Reason::NoPolicy, 0),
+    };
+    outcome.to_bits()
+}
 
 /// Reads or writes one field of a value that other CPUs and user space share.
 ///
@@ -28,36 +43,46 @@ macro_rules! field {
     };
 }
 macro_rules! set_field {
-    ($base:expr, $value:expr, $($field:tt)+) => {
+    ($base:expr, $value:expr, $($field:tt)+) => {{
+        let value = $value;
         // SAFETY: see the comment of `field!`.
-        unsafe { write_volatile(addr_of_mut!((*$base).$($field)+), $value) }
-    };
+        unsafe { write_volatile(addr_of_mut!((*$base).$($field)+), value) }
+    }};
 }
 
 /// The tables of one interface.
 pub(crate) struct Kernel<'a> {
     config: &'a ProgramConfig,
+    direction: Direction,
     settings: SharedSettings,
 }
 
 impl<'a> Kernel<'a> {
     /// Finds the interface's settings.
     #[inline(always)]
-    pub(crate) fn new(config: &'a ProgramConfig) -> Option<Self> {
+    pub(crate) fn new(config: &'a ProgramConfig, direction: Direction) -> Option<Self> {
         let settings = SharedSettings(maps::INTERFACES.get_ptr(config.zone)?);
         // A slot that user space has not filled yet has no timeouts.
-        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self { config, settings })
+        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self {
+            config,
+            direction,
+            settings,
+        })
     }
 }
 
 impl Datapath for Kernel<'_> {
-    type Image = Image;
     type Flow = SharedFlow;
     type Settings = SharedSettings;
 
     #[inline(always)]
     fn zone(&self) -> u32 {
         self.config.zone
+    }
+
+    #[inline(always)]
+    fn direction(&self) -> Direction {
+        self.direction
     }
 
     #[inline(always)]
@@ -84,8 +109,8 @@ impl Datapath for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn image(&self) -> Option<Image> {
-        Image::current()
+    fn ask(&self, question: &Question) -> Outcome {
+        Outcome::from_bits(sg_ask(question))
     }
 
     #[inline(always)]
@@ -119,18 +144,23 @@ impl Datapath for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn count(&self, direction: Direction, reason: Reason, audited: bool, packets: u32, bytes: u32) {
+    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32) {
         let Some(counters) = maps::COUNTERS.get_ptr_mut(self.config.zone) else {
             return;
         };
-        let side = direction as usize & 1;
-        let slot = reason as usize & (REASON_SLOTS - 1);
+        // LLVM knows which codes exist and would leave the masks out; the verifier does not.
+        let side = opaque(self.direction as u64) as usize & 1;
+        let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
         // SAFETY: this CPU's map value; both indexes are masked to the arrays' lengths.
-        unsafe {
-            add(addr_of_mut!((*counters).reasons[side][slot]), packets, bytes);
-            if audited {
-                add(addr_of_mut!((*counters).audited[side]), packets, bytes);
-            }
+        let (reason, audit) = unsafe {
+            (
+                addr_of_mut!((*counters).reasons[side][slot]),
+                addr_of_mut!((*counters).audited[side]),
+            )
+        };
+        add(reason, packets, bytes);
+        if audited {
+            add(audit, packets, bytes);
         }
     }
 
@@ -150,12 +180,9 @@ impl Datapath for Kernel<'_> {
     }
 }
 
-/// Adds to a counter of this CPU.
-///
-/// # Safety
-/// `tally` points into a per-CPU map value.
+/// Adds to a counter of this CPU; `tally` points into its map value.
 #[inline(always)]
-unsafe fn add(tally: *mut Tally, packets: u32, bytes: u32) {
+fn add(tally: *mut Tally, packets: u32, bytes: u32) {
     set_field!(tally, field!(tally, packets) + u64::from(packets), packets);
     set_field!(tally, field!(tally, bytes) + u64::from(bytes), bytes);
 }
@@ -238,8 +265,16 @@ impl Flow for SharedFlow {
     #[inline(always)]
     fn account(&self, side: usize, now: u64, packets: u32, bytes: u32) {
         let side = side & 1;
-        set_field!(self.0, field!(self.0, packets[side]) + u64::from(packets), packets[side]);
-        set_field!(self.0, field!(self.0, bytes[side]) + u64::from(bytes), bytes[side]);
+        set_field!(
+            self.0,
+            field!(self.0, packets[side]) + u64::from(packets),
+            packets[side]
+        );
+        set_field!(
+            self.0,
+            field!(self.0, bytes[side]) + u64::from(bytes),
+            bytes[side]
+        );
         if field!(self.0, last_seen) != now {
             set_field!(self.0, now, last_seen);
         }

@@ -41,7 +41,11 @@ pub fn sg_xdp(ctx: XdpContext) -> u32 {
         Some(Verdict::Pass) => XDP_PASS,
         Some(Verdict::Drop) => XDP_DROP,
         None => {
-            error!(&ctx, "zone {} has no settings: packet dropped", CONFIG.load().zone);
+            error!(
+                &ctx,
+                "zone {} has no settings: packet dropped",
+                CONFIG.load().zone
+            );
             XDP_DROP
         }
     }
@@ -73,7 +77,11 @@ fn tc(ctx: &TcContext, hook: Direction) -> i32 {
         Some(Verdict::Pass) => TC_ACT_UNSPEC,
         Some(Verdict::Drop) => TC_ACT_SHOT as i32,
         None => {
-            error!(ctx, "zone {} has no settings: packet dropped", CONFIG.load().zone);
+            error!(
+                ctx,
+                "zone {} has no settings: packet dropped",
+                CONFIG.load().zone
+            );
             TC_ACT_SHOT as i32
         }
     }
@@ -84,9 +92,13 @@ fn tc(ctx: &TcContext, hook: Direction) -> i32 {
 fn judge<P: Packet>(packet: &P, hook: Direction) -> Option<Verdict> {
     let config = CONFIG.load();
     // What enters the host end of a workload's link leaves the workload.
-    let direction = if config.workload_side != 0 { hook.reverse() } else { hook };
-    let kernel = Kernel::new(&config)?;
-    Some(pipeline::run(packet, &kernel, direction))
+    let direction = if config.workload_side != 0 {
+        hook.reverse()
+    } else {
+        hook
+    };
+    let kernel = Kernel::new(&config, direction)?;
+    Some(pipeline::run(packet, &kernel))
 }
 
 #[cfg(not(test))]

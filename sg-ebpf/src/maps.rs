@@ -48,4 +48,3 @@ pub(crate) static IMAGE_LARGE: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[1] }>, 1> = A
 /// 0 → jiffies, for programs loaded with a test clock. Written by tests and replay.
 #[btf_map]
 pub(crate) static TEST_CLOCK: Array<u64, 1> = Array::new();
-

@@ -7,14 +7,30 @@
 use core::arch::asm;
 
 use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::{bpf_skb_pull_data, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sg_common::packet::{Packet, View};
+use sg_common::parse::MAX_HEADER_OFFSET;
 use sg_common::verifier::opaque;
 
-/// Headers are looked for in the first 16 KiB of a frame: a bound that the verifier needs, beyond
-/// the longest chain of headers that the parser follows.
-const MAX_OFFSET: u32 = 0x3fff;
+/// Loads a 32-bit field of a context as the 64-bit register that it is.
+///
+/// `data` and `data_end` are declared as 32-bit numbers but load as pointers, which LLVM, not
+/// knowing that, would shift to clear their upper half.
+macro_rules! context_field {
+    ($context:expr, $type:ty, $field:ident) => {{
+        let context: *mut $type = $context;
+        let value: u64;
+        // SAFETY: a load from the context that the kernel called the program with.
+        unsafe {
+            asm!("{value} = *(u32 *)({context} + {offset})", value = out(reg) value,
+                context = in(reg) context, offset = const core::mem::offset_of!($type, $field),
+                options(readonly, nostack, preserves_flags));
+        }
+        value as usize
+    }};
+}
 
 /// A checked window into packet memory.
 #[derive(Clone, Copy)]
@@ -26,7 +42,7 @@ impl Window {
     /// The `N` bytes at `offset` of the memory from `data` to `end`, if they are inside.
     #[inline(always)]
     fn new<const N: usize>(data: usize, end: usize, offset: u32) -> Option<Self> {
-        let start = opaque((data + (offset & MAX_OFFSET) as usize) as u64) as usize;
+        let start = opaque((data + (offset & MAX_HEADER_OFFSET) as usize) as u64) as usize;
         (start + N <= end).then_some(Self { start })
     }
 }
@@ -71,6 +87,16 @@ impl<'a> XdpPacket<'a> {
     pub(crate) const fn new(ctx: &'a XdpContext) -> Self {
         Self { ctx }
     }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        context_field!(self.ctx.ctx, xdp_md, data)
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        context_field!(self.ctx.ctx, xdp_md, data_end)
+    }
 }
 
 impl Packet for XdpPacket<'_> {
@@ -84,12 +110,12 @@ impl Packet for XdpPacket<'_> {
 
     #[inline(always)]
     fn readable_len(&self) -> u32 {
-        opaque((self.ctx.data_end() - self.ctx.data()) as u64) as u32
+        opaque((self.end() - self.data()) as u64) as u32
     }
 
     #[inline(always)]
     fn view<const N: usize>(&self, offset: u32) -> Option<Window> {
-        Window::new::<N>(self.ctx.data(), self.ctx.data_end(), offset)
+        Window::new::<N>(self.data(), self.end(), offset)
     }
 
     #[inline(always)]
@@ -118,6 +144,16 @@ impl<'a> TcPacket<'a> {
     pub(crate) const fn new(ctx: &'a TcContext) -> Self {
         Self { ctx }
     }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        context_field!(self.ctx.skb.skb, __sk_buff, data)
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        context_field!(self.ctx.skb.skb, __sk_buff, data_end)
+    }
 }
 
 impl Packet for TcPacket<'_> {
@@ -135,11 +171,11 @@ impl Packet for TcPacket<'_> {
 
     #[inline(always)]
     fn view<const N: usize>(&self, offset: u32) -> Option<Window> {
-        if let Some(window) = Window::new::<N>(self.ctx.data(), self.ctx.data_end(), offset) {
+        if let Some(window) = Window::new::<N>(self.data(), self.end(), offset) {
             return Some(window);
         }
         // The bytes may be in a page of the socket buffer that is not mapped yet.
-        let needed = (offset & MAX_OFFSET) + N as u32;
+        let needed = (offset & MAX_HEADER_OFFSET) + N as u32;
         if needed > self.ctx.len() {
             return None;
         }
@@ -148,7 +184,7 @@ impl Packet for TcPacket<'_> {
         if unsafe { bpf_skb_pull_data(self.ctx.as_ptr().cast(), needed) } != 0 {
             return None;
         }
-        Window::new::<N>(self.ctx.data(), self.ctx.data_end(), offset)
+        Window::new::<N>(self.data(), self.end(), offset)
     }
 
     #[inline(always)]
@@ -156,7 +192,11 @@ impl Packet for TcPacket<'_> {
         // SAFETY: reads of the context, which lives as long as the program runs.
         unsafe {
             let skb = self.ctx.skb.skb;
-            if (*skb).vlan_present == 0 { 0 } else { (*skb).vlan_tci as u16 & 0x0fff }
+            if (*skb).vlan_present == 0 {
+                0
+            } else {
+                (*skb).vlan_tci as u16 & 0x0fff
+            }
         }
     }
 

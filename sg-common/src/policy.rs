@@ -1,0 +1,59 @@
+//! The question that a packet without a flow puts to the policy, and its answer.
+
+use crate::addr::Addr;
+use crate::flow::Direction;
+use crate::image::{self, Words};
+use crate::outcome::Outcome;
+use crate::reason::Reason;
+
+/// `reply_service`: the packet cannot be an answer.
+pub const NO_REPLY: u32 = u32::MAX;
+
+/// All that the policy needs to know of a packet: 32 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// Address of the other side.
+    pub remote: Addr,
+    /// Zone of the interface.
+    pub zone: u32,
+    /// [`Direction`] of the packet.
+    pub direction: u32,
+    /// [Service key](crate::service) of the packet.
+    pub service: u32,
+    /// Service key of the packet that this one could be the answer to, or [`NO_REPLY`].
+    pub reply_service: u32,
+}
+
+/// Answers by an image: `New` for a packet that is admitted and needs tracking, `Untracked` or
+/// `UntrackedReply` for one that is admitted and does not, `NoRule`, or `NoPolicy`.
+///
+/// A packet that needs tracking by its own rule still goes untracked when it is the answer within
+/// an untracked flow: else the SYN-ACK of such a flow would open a tracked one.
+#[inline(always)]
+pub fn answer<W: Words + ?Sized>(image: &W, question: &Question) -> Outcome {
+    if !image::is_readable(image) {
+        return Outcome::new(Reason::NoPolicy, 0);
+    }
+    let direction = Direction::from_code(question.direction as u8);
+    let class = image::class(image, &question.remote);
+    let Some(row) = image::row(image, question.zone, direction, class) else {
+        return Outcome::new(Reason::NoPolicy, 0);
+    };
+    let cell = image::cell(image, row, question.service);
+    if !cell.is_admitted() {
+        return Outcome::new(Reason::NoRule, 0);
+    }
+    if cell.is_untracked() {
+        return Outcome::new(Reason::Untracked, cell.rule());
+    }
+    if question.reply_service != NO_REPLY
+        && let Some(row) = image::row(image, question.zone, direction.reverse(), class)
+    {
+        let reply = image::cell(image, row, question.reply_service);
+        if reply.is_untracked() {
+            return Outcome::new(Reason::UntrackedReply, reply.rule());
+        }
+    }
+    Outcome::new(Reason::New, cell.rule())
+}
