@@ -78,7 +78,10 @@ fn build(root: &Path, arch: &str) -> Result<PathBuf, String> {
     }
     // A copy, so that neither a later build nor a removed target/ebpf changes what this one embeds.
     let object = PathBuf::from(variable("OUT_DIR")?).join("sg-ebpf");
-    std::fs::copy(toolchain::ebpf_object(root), &object)
+    let built = toolchain::ebpf_target_dir(root)
+        .join(toolchain::TARGET)
+        .join("release/sg-ebpf");
+    std::fs::copy(built, &object)
         .map_err(|error| format!("cannot copy the object to {}: {error}", object.display()))?;
     Ok(object)
 }

@@ -1,2 +1,119 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask --help` lists them.
+
+mod cargo;
+mod demo;
+mod install;
+mod lint;
+mod privilege;
+mod progress;
+mod setup;
+mod test;
+mod toolchain;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// Set-up, tests, demo and installation of sg.
+///
+/// Every task does what it needs first: on a fresh machine `cargo xtask demo` and
+/// `cargo xtask test` are complete commands. Run them as yourself; what needs root (namespaces,
+/// loading programs, installing packages) asks sudo for that part alone.
+#[derive(Parser)]
+#[command(
+    bin_name = "cargo xtask",
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Gets what compiles the kernel programs; afterwards plain `cargo build` works.
+    ///
+    /// Provides the source of Rust's `core` library (a component of the toolchain, else from the
+    /// package client's mirror), bpf-linker (built against the LLVM inside rustc, so no LLVM
+    /// package is needed) and `ip`. About a minute the first time, nothing after that.
+    ///
+    /// The pieces are kept outside `target/`, in `$XDG_CACHE_HOME/sg` or `~/.cache/sg`, one
+    /// directory per compiler. `SG_TOOLS_DIR` names another place, `SG_BPF_LINKER` another linker.
+    Setup,
+
+    /// Shows sg at work on four connections between namespaces, with the log that proves it.
+    ///
+    /// Builds sg-ctl, lays out a small network in namespaces, attaches two security groups and
+    /// tries who reaches whom. Removes everything again; nothing outside its namespaces changes.
+    /// Exits with 0 only if each connection fared as its rules say.
+    Demo(demo::DemoArgs),
+
+    /// Runs all tests: those that need no root, then the kernel and network tests as root
+    ///
+    /// Builds as you and elevates the kernel tests alone. `cargo test` runs the first tier only.
+    /// Ends with the counts of each tier.
+    ///
+    /// Examples:
+    ///   cargo xtask test
+    ///   cargo xtask test fragment              # tests whose name contains `fragment`
+    ///   cargo xtask test -- --test-threads 1   # what follows -- goes to the test programs
+    #[command(verbatim_doc_comment)]
+    Test(test::TestArgs),
+
+    /// Checks formatting, clippy and rustdoc of the host crates and of the kernel programs.
+    ///
+    /// Any warning is an error. Needs the components rustfmt and clippy.
+    Lint,
+
+    /// Installs sg-ctl with its man pages and shell completions
+    ///
+    /// Builds with optimisation as you; copies with sudo when you may not write to the prefix.
+    ///
+    /// Examples:
+    ///   cargo xtask install
+    ///   cargo xtask install --prefix ~/.local
+    #[command(verbatim_doc_comment)]
+    Install(install::InstallArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Setup => setup::run().map(drop),
+        Task::Demo(arguments) => demo(arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Lint => lint::run(),
+        Task::Install(arguments) => install::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds as the caller, then runs the demo as root: in a second process if need be.
+fn demo(mut arguments: demo::DemoArgs) -> anyhow::Result<()> {
+    if arguments.sg_ctl.is_none() {
+        setup::run()?;
+        arguments.sg_ctl = Some(cargo::build_sg_ctl()?);
+    }
+    if privilege::is_root() {
+        return demo::run(&arguments);
+    }
+    let mut again = vec![std::env::current_exe()?.into_os_string(), "demo".into()];
+    again.extend(arguments.to_command_line());
+    cargo::check(&mut privilege::elevate(&again)?)
+}
+
+/// Returns the root directory of the repository.
+fn root() -> &'static Path {
+    static ROOT: std::sync::LazyLock<PathBuf> =
+        std::sync::LazyLock::new(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."));
+    &ROOT
+}

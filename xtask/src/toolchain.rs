@@ -168,11 +168,6 @@ pub(crate) fn ebpf_target_dir(root: &Path) -> PathBuf {
     root.join(target).join("ebpf")
 }
 
-/// Returns the object that `cargo build` leaves in [`ebpf_target_dir`].
-pub(crate) fn ebpf_object(root: &Path) -> PathBuf {
-    ebpf_target_dir(root).join(TARGET).join("release/sg-ebpf")
-}
-
 /// Prepares `cargo VERB` (build, clippy, doc) on sg-ebpf, for kernels of architecture `arch`.
 ///
 /// # Errors

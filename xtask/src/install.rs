@@ -1,0 +1,96 @@
+//! `cargo xtask install`: sg-ctl and what belongs to it, under a prefix.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    cargo::{self, check, display},
+    privilege, root, setup,
+};
+
+/// Options of `cargo xtask install`.
+#[derive(clap::Args)]
+pub(crate) struct InstallArgs {
+    /// Directory to install under.
+    #[arg(long, default_value = "/usr/local", value_name = "DIR")]
+    prefix: PathBuf,
+}
+
+/// Where each shell looks for completions below a prefix.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/sg-ctl"),
+    ("fish", "share/fish/vendor_completions.d/sg-ctl.fish"),
+    ("zsh", "share/zsh/site-functions/_sg-ctl"),
+];
+
+/// Builds and installs.
+///
+/// # Errors
+/// When the set-up, the build or a copy fails.
+pub(crate) fn run(arguments: &InstallArgs) -> Result<()> {
+    setup::run()?;
+    let built = cargo::build(&["--release", "--package", "sg-ctl", "--bin", "sg-ctl"])?;
+    let sg_ctl = cargo::find_sg_ctl(&built)?;
+
+    let staging = root().join("target/install");
+    if staging.exists() {
+        fs::remove_dir_all(&staging).context("cannot empty target/install")?;
+    }
+    fs::create_dir_all(staging.join("man")).context("cannot create target/install")?;
+    check(Command::new(&sg_ctl).arg("man").arg(staging.join("man")))?;
+
+    let mut files = vec![(sg_ctl.clone(), PathBuf::from("bin/sg-ctl"), "755")];
+    for page in fs::read_dir(staging.join("man"))? {
+        let page = page?;
+        files.push((
+            page.path(),
+            Path::new("share/man/man1").join(page.file_name()),
+            "644",
+        ));
+    }
+    for (shell, target) in COMPLETIONS {
+        let source = staging.join(shell);
+        fs::write(&source, completions(&sg_ctl, shell)?)?;
+        files.push((source, target.into(), "644"));
+    }
+    for (source, target, mode) in files {
+        let target = arguments.prefix.join(target);
+        install(&arguments.prefix, &source, &target, mode)?;
+        println!("installed {}", target.display());
+    }
+    Ok(())
+}
+
+fn completions(sg_ctl: &Path, shell: &str) -> Result<Vec<u8>> {
+    let mut command = Command::new(sg_ctl);
+    let output = command.args(["completions", shell]).output()?;
+    if !output.status.success() {
+        bail!("`{}` failed ({})", display(&command), output.status);
+    }
+    Ok(output.stdout)
+}
+
+/// Copies one file, as root if the caller may not.
+fn install(prefix: &Path, source: &Path, target: &Path, mode: &str) -> Result<()> {
+    let mut words: Vec<OsString> = ["install", "-D", "-m", mode].map(OsString::from).to_vec();
+    words.extend([source.into(), target.into()]);
+    if is_writable(prefix) {
+        return check(Command::new(&words[0]).args(&words[1..]));
+    }
+    check(&mut privilege::elevate(&words)?)
+}
+
+/// Returns whether files can be made in a directory, or in the nearest that exists above it.
+fn is_writable(directory: &Path) -> bool {
+    let existing = directory.ancestors().find(|ancestor| ancestor.is_dir());
+    existing.is_some_and(|existing| {
+        let status = Command::new("test").arg("-w").arg(existing).status();
+        status.is_ok_and(|status| status.success())
+    })
+}

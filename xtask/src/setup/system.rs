@@ -1,0 +1,53 @@
+//! System programs that the demo and the tests call.
+
+use std::{ffi::OsString, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    privilege::{elevate, find_program},
+    progress::Step,
+};
+
+/// Programs and the package that holds each.
+const NEEDED: [(&str, &str); 1] = [("ip", "iproute2")];
+
+/// Makes sure that all are installed, by apt-get if they are not.
+pub(super) fn provide() -> Result<()> {
+    let missing: Vec<_> = NEEDED
+        .iter()
+        .filter(|(name, _)| find_program(name).is_none())
+        .collect();
+    let programs = NEEDED.map(|(name, _)| format!("`{name}`")).join(", ");
+    if missing.is_empty() {
+        Step::present("system programs", &programs);
+        return Ok(());
+    }
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    if find_program("apt-get").is_none() {
+        bail!(
+            "{programs} missing\nhelp: install {} by this system's package client",
+            packages.join(" ")
+        );
+    }
+    // May ask for a password, so before the spinner turns.
+    let mut install = apt_get(&["install", "-y", "--no-install-recommends"], &packages)
+        .with_context(|| format!("{programs} missing"))?;
+    let mut update = apt_get(&["update"], &[])?;
+    let step = Step::start(
+        "system programs",
+        &format!("installing {}", packages.join(" ")),
+    );
+    if step.run(&mut install).is_err() {
+        // Fresh machines have no package lists yet.
+        step.run(&mut update)?;
+        step.run(&mut install)?;
+    }
+    step.done("installed");
+    Ok(())
+}
+
+fn apt_get(arguments: &[&str], packages: &[&str]) -> Result<Command> {
+    let words = ["apt-get"].iter().chain(arguments).chain(packages);
+    elevate(&words.map(OsString::from).collect::<Vec<_>>())
+}

@@ -1,0 +1,195 @@
+//! `cargo xtask test`: every tier of tests, each with the rights it needs.
+
+use std::{
+    ffi::OsString,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    cargo::{self, Executable, cargo, display},
+    privilege, root, setup,
+};
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct TestArgs {
+    /// Run the tests whose name contains this.
+    filter: Option<String>,
+
+    /// Passed on to the test programs, such as `--test-threads 1` or `--nocapture`.
+    #[arg(last = true)]
+    test_program_args: Vec<String>,
+}
+
+/// What one tier, or all of them, came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+    /// Programs that ended without success, be it that a test failed or that they crashed.
+    broken: Vec<String>,
+    time: Duration,
+}
+
+/// Builds and runs all tests.
+///
+/// # Errors
+/// When the set-up, the build or a test fails.
+pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
+    setup::run()?;
+    let executables = cargo::build(&["--workspace", "--bins", "--tests"])?;
+    let sg_ctl = cargo::find_sg_ctl(&executables)?;
+    let options = || arguments.filter.iter().chain(&arguments.test_program_args);
+
+    let mut tiers: Vec<(&str, Counts)> = Vec::new();
+    let mut unit = cargo(&["test", "--workspace", "--exclude", "sg-tests", "--"]);
+    let mut counts = Counts::default();
+    counts.run("cargo test", unit.args(options()))?;
+    tiers.push(("without root", counts));
+
+    let mut counts = Counts::default();
+    let is_kernel_test = |built: &&Executable| built.package == "tests" && built.is_test;
+    for executable in executables.iter().filter(is_kernel_test) {
+        let mut words = environment(&sg_ctl);
+        words.push(executable.path.clone().into());
+        words.extend(options().map(OsString::from));
+        let mut command = privilege::elevate(&words).context("cannot run the kernel tests")?;
+        counts.run(
+            &executable.target,
+            command.current_dir(root().join("tests")),
+        )?;
+    }
+    tiers.push(("as root", counts));
+    summarise(tiers)
+}
+
+/// What cargo would set for a test program, and the sg-ctl to test; sudo passes neither on.
+fn environment(sg_ctl: &Path) -> Vec<OsString> {
+    let set = |name: &str, value: &Path| {
+        let mut word = OsString::from(name);
+        word.push("=");
+        word.push(value);
+        word
+    };
+    let manifest_dir = root().join("tests");
+    vec![
+        "env".into(),
+        set("SG_CTL", sg_ctl),
+        set("CARGO_MANIFEST_DIR", &manifest_dir),
+    ]
+}
+
+impl Counts {
+    /// Runs a test program, shows its output and adds up its results.
+    fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        let line = display(command);
+        println!("== test: {line}");
+        let started = Instant::now();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {line}"))?;
+        let stdout = child
+            .stdout
+            .take()
+            .context("a test program without output")?;
+        for output in BufReader::new(stdout).lines() {
+            let output = output.with_context(|| format!("cannot read from {line}"))?;
+            println!("{output}");
+            self.add(&output);
+        }
+        if !child
+            .wait()
+            .with_context(|| format!("cannot wait for {line}"))?
+            .success()
+        {
+            self.broken.push(name.to_owned());
+        }
+        self.time += started.elapsed();
+        Ok(())
+    }
+
+    /// Reads `test result: ok. 3 passed; 0 failed; 0 ignored; …`, the last line of a test program.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        for word in result.split(['.', ';']) {
+            let Some((number, what)) = word.trim().split_once(' ') else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u32>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Prints the counts of each tier and of all.
+fn summarise(tiers: Vec<(&str, Counts)>) -> Result<()> {
+    let mut all = Counts::default();
+    println!(
+        "\n{:<14} {:>7} {:>7} {:>8} {:>8}",
+        "tests", "passed", "failed", "ignored", "time"
+    );
+    let row = |name: &str, counts: &Counts| {
+        println!(
+            "{name:<14} {:>7} {:>7} {:>8} {:>6.1} s",
+            counts.passed,
+            counts.failed,
+            counts.ignored,
+            counts.time.as_secs_f32()
+        );
+    };
+    for (name, counts) in tiers {
+        row(name, &counts);
+        all.passed += counts.passed;
+        all.failed += counts.failed;
+        all.ignored += counts.ignored;
+        all.time += counts.time;
+        all.broken.extend(counts.broken);
+    }
+    row("all", &all);
+    if !all.broken.is_empty() {
+        bail!("tests failed in: {}", all.broken.join(", "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_added_up() {
+        let mut counts = Counts::default();
+        counts.add("running 3 tests");
+        counts.add("test a ... ok");
+        counts.add(
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; \
+             finished in 0.01s",
+        );
+        counts.add("test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured");
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 5,
+                failed: 4,
+                ignored: 1,
+                ..Counts::default()
+            }
+        );
+    }
+}
