@@ -23,7 +23,7 @@ pub struct ZoneCounters {
     /// Events that found the ring buffer full.
     pub events_lost: u64,
     /// Explicit padding, zero.
-    pub _pad: u64,
+    pub pad: u64,
 }
 
 impl ZoneCounters {
@@ -38,7 +38,7 @@ impl ZoneCounters {
             bytes: 0,
         }; 2],
         events_lost: 0,
-        _pad: 0,
+        pad: 0,
     };
 
     /// Adds another CPU's counters.

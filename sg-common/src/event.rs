@@ -44,5 +44,5 @@ pub struct Event {
     /// ICMP code.
     pub icmp_code: u8,
     /// Explicit padding, zero.
-    pub _pad: [u8; 3],
+    pub pad: [u8; 3],
 }

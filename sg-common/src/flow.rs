@@ -17,6 +17,7 @@ impl Direction {
     pub const ALL: [Self; 2] = [Self::Inbound, Self::Outbound];
 
     /// The direction of the answer.
+    #[must_use]
     #[inline(always)]
     pub const fn reverse(self) -> Self {
         match self {
@@ -65,7 +66,7 @@ pub struct FlowKey {
     /// IP protocol number.
     pub protocol: u8,
     /// Explicit padding, zero.
-    pub _pad: u8,
+    pub pad: u8,
 }
 
 /// State of a flow. Its code indexes the timeouts of the interface.
@@ -181,7 +182,7 @@ pub struct FlowEntry {
     /// `FLOW_…` bits.
     pub flags: u8,
     /// Explicit padding, zero.
-    pub _pad: [u8; 2],
+    pub pad: [u8; 2],
 }
 
 impl FlowEntry {
@@ -214,7 +215,7 @@ pub struct FragmentKey {
     /// [`Direction`].
     pub direction: u8,
     /// Explicit padding, zero.
-    pub _pad: [u8; 4],
+    pub pad: [u8; 4],
 }
 
 /// What the first fragment leaves for the later ones: 16 bytes.
@@ -226,7 +227,7 @@ pub struct FragmentEntry {
     /// Number of the rule that admitted the first fragment.
     pub rule: u32,
     /// Explicit padding, zero.
-    pub _pad: u32,
+    pub pad: u32,
 }
 
 /// Seconds for which later fragments find their first one (RFC 8200 §4.5: reassembly takes 60 s).

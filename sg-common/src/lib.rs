@@ -7,6 +7,10 @@
 //! Types that cross the kernel boundary are `repr(C)`, made of integers and byte arrays only, have
 //! no implicit padding, and are in host byte order unless a field says otherwise.
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
+#![expect(
+    clippy::inline_always,
+    reason = "the kernel programs are made of these functions, where a call costs 7 ns and stack"
+)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod addr;

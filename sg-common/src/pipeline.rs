@@ -220,8 +220,7 @@ fn infrastructure(infra: u32, parsed: &Parsed, direction: Direction) -> Option<R
     }
 }
 
-/// The link-local services of EC2: resolver, metadata (instance, ECS task, EKS pod), time, licence
-/// activation.
+/// The link-local services of EC2, in 169.254.0.0/16 and `fd00:ec2::/112`.
 #[inline(always)]
 fn is_ec2_service(remote: &Addr, protocol: u8, port: u16) -> bool {
     let (high, low) = remote.halves();
@@ -230,19 +229,20 @@ fn is_ec2_service(remote: &Addr, protocol: u8, port: u16) -> bool {
     if !ipv4 && !ipv6 {
         return false;
     }
-    matches!(
-        (ipv4, low as u16, protocol, port),
-        // 169.254.169.253, .254, .123, .250, .251; 169.254.170.2, .23
-        (true, 0xa9fd, UDP | TCP, 53)
-            | (true, 0xa9fe, TCP, 80)
-            | (true, 0xa97b, UDP, 123)
-            | (true, 0xa9fa | 0xa9fb, TCP, 1688)
-            | (true, 0xaa02 | 0xaa17, TCP, 80)
-            | (false, 0x0253, UDP | TCP, 53)
-            | (false, 0x0254 | 0x0023, TCP, 80)
-            | (false, 0x0123, UDP, 123)
-            | (false, 0x0250 | 0x0240, TCP, 1688)
-    )
+    let host = low as u16;
+    match (protocol, port) {
+        // Resolver.
+        (UDP | TCP, 53) => host == if ipv4 { 0xa9fd } else { 0x0253 },
+        // Instance metadata; ECS task metadata and EKS pod identity.
+        (TCP, 80) if ipv4 => matches!(host, 0xa9fe | 0xaa02 | 0xaa17),
+        (TCP, 80) => matches!(host, 0x0254 | 0x0023),
+        // Time.
+        (UDP, 123) => host == if ipv4 { 0xa97b } else { 0x0123 },
+        // Windows licence activation.
+        (TCP, 1688) if ipv4 => matches!(host, 0xa9fa | 0xa9fb),
+        (TCP, 1688) => matches!(host, 0x0250 | 0x0240),
+        _ => false,
+    }
 }
 
 /// The flow that a packet would belong to.
@@ -272,7 +272,7 @@ pub fn flow_key(zone: u32, parsed: &Parsed, direction: Direction) -> FlowKey {
         zone: zone as u16,
         vlan: parsed.vlan,
         protocol: parsed.protocol,
-        _pad: 0,
+        pad: 0,
     }
 }
 
@@ -286,7 +286,7 @@ fn live_flow<D: Datapath>(datapath: &D, key: &FlowKey) -> Option<D::Flow> {
     let flow = datapath.flow(key)?;
     let idle = datapath.now().wrapping_sub(flow.last_seen());
     // Another CPU may have stamped the entry with a later tick than ours.
-    if (idle as i64) < 0 || idle <= datapath.settings().timeout(flow.state()) {
+    if idle.cast_signed() < 0 || idle <= datapath.settings().timeout(flow.state()) {
         Some(flow)
     } else {
         None
@@ -328,7 +328,7 @@ fn fragment_key<D: Datapath>(datapath: &D, parsed: &Parsed) -> FragmentKey {
         vlan: parsed.vlan,
         protocol: parsed.protocol,
         direction: datapath.direction() as u8,
-        _pad: [0; 4],
+        pad: [0; 4],
     }
 }
 
@@ -338,7 +338,7 @@ fn first_fragment<D: Datapath>(datapath: &D, parsed: &Parsed, rule: u32) {
     let entry = FragmentEntry {
         expires: datapath.now() + FRAGMENT_SECONDS * datapath.hz(),
         rule,
-        _pad: 0,
+        pad: 0,
     };
     datapath.remember_fragment(&fragment_key(datapath, parsed), &entry);
 }
@@ -492,7 +492,7 @@ fn track<P: Packet, D: Datapath>(
             Direction::Inbound => 0,
             Direction::Outbound => FLOW_OPENED_OUTBOUND,
         },
-        _pad: [0; 2],
+        pad: [0; 2],
     };
     match datapath.open_flow(key, &entry) {
         Ok(()) => Outcome::new(Reason::New, rule),
@@ -577,6 +577,6 @@ fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outc
         tcp_flags: parsed.tcp_flags,
         icmp_type: parsed.icmp_type,
         icmp_code: parsed.icmp_code,
-        _pad: [0; 3],
+        pad: [0; 3],
     });
 }

@@ -32,7 +32,7 @@ pod!(FlowKey {
     zone,
     vlan,
     protocol,
-    _pad
+    pad
 });
 pod!(FlowEntry {
     created,
@@ -42,7 +42,7 @@ pod!(FlowEntry {
     rule,
     state,
     flags,
-    _pad
+    pad
 });
 pod!(FragmentKey {
     src,
@@ -52,13 +52,9 @@ pod!(FragmentKey {
     vlan,
     protocol,
     direction,
-    _pad
+    pad
 });
-pod!(FragmentEntry {
-    expires,
-    rule,
-    _pad
-});
+pod!(FragmentEntry { expires, rule, pad });
 pod!(ProgramConfig {
     zone,
     workload_side,
@@ -75,13 +71,13 @@ pod!(InterfaceSettings {
     mode,
     related,
     tcp_pickup,
-    _pad
+    pad
 });
 pod!(ZoneCounters {
     reasons,
     audited,
     events_lost,
-    _pad
+    pad
 });
 pod!(Event {
     time_ns,
@@ -101,5 +97,5 @@ pod!(Event {
     tcp_flags,
     icmp_type,
     icmp_code,
-    _pad
+    pad
 });

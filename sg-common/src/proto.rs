@@ -3,15 +3,15 @@
 use network_types::eth::EtherType;
 use network_types::ip::IpProto;
 
-/// EtherType IPv4, host order.
+/// `EtherType` of IPv4, host order.
 pub const ETH_IPV4: u16 = (EtherType::Ipv4 as u16).to_be();
-/// EtherType IPv6, host order.
+/// `EtherType` of IPv6, host order.
 pub const ETH_IPV6: u16 = (EtherType::Ipv6 as u16).to_be();
-/// EtherType ARP, host order.
+/// `EtherType` of ARP, host order.
 pub const ETH_ARP: u16 = (EtherType::Arp as u16).to_be();
-/// EtherType of an 802.1Q tag, host order.
+/// `EtherType` of an 802.1Q tag, host order.
 pub const ETH_8021Q: u16 = (EtherType::Ieee8021q as u16).to_be();
-/// EtherType of an 802.1ad tag, host order.
+/// `EtherType` of an 802.1ad tag, host order.
 pub const ETH_8021AD: u16 = (EtherType::Ieee8021ad as u16).to_be();
 
 /// IPv6 hop-by-hop options header.

@@ -89,5 +89,5 @@ pub struct InterfaceSettings {
     /// `PICKUP_…`.
     pub tcp_pickup: u8,
     /// Explicit padding, zero.
-    pub _pad: [u8; 5],
+    pub pad: [u8; 5],
 }

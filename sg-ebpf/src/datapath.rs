@@ -132,7 +132,7 @@ impl Datapath for Kernel<'_> {
         Some(FragmentEntry {
             expires: field!(entry, expires),
             rule: field!(entry, rule),
-            _pad: 0,
+            pad: 0,
         })
     }
 
