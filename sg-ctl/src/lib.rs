@@ -1,3 +1,4 @@
 //! Library of `sg-ctl`.
 
+pub mod compile;
 pub mod model;
