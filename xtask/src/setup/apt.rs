@@ -96,7 +96,8 @@ impl PrivateApt {
                 directory.join("sources"),
                 format!("deb {options}{mirror} {suite} main\n"),
             )?;
-            fs::write(directory.join("status"), "")
+            fs::write(directory.join("status"), "")?;
+            fs::write(directory.join("config"), config(directory))
         };
         create().with_context(|| format!("cannot prepare {}", directory.display()))?;
         Ok(Self {
@@ -106,23 +107,10 @@ impl PrivateApt {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let own = |name: &str| self.directory.join(name).display().to_string();
-        for (option, value) in [
-            ("Dir::Etc::sourcelist", own("sources")),
-            ("Dir::Etc::sourceparts", "/dev/null".to_owned()),
-            ("Dir::Cache", own("cache")),
-            ("Dir::State", own("state")),
-            ("Dir::State::lists", own("lists")),
-            ("Dir::State::status", own("status")),
-            // As root, apt would fetch as a user who may not read this directory.
-            ("APT::Sandbox::User", String::new()),
-            ("Acquire::Retries", "1".to_owned()),
-            ("Acquire::http::Timeout", "30".to_owned()),
-            ("Acquire::https::Timeout", "30".to_owned()),
-        ] {
-            command.arg("-o").arg(format!("{option}={value}"));
-        }
-        command.current_dir(&self.directory);
+        command
+            .arg("-c")
+            .arg(self.directory.join("config"))
+            .current_dir(&self.directory);
         command
     }
 
@@ -156,6 +144,30 @@ impl PrivateApt {
             .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
             .context("`apt-get download` left no package")
     }
+}
+
+/// Returns what apt reads after the machine's own configuration, whose proxies and the like hold.
+fn config(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        r#"
+Dir::Etc::sourcelist "{directory}/sources";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Cache "{directory}/cache";
+Dir::State "{directory}/state";
+Dir::State::lists "{directory}/lists";
+Dir::State::status "{directory}/status";
+// As root, apt would fetch as a user who may not read this directory.
+APT::Sandbox::User "";
+Acquire::Retries "1";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
+// The machine's hooks are about its own lists and may need root.
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+"#
+    )
 }
 
 /// Reads `apt-cache madison`: lines of `name | version | source`.
