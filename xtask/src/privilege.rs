@@ -25,16 +25,16 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn elevate(command_line: &[OsString]) -> Result<Command> {
     let mut words = Vec::new();
     if !is_root() {
-        obtain_sudo().with_context(|| {
+        if let Err(error) = obtain_sudo() {
             let words: Vec<_> = command_line
                 .iter()
                 .map(|word| word.to_string_lossy())
                 .collect();
-            format!(
-                "root is needed\nhelp: as root, run: {}\nreason",
+            bail!(
+                "root is needed: {error:#}\nhelp: as root, run: {}",
                 words.join(" ")
-            )
-        })?;
+            );
+        }
         words.extend(["sudo".into(), "--".into()]);
     }
     words.extend_from_slice(command_line);
