@@ -12,6 +12,14 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+impl Tally {
+    /// Counts a frame of `bytes` bytes that stands for `packets` packets.
+    pub const fn add(&mut self, packets: u32, bytes: u32) {
+        self.packets += packets as u64;
+        self.bytes += bytes as u64;
+    }
+}
+
 /// The value of `COUNTERS`: written by the programs on their own CPU, summed by user space.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

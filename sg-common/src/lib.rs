@@ -19,6 +19,8 @@ pub mod event;
 pub mod flow;
 pub mod icmp;
 pub mod image;
+#[cfg(any(test, feature = "user"))]
+pub mod memory;
 pub mod names;
 pub mod outcome;
 pub mod packet;

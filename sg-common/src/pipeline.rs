@@ -580,3 +580,6 @@ fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outc
         pad: [0; 3],
     });
 }
+
+#[cfg(test)]
+mod tests;

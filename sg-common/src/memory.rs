@@ -1,0 +1,226 @@
+//! Tables in user-space memory: the pipeline without a kernel, for tests, fuzzing and explanations.
+
+use std::cell::{Cell as Shared, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::counters::ZoneCounters;
+use crate::event::Event;
+use crate::flow::{Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey};
+use crate::outcome::Outcome;
+use crate::packet::Packet;
+use crate::pipeline::{self, Datapath, Flow, Settings};
+use crate::policy::{self, Question};
+use crate::reason::{Reason, Verdict};
+use crate::settings::InterfaceSettings;
+use crate::tcp::Step;
+
+impl Settings for InterfaceSettings {
+    fn timeout(&self, state: FlowState) -> u64 {
+        self.timeouts[state.0 as usize % FlowState::SLOTS]
+    }
+
+    fn log_reasons(&self) -> u64 {
+        self.log_reasons
+    }
+
+    fn pickup_until(&self) -> u64 {
+        self.pickup_until
+    }
+
+    fn audit_after(&self) -> u64 {
+        self.audit_after
+    }
+
+    fn infra(&self) -> u32 {
+        self.infra
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    fn mode(&self) -> u8 {
+        self.mode
+    }
+
+    fn related(&self) -> u8 {
+        self.related
+    }
+
+    fn tcp_pickup(&self) -> u8 {
+        self.tcp_pickup
+    }
+}
+
+/// The tables of one interface, and what came of the frames it judged.
+#[derive(Debug)]
+pub struct Memory {
+    /// Zone of the interface.
+    pub zone: u32,
+    /// Settings of the interface.
+    pub settings: InterfaceSettings,
+    /// Jiffies per second.
+    pub hz: u64,
+    /// Jiffies.
+    pub now: u64,
+    /// The policy image; empty = none.
+    pub image: Vec<u32>,
+    /// Flows that there is room for.
+    pub flow_limit: usize,
+    flows: RefCell<HashMap<FlowKey, Rc<Shared<FlowEntry>>>>,
+    fragments: RefCell<HashMap<FragmentKey, FragmentEntry>>,
+    counters: RefCell<Box<ZoneCounters>>,
+    events: RefCell<Vec<Event>>,
+}
+
+impl Memory {
+    /// Empty tables for an interface.
+    pub fn new(settings: InterfaceSettings, hz: u64, image: Vec<u32>) -> Self {
+        Self {
+            zone: 0,
+            settings,
+            hz,
+            now: 1 << 32,
+            image,
+            flow_limit: usize::MAX,
+            flows: RefCell::default(),
+            fragments: RefCell::default(),
+            counters: RefCell::new(Box::new(ZoneCounters::ZERO)),
+            events: RefCell::default(),
+        }
+    }
+
+    /// Judges a frame that goes in `direction`.
+    pub fn run<P: Packet>(&self, packet: &P, direction: Direction) -> Verdict {
+        pipeline::run(
+            packet,
+            &Hook {
+                memory: self,
+                direction,
+            },
+        )
+    }
+
+    /// The entry of a flow, live or expired.
+    pub fn flow(&self, key: &FlowKey) -> Option<FlowEntry> {
+        self.flows.borrow().get(key).map(|entry| entry.get())
+    }
+
+    /// Number of flows, live or expired.
+    pub fn flow_count(&self) -> usize {
+        self.flows.borrow().len()
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> ZoneCounters {
+        **self.counters.borrow()
+    }
+
+    /// Takes the events reported so far.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.events.take()
+    }
+}
+
+/// One hook of an interface.
+struct Hook<'a> {
+    memory: &'a Memory,
+    direction: Direction,
+}
+
+impl Datapath for Hook<'_> {
+    type Flow = Rc<Shared<FlowEntry>>;
+    type Settings = InterfaceSettings;
+
+    fn zone(&self) -> u32 {
+        self.memory.zone
+    }
+
+    fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    fn settings(&self) -> &InterfaceSettings {
+        &self.memory.settings
+    }
+
+    fn now(&self) -> u64 {
+        self.memory.now
+    }
+
+    fn hz(&self) -> u64 {
+        self.memory.hz
+    }
+
+    fn ask(&self, question: &Question) -> Outcome {
+        policy::answer(self.memory.image.as_slice(), question)
+    }
+
+    fn flow(&self, key: &FlowKey) -> Option<Self::Flow> {
+        self.memory.flows.borrow().get(key).cloned()
+    }
+
+    fn open_flow(&self, key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
+        let mut flows = self.memory.flows.borrow_mut();
+        if flows.len() >= self.memory.flow_limit && !flows.contains_key(key) {
+            return Err(Reason::FlowTableFull);
+        }
+        flows.insert(*key, Rc::new(Shared::new(*entry)));
+        Ok(())
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentEntry> {
+        self.memory.fragments.borrow().get(key).copied()
+    }
+
+    fn remember_fragment(&self, key: &FragmentKey, entry: &FragmentEntry) {
+        self.memory.fragments.borrow_mut().insert(*key, *entry);
+    }
+
+    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32) {
+        let mut counters = self.memory.counters.borrow_mut();
+        let side = self.direction as usize;
+        counters.reasons[side][outcome.code() as usize].add(packets, bytes);
+        if audited {
+            counters.audited[side].add(packets, bytes);
+        }
+    }
+
+    fn log(&self, event: &Event) {
+        self.memory.events.borrow_mut().push(*event);
+    }
+}
+
+impl Flow for Rc<Shared<FlowEntry>> {
+    fn last_seen(&self) -> u64 {
+        self.get().last_seen
+    }
+
+    fn state(&self) -> FlowState {
+        FlowState(self.get().state)
+    }
+
+    fn flags(&self) -> u8 {
+        self.get().flags
+    }
+
+    fn rule(&self) -> u32 {
+        self.get().rule
+    }
+
+    fn account(&self, side: usize, now: u64, packets: u32, bytes: u32) {
+        let mut entry = self.get();
+        entry.packets[side] += u64::from(packets);
+        entry.bytes[side] += u64::from(bytes);
+        entry.last_seen = now;
+        self.set(entry);
+    }
+
+    fn advance(&self, step: Step) {
+        let mut entry = self.get();
+        entry.state = step.state.0;
+        entry.flags = step.flags;
+        self.set(entry);
+    }
+}
