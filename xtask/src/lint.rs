@@ -10,7 +10,7 @@ use crate::{
     toolchain::ebpf_cargo,
 };
 
-/// Runs all checks; the first that fails ends it.
+/// Runs all checks, also when one of them fails.
 ///
 /// # Errors
 /// When a check or the set-up fails.
@@ -30,44 +30,39 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     let toolchain = setup::run()?;
-    let ebpf = |verb| {
-        ebpf_cargo(root(), &toolchain, verb, ARCH).map_err(|missing| anyhow!(missing.to_string()))
-    };
-
-    title("rustfmt");
-    check(&mut cargo(&["fmt", "--all", "--check"]))?;
-    check(&mut cargo(&[
-        "fmt",
-        "--check",
-        "--manifest-path",
-        "sg-ebpf/Cargo.toml",
-    ]))?;
-
-    title("clippy, host");
-    check(&mut cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-Dwarnings",
-    ]))?;
-
-    title("clippy, kernel programs");
-    check(ebpf("clippy")?.args(["--", "-Dwarnings"]))?;
-
-    title("rustdoc");
     let mut doc = cargo(&[
         "doc",
         "--workspace",
         "--no-deps",
         "--document-private-items",
     ]);
-    check(doc.env("RUSTDOCFLAGS", "-Dwarnings"))?;
+    doc.env("RUSTDOCFLAGS", "-Dwarnings");
+    let mut ebpf_clippy = ebpf_cargo(root(), &toolchain, "clippy", ARCH)
+        .map_err(|missing| anyhow!(missing.to_string()))?;
+    ebpf_clippy.args(["--", "-Dwarnings"]);
 
-    println!("lint: clean");
+    let mut failed = Vec::new();
+    for (name, mut command) in [
+        ("rustfmt, host", cargo(&["fmt", "--all", "--check"])),
+        (
+            "rustfmt, kernel",
+            cargo(&["fmt", "--check", "--manifest-path", "sg-ebpf/Cargo.toml"]),
+        ),
+        (
+            "clippy, host",
+            cargo(&["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]),
+        ),
+        ("clippy, kernel", ebpf_clippy),
+        ("rustdoc", doc),
+    ] {
+        eprintln!("== lint: {name}");
+        if check(&mut command).is_err() {
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("not clean: {}", failed.join("; "));
+    }
+    eprintln!("lint: clean");
     Ok(())
-}
-
-fn title(name: &str) {
-    println!("== lint: {name}");
 }

@@ -10,10 +10,7 @@ mod setup;
 mod test;
 mod toolchain;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -113,7 +110,6 @@ fn demo(mut arguments: demo::DemoArgs) -> anyhow::Result<()> {
 
 /// Returns the root directory of the repository.
 fn root() -> &'static Path {
-    static ROOT: std::sync::LazyLock<PathBuf> =
-        std::sync::LazyLock::new(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."));
-    &ROOT
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
 }
