@@ -17,7 +17,7 @@ use crate::proto::{
     ICMP, ICMPV6, MOBILITY, ROUTING, TCP, UDP,
 };
 use crate::reason::Reason;
-use crate::verifier::opaque;
+use crate::verifier::forget;
 
 /// VLAN tags that are followed.
 pub const MAX_VLAN_TAGS: usize = 2;
@@ -151,6 +151,11 @@ pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reas
     if is_tag(ether_type) {
         return Err(Reason::VlanDepth);
     }
+    // Tagged or not: one path from here on.
+    let offset = bounded(packet, offset);
+    for id in &mut parsed.vlan {
+        *id = forget(u64::from(*id), u64::from(packet.readable_len())) as u16;
+    }
     match ether_type {
         ETH_IPV4 => ipv4(packet, offset, Extent::Whole, parsed)?,
         ETH_IPV6 => ipv6(packet, offset, Extent::Whole, parsed)?,
@@ -177,6 +182,13 @@ pub fn quoted<P: Packet>(packet: &P, error: &Parsed, parsed: &mut Parsed) -> Res
         ipv6(packet, offset, Extent::Quoted, parsed)?;
     }
     transport(packet, Extent::Quoted, parsed)
+}
+
+/// Returns an offset that is at most [`MAX_HEADER_OFFSET`], and for the verifier nothing more
+/// precise: else every way through the headers before it would be followed apart to the end.
+#[inline(always)]
+fn bounded<P: Packet>(packet: &P, offset: u32) -> u32 {
+    forget(u64::from(offset), u64::from(packet.readable_len())) as u32 & MAX_HEADER_OFFSET
 }
 
 #[inline(always)]
@@ -217,7 +229,7 @@ fn ipv4<P: Packet>(
     parsed.protocol = header.u8(offset_of!(Ipv4Hdr, proto));
     parsed.hop_limit = header.u8(offset_of!(Ipv4Hdr, ttl));
     parsed.fragment_id = u32::from(header.be16(offset_of!(Ipv4Hdr, id)));
-    parsed.transport_offset = offset + header_len;
+    parsed.transport_offset = bounded(packet, offset + header_len);
     parsed.end = offset + total_len;
     Ok(())
 }
@@ -269,7 +281,7 @@ fn ipv6<P: Packet>(
         }
         if !is_extension(protocol) || fragment == Fragment::Later {
             parsed.protocol = protocol;
-            parsed.transport_offset = transport;
+            parsed.transport_offset = bounded(packet, transport);
             parsed.fragment = fragment;
             return Ok(());
         }
@@ -300,8 +312,7 @@ fn ipv6<P: Packet>(
         if next > end && extent == Extent::Whole {
             return Err(FAULT);
         }
-        // The mask changes nothing, but gives the verifier one bound for every chain.
-        transport = opaque(u64::from(next)) as u32 & MAX_HEADER_OFFSET;
+        transport = bounded(packet, next);
     }
     Err(Reason::Ipv6ExtensionChain)
 }

@@ -23,6 +23,15 @@ pub fn opaque(value: u64) -> u64 {
     }
 }
 
+/// Returns `value` while the verifier forgets what it knows of it: flips it twice with `noise`, a
+/// number that the verifier knows nothing of.
+///
+/// Paths that differ only in what is known of a value then count as one.
+#[inline(always)]
+pub fn forget(value: u64, noise: u64) -> u64 {
+    opaque(value ^ noise) ^ noise
+}
+
 /// Returns 1 when `bound <= value`, else 0, without a branch.
 #[inline(always)]
 pub fn at_or_below(bound: u64, value: u64) -> u64 {
