@@ -1,1 +1,44 @@
-//! Harness of the kernel tests.
+//! Harness of the kernel and network tests: packets, namespaces, networks, loaded programs.
+//!
+//! Everything here cleans up after itself, also when a test panics; what a killed run left behind
+//! is removed by the next one. What does not work panics, for that is how tests fail.
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "panics are how a test harness reports"
+)]
+
+pub mod netns;
+pub mod packet;
+pub mod scratch;
+pub mod topology;
+pub mod traffic;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The longest that anything takes that does happen, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks `probe` again and again until it has an answer.
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not within {} s: {what}",
+            PATIENCE.as_secs()
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Reports that cleaning up failed: loudly, but not in the way of a failure that came before.
+fn complain(message: &str) {
+    assert!(thread::panicking(), "{message}");
+    eprintln!("{message}");
+}
