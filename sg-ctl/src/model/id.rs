@@ -26,13 +26,14 @@ fn digest(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let mut digits: String = hash
+    let nibbles = hash
         .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    digits.truncate(DERIVED_DIGITS);
-    digits
+        .into_iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
+        .take(DERIVED_DIGITS)
+        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
+        .collect()
 }
 
 macro_rules! id {

@@ -1,11 +1,12 @@
 //! How an interface is guarded.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::DEFAULT_GROUP;
 
 /// Which side of the interface is protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The host behind the interface: what the interface receives is inbound.
@@ -16,7 +17,7 @@ pub enum Side {
 }
 
 /// Where the programs are attached on the receiving path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hook {
     /// The best hook for the driver.
@@ -31,7 +32,7 @@ pub enum Hook {
 }
 
 /// Which verdicts are logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogMode {
     /// None; counters still count.
@@ -46,7 +47,7 @@ pub enum LogMode {
 }
 
 /// Which ICMP errors pass because they quote a live flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Related {
     /// None: they need a rule, as the AWS documentation has said since 2022.
@@ -61,7 +62,7 @@ pub enum Related {
 }
 
 /// Whether TCP segments without SYN open a flow when a rule admits them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TcpPickup {
     /// For a while after attach, so that older connections are known.

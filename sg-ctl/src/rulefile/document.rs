@@ -1,0 +1,236 @@
+//! A YAML document as a tree in which every node knows its place.
+//!
+//! Scalars stay text: what `443` or `yes` means is decided by the key it stands under.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Tag, options};
+
+use super::Source;
+use super::error::{At, Problems};
+
+/// Collections that may stand in each other: rule files need six.
+const MAX_DEPTH: usize = 32;
+/// Nodes that aliases may add, so that a small file cannot become a huge tree.
+const MAX_ALIASED_NODES: usize = 1_000_000;
+
+/// A stretch of a source text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Index of the source.
+    pub(super) file: usize,
+    /// Line of the first character, from 1.
+    pub(super) line: u32,
+    /// Column of the first character, from 1.
+    pub(super) column: u32,
+    /// Byte offset of the first character.
+    pub(super) start: usize,
+    /// Byte offset past the last character.
+    pub(super) end: usize,
+}
+
+/// One value of a document.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Where it stands.
+    pub(super) span: Span,
+    /// What it is.
+    pub(super) value: Value,
+}
+
+/// The kinds of values.
+#[derive(Debug)]
+pub(super) enum Value {
+    /// Nothing: an empty value, `null` or `~`.
+    Null,
+    /// Text, number or anything else that is one word.
+    Scalar(String),
+    /// `[…]` or lines beginning with `-`.
+    List(Vec<Rc<Node>>),
+    /// `{…}` or lines of `key: value`. Keys may repeat.
+    Mapping(Vec<(Rc<Node>, Rc<Node>)>),
+}
+
+/// A collection that is being read.
+struct Open {
+    node: Node,
+    anchor: usize,
+    /// A key whose value has not come yet.
+    key: Option<Rc<Node>>,
+    /// Nodes below it so far, those that aliases stand for included.
+    size: usize,
+}
+
+/// Builds the tree from parser events.
+struct Builder<'p, 's> {
+    file: usize,
+    problems: &'p mut Problems<'s>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Rc<Node>, usize)>,
+    aliased: usize,
+    root: Option<Rc<Node>>,
+}
+
+/// Reads the one document of a source, or reports why it cannot be read.
+pub(super) fn parse(file: usize, source: &Source, problems: &mut Problems<'_>) -> Option<Rc<Node>> {
+    let options = options! {
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+        emit_comments: false,
+    };
+    let mut builder = Builder {
+        file,
+        problems,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        aliased: 0,
+        root: None,
+    };
+    for event in Parser::new_from_str_with_options(&source.text, options) {
+        match event {
+            Ok((event, span)) => builder.accept(event, span)?,
+            Err(error) => {
+                let at = At::outside_keys(builder.span(*error.marker(), *error.marker()));
+                let help = "rule files are YAML; indent with spaces and quote text that holds `: `";
+                builder.problems.error(&at, error.info(), help);
+                return None;
+            }
+        }
+    }
+    let root = builder.root.take();
+    if root.is_none() {
+        let start = Span {
+            file,
+            line: 1,
+            column: 1,
+            start: 0,
+            end: 0,
+        };
+        let help = "begin with a section such as `security_groups:`";
+        problems.error(&At::outside_keys(start), "the file is empty", help);
+    }
+    root
+}
+
+impl Builder<'_, '_> {
+    /// Takes one event; `None` after a report that ends the reading.
+    fn accept(&mut self, event: Event<'_>, span: granit_parser::Span) -> Option<()> {
+        self.refuse_tag(event.tag(), span)?;
+        let span = self.span(span.start, span.end);
+        match event {
+            Event::DocumentStart(..) if self.root.is_some() => {
+                let help = "put each document into a file of its own; files are merged";
+                self.problems.error(
+                    &At::outside_keys(span),
+                    "a second document begins here",
+                    help,
+                );
+                None
+            }
+            Event::Scalar(text, style, anchor, _) => {
+                let is_null = style == ScalarStyle::Plain
+                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let value = if is_null {
+                    Value::Null
+                } else {
+                    Value::Scalar(text.into_owned())
+                };
+                self.place(Rc::new(Node { span, value }), anchor, 1);
+                Some(())
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                self.begin(span, Value::List(Vec::new()), anchor);
+                Some(())
+            }
+            Event::MappingStart(_, anchor, _) => {
+                self.begin(span, Value::Mapping(Vec::new()), anchor);
+                Some(())
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let mut closed = self.open.pop()?;
+                closed.node.span.end = span.end.max(closed.node.span.start);
+                self.place(Rc::new(closed.node), closed.anchor, closed.size + 1);
+                Some(())
+            }
+            Event::Alias(id) => self.alias(span, id),
+            _ => Some(()),
+        }
+    }
+
+    fn begin(&mut self, span: Span, value: Value, anchor: usize) {
+        self.open.push(Open {
+            node: Node { span, value },
+            anchor,
+            key: None,
+            size: 0,
+        });
+    }
+
+    /// Puts a finished node of `size` nodes where it belongs.
+    fn place(&mut self, node: Rc<Node>, anchor: usize, size: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (Rc::clone(&node), size));
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        parent.size += size;
+        match &mut parent.node.value {
+            Value::List(items) => items.push(node),
+            Value::Mapping(entries) => match parent.key.take() {
+                None => parent.key = Some(node),
+                Some(key) => entries.push((key, node)),
+            },
+            // Only collections are opened.
+            Value::Null | Value::Scalar(_) => {}
+        }
+    }
+
+    fn alias(&mut self, span: Span, id: usize) -> Option<()> {
+        let Some((node, size)) = self.anchors.get(&id).cloned() else {
+            let help = "an alias may stand only after the whole value that it repeats";
+            self.problems.error(
+                &At::outside_keys(span),
+                "the alias stands inside its own anchor",
+                help,
+            );
+            return None;
+        };
+        self.aliased += size;
+        if self.aliased > MAX_ALIASED_NODES {
+            let help = "write values out instead of repeating them by alias";
+            self.problems.error(
+                &At::outside_keys(span),
+                "aliases make the document too large",
+                help,
+            );
+            return None;
+        }
+        self.place(node, 0, size);
+        Some(())
+    }
+
+    /// Reports tags, such as `!Ref`: a value's meaning depends on its key alone.
+    fn refuse_tag(&mut self, tag: Option<&Tag>, span: granit_parser::Span) -> Option<()> {
+        let tag = tag.filter(|tag| !tag.is_yaml_core_schema());
+        let Some(tag) = tag else { return Some(()) };
+        let span = span.tag_span().unwrap_or(span);
+        let at = At::outside_keys(self.span(span.start, span.end));
+        let message = format!("the tag `{}` means nothing here", tag.original());
+        self.problems.error(&at, message, "remove the tag");
+        None
+    }
+
+    fn span(&self, start: Marker, end: Marker) -> Span {
+        let first = start.byte_offset().unwrap_or_default();
+        Span {
+            file: self.file,
+            line: start.line() as u32,
+            column: start.col() as u32 + 1,
+            start: first,
+            end: end.byte_offset().unwrap_or(first),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! All documents together: one model.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use super::decode::{Entries, Field, Located};
+use super::error::Problems;
+use super::groups::Groups;
+use super::lists::Lists;
+use super::members::MemberSet;
+use super::scalar::{Bool, Switch, SwitchOrAuto};
+use super::syntax::{self, Document};
+use super::{names, quota, warnings};
+use crate::model::{Infrastructure, InterfaceSpec, Limits, Model, Timeouts};
+
+/// Named entries of one section, gathered from all documents.
+type Section<T> = Vec<(Located<String>, T)>;
+
+/// Builds the model; what is wrong is reported, and the result then worthless.
+pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Model {
+    let mut groups = Vec::new();
+    let mut lists = Vec::new();
+    let mut members = Vec::new();
+    let mut interfaces = Vec::new();
+    let mut limits: Option<Located<syntax::Limits>> = None;
+    for document in documents {
+        gather(&mut groups, document.security_groups);
+        gather(&mut lists, document.prefix_lists);
+        gather(&mut members, document.members);
+        gather(&mut interfaces, document.interfaces);
+        match (&limits, document.limits.into_given()) {
+            (Some(earlier), Some(later)) => {
+                let help = format!(
+                    "state them once; they are also in {}",
+                    problems.place(&earlier.at)
+                );
+                problems.error(&later.at, "limits are stated twice", help);
+            }
+            (None, later) => limits = later,
+            (Some(_), None) => {}
+        }
+    }
+    let limits = quota::limits(limits.as_ref(), problems);
+    // AWS N6: names of groups differ in more than case, and spaces at their end do not count.
+    let groups = distinct(
+        "group",
+        groups,
+        |name| name.trim_end().to_lowercase(),
+        problems,
+    );
+    let lists = distinct(
+        "prefix list",
+        lists,
+        |name| name.trim_end().to_owned(),
+        problems,
+    );
+    let interfaces = distinct("interface", interfaces, str::to_owned, problems);
+
+    let lists = Lists::new(lists, &limits, problems);
+    let groups = Groups::new(groups, &lists, problems);
+    quota::check_rules(&groups, &lists, &limits, problems);
+    let members = resolve_members(members, &groups, problems);
+    let interfaces = interfaces
+        .into_iter()
+        .filter_map(|(name, keys)| {
+            let spec = interface(keys.value, &groups, &limits, problems);
+            Some((names::interface_name(&name, problems)?, spec))
+        })
+        .collect();
+    let Groups {
+        by_name,
+        places,
+        peer_places,
+        ..
+    } = groups;
+    let model = Model {
+        groups: by_name,
+        prefix_lists: lists.0,
+        members,
+        interfaces,
+        limits,
+    };
+    warnings::report(&model, &places, &peer_places, problems);
+    model
+}
+
+fn gather<T>(section: &mut Section<T>, entries: Field<Entries<T>>) {
+    section.extend(
+        entries
+            .into_given()
+            .into_iter()
+            .flat_map(|entries| entries.0),
+    );
+}
+
+/// The entries whose names differ, `identity` deciding what is the same; reports the others.
+fn distinct<T>(
+    what: &str,
+    section: Section<T>,
+    identity: impl Fn(&str) -> String,
+    problems: &mut Problems<'_>,
+) -> Section<T> {
+    let mut first: HashMap<String, Located<String>> = HashMap::new();
+    let mut kept = Vec::with_capacity(section.len());
+    for (name, value) in section {
+        if let Some(earlier) = first.get(&identity(&name.value)) {
+            let message = format!("the {what} `{}` is defined twice", name.value);
+            let help = format!(
+                "`{}` is already defined in {}: remove or rename one of them",
+                earlier.value,
+                problems.place(&earlier.at),
+            );
+            problems.error(&name.at, message, help);
+        } else {
+            first.insert(identity(&name.value), name.clone());
+            kept.push((name, value));
+        }
+    }
+    kept
+}
+
+/// Members by the names of their groups.
+fn resolve_members(
+    written: Section<MemberSet>,
+    groups: &Groups,
+    problems: &mut Problems<'_>,
+) -> BTreeMap<String, BTreeSet<IpAddr>> {
+    let resolved = written
+        .into_iter()
+        .filter_map(|(name, addresses)| {
+            let group = groups.resolve(&name.value, &name.at, problems)?;
+            Some((
+                Located {
+                    value: group,
+                    at: name.at,
+                },
+                addresses,
+            ))
+        })
+        .collect();
+    distinct("member list of", resolved, str::to_owned, problems)
+        .into_iter()
+        .map(|(group, MemberSet(addresses))| (group.value, addresses))
+        .collect()
+}
+
+/// How one interface is guarded.
+fn interface(
+    keys: syntax::Interface,
+    groups: &Groups,
+    limits: &Limits,
+    problems: &mut Problems<'_>,
+) -> InterfaceSpec {
+    let defaults = InterfaceSpec::default();
+    InterfaceSpec {
+        groups: match keys.groups {
+            Field::Given(names) => carried(names, groups, limits, problems),
+            Field::Absent | Field::Refused => defaults.groups,
+        },
+        side: keys.side.into_given().unwrap_or_default(),
+        hook: keys.hook.into_given().unwrap_or_default(),
+        audit: keys.audit.given().is_some_and(|Bool(audit)| *audit),
+        log: keys.log.into_given().unwrap_or_default(),
+        related: keys.related.into_given().unwrap_or_default(),
+        tcp_pickup: keys.tcp_pickup.into_given().unwrap_or_default(),
+        infrastructure: infrastructure(&keys.infra.into_given().unwrap_or_default()),
+        timeouts: timeouts(&keys.timeouts.into_given().unwrap_or_default()),
+    }
+}
+
+/// The groups that an interface carries.
+fn carried(
+    written: Located<Vec<Located<super::scalar::Text>>>,
+    groups: &Groups,
+    limits: &Limits,
+    problems: &mut Problems<'_>,
+) -> Vec<String> {
+    let Located { value: written, at } = written;
+    if written.is_empty() {
+        let help =
+            "name a group; one without rules, `NAME: {inbound: [], outbound: []}`, allows nothing";
+        problems.error(&at, "an interface carries at least one group", help);
+    }
+    let limit = limits.groups_per_interface as usize;
+    if let Some(exceeding) = written.get(limit) {
+        let message = format!(
+            "{} groups are more than the limit of {limit}",
+            written.len()
+        );
+        let help = "merge groups, or raise `limits: {groups_per_interface: …}`";
+        problems.error(&exceeding.at, message, help);
+    }
+    let mut names = Vec::with_capacity(written.len());
+    let mut seen = HashSet::new();
+    for Located { value, at } in written {
+        let Some(name) = groups.resolve(&value.0, &at, problems) else {
+            continue;
+        };
+        if !seen.insert(name.clone()) {
+            problems.error(
+                &at,
+                format!("the group `{name}` is named twice"),
+                "name it once",
+            );
+            continue;
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn infrastructure(keys: &syntax::Infrastructure) -> Infrastructure {
+    let defaults = Infrastructure::default();
+    let or = |key: &Field<Switch>, default| key.given().map_or(default, |Switch(on)| *on);
+    Infrastructure {
+        arp: or(&keys.arp, defaults.arp),
+        non_ip: or(&keys.non_ip, defaults.non_ip),
+        nd: or(&keys.nd, defaults.nd),
+        mld: or(&keys.mld, defaults.mld),
+        dhcp4: or(&keys.dhcp4, defaults.dhcp4),
+        dhcp6: or(&keys.dhcp6, defaults.dhcp6),
+        ec2: keys
+            .ec2
+            .given()
+            .map_or(defaults.ec2, |SwitchOrAuto(on)| *on),
+    }
+}
+
+fn timeouts(keys: &syntax::Timeouts) -> Timeouts {
+    let defaults = Timeouts::default();
+    Timeouts {
+        tcp_established: keys.tcp_established.seconds_or(defaults.tcp_established),
+        tcp_half_open: keys.tcp_half_open.seconds_or(defaults.tcp_half_open),
+        tcp_closing: keys.tcp_closing.seconds_or(defaults.tcp_closing),
+        udp: keys.udp.seconds_or(defaults.udp),
+        udp_stream: keys.udp_stream.seconds_or(defaults.udp_stream),
+        icmp: keys.icmp.seconds_or(defaults.icmp),
+        other: keys.other.seconds_or(defaults.other),
+    }
+}

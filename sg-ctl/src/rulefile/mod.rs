@@ -1,0 +1,114 @@
+//! Rule files: YAML (and so JSON) that says which groups exist and which interfaces carry them.
+//!
+//! Reading is strict and total: every file is read to its end, and everything wrong in any of them
+//! is reported at once, with its place and a remedy. Several files make one model.
+//!
+//! [`document`] keeps the places of all values, [`syntax`] lists the keys, [`decode`] turns one
+//! into the other; [`merge`] makes the model and checks what concerns more than one value.
+
+mod console;
+mod declare;
+mod decode;
+mod document;
+mod error;
+mod groups;
+mod icmp;
+mod lists;
+mod members;
+mod merge;
+mod names;
+mod peer;
+mod quota;
+mod rule;
+mod scalar;
+mod service;
+mod syntax;
+mod warnings;
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use decode::Decode;
+use error::Problems;
+pub use error::{Diagnostic, Report, Severity};
+
+use crate::model::Model;
+
+/// The text of one rule file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The name that reports use.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl Source {
+    /// Reads a file; `-` stands for standard input.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, and [`io::ErrorKind::InvalidData`] for what is not UTF-8.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if path == Path::new("-") {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text)?;
+            return Ok(Self {
+                name: "<stdin>".to_owned(),
+                text,
+            });
+        }
+        let text = std::fs::read_to_string(path)?;
+        Ok(Self {
+            name: path.display().to_string(),
+            text,
+        })
+    }
+}
+
+/// What rule files say.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The model, checked in every respect.
+    pub model: Model,
+    /// What is allowed but probably not meant.
+    pub warnings: Report,
+}
+
+/// Reads rule files together.
+///
+/// # Errors
+///
+/// Everything that is wrong in any of them, and the warnings.
+pub fn read(sources: &[Source]) -> Result<Parsed, Report> {
+    let mut problems = Problems::new(sources);
+    let mut documents = Vec::with_capacity(sources.len());
+    for (file, source) in sources.iter().enumerate() {
+        let Some(node) = document::parse(file, source, &mut problems) else {
+            continue;
+        };
+        let cursor = decode::Cursor {
+            node: &node,
+            path: &decode::Path::Root,
+        };
+        documents.extend(syntax::Document::decode(cursor, &mut problems));
+    }
+    let model = merge::model(documents, &mut problems);
+    let report = problems.finish();
+    if report.errors() > 0 {
+        Err(report)
+    } else {
+        Ok(Parsed {
+            model,
+            warnings: report,
+        })
+    }
+}
+
+/// The JSON schema of a rule file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(syntax::Document).to_value()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Quotas (aws-semantics §5).
+
+use super::decode::Located;
+use super::error::Problems;
+use super::groups::Groups;
+use super::lists::Lists;
+use super::syntax;
+use crate::model::{Direction, Family, Limits, Peer};
+
+/// The quotas to keep: AWS's, with those that the files state in their place.
+pub(super) fn limits(
+    written: Option<&Located<syntax::Limits>>,
+    problems: &mut Problems<'_>,
+) -> Limits {
+    let defaults = Limits::default();
+    let Some(Located { value: keys, at }) = written else {
+        return defaults;
+    };
+    let limits = Limits {
+        rules_per_group: keys.rules_per_group.count_or(defaults.rules_per_group),
+        groups_per_interface: keys
+            .groups_per_interface
+            .count_or(defaults.groups_per_interface),
+        product: keys.product.count_or(defaults.product),
+        prefix_list_entries: keys
+            .prefix_list_entries
+            .count_or(defaults.prefix_list_entries),
+    };
+    let product = u64::from(limits.rules_per_group) * u64::from(limits.groups_per_interface);
+    if product > u64::from(limits.product) {
+        let place = keys.product.given().or(keys.rules_per_group.given());
+        let place = place
+            .or(keys.groups_per_interface.given())
+            .map_or(at, |key| &key.at);
+        let message = format!(
+            "{} rules per group × {} groups per interface = {product}, more than the product {}",
+            limits.rules_per_group, limits.groups_per_interface, limits.product,
+        );
+        let help = format!("lower one of them, or set `product: {product}` (AWS allows 1000)");
+        problems.error(place, message, help);
+    }
+    limits
+}
+
+/// How many rules of `family` a peer counts as. A group has members of both families.
+fn weight(peer: &Peer, family: Family, lists: &Lists) -> u32 {
+    match peer {
+        Peer::Cidr(net) => u32::from(Family::of(net) == family),
+        Peer::Group(_) => 1,
+        Peer::PrefixList(name) => lists.0.get(name).map_or(0, |list| list.weight(family)),
+    }
+}
+
+/// Reports the first rule of each group, direction and family that exceeds the quota.
+pub(super) fn check_rules(
+    groups: &Groups,
+    lists: &Lists,
+    limits: &Limits,
+    problems: &mut Problems<'_>,
+) {
+    let limit = limits.rules_per_group;
+    for group in groups.by_name.values() {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            for family in Family::ALL {
+                let mut used: u32 = 0;
+                let exceeding = group.rules(direction).iter().find(|rule| {
+                    used = used.saturating_add(weight(&rule.peer, family, lists));
+                    used > limit
+                });
+                let Some(at) = exceeding.and_then(|rule| groups.peer_places.get(&rule.id)) else {
+                    continue;
+                };
+                let total: u32 = group
+                    .rules(direction)
+                    .iter()
+                    .map(|rule| weight(&rule.peer, family, lists))
+                    .fold(0, u32::saturating_add);
+                let message = format!(
+                    "the group has {total} {direction} {family} rules, more than the limit of \
+                     {limit}; prefix lists count as their size",
+                );
+                let help = "merge ranges or ports, split the group, or raise `limits: \
+                            {rules_per_group: …}`";
+                problems.error(at, message, help);
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The keys of a rule file. This is the one place that lists them: the decoder, the "did you
+//! mean" of unknown keys and the JSON schema all come from these declarations, and their comments
+//! are the descriptions in the schema.
+
+use super::console::ConsoleType;
+use super::declare::{decode_names, mapping};
+use super::decode::{Entries, Located};
+use super::icmp::IcmpText;
+use super::members::MemberSet;
+use super::peer::{ListEntry, PeerText};
+use super::scalar::{Bool, Count, Seconds, Switch, SwitchOrAuto, Text};
+use super::service::{Ports, Protocol};
+use crate::model::{Hook, LogMode, Related, Side, TcpPickup};
+
+decode_names!(Hook, LogMode, Related, Side, TcpPickup);
+
+mapping! {
+    /// Security groups, and the interfaces that carry them.
+    Document {
+        /// Security groups by name. Names are unique without regard to case, have at most 255
+        /// characters of `a-z A-Z 0-9 ._-:/()#,@[]+=&;{}!$*` and space, and do not begin with
+        /// `sg-`. The group `default` exists even if it is not written here: its members reach
+        /// each other, and everything may leave.
+        security_groups: Entries<Located<Group>>,
+        /// Named sets of address ranges, for rules to refer to as `pl:NAME`.
+        prefix_lists: Entries<Located<PrefixList>>,
+        /// Addresses on other hosts that carry a group, by the name or id of the group.
+        members: Entries<MemberSet>,
+        /// Interfaces to guard, by name.
+        interfaces: Entries<Located<Interface>>,
+        /// Quotas. Those left out are AWS's defaults.
+        limits: Located<Limits>,
+    }
+
+    /// A security group.
+    Group {
+        /// The id to keep, such as one that AWS gave: `sg-` and 8 to 17 hexadecimal digits.
+        /// Without it, the id is derived from the name.
+        id: Located<Text>,
+        /// Free text of at most 255 characters.
+        description: Located<Text>,
+        /// Free key-value pairs, at most 50.
+        tags: Entries<Located<Text>>,
+        /// Rules for what may reach the group's interfaces. Left out: nothing may.
+        inbound: Vec<Located<Rule>>,
+        /// Rules for what may leave the group's interfaces. Left out: everything may, IPv4 and
+        /// IPv6. `[]`: nothing may.
+        outbound: Vec<Located<Rule>>,
+    }
+
+    /// One rule. It states what is allowed by `type`, or by `protocol` with `ports` or `icmp`;
+    /// and from where by `source` or `sources` (inbound), or to where by `destination` or
+    /// `destinations` (outbound).
+    Rule {
+        /// The id to keep, such as one that AWS gave: `sgr-` and 8 to 17 hexadecimal digits.
+        /// Only for rules with one source or destination. Without it, the id is derived from
+        /// what the rule says.
+        id: Located<Text>,
+        /// A type of the AWS console, such as `HTTPS`, `MySQL/Aurora` or `All traffic`, in upper
+        /// or lower case.
+        r#type: Located<ConsoleType>,
+        /// The protocol.
+        protocol: Located<Protocol>,
+        /// Destination ports; compulsory for TCP and UDP, and only for them.
+        ports: Located<Ports>,
+        /// Messages; compulsory for ICMP and ICMPv6, and only for them.
+        icmp: Located<IcmpText>,
+        /// Who may send (inbound rules).
+        source: Located<PeerText>,
+        /// Several sources: each is a rule of its own with an id of its own.
+        sources: Vec<Located<PeerText>>,
+        /// Who may be reached (outbound rules).
+        destination: Located<PeerText>,
+        /// Several destinations: each is a rule of its own with an id of its own.
+        destinations: Vec<Located<PeerText>>,
+        /// Free text of at most 255 characters.
+        description: Located<Text>,
+    }
+
+    /// How one interface is guarded.
+    Interface {
+        /// The groups that the interface carries, by name or id. Left out: `default`.
+        groups: Located<Vec<Located<Text>>>,
+        /// Which side is protected. Left out: `nic`.
+        side: Side,
+        /// Where the receiving program is attached. Left out: `auto`.
+        hook: Hook,
+        /// Judge, count and log, but drop nothing. Left out: false.
+        audit: Bool,
+        /// Which verdicts are logged. Left out: `denied`.
+        log: LogMode,
+        /// Which ICMP errors pass because they quote a live flow. Left out: `errors`.
+        related: Related,
+        /// Whether TCP segments without SYN open a flow when a rule admits them. Left out:
+        /// `attach`.
+        tcp_pickup: TcpPickup,
+        /// Traffic that groups never filter, each kind `on` unless switched `off` here.
+        infra: Infrastructure,
+        /// Idle times in seconds after which a flow is forgotten.
+        timeouts: Timeouts,
+    }
+
+    /// Traffic that groups never filter.
+    Infrastructure {
+        /// ARP.
+        arp: Switch,
+        /// Every other protocol below IP.
+        non_ip: Switch,
+        /// IPv6 neighbour discovery.
+        nd: Switch,
+        /// IPv6 multicast listener discovery.
+        mld: Switch,
+        /// The host's DHCP client.
+        dhcp4: Switch,
+        /// The host's DHCPv6 client.
+        dhcp6: Switch,
+        /// The link-local services of EC2. Left out: `auto`, which is on if the host runs there.
+        ec2: SwitchOrAuto,
+    }
+
+    /// Idle times in seconds after which a flow is forgotten.
+    Timeouts {
+        /// TCP after the handshake. Left out: 432000 (5 days).
+        tcp_established: Seconds<60, 432_000>,
+        /// TCP before the handshake is complete. Left out: 60.
+        tcp_half_open: Seconds<1, 432_000>,
+        /// TCP after FIN or RST. Left out: 10.
+        tcp_closing: Seconds<1, 432_000>,
+        /// UDP before the second exchange. Left out: 30.
+        udp: Seconds<30, 60>,
+        /// UDP after the second exchange. Left out: 180.
+        udp_stream: Seconds<60, 180>,
+        /// ICMP queries. Left out: 30.
+        icmp: Seconds<1, 432_000>,
+        /// Every other protocol. Left out: 600.
+        other: Seconds<1, 432_000>,
+    }
+
+    /// Quotas.
+    Limits {
+        /// Rules per group, for each direction and family apart. A prefix list counts as its
+        /// size. Left out: 60.
+        rules_per_group: Located<Count>,
+        /// Groups per interface. Left out: 5.
+        groups_per_interface: Located<Count>,
+        /// Bound on `rules_per_group` × `groups_per_interface`. Left out: 1000.
+        product: Located<Count>,
+        /// Entries per prefix list. Left out: 1000.
+        prefix_list_entries: Located<Count>,
+    }
+
+    /// A prefix list that states its size.
+    SizedPrefixList {
+        /// Address ranges, and other lists as `pl:NAME`.
+        entries: Vec<Located<ListEntry>>,
+        /// The size that references count as in quotas. Left out: the number of entries.
+        max_entries: Located<Count>,
+    }
+}
+
+/// A prefix list: its entries, or a mapping that also states its size.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum PrefixList {
+    /// Address ranges, and other lists as `pl:NAME`.
+    Entries(Vec<Located<ListEntry>>),
+    /// Entries and size.
+    Sized(SizedPrefixList),
+}

@@ -1,0 +1,104 @@
+//! Interfaces and their settings.
+
+use super::{assert_errors, model};
+use crate::model::{
+    Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
+};
+
+#[test]
+fn an_interface_without_settings_carries_the_default_group() {
+    let model = model("interfaces: {eth0: {}}");
+    assert_eq!(model.interfaces["eth0"], InterfaceSpec::default());
+    assert_eq!(model.interfaces["eth0"].groups, ["default"]);
+}
+
+#[test]
+fn every_setting_is_read() {
+    let model = model(
+        "security_groups: {web: {id: sg-12345678}, ops: {}}
+interfaces:
+  veth0:
+    groups: [sg-12345678, ops]
+    side: workload
+    hook: xdp-generic
+    audit: true
+    log: all
+    related: pmtud
+    tcp_pickup: never
+    infra: { arp: off, non_ip: false, nd: on, mld: true, dhcp4: off, dhcp6: off, ec2: on }
+    timeouts:
+      { tcp_established: 350, tcp_half_open: 5, tcp_closing: 1, udp: 60, udp_stream: 60,
+        icmp: 3, other: 7 }
+",
+    );
+    let expected = InterfaceSpec {
+        groups: vec!["web".to_owned(), "ops".to_owned()],
+        side: Side::Workload,
+        hook: Hook::XdpGeneric,
+        audit: true,
+        log: LogMode::All,
+        related: Related::Pmtud,
+        tcp_pickup: TcpPickup::Never,
+        infrastructure: Infrastructure {
+            arp: false,
+            non_ip: false,
+            nd: true,
+            mld: true,
+            dhcp4: false,
+            dhcp6: false,
+            ec2: Some(true),
+        },
+        timeouts: Timeouts {
+            tcp_established: 350,
+            tcp_half_open: 5,
+            tcp_closing: 1,
+            udp: 60,
+            udp_stream: 60,
+            icmp: 3,
+            other: 7,
+        },
+    };
+    assert_eq!(model.interfaces["veth0"], expected);
+}
+
+#[test]
+fn wrong_settings_are_refused() {
+    assert_errors(
+        "interfaces:
+  eth0:
+    groups: []
+    side: both
+    hook: xpd
+    audit: yes
+    log: { }
+    infra: { arp: maybe, ec2: never }
+    timeouts: { udp: 61, tcp_established: 5 days, icmp: 0 }
+  eth1: { groups: [default, default, dflt] }
+  eth/2: {}
+  an-interface-too-long: {}
+",
+        &[
+            "3:13 interfaces.eth0.groups: an interface carries at least one group (name a group; \
+             one without rules, `NAME: {inbound: [], outbound: []}`, allows nothing)",
+            "4:11 interfaces.eth0.side: `both` is not known here (write one of nic, workload)",
+            "5:11 interfaces.eth0.hook: `xpd` is not known here (did you mean `xdp`?)",
+            "6:12 interfaces.eth0.audit: `yes` is no truth value (write `true` or `false`)",
+            "7:10 interfaces.eth0.log: is a mapping (write one word)",
+            "8:19 interfaces.eth0.infra.arp: `maybe` is no switch (write `on` or `off`)",
+            "8:31 interfaces.eth0.infra.ec2: `never` is no switch (write `on`, `off` or `auto`)",
+            "9:22 interfaces.eth0.timeouts.udp: `61` is not a number from 30 to 60 (write a whole \
+             number from 30 to 60)",
+            "9:43 interfaces.eth0.timeouts.tcp_established: `5 days` is not a number from 60 to \
+             432000 (write a whole number from 60 to 432000)",
+            "9:57 interfaces.eth0.timeouts.icmp: `0` is not a number from 1 to 432000 (write a \
+             whole number from 1 to 432000)",
+            "10:29 interfaces.eth1.groups[1]: the group `default` is named twice (name it once)",
+            "10:38 interfaces.eth1.groups[2]: there is no group `dflt` (define it under \
+             `security_groups`; `NAME: {}` is enough for a group that only other hosts carry)",
+            "11:3 interfaces.eth/2: `eth/2` cannot be an interface (interface names have 1 to 15 \
+             characters without `/`, `:` and spaces)",
+            "12:3 interfaces.an-interface-too-long: `an-interface-too-long` cannot be an \
+             interface (interface names have 1 to 15 characters without `/`, `:` and spaces)",
+        ],
+    );
+}
