@@ -1,0 +1,94 @@
+//! The programs' clock: jiffies, and how many of them make a second.
+
+use std::time::Duration;
+
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya_obj::programs::XdpAttachType;
+use nix::time::{ClockId, clock_getres, clock_gettime};
+use sg_common::names::PROGRAM_CLOCK;
+
+use super::error::DataplaneError;
+use super::maps::system_error;
+use super::pins::PinDir;
+
+/// The time as the programs see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Jiffies per second.
+    pub hz: u64,
+    /// Jiffies now.
+    pub now: u64,
+}
+
+impl Clock {
+    /// The time from `then` to now, zero for times to come.
+    pub fn since(&self, then: u64) -> Duration {
+        Duration::from_millis(self.now.saturating_sub(then).saturating_mul(1000) / self.hz)
+    }
+}
+
+/// Returns HZ: the coarse clocks advance once a tick, and the kernel tells by how much
+/// (`KTIME_LOW_RES` is `TICK_NSEC`, `include/linux/hrtimer_defs.h`, v6.18).
+pub(super) fn hz() -> Result<u64, DataplaneError> {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
+        .map_err(|errno| system_error("read the clock's resolution")(errno.into()))?;
+    let tick_ns = Duration::from(tick).as_nanos().max(1) as u64;
+    Ok((1_000_000_000 + tick_ns / 2) / tick_ns)
+}
+
+/// Reads the clock through the pinned program.
+pub(super) fn read(pins: &PinDir) -> Result<Clock, DataplaneError> {
+    let hz = hz()?;
+    let program = Xdp::from_pin(pins.clock(), XdpAttachType::Interface);
+    // A frame of the least length that the kernel runs XDP programs with.
+    let options = TestRunOptions {
+        data_in: Some(&[0; 14]),
+        ..TestRunOptions::default()
+    };
+    let run = program
+        .and_then(|program| program.test_run(options))
+        .map_err(|source| DataplaneError::Program {
+            action: "run",
+            program: PROGRAM_CLOCK,
+            source: Box::new(source),
+        })?;
+    let uptime = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_err(|errno| system_error("read the clock")(errno.into()))?;
+    let estimate = first_jiffy(hz) + Duration::from(uptime).as_secs() * hz;
+    Ok(Clock {
+        hz,
+        now: nearest(estimate, run.return_value),
+    })
+}
+
+/// Jiffies at boot: the kernel begins five minutes before its low 32 bits overflow
+/// (`INITIAL_JIFFIES`, `include/linux/jiffies.h`, v6.18).
+const fn first_jiffy(hz: u64) -> u64 {
+    (1 << 32) - 300 * hz
+}
+
+/// The number with the given low 32 bits that is nearest to an estimate. The estimate by uptime is
+/// good to seconds; 2^31 jiffies are 24 days and more.
+const fn nearest(estimate: u64, low: u32) -> u64 {
+    let ahead = low.wrapping_sub(estimate as u32).cast_signed();
+    estimate.wrapping_add_signed(ahead as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hz_is_one_that_kernels_are_built_with() {
+        assert!([100, 250, 300, 1000].contains(&hz().unwrap()));
+    }
+
+    #[test]
+    fn the_upper_half_of_jiffies_comes_from_the_uptime() {
+        let boundary = 1 << 32;
+        assert_eq!(nearest(boundary - 10, (boundary - 5) as u32), boundary - 5);
+        assert_eq!(nearest(boundary - 10, 7), boundary + 7);
+        assert_eq!(nearest(boundary + 3, u32::MAX), boundary - 1);
+        assert_eq!(nearest(5 * boundary + 3, 3), 5 * boundary + 3);
+    }
+}

@@ -1,0 +1,180 @@
+//! What can go wrong between user space and the kernel, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use aya::EbpfError;
+use aya::maps::MapError;
+use aya::programs::ProgramError;
+
+/// An error of the [`dataplane`](super). Unless its text says otherwise nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DataplaneError {
+    /// The process lacks capabilities.
+    #[error("not permitted: this needs {}", .missing.join(", "))]
+    NotPermitted {
+        /// Names of the capabilities that are missing.
+        missing: Vec<&'static str>,
+    },
+    /// The kernel lacks features that the programs need.
+    #[error("Linux {running} is too old: the programs need {needed} or later")]
+    KernelTooOld {
+        /// Version of the running kernel.
+        running: String,
+        /// The oldest version that will do.
+        needed: &'static str,
+    },
+    /// Pins cannot live at the path.
+    #[error("{} is not on a BPF file system", .path.display())]
+    NoBpfFs {
+        /// The directory for pins.
+        path: PathBuf,
+    },
+    /// The BPF file system of the machine is out of reach, for this mount namespace has its own
+    /// `/sys`: pins made here would vanish with the process, and the links with them.
+    #[error("{} is not the machine's BPF file system: this mount namespace has a /sys of its own", .path.display())]
+    PrivateMounts {
+        /// The directory for pins.
+        path: PathBuf,
+    },
+    /// A file or directory operation on pins failed.
+    #[error("cannot {action} {}", .path.display())]
+    Pin {
+        /// What was tried.
+        action: &'static str,
+        /// The pin, or a directory of pins.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A pinned map is not what the programs expect.
+    #[error("pinned map {} has {field} {found}, the programs need {expected}", .path.display())]
+    PinnedMapIncompatible {
+        /// The pin.
+        path: PathBuf,
+        /// The property that differs.
+        field: &'static str,
+        /// What the programs need.
+        expected: u32,
+        /// What the kernel says.
+        found: u32,
+    },
+    /// The object with the programs cannot be read or its maps cannot be made.
+    #[error("cannot load the kernel programs")]
+    Object(#[source] Box<EbpfError>),
+    /// The object lacks a program.
+    #[error("the kernel programs lack {program}")]
+    ProgramMissing {
+        /// Name of the program.
+        program: &'static str,
+    },
+    /// The kernel's verifier refuses a program.
+    #[error("the kernel refuses program {program}: {verdict}")]
+    ProgramRejected {
+        /// Name of the program.
+        program: &'static str,
+        /// The last line of the verifier's log with any content.
+        verdict: String,
+        /// Where the verifier's whole log is, if it could be written.
+        log: Option<PathBuf>,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another operation on a program failed.
+    #[error("cannot {action} program {program}")]
+    Program {
+        /// What was tried.
+        action: &'static str,
+        /// Name of the program.
+        program: &'static str,
+        /// The cause.
+        source: Box<ProgramError>,
+    },
+    /// An operation on a map failed.
+    #[error("cannot {action} map {map}")]
+    Map {
+        /// What was tried.
+        action: &'static str,
+        /// Name of the map.
+        map: &'static str,
+        /// The cause.
+        source: Box<MapError>,
+    },
+    /// A system call failed for which aya has no function.
+    #[error("cannot {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// There are no maps: nothing is attached.
+    #[error("nothing is attached: {} does not exist", .path.display())]
+    NothingLoaded {
+        /// Where the pins would be.
+        path: PathBuf,
+    },
+    /// A policy image contradicts itself.
+    #[error("not a policy image: {field} is {found:#x}, not {expected:#x}")]
+    ImageInvalid {
+        /// The header word, or the property.
+        field: &'static str,
+        /// What it should be.
+        expected: u32,
+        /// What it is.
+        found: u32,
+    },
+    /// A policy image does not fit into the largest size class.
+    #[error("the policy takes {words} words of memory, {limit} is the limit")]
+    ImageTooLarge {
+        /// Words of the image.
+        words: usize,
+        /// Words of the largest size class.
+        limit: usize,
+    },
+}
+
+impl DataplaneError {
+    /// The remedy, as one sentence for the user.
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::NotPermitted { .. } => "run it as root, for example with sudo".to_owned(),
+            Self::NoBpfFs { .. } => {
+                "put SG_PIN_DIR below /sys/fs/bpf, or mount one: mount -t bpf bpf DIRECTORY"
+                    .to_owned()
+            }
+            Self::PrivateMounts { .. } => {
+                "`ip netns exec` hides /sys/fs/bpf; enter only the network namespace: \
+                 nsenter --net=/run/netns/NAME sg-ctl …"
+                    .to_owned()
+            }
+            Self::PinnedMapIncompatible { .. } => {
+                "another version of sg-ctl made it: detach with that version, or `sg-ctl detach \
+                 --all`, then attach again"
+                    .to_owned()
+            }
+            Self::ProgramRejected { log: Some(log), .. } => {
+                format!("the verifier's log is in {}", log.display())
+            }
+            Self::NothingLoaded { .. } => "attach an interface: sg-ctl attach IFACE".to_owned(),
+            Self::ImageTooLarge { .. } => {
+                "use prefix lists with fewer and larger ranges, or fewer groups".to_owned()
+            }
+            _ => return None,
+        };
+        Some(help)
+    }
+
+    /// Whether the request is at fault and not the system (exit code 1, not 2).
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NotPermitted { .. }
+                | Self::KernelTooOld { .. }
+                | Self::NoBpfFs { .. }
+                | Self::PrivateMounts { .. }
+                | Self::NothingLoaded { .. }
+                | Self::ImageTooLarge { .. }
+        )
+    }
+}

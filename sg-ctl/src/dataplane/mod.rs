@@ -1,0 +1,205 @@
+//! The kernel side of this host: loads programs, pins maps and links, replaces policy images.
+//!
+//! The only module that knows aya; `sys` is the only one with unsafe code. What it sets up stays in
+//! force without any process: maps and links are [pinned](PinDir).
+
+mod clock;
+mod compat;
+mod error;
+mod image;
+mod maps;
+mod pins;
+mod privilege;
+mod program;
+mod sys;
+
+use std::io;
+use std::path::Path;
+
+use aya::maps::{MapError, PerCpuValues};
+use aya::util::nr_cpus;
+use sg_common::counters::ZoneCounters;
+use sg_common::names::{MAP_COUNTERS, MAP_INTERFACES, MAP_TEST_CLOCK};
+use sg_common::settings::{InterfaceSettings, ProgramConfig};
+
+pub use clock::Clock;
+pub use error::DataplaneError;
+pub use image::ImageInfo;
+pub use pins::PinDir;
+pub use program::Programs;
+
+use maps::{Maps, map_error};
+
+/// The programs and maps below one pin directory.
+pub struct Dataplane {
+    pins: PinDir,
+    maps: Option<Maps>,
+}
+
+impl Dataplane {
+    /// Opens what is pinned below `pin_root`. Creates nothing.
+    ///
+    /// # Errors
+    /// When there are pins that cannot be opened.
+    pub fn open(pin_root: &Path) -> Result<Self, DataplaneError> {
+        let pins = PinDir::new(pin_root);
+        // The clock is pinned last: without it a process was killed while it made the first pins.
+        let maps = if pins.clock().exists() {
+            Some(Maps::open(&pins)?)
+        } else {
+            None
+        };
+        Ok(Self { pins, maps })
+    }
+
+    /// The pins.
+    pub fn pins(&self) -> &PinDir {
+        &self.pins
+    }
+
+    /// Creates and pins the maps unless they exist.
+    ///
+    /// # Errors
+    /// When there is no BPF file system, the process lacks capabilities, or maps of another shape
+    /// are pinned.
+    pub fn prepare(&mut self) -> Result<(), DataplaneError> {
+        privilege::check()?;
+        if self.maps.is_none() {
+            let mut programs = Programs::load(&self.pins, ProgramConfig::default())?;
+            let clock = self.pins.clock();
+            programs
+                .clock()?
+                .pin(&clock)
+                .map_err(|error| pins::pin_error("pin", &clock, io::Error::other(error)))?;
+            self.maps = Some(Maps::open(&self.pins)?);
+        }
+        Ok(())
+    }
+
+    fn maps(&self) -> Result<&Maps, DataplaneError> {
+        self.maps.as_ref().ok_or_else(|| nothing_loaded(&self.pins))
+    }
+
+    fn maps_mut(&mut self) -> Result<&mut Maps, DataplaneError> {
+        self.maps.as_mut().ok_or_else(|| nothing_loaded(&self.pins))
+    }
+
+    /// Puts a policy image in force: every packet is judged by the old image or by the new one.
+    ///
+    /// # Errors
+    /// When the words are no image for these programs, or too many. Errors after the replacement
+    /// (of pins) leave the new image in force.
+    pub fn install(&mut self, words: &[u32]) -> Result<ImageInfo, DataplaneError> {
+        let maps = self
+            .maps
+            .as_mut()
+            .ok_or_else(|| nothing_loaded(&self.pins))?;
+        image::install(maps, &self.pins, words)
+    }
+
+    /// The image in force, `None` before the first one.
+    ///
+    /// # Errors
+    /// When the kernel does not let it be read.
+    pub fn image(&self) -> Result<Option<ImageInfo>, DataplaneError> {
+        match &self.maps {
+            Some(maps) => image::current(maps, &self.pins),
+            None => Ok(None),
+        }
+    }
+
+    /// The settings of a zone; all zero for one that is not in use.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn settings(&self, zone: u32) -> Result<InterfaceSettings, DataplaneError> {
+        let maps = self.maps()?;
+        maps.interfaces
+            .get(&zone, 0)
+            .map_err(map_error("read", MAP_INTERFACES))
+    }
+
+    /// Changes the settings of a zone. The programs read each field once per packet, so a packet
+    /// may see some fields old and some new.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn set_settings(
+        &mut self,
+        zone: u32,
+        settings: &InterfaceSettings,
+    ) -> Result<(), DataplaneError> {
+        let maps = self.maps_mut()?;
+        maps.interfaces
+            .set(zone, settings, 0)
+            .map_err(map_error("write", MAP_INTERFACES))
+    }
+
+    /// The counters of a zone, summed over all CPUs.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn counters(&self, zone: u32) -> Result<ZoneCounters, DataplaneError> {
+        let per_cpu = self
+            .maps()?
+            .counters
+            .get(&zone, 0)
+            .map_err(map_error("read", MAP_COUNTERS))?;
+        let mut sum = ZoneCounters::ZERO;
+        for counters in per_cpu.iter() {
+            sum.add(counters);
+        }
+        Ok(sum)
+    }
+
+    /// Sets the counters of a zone to zero.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
+        let cpus = nr_cpus()
+            .map_err(|(_, error)| MapError::IoError(error))
+            .map_err(map_error("write", MAP_COUNTERS))?;
+        let zeros = PerCpuValues::try_from(vec![ZoneCounters::ZERO; cpus])
+            .map_err(MapError::IoError)
+            .map_err(map_error("write", MAP_COUNTERS))?;
+        self.maps_mut()?
+            .counters
+            .set(zone, zeros, 0)
+            .map_err(map_error("write", MAP_COUNTERS))
+    }
+
+    /// The time as the programs see it.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn clock(&self) -> Result<Clock, DataplaneError> {
+        self.maps()?;
+        clock::read(&self.pins)
+    }
+
+    /// Jiffies per second; known even when nothing is loaded.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn hz() -> Result<u64, DataplaneError> {
+        clock::hz()
+    }
+
+    /// Sets the time of programs that were loaded with `test_clock`.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn set_test_clock(&mut self, jiffies: u64) -> Result<(), DataplaneError> {
+        self.maps_mut()?
+            .test_clock
+            .set(0, jiffies, 0)
+            .map_err(map_error("write", MAP_TEST_CLOCK))
+    }
+}
+
+fn nothing_loaded(pins: &PinDir) -> DataplaneError {
+    DataplaneError::NothingLoaded {
+        path: pins.path().to_owned(),
+    }
+}

@@ -1,0 +1,138 @@
+//! The kernel programs: the object built into this binary, loaded for one interface.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use sg_common::names::{
+    GLOBAL_CONFIG, PROGRAM_CLOCK, PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP, SHARED_MAPS,
+};
+use sg_common::settings::ProgramConfig;
+
+use super::compat;
+use super::error::DataplaneError;
+use super::pins::PinDir;
+
+/// The compiled sg-ebpf.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SG_EBPF_OBJ"));
+
+/// The programs of one interface, on the shared maps of one pin directory.
+///
+/// Each program passes the verifier when it is first asked for (0.2 to 0.6 s), so only those that
+/// are used cost anything. Dropping this unloads those that no pinned link holds.
+#[derive(Debug)]
+pub struct Programs {
+    ebpf: Ebpf,
+}
+
+impl Programs {
+    /// Reads the object and opens the shared maps, creating and pinning those that do not exist.
+    /// Nothing is attached.
+    ///
+    /// # Errors
+    /// When the pins cannot be made, or hold maps of another shape.
+    pub fn load(pins: &PinDir, config: ProgramConfig) -> Result<Self, DataplaneError> {
+        pins.create()?;
+        compat::check(OBJECT, pins)?;
+        let mut loader = EbpfLoader::new();
+        loader.override_global(GLOBAL_CONFIG, &config, true);
+        for name in SHARED_MAPS {
+            loader.map_pin_path(name, pins.map(name));
+        }
+        let ebpf = loader.load(OBJECT).map_err(object_error)?;
+        Ok(Self { ebpf })
+    }
+
+    /// The XDP program of the ingress hook, loaded.
+    ///
+    /// # Errors
+    /// When the kernel refuses it, see [`DataplaneError::ProgramRejected`].
+    pub fn xdp(&mut self) -> Result<&mut Xdp, DataplaneError> {
+        self.loaded(PROGRAM_XDP, Xdp::load)
+    }
+
+    /// The TC program of the ingress hook, loaded.
+    ///
+    /// # Errors
+    /// As [`xdp`](Self::xdp).
+    pub fn tc_ingress(&mut self) -> Result<&mut SchedClassifier, DataplaneError> {
+        self.loaded(PROGRAM_TC_INGRESS, SchedClassifier::load)
+    }
+
+    /// The TC program of the egress hook, loaded.
+    ///
+    /// # Errors
+    /// As [`xdp`](Self::xdp).
+    pub fn tc_egress(&mut self) -> Result<&mut SchedClassifier, DataplaneError> {
+        self.loaded(PROGRAM_TC_EGRESS, SchedClassifier::load)
+    }
+
+    /// The program that returns jiffies, loaded.
+    pub(super) fn clock(&mut self) -> Result<&mut Xdp, DataplaneError> {
+        self.loaded(PROGRAM_CLOCK, Xdp::load)
+    }
+
+    fn loaded<'a, P>(
+        &'a mut self,
+        name: &'static str,
+        load: fn(&mut P) -> Result<(), ProgramError>,
+    ) -> Result<&'a mut P, DataplaneError>
+    where
+        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let program = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(DataplaneError::ProgramMissing { program: name })?;
+        let program = <&mut P>::try_from(program).map_err(|error| refused(name, error))?;
+        match load(program) {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
+            Err(error) => Err(refused(name, error)),
+        }
+    }
+}
+
+fn object_error(error: EbpfError) -> DataplaneError {
+    DataplaneError::Object(Box::new(error))
+}
+
+/// Keeps the verifier's log in a file: it may be megabytes, and only its end is for the terminal.
+fn refused(program: &'static str, error: ProgramError) -> DataplaneError {
+    let (source, log) = match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => (io_error, verifier_log.to_string()),
+        other => {
+            return DataplaneError::Program {
+                action: "load",
+                program,
+                source: Box::new(other),
+            };
+        }
+    };
+    let verdict = log
+        .lines()
+        .rev()
+        // The verifier ends with statistics.
+        .find(|line| !line.trim().is_empty() && !line.starts_with("processed "))
+        .unwrap_or("no verifier log")
+        .to_owned();
+    let log = save_log(&std::env::temp_dir(), program, &log);
+    DataplaneError::ProgramRejected {
+        program,
+        verdict,
+        log,
+        source,
+    }
+}
+
+/// Writes a log to a new file, `None` when that fails: the error at hand matters more.
+fn save_log(directory: &Path, program: &str, log: &str) -> Option<PathBuf> {
+    let path = directory.join(format!("{program}-verifier-{}.log", std::process::id()));
+    // create_new does not follow links that someone else may have put there.
+    let mut file = std::fs::File::create_new(&path).ok()?;
+    file.write_all(log.as_bytes()).ok()?;
+    Some(path)
+}
