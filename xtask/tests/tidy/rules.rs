@@ -1,0 +1,165 @@
+//! What each part of the code base may use. Paths are prefixes, relative to the repository.
+
+/// Words that some files must not contain.
+pub(crate) struct Boundary {
+    /// Where the rule holds.
+    pub(crate) within: &'static [&'static str],
+    /// Where it does not.
+    pub(crate) except: &'static [&'static str],
+    /// Identifiers; `name()` is a function's call, `name!` a macro's, `#name` an attribute.
+    pub(crate) banned: &'static [&'static str],
+    /// The rule in words.
+    pub(crate) why: &'static str,
+}
+
+impl Boundary {
+    /// Returns whether the rule holds for a file.
+    pub(crate) fn covers(&self, path: &str) -> bool {
+        let is_in = |prefixes: &[&str]| prefixes.iter().any(|prefix| path.starts_with(prefix));
+        is_in(self.within) && !is_in(self.except)
+    }
+}
+
+/// All rules about words.
+pub(crate) const WORDS: &[Boundary] = &[
+    Boundary {
+        within: &[""],
+        except: &[],
+        banned: &[
+            "todo!",
+            "unimplemented!",
+            "#ignore",
+            "#should_panic",
+            "unreachable_unchecked",
+        ],
+        why: "code is finished, tests run and say what they expect, panics stay panics",
+    },
+    Boundary {
+        within: &["sg-common/src/"],
+        // The kernel's part, played on the host.
+        except: &["sg-common/src/memory.rs"],
+        banned: &["std", "alloc", "aya_ebpf"],
+        why: "sg-common also runs inside the kernel: core only, and no hook's context",
+    },
+    Boundary {
+        within: &["sg-common/src/"],
+        except: &["sg-common/src/pod.rs"],
+        banned: &["aya"],
+        why: "only pod.rs knows aya, for its marker of types that cross the boundary",
+    },
+    Boundary {
+        within: &["sg-common/src/"],
+        except: &["sg-common/src/pod.rs", "sg-common/src/verifier.rs"],
+        banned: &["unsafe"],
+        why: "sg-common decides; only the marker and the optimisation barrier are unsafe",
+    },
+    Boundary {
+        within: &["sg-ebpf/src/"],
+        except: &["sg-ebpf/src/packet.rs"],
+        banned: &[
+            "__sk_buff",
+            "bpf_skb_load_bytes",
+            "bpf_skb_pull_data",
+            "bpf_xdp_load_bytes",
+            "data_end",
+            "xdp_md",
+        ],
+        why: "only packet.rs touches packet memory",
+    },
+    Boundary {
+        within: &["sg-ebpf/src/packet.rs"],
+        except: &[],
+        banned: &["maps"],
+        why: "reading packets needs no maps",
+    },
+    Boundary {
+        within: &["sg-ebpf/src/"],
+        except: &["sg-ebpf/src/maps.rs"],
+        banned: &["#btf_map", "#map"],
+        why: "all maps are defined in maps.rs",
+    },
+    Boundary {
+        within: &["sg-ebpf/src/"],
+        except: &["sg-ebpf/src/main.rs"],
+        banned: &[
+            "TC_ACT_SHOT",
+            "TC_ACT_UNSPEC",
+            "XDP_DROP",
+            "XDP_PASS",
+            "xdp_action",
+        ],
+        why: "only the entry points turn verdicts into actions",
+    },
+    Boundary {
+        within: &["sg-ebpf/src/"],
+        except: &[],
+        banned: &["TC_ACT_OK", "XDP_ABORTED"],
+        why: "OK would silence the programs behind this one, ABORTED is for bugs",
+    },
+    Boundary {
+        within: &["sg-ctl/src/"],
+        except: &["sg-ctl/src/dataplane/"],
+        banned: &["aya", "aya_log", "aya_obj"],
+        why: "only dataplane/ speaks to the kernel",
+    },
+    Boundary {
+        within: &["sg-ctl/"],
+        except: &["sg-ctl/src/dataplane/sys.rs"],
+        banned: &["unsafe"],
+        why: "only dataplane/sys.rs is unsafe",
+    },
+    Boundary {
+        within: &[
+            "sg-ctl/src/compile/",
+            "sg-ctl/src/model/",
+            "sg-ctl/src/rulefile/",
+        ],
+        except: &[],
+        banned: &["clap", "dataplane", "nix", "tokio"],
+        why: "the model and what it is made from and into are pure: data in, data out",
+    },
+    Boundary {
+        within: &["sg-ctl/src/model/"],
+        except: &[],
+        banned: &["compile", "rulefile"],
+        why: "the model knows neither its sources nor its uses",
+    },
+    Boundary {
+        within: &["sg-ctl/src/compile/"],
+        except: &[],
+        banned: &["rulefile"],
+        why: "the compiler takes any model, wherever it comes from",
+    },
+    Boundary {
+        within: &["tests/tests/"],
+        except: &[],
+        banned: &["sleep()"],
+        why: "tests poll, by the harness's one loop",
+    },
+];
+
+/// What packages may depend on, other than for their tests. Those not listed are free.
+pub(crate) const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("sg-common", &["aya", "network-types"]),
+    (
+        "sg-ebpf",
+        &["aya-ebpf", "aya-log-ebpf", "network-types", "sg-common"],
+    ),
+    // None of ours: xtask must build where the kernel programs do not yet.
+    ("xtask", &["anyhow", "clap", "indicatif", "serde_json"]),
+];
+
+/// The most lines a file may have, without the unit tests at its end.
+pub(crate) const MAX_LINES: usize = 400;
+
+/// Files that are longer, each with the reason.
+pub(crate) const LONG_FILES: &[(&str, &str)] = &[
+    (
+        "sg-common/src/pipeline.rs",
+        "the steps of a packet, to be read in their order",
+    ),
+    (
+        "sg-common/src/pipeline/tests.rs",
+        "one case for each of those steps",
+    ),
+];
