@@ -91,10 +91,13 @@ fn the_architecture_describes_every_package() {
     let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md"))
         .expect("ARCHITECTURE.md is there to be read");
     let packages = packages();
-    let names = packages
-        .iter()
-        .filter_map(|package| package["name"].as_str());
-    let missing = names.filter(|name| !architecture.contains(&format!("`{name}`")));
+    // By directory, as people look for it.
+    let directory = |package: &Value| {
+        let manifest = Path::new(package["manifest_path"].as_str()?);
+        manifest.parent()?.file_name()?.to_str().map(str::to_owned)
+    };
+    let directories = packages.iter().filter_map(directory);
+    let missing = directories.filter(|name| !architecture.contains(&format!("`{name}`")));
     report(
         &missing
             .map(|name| format!("ARCHITECTURE.md: no `{name}`"))
