@@ -47,12 +47,12 @@ pub(crate) fn run(arguments: &InstallArgs) -> Result<()> {
 
     let mut files = vec![(sg_ctl.clone(), PathBuf::from("bin/sg-ctl"), "755")];
     for page in fs::read_dir(staging.join("man"))? {
-        let page = page?;
-        files.push((
-            page.path(),
-            Path::new("share/man/man1").join(page.file_name()),
-            "644",
-        ));
+        let page = page?.path();
+        let (Some(name), Some(section)) = (page.file_name(), page.extension()) else {
+            bail!("{} is no manual page", page.display());
+        };
+        let directory = format!("share/man/man{}", section.to_string_lossy());
+        files.push((page.clone(), Path::new(&directory).join(name), "644"));
     }
     for (shell, target) in COMPLETIONS {
         let source = staging.join(shell);

@@ -36,7 +36,11 @@ pub(crate) fn run() -> Result<()> {
         "--no-deps",
         "--document-private-items",
     ]);
-    doc.env("RUSTDOCFLAGS", "-Dwarnings");
+    // Links to private items are fine in documentation that shows them.
+    doc.env(
+        "RUSTDOCFLAGS",
+        "-Dwarnings -Arustdoc::private_intra_doc_links",
+    );
     let mut ebpf_clippy = ebpf_cargo(root(), &toolchain, "clippy", ARCH)
         .map_err(|missing| anyhow!(missing.to_string()))?;
     ebpf_clippy.args(["--", "-Dwarnings"]);
