@@ -131,7 +131,7 @@ pub fn compile(
     }
     let mut writer = Writer::new(zones, &classes);
     for policy in &policies {
-        for direction in [Direction::Inbound, Direction::Outbound] {
+        for direction in Direction::ALL {
             let table = writer.table(policy, direction, &classes, numbers)?;
             for zone in &policy.zones {
                 writer.set_policy(*zone, direction, table);
@@ -171,7 +171,7 @@ fn merge<'a>(model: &'a Model, zones: &'a [ZonePolicy]) -> Result<Vec<Policy<'a>
                 .ok_or_else(|| CompileError::UnknownGroup {
                     group: name.clone(),
                 })?;
-            for direction in [Direction::Inbound, Direction::Outbound] {
+            for direction in Direction::ALL {
                 rules[direction as usize].extend(group.rules(direction).iter().map(|rule| {
                     MergedRule {
                         group,

@@ -87,7 +87,7 @@ impl RuleNumbers {
                 group: group.name.clone(),
                 group_id: group.id.clone(),
                 rule_id: rule.id.clone(),
-                direction: direction.to_string(),
+                direction: direction.name().to_owned(),
                 service: rule.service,
                 peer: rule.peer.clone(),
                 description: rule.description.clone(),

@@ -122,10 +122,7 @@ pub(super) struct Untracked {
 /// AWS's rule for each rule of one direction: TCP or UDP, admitted from all addresses of a family,
 /// and a rule of the other direction admits all responses: the whole family, every port.
 pub(super) fn untracked(policy: &Policy<'_>, direction: Direction) -> Vec<Untracked> {
-    let reverse = match direction {
-        Direction::Inbound => Direction::Outbound,
-        Direction::Outbound => Direction::Inbound,
-    };
+    let reverse = direction.reverse();
     let answered = |family, transport| {
         policy.rules[reverse as usize].iter().any(|merged| {
             merged.peer.whole_family() == Some(family)

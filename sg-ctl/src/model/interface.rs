@@ -165,6 +165,7 @@ pub struct InterfaceSpec {
     /// Whether TCP flows may be picked up midway.
     pub tcp_pickup: TcpPickup,
     /// Traffic that is never filtered.
+    #[serde(rename = "infra")]
     pub infrastructure: Infrastructure,
     /// Idle times of flows.
     pub timeouts: Timeouts,

@@ -7,6 +7,7 @@
 mod id;
 mod interface;
 mod limits;
+mod merged;
 mod rule;
 mod service;
 
@@ -21,8 +22,10 @@ pub use interface::{
     Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
 };
 pub use limits::Limits;
-pub use rule::{Direction, Family, InvalidPeer, Location, Peer, Rule};
+pub use merged::MergedRule;
+pub use rule::{Family, InvalidPeer, Location, Peer, Rule};
 pub use service::{Icmp, IcmpMessage, Service, Transport};
+pub use sg_common::flow::Direction;
 
 /// The name of the one built-in group.
 pub const DEFAULT_GROUP: &str = "default";

@@ -5,26 +5,9 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
+use sg_common::flow::Direction;
 
 use super::{GroupId, RuleId, Service};
-
-/// Which way traffic goes, seen from the protected side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// Towards the protected side.
-    Inbound,
-    /// Away from the protected side.
-    Outbound,
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Inbound => "inbound",
-            Self::Outbound => "outbound",
-        })
-    }
-}
 
 /// An address family. Rules speak about one family at a time (AWS E8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,7 +171,11 @@ impl Eq for Rule {}
 impl Rule {
     /// A rule of `group` with derived id and without description.
     pub fn new(group: &GroupId, direction: Direction, service: Service, peer: Peer) -> Self {
-        let identity = [direction.to_string(), service.to_string(), peer.to_string()];
+        let identity = [
+            direction.name().to_owned(),
+            service.to_string(),
+            peer.to_string(),
+        ];
         Self {
             id: RuleId::derived(group, &identity),
             service,

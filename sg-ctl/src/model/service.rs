@@ -3,15 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-/// IANA number of ICMP.
-const ICMP: u8 = 1;
-/// IANA number of TCP.
-const TCP: u8 = 6;
-/// IANA number of UDP.
-const UDP: u8 = 17;
-/// IANA number of ICMPv6.
-const ICMPV6: u8 = 58;
+use sg_common::proto::{ICMP, ICMPV6, TCP, UDP};
 
 /// A protocol with ports that rules can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

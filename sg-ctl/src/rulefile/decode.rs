@@ -161,34 +161,35 @@ impl<T: Decode> Decode for Located<T> {
     }
 }
 
-/// A mapping whose keys are names that the user chose, in the order of the file.
+/// A mapping whose keys are names that the user chose, in the order of the file. An entry whose
+/// value was refused keeps its name, so that nobody complains about an unknown one.
 #[derive(Debug)]
-pub(super) struct Entries<T>(pub(super) Vec<(Located<String>, T)>);
+pub(super) struct Entries<T>(pub(super) Vec<(Located<String>, Option<T>)>);
 
 impl<T: Decode> Decode for Entries<T> {
     fn decode(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<Self> {
         let mut entries = Vec::new();
         for (name, key, value) in distinct_keys(cursor, problems)? {
             let path = Path::Key(cursor.path, name);
-            let key = Cursor {
+            let at = Cursor {
                 node: key,
                 path: &path,
-            };
-            if let Some(value) = T::decode(
+            }
+            .at();
+            let value = T::decode(
                 Cursor {
                     node: value,
                     path: &path,
                 },
                 problems,
-            ) {
-                entries.push((
-                    Located {
-                        value: name.to_owned(),
-                        at: key.at(),
-                    },
-                    value,
-                ));
-            }
+            );
+            entries.push((
+                Located {
+                    value: name.to_owned(),
+                    at,
+                },
+                value,
+            ));
         }
         Some(Self(entries))
     }
@@ -276,13 +277,15 @@ pub(super) fn refuse_key(
     cursor.refuse::<()>(problems, "unknown key", help);
 }
 
-/// The one of `candidates` that `text` is probably a misspelling of.
+/// The one of `candidates` that `text` is probably a misspelling of: a third of its letters may
+/// differ, but not all of them.
 pub(super) fn nearest<'c>(
     text: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
     let text = text.to_lowercase();
-    let allowed = (text.chars().count() / 3).clamp(1, 3);
+    let length = text.chars().count();
+    let allowed = (length / 3).clamp(1, 3).min(length.saturating_sub(1));
     candidates
         .into_iter()
         .map(|candidate| {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Tag, options};
+use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag, options};
 
 use super::Source;
 use super::error::{At, Problems};

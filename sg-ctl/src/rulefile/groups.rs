@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::decode::{Field, Located, nearest};
 use super::error::{At, Problems};
 use super::lists::Lists;
+use super::merge::Section;
 use super::names;
 use super::rule::{Draft, expand};
 use super::syntax;
@@ -36,13 +37,19 @@ pub(super) struct Groups {
 impl Groups {
     /// Builds all groups. `written` holds names that differ.
     pub(super) fn new(
-        written: Vec<(Located<String>, Located<syntax::Group>)>,
+        written: Section<Located<syntax::Group>>,
         lists: &Lists,
         problems: &mut Problems<'_>,
     ) -> Self {
         let drafts: Vec<GroupDraft> = written
             .into_iter()
-            .filter_map(|(name, group)| draft(name, group, problems))
+            .map(|(name, group)| {
+                draft(
+                    name,
+                    group.map_or_else(Default::default, |group| group.value),
+                    problems,
+                )
+            })
             .collect();
         let mut groups = Self::default();
         for draft in &drafts {
@@ -184,12 +191,7 @@ impl Groups {
 }
 
 /// Checks what can be checked of a group alone.
-fn draft(
-    name: Located<String>,
-    group: Located<syntax::Group>,
-    problems: &mut Problems<'_>,
-) -> Option<GroupDraft> {
-    let keys = group.value;
+fn draft(name: Located<String>, keys: syntax::Group, problems: &mut Problems<'_>) -> GroupDraft {
     let mut expand_all = |rules: Vec<Located<syntax::Rule>>, direction| {
         rules
             .into_iter()
@@ -205,7 +207,7 @@ fn draft(
         Field::Refused => Some(Vec::new()),
         Field::Given(rules) => Some(expand_all(rules, Direction::Outbound)),
     };
-    let group_name = names::group_name(&name, problems)?;
+    let group_name = names::group_name(&name, problems);
     let group = SecurityGroup {
         id: names::group_id(keys.id.given(), &group_name, problems),
         name: group_name,
@@ -214,10 +216,10 @@ fn draft(
         inbound: Vec::new(),
         outbound: Vec::new(),
     };
-    Some(GroupDraft {
+    GroupDraft {
         group,
         at: name.at,
         inbound,
         outbound,
-    })
+    }
 }

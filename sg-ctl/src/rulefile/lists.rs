@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::decode::{Cursor, Decode, Field, Located, nearest};
 use super::document::Value;
 use super::error::{At, Problems};
+use super::merge::Section;
 use super::names;
 use super::peer::ListEntry;
 use super::scalar::Count;
@@ -46,18 +47,17 @@ pub(super) struct Lists(pub(super) BTreeMap<String, PrefixList>);
 impl Lists {
     /// Resolves all lists. `written` holds names that differ.
     pub(super) fn new(
-        written: Vec<(Located<String>, Located<syntax::PrefixList>)>,
+        written: Section<Located<syntax::PrefixList>>,
         limits: &Limits,
         problems: &mut Problems<'_>,
     ) -> Self {
         let mut lists = BTreeMap::new();
         for (given, list) in written {
-            let Some(name) = names::name(&given, "prefix list", problems) else {
-                continue;
-            };
-            let (entries, max_entries) = match list.value {
-                syntax::PrefixList::Entries(entries) => (entries, None),
-                syntax::PrefixList::Sized(sized) => (
+            let name = names::name(&given, "prefix list", problems);
+            let (entries, max_entries) = match list.map(|list| list.value) {
+                None => (Vec::new(), None),
+                Some(syntax::PrefixList::Entries(entries)) => (entries, None),
+                Some(syntax::PrefixList::Sized(sized)) => (
                     sized.entries.into_given().unwrap_or_default(),
                     sized.max_entries.into_given(),
                 ),

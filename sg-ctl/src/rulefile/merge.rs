@@ -13,8 +13,8 @@ use super::syntax::{self, Document};
 use super::{names, quota, warnings};
 use crate::model::{Infrastructure, InterfaceSpec, Limits, Model, Timeouts};
 
-/// Named entries of one section, gathered from all documents.
-type Section<T> = Vec<(Located<String>, T)>;
+/// Named entries of one section, gathered from all documents; `None` for values that were refused.
+pub(super) type Section<T> = Vec<(Located<String>, Option<T>)>;
 
 /// Builds the model; what is wrong is reported, and the result then worthless.
 pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Model {
@@ -62,9 +62,10 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Mo
     let members = resolve_members(members, &groups, problems);
     let interfaces = interfaces
         .into_iter()
-        .filter_map(|(name, keys)| {
-            let spec = interface(keys.value, &groups, &limits, problems);
-            Some((names::interface_name(&name, problems)?, spec))
+        .map(|(name, keys)| {
+            let keys = keys.map_or_else(Default::default, |keys| keys.value);
+            let spec = interface(keys, &groups, &limits, problems);
+            (names::interface_name(name, problems), spec)
         })
         .collect();
     let Groups {
@@ -140,7 +141,7 @@ fn resolve_members(
         .collect();
     distinct("member list of", resolved, str::to_owned, problems)
         .into_iter()
-        .map(|(group, MemberSet(addresses))| (group.value, addresses))
+        .filter_map(|(group, set)| Some((group.value, set?.0)))
         .collect()
 }
 

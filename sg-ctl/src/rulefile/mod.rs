@@ -3,8 +3,8 @@
 //! Reading is strict and total: every file is read to its end, and everything wrong in any of them
 //! is reported at once, with its place and a remedy. Several files make one model.
 //!
-//! [`document`] keeps the places of all values, [`syntax`] lists the keys, [`decode`] turns one
-//! into the other; [`merge`] makes the model and checks what concerns more than one value.
+//! `document` keeps the places of all values, `syntax` lists the keys, `decode` turns one into the
+//! other; `merge` makes the model and checks what concerns more than one value.
 
 mod console;
 mod declare;
@@ -24,6 +24,7 @@ mod scalar;
 mod service;
 mod syntax;
 mod warnings;
+mod write;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -31,6 +32,7 @@ use std::path::Path;
 use decode::Decode;
 use error::Problems;
 pub use error::{Diagnostic, Report, Severity};
+pub use write::{to_json, to_yaml};
 
 use crate::model::Model;
 

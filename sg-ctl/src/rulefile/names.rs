@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::decode::{Entries, Located};
-use super::error::Problems;
+use super::error::{At, Problems};
 use super::scalar::Text;
 use crate::model::{DEFAULT_GROUP, GroupId, InvalidId};
 
@@ -19,76 +19,48 @@ const MAX_TAG_LENGTHS: (usize, usize) = (127, 256);
 const MAX_INTERFACE_NAME: usize = 15;
 
 /// Reports a text that is too long or holds a sign that AWS does not take.
-fn check_text(text: &Located<&str>, what: &str, problems: &mut Problems<'_>) -> Option<()> {
-    let length = text.value.chars().count();
+fn check_text(text: &str, at: &At, what: &str, problems: &mut Problems<'_>) {
+    let length = text.chars().count();
     if length > MAX_LENGTH {
-        let message = format!("the {what} has {length} characters");
-        problems.error(
-            &text.at,
-            message,
-            format!("{MAX_LENGTH} are allowed: shorten it"),
-        );
-        return None;
+        let help = format!("{MAX_LENGTH} are allowed: shorten it");
+        problems.error(at, format!("the {what} has {length} characters"), help);
     }
     let is_allowed = |sign: char| sign.is_ascii_alphanumeric() || SIGNS.contains(sign);
-    if let Some(sign) = text.value.chars().find(|sign| !is_allowed(*sign)) {
-        let message = format!("the {what} holds the sign {sign:?}");
+    if let Some(sign) = text.chars().find(|sign| !is_allowed(*sign)) {
         let help = format!("allowed are a-z A-Z 0-9, space and {}", SIGNS.trim_start());
-        problems.error(&text.at, message, help);
-        return None;
+        problems.error(at, format!("the {what} holds the sign {sign:?}"), help);
     }
-    Some(())
 }
 
-/// A name of `what` that has the shape AWS asks for, without spaces at its end (AWS N4).
-pub(super) fn name(
-    given: &Located<String>,
-    what: &str,
-    problems: &mut Problems<'_>,
-) -> Option<String> {
+/// The name of a `what`, without spaces at its end (AWS N4); reports what AWS would not take.
+pub(super) fn name(given: &Located<String>, what: &str, problems: &mut Problems<'_>) -> String {
     let name = given.value.trim_end();
     if name.is_empty() {
-        problems.error(
-            &given.at,
-            format!("the name of the {what} is empty"),
-            "give it a name",
-        );
-        return None;
+        let message = format!("the name of the {what} is empty");
+        problems.error(&given.at, message, "give it a name");
     }
-    let located = Located {
-        value: name,
-        at: given.at.clone(),
-    };
-    check_text(&located, &format!("name of the {what}"), problems)?;
-    Some(name.to_owned())
+    check_text(name, &given.at, &format!("name of the {what}"), problems);
+    name.to_owned()
 }
 
-/// The name of a group (AWS N2–N5).
-pub(super) fn group_name(given: &Located<String>, problems: &mut Problems<'_>) -> Option<String> {
-    let name = name(given, "group", problems)?;
+/// The name of a group (AWS N2–N5); reports what AWS would not take.
+pub(super) fn group_name(given: &Located<String>, problems: &mut Problems<'_>) -> String {
+    let name = name(given, "group", problems);
     if name.starts_with("sg-") {
+        let message = "the name of the group begins with `sg-`, like an id";
         let help =
             "choose another name; an id that AWS gave is kept by `id: sg-…` inside the group";
-        problems.error(
-            &given.at,
-            "the name of the group begins with `sg-`, like an id",
-            help,
-        );
-        return None;
+        problems.error(&given.at, message, help);
     }
     if name != DEFAULT_GROUP && name.eq_ignore_ascii_case(DEFAULT_GROUP) {
         let message = format!("`{name}` differs from the built-in group only in case");
-        problems.error(
-            &given.at,
-            message,
-            format!("write `{DEFAULT_GROUP}` to define its rules"),
-        );
-        return None;
+        let help = format!("write `{DEFAULT_GROUP}` to define its rules");
+        problems.error(&given.at, message, help);
     }
-    Some(name)
+    name
 }
 
-/// A description, or nothing.
+/// A description, empty if left out; reports what AWS would not take.
 pub(super) fn description(given: Option<&Located<Text>>, problems: &mut Problems<'_>) -> String {
     let Some(Located {
         value: Text(text),
@@ -97,14 +69,8 @@ pub(super) fn description(given: Option<&Located<Text>>, problems: &mut Problems
     else {
         return String::new();
     };
-    let located = Located {
-        value: text.as_str(),
-        at: at.clone(),
-    };
-    match check_text(&located, "description", problems) {
-        Some(()) => text.clone(),
-        None => String::new(),
-    }
+    check_text(text, at, "description", problems);
+    text.clone()
 }
 
 /// The tags of a group (AWS N10).
@@ -131,11 +97,18 @@ pub(super) fn tags(
             let help = "choose another key: those with `aws:` belong to AWS";
             problems.error(&key.at, "the key of the tag begins with `aws:`", help);
         }
-        if value.value.0.chars().count() > max_value {
+        let Some(Located {
+            value: Text(value),
+            at,
+        }) = value
+        else {
+            continue;
+        };
+        if value.chars().count() > max_value {
             let help = format!("values have at most {max_value} characters");
-            problems.error(&value.at, "the value of the tag is too long", help);
+            problems.error(&at, "the value of the tag is too long", help);
         }
-        tags.insert(key.value, value.value.0);
+        tags.insert(key.value, value);
     }
     tags
 }
@@ -171,12 +144,9 @@ pub(super) fn group_id(
     id(given, problems).map_or_else(|| GroupId::derived(name), |id| id.value)
 }
 
-/// The name of an interface, as the kernel takes it.
-pub(super) fn interface_name(
-    given: &Located<String>,
-    problems: &mut Problems<'_>,
-) -> Option<String> {
-    let name = &given.value;
+/// The name of an interface; reports what the kernel would not take.
+pub(super) fn interface_name(given: Located<String>, problems: &mut Problems<'_>) -> String {
+    let Located { value: name, at } = given;
     let has_shape = (1..=MAX_INTERFACE_NAME).contains(&name.len())
         && !matches!(name.as_str(), "." | "..")
         && name
@@ -186,8 +156,7 @@ pub(super) fn interface_name(
         let help = format!(
             "interface names have 1 to {MAX_INTERFACE_NAME} characters without `/`, `:` and spaces"
         );
-        problems.error(&given.at, format!("`{name}` cannot be an interface"), help);
-        return None;
+        problems.error(&at, format!("`{name}` cannot be an interface"), help);
     }
-    Some(name.clone())
+    name
 }

@@ -79,9 +79,9 @@ impl Decode for ListEntry {
     }
 }
 
-/// A name behind `sg:` or `pl:`, without the spaces around it (AWS N4).
+/// A name behind `sg:` or `pl:`, without spaces at its end (AWS N4).
 fn named(name: &str, cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<String> {
-    match name.trim() {
+    match name.trim_end() {
         "" => cursor.refuse(
             problems,
             "the name is missing",

@@ -60,7 +60,7 @@ pub(super) fn check_rules(
 ) {
     let limit = limits.rules_per_group;
     for group in groups.by_name.values() {
-        for direction in [Direction::Inbound, Direction::Outbound] {
+        for direction in Direction::ALL {
             for family in Family::ALL {
                 let mut used: u32 = 0;
                 let exceeding = group.rules(direction).iter().find(|rule| {
@@ -76,8 +76,9 @@ pub(super) fn check_rules(
                     .map(|rule| weight(&rule.peer, family, lists))
                     .fold(0, u32::saturating_add);
                 let message = format!(
-                    "the group has {total} {direction} {family} rules, more than the limit of \
+                    "the group has {total} {} {family} rules, more than the limit of \
                      {limit}; prefix lists count as their size",
+                    direction.name(),
                 );
                 let help = "merge ranges or ports, split the group, or raise `limits: \
                             {rules_per_group: …}`";

@@ -84,7 +84,8 @@ fn entries_are_ranges_or_lists() {
             "4:19 prefix_lists.c[1]: 10.0.0.0/8 stands in the list twice (keep one of them)",
             "5:56 prefix_lists.d.max_entries: the list has 2 entries, more than its size 1 \
              (write `max_entries: 2`, or more)",
-            "6:7 prefix_lists.e[0]: there is no prefix list `f` (did you mean `c`?)",
+            "6:7 prefix_lists.e[0]: there is no prefix list `f` (define it under \
+             `prefix_lists`)",
         ],
     );
 }

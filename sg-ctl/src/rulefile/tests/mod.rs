@@ -6,6 +6,7 @@ mod interfaces;
 mod lists;
 mod peers;
 mod quotas;
+mod round_trip;
 mod services;
 
 use super::{Parsed, Severity, Source, read};

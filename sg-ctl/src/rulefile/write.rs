@@ -1,0 +1,148 @@
+//! From a model back to a rule file.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::model::{
+    Direction, GroupId, IcmpMessage, InterfaceSpec, Limits, Model, PrefixList, Rule, SecurityGroup,
+    Service,
+};
+
+/// The model as a rule file in JSON form. Reading it gives an equal model.
+///
+/// What equals a default, derived ids included, is left out.
+pub fn to_json(model: &Model) -> Value {
+    let groups: Map<String, Value> = model
+        .groups
+        .iter()
+        .filter(|(_, group)| **group != SecurityGroup::built_in())
+        .map(|(name, group)| (name.clone(), group_value(group)))
+        .collect();
+    let lists: Map<String, Value> = model
+        .prefix_lists
+        .iter()
+        .map(|(name, list)| (name.clone(), list_value(list)))
+        .collect();
+    let interfaces: Map<String, Value> = model
+        .interfaces
+        .iter()
+        .map(|(name, spec)| (name.clone(), changed(spec, &InterfaceSpec::default())))
+        .collect();
+    let mut document = Map::new();
+    document.insert("security_groups".to_owned(), groups.into());
+    insert_unless_empty(&mut document, "prefix_lists", lists.into());
+    insert_unless_empty(&mut document, "members", json!(model.members));
+    insert_unless_empty(&mut document, "interfaces", interfaces.into());
+    insert_unless_empty(
+        &mut document,
+        "limits",
+        changed(&model.limits, &Limits::default()),
+    );
+    document.into()
+}
+
+fn insert_unless_empty(map: &mut Map<String, Value>, key: &str, value: Value) {
+    let is_empty = match &value {
+        Value::Object(entries) => entries.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    };
+    if !is_empty {
+        map.insert(key.to_owned(), value);
+    }
+}
+
+/// The keys of `value`, at any depth, whose values differ from those of `default`.
+fn changed<T: Serialize>(value: &T, default: &T) -> Value {
+    fn difference(value: Value, default: &Value) -> Value {
+        let (Value::Object(entries), Value::Object(defaults)) = (&value, default) else {
+            return value;
+        };
+        let differing = entries
+            .iter()
+            .filter(|(key, entry)| defaults.get(*key) != Some(*entry));
+        let default = |key: &str| defaults.get(key).unwrap_or(&Value::Null);
+        differing
+            .map(|(key, entry)| (key.clone(), difference(entry.clone(), default(key))))
+            .collect()
+    }
+    difference(json!(value), &json!(default))
+}
+
+fn group_value(group: &SecurityGroup) -> Value {
+    let mut keys = Map::new();
+    if group.id != GroupId::derived(&group.name) {
+        keys.insert("id".to_owned(), json!(group.id));
+    }
+    insert_unless_empty(&mut keys, "description", json!(group.description));
+    insert_unless_empty(&mut keys, "tags", json!(group.tags));
+    for direction in Direction::ALL {
+        let is_left_out = match direction {
+            Direction::Inbound => group.inbound.is_empty(),
+            Direction::Outbound => group.outbound == SecurityGroup::default_outbound(&group.id),
+        };
+        if !is_left_out {
+            let rules = group.rules(direction).iter();
+            let rules = rules
+                .map(|rule| rule_value(rule, direction, &group.id))
+                .collect();
+            keys.insert(direction.name().to_owned(), rules);
+        }
+    }
+    keys.into()
+}
+
+fn rule_value(rule: &Rule, direction: Direction, group: &GroupId) -> Value {
+    let mut keys = Map::new();
+    if rule.id != Rule::new(group, direction, rule.service, rule.peer.clone()).id {
+        keys.insert("id".to_owned(), json!(rule.id));
+    }
+    keys.insert("protocol".to_owned(), protocol_value(rule.service));
+    match rule.service {
+        Service::All | Service::Protocol(_) => {}
+        Service::Ports { from, to, .. } if from == to => {
+            keys.insert("ports".to_owned(), from.into());
+        }
+        Service::Ports { .. } => {
+            keys.insert("ports".to_owned(), rule.service.ports_text().into());
+        }
+        Service::Icmp { message, .. } => {
+            let message = match message {
+                IcmpMessage::Any => json!("all"),
+                IcmpMessage::Type(kind) => json!({ "type": kind, "code": "any" }),
+                IcmpMessage::TypeAndCode(kind, code) => json!({ "type": kind, "code": code }),
+            };
+            keys.insert("icmp".to_owned(), message);
+        }
+    }
+    let peer = match direction {
+        Direction::Inbound => "source",
+        Direction::Outbound => "destination",
+    };
+    keys.insert(peer.to_owned(), json!(rule.peer));
+    insert_unless_empty(&mut keys, "description", json!(rule.description));
+    keys.into()
+}
+
+fn protocol_value(service: Service) -> Value {
+    match service {
+        Service::Protocol(number) => number.into(),
+        _ => service.protocol_text().into(),
+    }
+}
+
+fn list_value(list: &PrefixList) -> Value {
+    match list.max_entries {
+        None => json!(list.entries),
+        Some(max) => json!({ "entries": list.entries, "max_entries": max }),
+    }
+}
+
+/// The model as a rule file in YAML.
+///
+/// # Errors
+///
+/// When the YAML library refuses a value, which it does for none that a model holds.
+pub fn to_yaml(model: &Model) -> Result<String, serde_saphyr::SerializeError> {
+    serde_saphyr::to_string(&to_json(model))
+}
