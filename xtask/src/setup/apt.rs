@@ -52,13 +52,13 @@ pub(super) fn fetch(step: &Step, scratch: &Path, name: &str, release: &str) -> R
 
 /// Returns the machine's mirrors of its distribution.
 fn mirrors() -> Result<BTreeSet<String>> {
+    // Without release information, so that fresh machines, which have no lists yet, name theirs too.
     let output = Command::new("apt-get")
+        .args(["indextargets", "--no-release-info", "--format"])
         .args([
-            "indextargets",
-            "--format",
             "$(RELEASE) $(COMPONENT) $(REPO_URI)",
+            "Created-By: Packages",
         ])
-        .arg("Created-By: Packages")
         .output()
         .context("cannot run `apt-get indextargets`")?;
     Ok(parse_mirrors(&String::from_utf8_lossy(&output.stdout)))
