@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    cargo::{self, check, display},
+    cargo::{self, check, display, plain},
     privilege, root, setup,
 };
 
@@ -81,7 +81,7 @@ fn install(prefix: &Path, source: &Path, target: &Path, mode: &str) -> Result<()
     let mut words: Vec<OsString> = ["install", "-D", "-m", mode].map(OsString::from).to_vec();
     words.extend([source.into(), target.into()]);
     if is_writable(prefix) {
-        return check(Command::new(&words[0]).args(&words[1..]));
+        return check(&mut plain(&words));
     }
     check(&mut privilege::elevate(&words)?)
 }

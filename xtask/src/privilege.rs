@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::plain;
+
 /// Returns whether this process acts as root.
 pub(crate) fn is_root() -> bool {
     // The owner of a process's directory in /proc is its effective user.
@@ -38,9 +40,7 @@ pub(crate) fn elevate(command_line: &[OsString]) -> Result<Command> {
         words.extend(["sudo".into(), "--".into()]);
     }
     words.extend_from_slice(command_line);
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
-    Ok(command)
+    Ok(plain(&words))
 }
 
 /// Makes sure that sudo will not ask for a password: if it must, it asks now.

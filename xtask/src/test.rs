@@ -11,9 +11,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    cargo::{self, Executable, cargo, display},
+    cargo::{self, Executable, cargo, display, plain},
     privilege, root, setup,
 };
+
+/// Directory of the package whose tests need root.
+const KERNEL_TESTS: &str = "tests";
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -47,37 +50,40 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
     let sg_ctl = cargo::find_sg_ctl(&executables)?;
     let options = || arguments.filter.iter().chain(&arguments.test_program_args);
 
-    let mut tiers: Vec<(&str, Counts)> = Vec::new();
-    let mut unit = cargo(&["test", "--workspace", "--exclude", "sg-tests", "--"]);
-    let mut counts = Counts::default();
-    counts.run("cargo test", unit.args(options()))?;
-    tiers.push(("without root", counts));
-
-    let mut counts = Counts::default();
-    let is_kernel_test = |built: &&Executable| built.package == "tests" && built.is_test;
-    for executable in executables.iter().filter(is_kernel_test) {
-        let mut words = environment(&sg_ctl);
-        words.push(executable.path.clone().into());
+    // The programs themselves: cargo would build some of them anew, and must not run as root.
+    let mut unit = Counts::default();
+    let mut kernel = Counts::default();
+    let tests = || executables.iter().filter(|built| built.is_test);
+    let command_line = |program: &Executable| {
+        let mut words = environment(program, &sg_ctl);
+        words.push(program.path.clone().into());
         words.extend(options().map(OsString::from));
-        let mut command = privilege::elevate(&words).context("cannot run the kernel tests")?;
-        counts.run(
-            &executable.target,
-            command.current_dir(root().join("tests")),
+        words
+    };
+    for program in tests().filter(|program| program.package != KERNEL_TESTS) {
+        unit.run(program, &mut plain(&command_line(program)))?;
+    }
+    let mut doc = cargo(&["test", "--quiet", "--workspace", "--doc", "--"]);
+    unit.run_titled("documentation", doc.args(options()))?;
+    for program in tests().filter(|program| program.package == KERNEL_TESTS) {
+        let command = privilege::elevate(&command_line(program));
+        kernel.run(
+            program,
+            &mut command.context("cannot run the kernel tests")?,
         )?;
     }
-    tiers.push(("as root", counts));
-    summarise(tiers)
+    summarise([("without root", unit), ("as root", kernel)])
 }
 
 /// What cargo would set for a test program, and the sg-ctl to test; sudo passes neither on.
-fn environment(sg_ctl: &Path) -> Vec<OsString> {
+fn environment(program: &Executable, sg_ctl: &Path) -> Vec<OsString> {
     let set = |name: &str, value: &Path| {
         let mut word = OsString::from(name);
         word.push("=");
         word.push(value);
         word
     };
-    let manifest_dir = root().join("tests");
+    let manifest_dir = root().join(&program.package);
     vec![
         "env".into(),
         set("SG_CTL", sg_ctl),
@@ -86,10 +92,16 @@ fn environment(sg_ctl: &Path) -> Vec<OsString> {
 }
 
 impl Counts {
+    /// Runs a test program where cargo would.
+    fn run(&mut self, program: &Executable, command: &mut Command) -> Result<()> {
+        let title = format!("{}, {}", program.package, program.target);
+        self.run_titled(&title, command.current_dir(root().join(&program.package)))
+    }
+
     /// Runs a test program, shows its output and adds up its results.
-    fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
+    fn run_titled(&mut self, title: &str, command: &mut Command) -> Result<()> {
         let line = display(command);
-        println!("== test: {line}");
+        println!("== test: {title}");
         let started = Instant::now();
         let mut child = command
             .stdout(Stdio::piped())
@@ -109,7 +121,7 @@ impl Counts {
             .with_context(|| format!("cannot wait for {line}"))?
             .success()
         {
-            self.broken.push(name.to_owned());
+            self.broken.push(title.to_owned());
         }
         self.time += started.elapsed();
         Ok(())
@@ -138,7 +150,7 @@ impl Counts {
 }
 
 /// Prints the counts of each tier and of all.
-fn summarise(tiers: Vec<(&str, Counts)>) -> Result<()> {
+fn summarise(tiers: [(&str, Counts); 2]) -> Result<()> {
     let mut all = Counts::default();
     println!(
         "\n{:<14} {:>7} {:>7} {:>8} {:>8}",
@@ -162,8 +174,11 @@ fn summarise(tiers: Vec<(&str, Counts)>) -> Result<()> {
         all.broken.extend(counts.broken);
     }
     row("all", &all);
+    if all.passed + all.failed == 0 {
+        bail!("no test has run");
+    }
     if !all.broken.is_empty() {
-        bail!("tests failed in: {}", all.broken.join(", "));
+        bail!("tests failed in: {}", all.broken.join("; "));
     }
     Ok(())
 }
