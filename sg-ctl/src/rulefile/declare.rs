@@ -50,7 +50,7 @@ pub(super) fn name<T: DeserializeOwned>(
     }
 }
 
-/// Implements [`Decode`] for enumerations of names.
+/// Implements `Decode` for enumerations of names.
 macro_rules! decode_names {
     ($($name:ty),* $(,)?) => {$(
         impl $crate::rulefile::decode::Decode for $name {
@@ -70,8 +70,8 @@ macro_rules! mapping {
         $(#[$doc:meta])*
         $name:ident { $( $(#[$key_doc:meta])* $key:ident: $type:ty, )* }
     )*) => {$(
-        $(#[$doc])*
         #[derive(Debug, Default, schemars::JsonSchema)]
+        $(#[$doc])*
         #[schemars(default, deny_unknown_fields)]
         pub(super) struct $name {
             $( $(#[$key_doc])* pub(super) $key: $crate::rulefile::decode::Field<$type>, )*

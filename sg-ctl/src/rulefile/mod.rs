@@ -32,6 +32,9 @@ use std::path::Path;
 use decode::Decode;
 use error::Problems;
 pub use error::{Diagnostic, Report, Severity};
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 pub use write::{to_json, to_yaml};
 
 use crate::model::Model;
@@ -107,9 +110,21 @@ pub fn read(sources: &[Source]) -> Result<Parsed, Report> {
     }
 }
 
-/// The JSON schema of a rule file.
+/// The JSON schema of a rule file, for editors.
+///
+/// It describes single values; what concerns several, such as references, only [`read`] checks.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(syntax::Document).to_value()
+    // Descriptions are comments, wrapped where the source is.
+    let unwrap_lines = RecursiveTransform(|schema: &mut Schema| {
+        if let Some(serde_json::Value::String(text)) = schema.get_mut("description") {
+            *text = text.replace('\n', " ");
+        }
+    });
+    let settings = SchemaSettings::draft2020_12().with_transform(unwrap_lines);
+    settings
+        .into_generator()
+        .into_root_schema_for::<syntax::Document>()
+        .to_value()
 }
 
 #[cfg(test)]

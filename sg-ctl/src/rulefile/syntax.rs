@@ -16,6 +16,7 @@ decode_names!(Hook, LogMode, Related, Side, TcpPickup);
 
 mapping! {
     /// Security groups, and the interfaces that carry them.
+    #[schemars(title = "sg rule file")]
     Document {
         /// Security groups by name. Names are unique without regard to case, have at most 255
         /// characters of `a-z A-Z 0-9 ._-:/()#,@[]+=&;{}!$*` and space, and do not begin with

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -12,7 +13,7 @@ use crate::model::{
     DEFAULT_GROUP, Direction, GroupId, Hook, Icmp, IcmpMessage, InterfaceSpec, Limits, LogMode,
     Model, Peer, PrefixList, Rule, SecurityGroup, Service, Side, Timeouts, Transport,
 };
-use crate::rulefile::{Source, read, to_json, to_yaml};
+use crate::rulefile::{Source, read, schema, to_json, to_yaml};
 
 /// Names as AWS takes them, YAML's special signs and words among them.
 fn name() -> impl Strategy<Value = String> {
@@ -216,6 +217,9 @@ fn model() -> impl Strategy<Value = Model> {
     })
 }
 
+static SCHEMA: LazyLock<jsonschema::Validator> =
+    LazyLock::new(|| jsonschema::validator_for(&schema()).expect("a JSON schema"));
+
 fn read_back(text: String) -> Model {
     let source = Source {
         name: "model".to_owned(),
@@ -230,6 +234,7 @@ fn read_back(text: String) -> Model {
 proptest! {
     #[test]
     fn models_survive_yaml_and_json(model in model()) {
+        prop_assert!(SCHEMA.is_valid(&to_json(&model)));
         prop_assert_eq!(&read_back(to_yaml(&model).expect("YAML")), &model);
         prop_assert_eq!(&read_back(to_json(&model).to_string()), &model);
         let state = serde_json::to_string(&model).expect("JSON");
