@@ -1,7 +1,7 @@
-//! `aya::Pod` for the types that user space copies to and from maps.
+//! The types that user space copies to and from maps as bytes: `aya::Pod`, and its proof.
 #![expect(
     unsafe_code,
-    reason = "Pod is an unsafe marker; each use is proven below"
+    reason = "Pod is an unsafe marker; each use is proven here"
 )]
 
 use crate::counters::ZoneCounters;
@@ -99,3 +99,12 @@ pod!(Event {
     icmp_code,
     pad
 });
+
+impl Event {
+    /// Reads an event as it lies in the ring buffer, `None` when the bytes are of another size.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let source = bytes.as_ptr().cast::<Self>();
+        // SAFETY: so many bytes are there, and any bytes are an event: it is `Pod`.
+        (bytes.len() == size_of::<Self>()).then(|| unsafe { source.read_unaligned() })
+    }
+}
