@@ -9,6 +9,7 @@
 
 pub mod netns;
 pub mod packet;
+pub mod prog;
 pub mod scratch;
 pub mod topology;
 pub mod traffic;

@@ -51,6 +51,12 @@ impl From<SocketAddr> for End {
     }
 }
 
+impl From<(IpAddr, u16)> for End {
+    fn from((address, port): (IpAddr, u16)) -> Self {
+        Self { address, port }
+    }
+}
+
 impl From<IpAddr> for End {
     fn from(address: IpAddr) -> Self {
         Self { address, port: 0 }

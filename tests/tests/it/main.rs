@@ -1,3 +1,8 @@
 //! Kernel and network tests of sg, as root: `cargo xtask test`.
 
+mod groups;
 mod harness;
+mod infra;
+mod prelude;
+mod rules;
+mod vectors;

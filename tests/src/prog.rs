@@ -1,0 +1,379 @@
+//! The real kernel programs, run on single frames (`BPF_PROG_TEST_RUN`), with a clock that tests set.
+//!
+//! ```no_run
+//! use sg_common::reason::Reason;
+//! use sg_tests::{packet::tcp, prog::{Filter, NIC_XDP}};
+//!
+//! let filter = Filter::with_group(NIC_XDP, "inbound: [{ type: SSH, source: 203.0.113.0/24 }]");
+//! filter.inbound(&tcp("203.0.113.7:40000", "192.0.2.10:22").syn()).passes(Reason::New);
+//! ```
+//!
+//! Rules take the whole way of a user's: rule-file text, reader, compiler, image in the kernel.
+//! Each frame's verdict comes with everything that it changed, see [`Seen`].
+
+mod loaded;
+mod seen;
+mod settings;
+
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use sg_common::{
+    counters::ZoneCounters,
+    flow::{Direction, FlowEntry, FlowKey},
+    settings::InterfaceSettings,
+};
+use sg_ctl::{
+    compile::{RuleNumbers, RuleRecord, ZonePolicy, compile},
+    model::{Model, Side},
+    rulefile::{self, Source},
+};
+
+use crate::{packet::Frame, topology::Family};
+use loaded::Loaded;
+pub use seen::Seen;
+
+/// The zone that the programs are loaded for.
+pub const ZONE: u32 = 7;
+
+/// Addresses of the protected side, and of a second guarded interface of the same host.
+const LOCAL: [(Ipv4Addr, Ipv6Addr); 2] = [
+    (
+        Ipv4Addr::new(192, 0, 2, 10),
+        Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 0x10),
+    ),
+    (
+        Ipv4Addr::new(192, 0, 2, 20),
+        Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 0x20),
+    ),
+];
+
+/// Which program judges what the guarded interface receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// `sg_xdp`.
+    Xdp,
+    /// `sg_tc_ingress`.
+    Tc,
+}
+
+/// Where frames are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which side is protected: decides which program sees inbound frames.
+    pub side: Side,
+    /// The program on the receiving path; the sending path always has `sg_tc_egress`.
+    pub hook: Hook,
+}
+
+/// Inbound frames at `sg_xdp`, outbound ones at `sg_tc_egress`.
+pub const NIC_XDP: Place = Place {
+    side: Side::Nic,
+    hook: Hook::Xdp,
+};
+/// Inbound frames at `sg_tc_ingress`, outbound ones at `sg_tc_egress`.
+pub const NIC_TC: Place = Place {
+    side: Side::Nic,
+    hook: Hook::Tc,
+};
+/// Outbound frames at `sg_xdp`, inbound ones at `sg_tc_egress`.
+pub const WORKLOAD_XDP: Place = Place {
+    side: Side::Workload,
+    hook: Hook::Xdp,
+};
+/// Outbound frames at `sg_tc_ingress`, inbound ones at `sg_tc_egress`.
+pub const WORKLOAD_TC: Place = Place {
+    side: Side::Workload,
+    hook: Hook::Tc,
+};
+
+/// A guarded interface that exists only for the programs.
+///
+/// Everything is logged unless a test says otherwise, so that every frame shows its deciding rule.
+pub struct Filter {
+    place: Place,
+    loaded: Option<Loaded>,
+    numbers: RuleNumbers,
+    generation: u64,
+    model: Model,
+}
+
+impl Filter {
+    /// Loads programs that guard `eth0` of a rule file; a file without it guards an `eth0` with the
+    /// group `default`.
+    pub fn new(place: Place, rules: &str) -> Self {
+        let mut filter = Self {
+            place,
+            loaded: Some(Loaded::take(place.side)),
+            numbers: RuleNumbers::default(),
+            generation: 0,
+            model: Model::new(),
+        };
+        filter.apply(rules);
+        let spec = filter.model.interfaces.get("eth0").cloned();
+        let settings = settings::of(&spec.unwrap_or_default(), filter.now(), filter.hz());
+        filter.loaded_mut().set_settings(&InterfaceSettings {
+            log_reasons: u64::MAX,
+            ..settings
+        });
+        filter
+    }
+
+    /// Guards `eth0` with one group, `tested`, whose body (`inbound:`, `outbound:`) is `group`.
+    pub fn with_group(place: Place, group: &str) -> Self {
+        Self::new(place, &rules_of_one_group(group))
+    }
+
+    /// Puts other rules in force, as `sg-ctl apply` would. Flows, counters and settings stay.
+    pub fn apply(&mut self, rules: &str) {
+        let source = Source {
+            name: "rules.yaml".to_owned(),
+            text: rules.to_owned(),
+        };
+        let parsed = rulefile::read(&[source]).unwrap_or_else(|report| panic!("{report}"));
+        self.model = parsed.model;
+        let zone = |(name, zone, (v4, v6)): (&str, u32, (Ipv4Addr, Ipv6Addr))| {
+            let spec = self.model.interfaces.get(name).cloned();
+            ZonePolicy {
+                zone,
+                groups: spec.unwrap_or_default().groups,
+                addresses: vec![v4.into(), v6.into()],
+            }
+        };
+        let mut zones = vec![zone(("eth0", ZONE, LOCAL[0]))];
+        if self.model.interfaces.contains_key("eth1") {
+            zones.push(zone(("eth1", ZONE + 1, LOCAL[1])));
+        }
+        self.generation += 1;
+        let image = compile(&self.model, &zones, &mut self.numbers, self.generation)
+            .expect("the rules compile");
+        self.loaded_mut().install(image.words());
+    }
+
+    /// As [`Self::apply`] with one group, see [`Self::with_group`].
+    pub fn apply_group(&mut self, group: &str) {
+        self.apply(&rules_of_one_group(group));
+    }
+
+    /// Judges a frame on its way to the protected side.
+    pub fn inbound(&self, frame: &(impl Bytes + ?Sized)) -> Seen<'_> {
+        self.judge(Direction::Inbound, &frame.bytes())
+    }
+
+    /// Judges a frame on its way from the protected side.
+    pub fn outbound(&self, frame: &(impl Bytes + ?Sized)) -> Seen<'_> {
+        self.judge(Direction::Outbound, &frame.bytes())
+    }
+
+    /// Judges a frame on its way in `direction`.
+    pub fn judge(&self, direction: Direction, frame: &[u8]) -> Seen<'_> {
+        let before = self.counters();
+        let receives = match self.place.side {
+            Side::Nic => Direction::Inbound,
+            Side::Workload => Direction::Outbound,
+        };
+        let verdict = if direction == receives {
+            self.loaded().run_ingress(self.place.hook, frame)
+        } else {
+            self.loaded().run_egress(frame)
+        };
+        Seen {
+            filter: self,
+            direction,
+            length: frame.len() as u64,
+            verdict,
+            before,
+            after: self.counters(),
+            events: self.loaded().take_events(),
+        }
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, time: Duration) {
+        self.loaded_mut().advance(time);
+    }
+
+    /// Lets seconds pass.
+    pub fn wait_seconds(&mut self, seconds: u64) {
+        self.wait(Duration::from_secs(seconds));
+    }
+
+    /// Jiffies.
+    pub fn now(&self) -> u64 {
+        self.loaded().now()
+    }
+
+    /// Jiffies per second.
+    pub fn hz(&self) -> u64 {
+        self.loaded().hz()
+    }
+
+    /// The settings of the interface.
+    pub fn settings(&self) -> InterfaceSettings {
+        self.loaded().settings()
+    }
+
+    /// Changes the settings of the interface.
+    pub fn change_settings(&mut self, change: impl FnOnce(&mut InterfaceSettings)) {
+        let mut settings = self.settings();
+        change(&mut settings);
+        self.loaded_mut().set_settings(&settings);
+    }
+
+    /// The counters of the interface.
+    pub fn counters(&self) -> ZoneCounters {
+        self.loaded().counters()
+    }
+
+    /// All entries of the flow table, live or expired.
+    pub fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
+        self.loaded().flows()
+    }
+
+    /// The only entry of the flow table.
+    #[track_caller]
+    pub fn only_flow(&self) -> (FlowKey, FlowEntry) {
+        let flows = self.flows();
+        let [flow] = flows[..] else {
+            panic!("not one flow\n{}", self.dump());
+        };
+        flow
+    }
+
+    /// The rule behind a number.
+    pub fn rule(&self, number: u32) -> Option<&RuleRecord> {
+        self.numbers.rule(number)
+    }
+
+    /// Rules, flows and counters, for the message of a test that fails.
+    pub fn dump(&self) -> String {
+        let mut text = String::from("rules:\n");
+        for (name, group) in &self.model.groups {
+            for rule in group.inbound.iter().chain(&group.outbound) {
+                let _ = writeln!(text, "  {name}: {rule:?}");
+            }
+        }
+        text.push_str("flows:\n");
+        for (key, entry) in self.flows() {
+            let _ = writeln!(text, "  {key:?}\n    {entry:?}");
+        }
+        let _ = write!(text, "counters:\n{}", seen::describe(&self.counters()));
+        text
+    }
+
+    fn loaded(&self) -> &Loaded {
+        self.loaded.as_ref().expect("until drop")
+    }
+
+    fn loaded_mut(&mut self) -> &mut Loaded {
+        self.loaded.as_mut().expect("until drop")
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        if let Some(loaded) = self.loaded.take()
+            && !std::thread::panicking()
+        {
+            loaded.give_back();
+        }
+    }
+}
+
+fn rules_of_one_group(group: &str) -> String {
+    let mut rules = String::from("security_groups:\n  tested:\n");
+    for line in unindented(group) {
+        let _ = writeln!(rules, "    {line}");
+    }
+    rules.push_str("interfaces: { eth0: { groups: [tested] } }\n");
+    rules
+}
+
+/// The lines of a text without the indentation that they have in common.
+fn unindented(text: &str) -> impl Iterator<Item = &str> {
+    let lines = || text.lines().filter(|line| !line.trim().is_empty());
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let common = lines().map(indentation).min().unwrap_or(0);
+    lines().map(move |line| &line[common..])
+}
+
+/// What can be judged: a described packet, or bytes.
+pub trait Bytes {
+    /// The frame.
+    fn bytes(&self) -> Vec<u8>;
+}
+
+impl Bytes for Frame {
+    fn bytes(&self) -> Vec<u8> {
+        Frame::bytes(self)
+    }
+}
+
+impl Bytes for [u8] {
+    fn bytes(&self) -> Vec<u8> {
+        self.to_vec()
+    }
+}
+
+impl Bytes for Vec<u8> {
+    fn bytes(&self) -> Vec<u8> {
+        self.clone()
+    }
+}
+
+/// Addresses of a family as tests use them.
+impl Family {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The address of the protected side.
+    pub fn local(self) -> IpAddr {
+        match self {
+            Self::V4 => LOCAL[0].0.into(),
+            Self::V6 => LOCAL[0].1.into(),
+        }
+    }
+
+    /// The address of the host's second guarded interface.
+    pub fn second_local(self) -> IpAddr {
+        match self {
+            Self::V4 => LOCAL[1].0.into(),
+            Self::V6 => LOCAL[1].1.into(),
+        }
+    }
+
+    /// An address of the other side.
+    pub fn remote(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::new(203, 0, 113, 7).into(),
+            Self::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xcb, 0, 0, 0, 0, 7).into(),
+        }
+    }
+
+    /// A router on the way to the other side.
+    pub fn router(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::new(198, 51, 100, 1).into(),
+            Self::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, 1).into(),
+        }
+    }
+
+    /// The CIDR of all addresses.
+    pub const fn everything(self) -> &'static str {
+        match self {
+            Self::V4 => "0.0.0.0/0",
+            Self::V6 => "::/0",
+        }
+    }
+
+    /// The protocol of its control messages, as rule files name it.
+    pub const fn icmp(self) -> &'static str {
+        match self {
+            Self::V4 => "icmp",
+            Self::V6 => "icmpv6",
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Loaded programs with maps of their own, handed from test to test: loading takes a third of a
+//! second, judging a frame some microseconds.
+//!
+//! Nothing of them can be left behind: their pins are in a BPF file system that was taken out of
+//! the tree of mounts, and ends with the file descriptor that leads to it.
+
+use std::{cell::RefCell, fs::File, os::fd::AsRawFd, path::PathBuf, sync::Mutex, time::Duration};
+
+use aya::{
+    maps::{HashMap, Map, MapData, RingBuf},
+    programs::{TestRun, TestRunOptions},
+};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use sg_common::{
+    counters::ZoneCounters,
+    event::Event,
+    flow::{FlowEntry, FlowKey},
+    names::{MAP_EVENTS, MAP_FLOWS},
+    reason::Verdict,
+    settings::{InterfaceSettings, ProgramConfig},
+};
+use sg_ctl::{
+    dataplane::{Dataplane, Programs},
+    model::Side,
+};
+
+use super::{Hook, ZONE};
+use crate::scratch::Directory;
+
+/// Longer than any timeout: what one test leaves in a table is over when the next one begins.
+const BETWEEN_TESTS: Duration = Duration::from_secs(10_000_000);
+
+/// Return values of the hooks (`include/uapi/linux`: `bpf.h`, `pkt_cls.h`).
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const TC_NEXT: u32 = u32::MAX;
+const TC_DROP: u32 = 2;
+
+/// Programs and maps that no test uses at the moment.
+static IDLE: Mutex<Vec<(Side, Loaded)>> = Mutex::new(Vec::new());
+
+/// The programs of one interface with their maps.
+pub(super) struct Loaded {
+    side: Side,
+    dataplane: Dataplane,
+    programs: RefCell<Programs>,
+    flows: HashMap<MapData, FlowKey, FlowEntry>,
+    events: RefCell<RingBuf<MapData>>,
+    hz: u64,
+    now: u64,
+    /// Keeps the pins.
+    _root: File,
+}
+
+impl Loaded {
+    /// Takes idle programs, or loads some.
+    pub(super) fn take(side: Side) -> Self {
+        let mut idle = IDLE.lock().expect("nobody panics with the lock");
+        let found = idle.iter().position(|(its, _)| *its == side);
+        let idle = found.map(|index| idle.swap_remove(index).1);
+        idle.unwrap_or_else(|| Self::load(side))
+    }
+
+    /// Gives the programs to the next test, with empty tables.
+    pub(super) fn give_back(mut self) {
+        self.take_events();
+        let keys: Vec<_> = self.flows.keys().flatten().collect();
+        for key in keys {
+            self.flows.remove(&key).expect("it was just there");
+        }
+        self.dataplane.reset_counters(ZONE).expect("maps are open");
+        self.advance(BETWEEN_TESTS);
+        let mut idle = IDLE.lock().expect("nobody panics with the lock");
+        idle.push((self.side, self));
+    }
+
+    fn load(side: Side) -> Self {
+        let root = detached_bpf_fs();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
+        let hz = Dataplane::hz().expect("the kernel tells HZ");
+        let mut dataplane = Dataplane::open(&path).expect("nothing is pinned yet");
+        dataplane.prepare().expect("the maps can be made");
+        let config = ProgramConfig {
+            zone: ZONE,
+            workload_side: u32::from(side == Side::Workload),
+            test_clock: 1,
+            hz: hz as u32,
+        };
+        let programs = Programs::load(dataplane.pins(), config).expect("the object is sound");
+        let map = |name| {
+            MapData::from_pin(dataplane.pins().map(name))
+                .and_then(Map::from_map_data)
+                .expect("the maps are pinned")
+        };
+        let flows = HashMap::try_from(map(MAP_FLOWS)).expect("it is a hash");
+        let events = RingBuf::try_from(map(MAP_EVENTS)).expect("it is a ring buffer");
+        let mut loaded = Self {
+            side,
+            programs: RefCell::new(programs),
+            flows,
+            events: RefCell::new(events),
+            hz,
+            now: 1 << 32,
+            dataplane,
+            _root: root,
+        };
+        loaded.advance(BETWEEN_TESTS);
+        loaded
+    }
+
+    /// Runs the program of the receiving path.
+    pub(super) fn run_ingress(&self, hook: Hook, frame: &[u8]) -> Verdict {
+        let mut programs = self.programs.borrow_mut();
+        match hook {
+            Hook::Xdp => {
+                let program = programs.xdp().expect("the kernel takes sg_xdp");
+                xdp_verdict(run(program, frame))
+            }
+            Hook::Tc => {
+                let program = programs.tc_ingress().expect("the kernel takes it");
+                tc_verdict(run(program, frame))
+            }
+        }
+    }
+
+    /// Runs the program of the sending path.
+    pub(super) fn run_egress(&self, frame: &[u8]) -> Verdict {
+        let mut programs = self.programs.borrow_mut();
+        let program = programs.tc_egress().expect("the kernel takes sg_tc_egress");
+        tc_verdict(run(program, frame))
+    }
+
+    pub(super) fn install(&mut self, words: &[u32]) {
+        self.dataplane
+            .install(words)
+            .expect("the kernel takes the image");
+    }
+
+    pub(super) fn settings(&self) -> InterfaceSettings {
+        self.dataplane.settings(ZONE).expect("maps are open")
+    }
+
+    pub(super) fn set_settings(&mut self, settings: &InterfaceSettings) {
+        self.dataplane
+            .set_settings(ZONE, settings)
+            .expect("maps are open");
+    }
+
+    pub(super) fn counters(&self) -> ZoneCounters {
+        self.dataplane.counters(ZONE).expect("maps are open")
+    }
+
+    pub(super) fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
+        let flows: Result<_, _> = self.flows.iter().collect();
+        flows.expect("nobody else changes the table")
+    }
+
+    /// Takes the events since the last call.
+    pub(super) fn take_events(&self) -> Vec<Event> {
+        let mut ring = self.events.borrow_mut();
+        let mut events = Vec::new();
+        while let Some(item) = ring.next() {
+            events.push(Event::from_bytes(&item).expect("the programs write events"));
+        }
+        events
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    pub(super) fn hz(&self) -> u64 {
+        self.hz
+    }
+
+    pub(super) fn advance(&mut self, time: Duration) {
+        self.now += (time.as_millis() as u64 * self.hz).div_ceil(1000);
+        self.dataplane
+            .set_test_clock(self.now)
+            .expect("maps are open");
+    }
+}
+
+fn run<P>(program: &P, frame: &[u8]) -> u32
+where
+    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = aya::programs::TestRunResult>,
+{
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        ..TestRunOptions::default()
+    };
+    let result = program.test_run(options);
+    result
+        .unwrap_or_else(|error| panic!("the kernel does not take the frame: {error:?}"))
+        .return_value
+}
+
+fn xdp_verdict(code: u32) -> Verdict {
+    match code {
+        XDP_PASS => Verdict::Pass,
+        XDP_DROP => Verdict::Drop,
+        other => panic!("the program returned {other}"),
+    }
+}
+
+fn tc_verdict(code: u32) -> Verdict {
+    match code {
+        TC_NEXT => Verdict::Pass,
+        TC_DROP => Verdict::Drop,
+        other => panic!("the program returned {other}"),
+    }
+}
+
+/// A BPF file system that only the returned descriptor leads to.
+fn detached_bpf_fs() -> File {
+    let directory = Directory::temporary("bpf");
+    let path = directory.path();
+    let kind = Some("bpf");
+    mount(kind, path, kind, MsFlags::empty(), None::<&str>).expect("root may mount");
+    let root = File::open(path).expect("it was just mounted");
+    umount2(path, MntFlags::MNT_DETACH).expect("root may unmount");
+    root
+}

@@ -1,0 +1,171 @@
+//! Traffic that groups never filter, and its lookalikes: vectors N01 to N07.
+
+use crate::prelude::*;
+
+use sg_tests::packet::arp_request;
+
+const NO_RULES: &str = "outbound: []";
+
+/// Groups without a rule on an interface with these settings.
+fn no_rules(place: Place, settings: &str) -> Filter {
+    let group = "security_groups: { tested: { outbound: [] } }";
+    let interface = format!("interfaces: {{ eth0: {{ groups: [tested], {settings} }} }}");
+    Filter::new(place, &format!("{group}\n{interface}\n"))
+}
+
+#[apply(everywhere)]
+fn n01_arp_passes_without_a_rule(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    let request = arp_request([203, 0, 113, 7], [192, 0, 2, 10]);
+    filter.inbound(&request).passes(Reason::InfraArp);
+    filter.outbound(&request).passes(Reason::InfraArp);
+    assert!(filter.flows().is_empty());
+}
+
+#[apply(everywhere)]
+fn n02_neighbour_discovery_passes_without_a_rule(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    // Router and neighbour solicitation and advertisement, redirect.
+    for kind in 133..=137 {
+        let message = icmp("fe80::1", "ff02::1:ff00:10", kind, 0).payload(20);
+        let genuine = message.clone().hop_limit(255);
+        filter.inbound(&genuine).passes(Reason::InfraNd);
+        filter.outbound(&genuine).passes(Reason::InfraNd);
+        // A router on the way would have made it 254: it does not come from this link.
+        filter
+            .inbound(&message.hop_limit(254))
+            .drops(Reason::NoRule);
+    }
+}
+
+#[apply(everywhere)]
+fn multicast_listener_discovery_passes_without_a_rule(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    for kind in [130, 131, 132, 143] {
+        let message = icmp("fe80::1", "ff02::16", kind, 0).payload(20);
+        let genuine = message.clone().hop_limit(1);
+        filter.outbound(&genuine).passes(Reason::InfraMld);
+        filter.inbound(&genuine).passes(Reason::InfraMld);
+        filter.inbound(&message.hop_limit(2)).drops(Reason::NoRule);
+    }
+}
+
+#[apply(everywhere)]
+fn n03_dhcp_answers_pass_without_a_rule(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    for server in ["192.0.2.1:67", "0.0.0.0:67"] {
+        for client in ["192.0.2.10:68", "255.255.255.255:68"] {
+            filter
+                .inbound(&udp(server, client).payload(300))
+                .passes(Reason::InfraDhcp4);
+        }
+    }
+    filter
+        .outbound(&udp("0.0.0.0:68", "255.255.255.255:67").payload(300))
+        .passes(Reason::InfraDhcp4);
+}
+
+#[apply(everywhere)]
+fn n04_dhcp_lookalikes_are_judged_by_the_rules(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    for (from, to) in [
+        ("192.0.2.1:67", "192.0.2.10:69"),
+        ("192.0.2.1:66", "192.0.2.10:68"),
+        // This host is a client and no server.
+        ("192.0.2.1:68", "192.0.2.10:67"),
+        ("[fe80::1]:67", "[fe80::10]:68"),
+    ] {
+        filter.inbound(&udp(from, to)).drops(Reason::NoRule);
+    }
+    filter
+        .inbound(&tcp("192.0.2.1:67", "192.0.2.10:68").syn())
+        .drops(Reason::NoRule);
+}
+
+#[apply(everywhere)]
+fn dhcpv6_passes_on_the_link_alone(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    filter
+        .outbound(&udp("[fe80::10]:546", "[ff02::1:2]:547"))
+        .passes(Reason::InfraDhcp6);
+    filter
+        .inbound(&udp("[fe80::1]:547", "[fe80::10]:546"))
+        .passes(Reason::InfraDhcp6);
+    filter
+        .inbound(&udp("[2001:db8::1]:547", "[fe80::10]:546"))
+        .drops(Reason::NoRule);
+    filter
+        .inbound(&udp("[fe80::1]:547", "[2001:db8:a::10]:546"))
+        .drops(Reason::NoRule);
+}
+
+#[apply(everywhere)]
+fn other_protocols_below_ip_pass_without_a_rule(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    // LLDP, 802.1X, and a length: spanning tree is LLC.
+    for ether_type in [0x88cc, 0x888e, 0x0026] {
+        let frame = ethernet(ether_type, &[0; 46]);
+        filter.inbound(&frame).passes(Reason::InfraNonIp);
+        filter.outbound(&frame).passes(Reason::InfraNonIp);
+    }
+}
+
+#[apply(everywhere)]
+fn n05_services_of_ec2_pass_where_they_are_switched_on(place: Place) {
+    let filter = no_rules(place, "infra: { ec2: on }");
+    let to = |peer: &str| tcp("192.0.2.10:40000", peer).syn();
+    filter
+        .outbound(&to("169.254.169.254:80"))
+        .passes(Reason::InfraEc2);
+    filter
+        .inbound(&to("169.254.169.254:80").reply().syn_ack())
+        .passes(Reason::InfraEc2);
+    filter
+        .outbound(&to("169.254.169.254:443"))
+        .drops(Reason::NoRule);
+    filter
+        .outbound(&to("169.254.169.253:53"))
+        .passes(Reason::InfraEc2);
+    filter
+        .outbound(&udp("192.0.2.10:123", "169.254.169.123:123"))
+        .passes(Reason::InfraEc2);
+    filter
+        .outbound(&udp("[2001:db8:a::10]:40000", "[fd00:ec2::253]:53"))
+        .passes(Reason::InfraEc2);
+    filter
+        .outbound(&udp("[2001:db8:a::10]:40000", "[fd00:ec2::252]:53"))
+        .drops(Reason::NoRule);
+    assert!(filter.flows().is_empty());
+}
+
+#[apply(everywhere)]
+fn n06_resolvers_elsewhere_are_judged_by_the_rules(place: Place) {
+    let filter = no_rules(place, "infra: { ec2: on }");
+    filter
+        .outbound(&udp("192.0.2.10:40000", "8.8.8.8:53"))
+        .drops(Reason::NoRule);
+}
+
+#[apply(everywhere)]
+fn n07_services_of_ec2_are_judged_by_the_rules_elsewhere(place: Place) {
+    let filter = no_rules(place, "infra: { ec2: off }");
+    filter
+        .outbound(&tcp("192.0.2.10:40000", "169.254.169.254:80").syn())
+        .drops(Reason::NoRule);
+}
+
+#[apply(everywhere)]
+fn what_is_switched_off_is_judged_by_the_rules(place: Place) {
+    let off = "arp: off, non_ip: off, nd: off, mld: off, dhcp4: off, dhcp6: off";
+    let filter = no_rules(place, &format!("infra: {{ {off} }}"));
+    for frame in [
+        arp_request([203, 0, 113, 7], [192, 0, 2, 10]),
+        ethernet(0x88cc, &[0; 46]),
+        icmp("fe80::1", "ff02::1", 135, 0).hop_limit(255).bytes(),
+        icmp("fe80::1", "ff02::16", 143, 0).hop_limit(1).bytes(),
+        udp("192.0.2.1:67", "192.0.2.10:68").bytes(),
+        udp("[fe80::1]:547", "[fe80::10]:546").bytes(),
+    ] {
+        filter.inbound(&frame).drops(Reason::NoRule);
+    }
+}
