@@ -5,4 +5,6 @@ mod harness;
 mod infra;
 mod prelude;
 mod rules;
+mod state;
+mod untracked;
 mod vectors;

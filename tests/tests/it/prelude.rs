@@ -2,7 +2,7 @@
 
 pub(crate) use rstest::rstest;
 pub(crate) use rstest_reuse::apply;
-pub(crate) use sg_common::reason::Reason;
+pub(crate) use sg_common::{flow::FlowState, reason::Reason};
 pub(crate) use sg_tests::{
     packet::{Frame, ethernet, icmp, icmp_error, ip, ping, tcp, udp},
     prog::{Filter, NIC_TC, NIC_XDP, Place, WORKLOAD_TC, WORKLOAD_XDP},
