@@ -210,7 +210,7 @@ pub struct FragmentKey {
     pub zone: u16,
     /// Outer and inner VLAN id; 0 = untagged.
     pub vlan: [u16; 2],
-    /// IP protocol number; for IPv6 that of the first header after the fragment header.
+    /// IPv4: protocol number. IPv6: 0, for each fragment may name another next header.
     pub protocol: u8,
     /// [`Direction`].
     pub direction: u8,

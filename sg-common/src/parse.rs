@@ -275,15 +275,15 @@ fn ipv6<P: Packet>(
     }
     parsed.end = end;
     for depth in 0..=MAX_EXTENSION_HEADERS {
-        // Hop-by-hop options may only follow the IPv6 header itself (RFC 8200 §4.1).
-        if protocol == HOP_BY_HOP && depth != 0 {
-            return Err(FAULT);
-        }
         if !is_extension(protocol) || fragment == Fragment::Later {
             parsed.protocol = protocol;
             parsed.transport_offset = bounded(packet, transport);
             parsed.fragment = fragment;
             return Ok(());
+        }
+        // Hop-by-hop options may only follow the IPv6 header itself (RFC 8200 §4.1).
+        if protocol == HOP_BY_HOP && depth != 0 {
+            return Err(FAULT);
         }
         if depth == MAX_EXTENSION_HEADERS {
             break;

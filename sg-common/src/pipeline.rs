@@ -326,7 +326,11 @@ fn fragment_key<D: Datapath>(datapath: &D, parsed: &Parsed) -> FragmentKey {
         id: parsed.fragment_id,
         zone: datapath.zone() as u16,
         vlan: parsed.vlan,
-        protocol: parsed.protocol,
+        protocol: if parsed.src.is_ipv4() {
+            parsed.protocol
+        } else {
+            0
+        },
         direction: datapath.direction() as u8,
         pad: [0; 4],
     }

@@ -349,6 +349,36 @@ fn later_fragments_follow_the_first_one() {
 }
 
 #[test]
+fn later_ipv6_fragments_follow_whatever_their_next_header_says() {
+    // RFC 8200 §4.5: only the first fragment's next header counts.
+    let fragment = |next: u8, offset: u16, more: u16, payload: &[u8]| {
+        let mut ip = vec![0x60, 0, 0, 0, 0, 8 + payload.len() as u8, 44, 64];
+        ip.extend([[0xfd; 16], [0x20; 16]].concat());
+        ip.extend([next, 0]);
+        ip.extend((offset << 3 | more).to_be_bytes());
+        ip.extend([0, 0, 0, 9]);
+        ip.extend(payload);
+        let mut frame = vec![2; 12];
+        frame.extend([0x86, 0xdd]);
+        frame.extend(ip);
+        frame
+    };
+    let memory = memory(&[port(UDP, 53, 9)], &[]);
+    let destination_options = [UDP, 0, 1, 4, 0, 0, 0, 0];
+    let mut first = destination_options.to_vec();
+    first.extend(udp(1000, 53));
+    first[13] = 32;
+    assert_eq!(
+        judge(&memory, Inbound, &fragment(60, 0, 1, &first)),
+        Reason::New
+    );
+    for next in [60, UDP, 59, 0] {
+        let later = fragment(next, 2, 0, &[0; 8]);
+        assert_eq!(judge(&memory, Inbound, &later), Reason::Fragment, "{next}");
+    }
+}
+
+#[test]
 fn a_full_table_refuses_new_flows_and_keeps_the_old() {
     let mut memory = memory(&[port(TCP, 443, 5)], &[]);
     memory.flow_limit = 1;
