@@ -181,7 +181,17 @@ pub fn quoted<P: Packet>(packet: &P, error: &Parsed, parsed: &mut Parsed) -> Res
     } else {
         ipv6(packet, offset, Extent::Quoted, parsed)?;
     }
-    transport(packet, Extent::Quoted, parsed)
+    transport(packet, Extent::Quoted, parsed)?;
+    let read = match parsed.protocol {
+        TCP | UDP => 4,
+        ICMP | ICMPV6 => 8,
+        _ => 0,
+    };
+    // What follows the error's own packet (Ethernet padding) is no part of the quote.
+    if parsed.transport_offset + read > error.end {
+        return Err(Reason::MalformedIcmp);
+    }
+    Ok(())
 }
 
 /// Returns an offset that is at most [`MAX_HEADER_OFFSET`], and for the verifier nothing more

@@ -379,6 +379,23 @@ fn later_ipv6_fragments_follow_whatever_their_next_header_says() {
 }
 
 #[test]
+fn a_quote_ends_with_the_packet() {
+    let memory = memory(&[port(TCP, 443, 5)], &[]);
+    assert_eq!(
+        send(&memory, Inbound, TCP, &tcp(40000, 443, SYN)),
+        Reason::New
+    );
+    let mut bytes = vec![3, 4, 0, 0, 0, 0, 0, 0];
+    bytes.extend(&ipv4(TCP, LOCAL, REMOTE, &tcp(443, 40000, ACK))[..24]);
+    let error = ipv4(ICMP, "203.0.113.1", LOCAL, &bytes);
+    assert_eq!(judge(&memory, Inbound, &ethernet(&error)), Reason::Related);
+    // Its last byte made Ethernet padding.
+    let mut padded = error.clone();
+    padded[3] -= 1;
+    assert_eq!(judge(&memory, Inbound, &ethernet(&padded)), Reason::NoRule);
+}
+
+#[test]
 fn a_full_table_refuses_new_flows_and_keeps_the_old() {
     let mut memory = memory(&[port(TCP, 443, 5)], &[]);
     memory.flow_limit = 1;
