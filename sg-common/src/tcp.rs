@@ -64,10 +64,11 @@ pub const fn tcp_step(state: FlowState, flags: u8, tcp: u8, reply: bool, has_dat
             } else {
                 FLOW_FIN_ORIGINAL
             };
-        let state = if flags & BOTH_FINS == BOTH_FINS {
-            FlowState::TCP_CLOSING
-        } else {
-            FlowState::TCP_HALF_CLOSED
+        let state = match state {
+            _ if flags & BOTH_FINS == BOTH_FINS => FlowState::TCP_CLOSING,
+            // Nobody has answered yet: it stays half-open.
+            FlowState::TCP_SYN_SENT | FlowState::TCP_PICKED_UP if !reply => state,
+            _ => FlowState::TCP_HALF_CLOSED,
         };
         return Step { state, flags };
     }
@@ -89,6 +90,9 @@ pub const fn tcp_step(state: FlowState, flags: u8, tcp: u8, reply: bool, has_dat
         FlowState::TCP_SYN_SENT if reply && tcp & SYN != 0 => FlowState::TCP_SYN_RECEIVED,
         FlowState::TCP_SYN_RECEIVED if !reply && tcp & (SYN | ACK) == ACK => {
             FlowState::TCP_ESTABLISHED
+        }
+        FlowState::TCP_PICKED_UP if reply && flags & FLOW_FIN_ORIGINAL != 0 => {
+            FlowState::TCP_HALF_CLOSED
         }
         FlowState::TCP_PICKED_UP if reply => FlowState::TCP_ESTABLISHED,
         other => other,
@@ -148,6 +152,20 @@ mod tests {
             FlowState::TCP_ESTABLISHED
         );
         assert_eq!(walk(&[ack, (RST, REPLY, false)]), FlowState::TCP_CLOSING);
+    }
+
+    #[test]
+    fn the_fin_of_a_side_that_nobody_answers_keeps_its_flow_half_open() {
+        let (ack, fin) = ((ACK, ORIGINAL, true), (FIN | ACK, ORIGINAL, false));
+        assert_eq!(walk(&[ack, fin, ack]), FlowState::TCP_PICKED_UP);
+        assert_eq!(
+            walk(&[(SYN, ORIGINAL, false), fin]),
+            FlowState::TCP_SYN_SENT
+        );
+        let answer = (ACK, REPLY, false);
+        assert_eq!(walk(&[ack, fin, answer]), FlowState::TCP_HALF_CLOSED);
+        let last = (FIN | ACK, REPLY, false);
+        assert_eq!(walk(&[ack, fin, last]), FlowState::TCP_CLOSING);
     }
 
     #[test]
