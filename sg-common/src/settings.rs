@@ -91,3 +91,19 @@ pub struct InterfaceSettings {
     /// Explicit padding, zero.
     pub pad: [u8; 5],
 }
+
+impl InterfaceSettings {
+    /// The settings of a zone that is not in use: programs drop everything.
+    pub const UNUSED: Self = Self {
+        timeouts: [0; FlowState::SLOTS],
+        log_reasons: 0,
+        pickup_until: 0,
+        audit_after: 0,
+        infra: 0,
+        ifindex: 0,
+        mode: MODE_ENFORCE,
+        related: RELATED_OFF,
+        tcp_pickup: PICKUP_NEVER,
+        pad: [0; 5],
+    };
+}

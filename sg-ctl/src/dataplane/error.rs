@@ -114,6 +114,66 @@ pub enum DataplaneError {
         /// Where the pins would be.
         path: PathBuf,
     },
+    /// There is no such interface.
+    #[error("there is no interface `{name}`")]
+    NoInterface {
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        existing: Vec<String>,
+    },
+    /// The interface carries frames that do not begin with an Ethernet header.
+    #[error("{name} is not an Ethernet interface")]
+    NotEthernet {
+        /// Name of the interface.
+        name: String,
+    },
+    /// The interface is a loopback, which nothing but the host itself can reach.
+    #[error("{name} is a loopback interface")]
+    Loopback {
+        /// Name of the interface.
+        name: String,
+    },
+    /// The interface has programs of ours already.
+    #[error("{name} is attached already")]
+    AlreadyAttached {
+        /// Name of the interface.
+        name: String,
+    },
+    /// Somebody else's XDP program is attached.
+    #[error("{name} has an XDP program already: {}", program_name(*.id, .program.as_ref()))]
+    ForeignXdp {
+        /// Name of the interface.
+        name: String,
+        /// Id of the program.
+        id: u32,
+        /// Name of the program, if the kernel tells.
+        program: Option<String>,
+    },
+    /// The kernel or the driver refuses to attach.
+    #[error("cannot attach to {name} at hook {hook}")]
+    Attach {
+        /// Name of the interface.
+        name: String,
+        /// Name of the hook.
+        hook: &'static str,
+        /// The cause.
+        source: Box<ProgramError>,
+    },
+    /// The kernel attached without a link that could be pinned.
+    #[error("{name} was attached at hook {hook} without a link, and stays so")]
+    NoLink {
+        /// Name of the interface.
+        name: String,
+        /// Name of the hook.
+        hook: &'static str,
+    },
+    /// The pins belong to interfaces of another network namespace.
+    #[error("the pins in {} belong to another network namespace", .path.display())]
+    OtherNamespace {
+        /// The directory of pins.
+        path: PathBuf,
+    },
     /// A policy image contradicts itself.
     #[error("not a policy image: {field} is {found:#x}, not {expected:#x}")]
     ImageInvalid {
@@ -157,6 +217,25 @@ impl DataplaneError {
                 format!("the verifier's log is in {}", log.display())
             }
             Self::NothingLoaded { .. } => "attach an interface: sg-ctl attach IFACE".to_owned(),
+            Self::NoInterface { name, existing } => near(name, existing),
+            Self::NotEthernet { .. } => {
+                "attach to the Ethernet interface that carries its traffic".to_owned()
+            }
+            Self::AlreadyAttached { name } => {
+                format!("`sg-ctl apply` changes its policy; to attach anew: sg-ctl detach {name}")
+            }
+            Self::ForeignXdp { name, .. } => format!(
+                "use --hook auto or --hook tc, or remove it: ip link set dev {name} xdp off"
+            ),
+            Self::Attach { hook, .. } if hook.starts_with("xdp") => {
+                "use --hook auto, tc or xdp-generic".to_owned()
+            }
+            Self::NoLink { name, .. } => {
+                format!("remove the program: ip link set dev {name} xdp off")
+            }
+            Self::OtherNamespace { .. } => {
+                "give each network namespace its own SG_PIN_DIR and SG_STATE_DIR".to_owned()
+            }
             Self::ImageTooLarge { .. } => {
                 "use prefix lists with fewer and larger ranges, or fewer groups".to_owned()
             }
@@ -174,7 +253,32 @@ impl DataplaneError {
                 | Self::NoBpfFs { .. }
                 | Self::PrivateMounts { .. }
                 | Self::NothingLoaded { .. }
+                | Self::NoInterface { .. }
+                | Self::NotEthernet { .. }
+                | Self::Loopback { .. }
+                | Self::AlreadyAttached { .. }
+                | Self::ForeignXdp { .. }
+                | Self::OtherNamespace { .. }
                 | Self::ImageTooLarge { .. }
         )
+    }
+}
+
+fn program_name(id: u32, name: Option<&String>) -> String {
+    match name {
+        Some(name) => format!("`{name}` (program {id})"),
+        None => format!("program {id}"),
+    }
+}
+
+/// Suggests the existing name most like `name`, or lists them.
+fn near(name: &str, existing: &[String]) -> String {
+    let nearest = existing
+        .iter()
+        .map(|each| (strsim::damerau_levenshtein(name, each), each))
+        .min();
+    match nearest {
+        Some((distance, nearest)) if distance <= 2 => format!("did you mean `{nearest}`?"),
+        _ => format!("the interfaces here are {}", existing.join(", ")),
     }
 }

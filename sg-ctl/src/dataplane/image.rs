@@ -59,7 +59,8 @@ pub(super) fn install(
         .selector
         .get(&0, 0)
         .map_err(map_error("read", MAP_SELECTOR))?;
-    sys::set_inner_map(maps.images[size_class].fd(), map.fd())
+    maps.images[size_class]
+        .replace(&map)
         .map_err(system_error("replace the policy image"))?;
     if before as usize != size_class {
         maps.selector
@@ -68,13 +69,11 @@ pub(super) fn install(
     }
     let live = pins.image();
     std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))?;
-    for (_, outer) in maps
-        .images
-        .iter()
-        .enumerate()
-        .filter(|(class, _)| *class != size_class)
-    {
-        sys::clear_inner_map(outer.fd()).map_err(system_error("free the previous policy image"))?;
+    for (class, slot) in maps.images.iter().enumerate() {
+        if class != size_class {
+            slot.clear()
+                .map_err(system_error("free the previous policy image"))?;
+        }
     }
     Ok(ImageInfo::of(words, size_class))
 }
@@ -87,7 +86,8 @@ pub(super) fn current(maps: &Maps, pins: &PinDir) -> Result<Option<ImageInfo>, D
         .map_err(map_error("read", MAP_SELECTOR))?;
     // The programs, too, take every other number for the last class.
     let size_class = (selector as usize).min(SIZE_CLASSES.len() - 1);
-    let Some(id) = sys::inner_map_id(maps.images[size_class].fd())
+    let Some(id) = maps.images[size_class]
+        .id()
         .map_err(system_error("find the policy image"))?
     else {
         return Ok(None);

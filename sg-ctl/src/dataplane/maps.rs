@@ -5,18 +5,25 @@ use std::io;
 use aya::Pod;
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
 use sg_common::counters::ZoneCounters;
-use sg_common::names::{MAP_COUNTERS, MAP_IMAGES, MAP_INTERFACES, MAP_SELECTOR, MAP_TEST_CLOCK};
+use sg_common::flow::{FlowEntry, FlowKey, FragmentEntry, FragmentKey};
+use sg_common::names::{
+    MAP_COUNTERS, MAP_FLOWS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_SELECTOR,
+    MAP_TEST_CLOCK,
+};
 use sg_common::settings::InterfaceSettings;
 
 use super::error::DataplaneError;
 use super::pins::PinDir;
+use super::sys::{Slot, Table};
 
-/// The shared maps, those with many elements raw: they are read in batches.
+/// The shared maps but for the ring buffer, which has one reader at a time.
 pub(super) struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceSettings>,
     pub(super) counters: PerCpuArray<MapData, ZoneCounters>,
+    pub(super) flows: Table<FlowKey, FlowEntry>,
+    pub(super) fragments: Table<FragmentKey, FragmentEntry>,
     pub(super) selector: Array<MapData, u32>,
-    pub(super) images: [MapData; MAP_IMAGES.len()],
+    pub(super) images: [Slot; MAP_IMAGES.len()],
     pub(super) test_clock: Array<MapData, u64>,
 }
 
@@ -31,11 +38,10 @@ impl Maps {
                 .and_then(Map::from_map_data)
                 .and_then(PerCpuArray::try_from)
                 .map_err(map_error("open", MAP_COUNTERS))?,
+            flows: table(pins, MAP_FLOWS)?,
+            fragments: table(pins, MAP_FRAGMENTS)?,
             selector: array(pins, MAP_SELECTOR)?,
-            images: [
-                open(pins, small).map_err(map_error("open", small))?,
-                open(pins, large).map_err(map_error("open", large))?,
-            ],
+            images: [slot(pins, small)?, slot(pins, large)?],
             test_clock: array(pins, MAP_TEST_CLOCK)?,
         })
     }
@@ -49,6 +55,18 @@ fn array<V: Pod>(pins: &PinDir, name: &'static str) -> Result<Array<MapData, V>,
     open(pins, name)
         .and_then(Map::from_map_data)
         .and_then(Array::try_from)
+        .map_err(map_error("open", name))
+}
+
+fn table<K: Pod, V: Pod>(pins: &PinDir, name: &'static str) -> Result<Table<K, V>, DataplaneError> {
+    open(pins, name)
+        .and_then(Table::new)
+        .map_err(map_error("open", name))
+}
+
+fn slot(pins: &PinDir, name: &'static str) -> Result<Slot, DataplaneError> {
+    open(pins, name)
+        .and_then(Slot::new)
         .map_err(map_error("open", name))
 }
 

@@ -3,11 +3,17 @@
 //! The only module that knows aya; `sys` is the only one with unsafe code. What it sets up stays in
 //! force without any process: maps and links are [pinned](PinDir).
 
+mod attach;
 mod clock;
 mod compat;
 mod error;
+mod flows;
+mod hook;
 mod image;
+mod interface;
+mod links;
 mod maps;
+mod netlink;
 mod pins;
 mod privilege;
 mod program;
@@ -19,12 +25,17 @@ use std::path::Path;
 use aya::maps::{MapError, PerCpuValues};
 use aya::util::nr_cpus;
 use sg_common::counters::ZoneCounters;
+use sg_common::flow::{FlowEntry, FlowKey};
 use sg_common::names::{MAP_COUNTERS, MAP_INTERFACES, MAP_TEST_CLOCK};
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
+pub use attach::AttachPlan;
 pub use clock::Clock;
 pub use error::DataplaneError;
+pub use hook::HookKind;
 pub use image::ImageInfo;
+pub use interface::{Interface, XdpProgram};
+pub use links::{AttachedHook, Attachment, HookSide};
 pub use pins::PinDir;
 pub use program::Programs;
 
@@ -167,6 +178,57 @@ impl Dataplane {
             .counters
             .set(zone, zeros, 0)
             .map_err(map_error("write", MAP_COUNTERS))
+    }
+
+    /// Every entry of the flow table, expired ones included. Entries that come or go meanwhile may
+    /// be missed or seen twice.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn flows(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(FlowKey, FlowEntry), DataplaneError>>, DataplaneError>
+    {
+        Ok(flows::flows(self.maps()?))
+    }
+
+    /// Deletes flows; returns how many there still were.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn delete_flows(&mut self, keys: &[FlowKey]) -> Result<usize, DataplaneError> {
+        flows::delete(self.maps()?, keys)
+    }
+
+    /// What is attached, by zone, in ascending order.
+    ///
+    /// # Errors
+    /// When the pins belong to another network namespace, or the kernel does not answer.
+    pub fn attachments(&self) -> Result<Vec<Attachment>, DataplaneError> {
+        links::attachments(&self.pins, |zone| {
+            self.settings(zone).map_or(0, |settings| settings.ifindex)
+        })
+    }
+
+    /// Takes the programs of a zone off their hooks and forgets its settings, counters and flows.
+    /// With the last zone all pins go, and the kernel frees the memory.
+    ///
+    /// # Errors
+    /// When pins cannot be removed. A zone that has none is no error.
+    pub fn detach(&mut self, zone: u32) -> Result<(), DataplaneError> {
+        links::detach(&self.pins, zone)?;
+        if self.pins.zones()?.is_empty() {
+            self.maps = None;
+            return self.pins.remove();
+        }
+        self.clear_zone(zone)
+    }
+
+    /// Forgets settings, counters and flows of a zone without programs.
+    fn clear_zone(&mut self, zone: u32) -> Result<(), DataplaneError> {
+        self.set_settings(zone, &InterfaceSettings::UNUSED)?;
+        self.reset_counters(zone)?;
+        flows::delete_zone(self.maps()?, zone)
     }
 
     /// The time as the programs see it.

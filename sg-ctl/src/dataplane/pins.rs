@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sg_common::names::LAYOUT_VERSION;
+use sg_common::settings::MAX_ZONES;
 
 use super::error::DataplaneError;
 
@@ -59,6 +60,56 @@ impl PinDir {
         self.path.join("clock")
     }
 
+    /// Marks whose interfaces the pins belong to: a symbolic link to the name of the network
+    /// namespace.
+    fn namespace(&self) -> PathBuf {
+        self.path.join("namespace")
+    }
+
+    /// Checks that the pins, if there are any, belong to interfaces of this thread's network
+    /// namespace: interface indexes mean nothing in another.
+    ///
+    /// # Errors
+    /// [`DataplaneError::OtherNamespace`].
+    pub(super) fn check_namespace(&self) -> Result<(), DataplaneError> {
+        match (std::fs::read_link(self.namespace()), this_namespace()) {
+            (Ok(pinned), Ok(mine)) if pinned != mine => Err(DataplaneError::OtherNamespace {
+                path: self.path.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory of a zone's links.
+    pub(super) fn zone(&self, zone: u32) -> PathBuf {
+        self.path.join("zones").join(zone.to_string())
+    }
+
+    /// The zones that have a directory, in ascending order.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; one that does not exist holds no zones.
+    pub(super) fn zones(&self) -> Result<Vec<u32>, DataplaneError> {
+        let path = self.path.join("zones");
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| pin_error("read", &path, source))?,
+        };
+        let mut zones = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|source| pin_error("read", &path, source))?;
+            // Zones have canonical numbers; nothing else is ours.
+            let name = entry.file_name();
+            if let Some(zone) = name.to_str().and_then(|name| name.parse().ok())
+                && zone < MAX_ZONES
+            {
+                zones.push(zone);
+            }
+        }
+        zones.sort_unstable();
+        Ok(zones)
+    }
+
     /// Creates the directories, after making sure that they are on the machine's BPF file system.
     ///
     /// # Errors
@@ -67,6 +118,28 @@ impl PinDir {
         self.ensure_bpf_fs()?;
         for directory in ["maps", "zones"] {
             create_directory(&self.path.join(directory))?;
+        }
+        let mark = self.namespace();
+        let marked = this_namespace().and_then(|name| std::os::unix::fs::symlink(name, &mark));
+        match marked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.check_namespace(),
+            result => result.map_err(|source| pin_error("create", &mark, source)),
+        }
+    }
+
+    /// Creates the directory of a zone's links.
+    pub(super) fn create_zone(&self, zone: u32) -> Result<(), DataplaneError> {
+        create_directory(&self.zone(zone))
+    }
+
+    /// Removes every pin and directory of this layout version, and the root when nothing else is
+    /// in it. The kernel frees what nobody else holds.
+    pub(super) fn remove(&self) -> Result<(), DataplaneError> {
+        remove_tree(&self.path)?;
+        if let Some(root) = self.path.parent() {
+            // Fails when another version has pins there, or when the user made the directory the
+            // root of a mount: both fine.
+            let _ = std::fs::remove_dir(root);
         }
         Ok(())
     }
@@ -119,6 +192,11 @@ fn is_bpf_fs(path: &Path) -> bool {
     statfs(path).is_ok_and(|info| info.filesystem_type() == BPF_FS_MAGIC)
 }
 
+/// The name of this thread's network namespace, such as `net:[4026531840]`.
+fn this_namespace() -> io::Result<PathBuf> {
+    std::fs::read_link("/proc/thread-self/ns/net")
+}
+
 /// Whether this process has the mounts of the first process of its machine or container.
 fn is_machines_mount_namespace() -> bool {
     let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt"));
@@ -128,6 +206,14 @@ fn is_machines_mount_namespace() -> bool {
 /// Removes a file, which may be gone already.
 pub(super) fn remove_pin(path: &Path) -> Result<(), DataplaneError> {
     match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(|source| pin_error("remove", path, source)),
+    }
+}
+
+/// Removes a directory with all in it, which may be gone already.
+pub(super) fn remove_tree(path: &Path) -> Result<(), DataplaneError> {
+    match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result.map_err(|source| pin_error("remove", path, source)),
     }

@@ -4,13 +4,19 @@
     reason = "bpf(2) commands and mmap of map memory, each wrapped in a safe function"
 )]
 
+use std::ffi::CString;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::NonNull;
 
-use aya_obj::generated::{bpf_attr, bpf_cmd};
+use aya::Pod;
+use aya::maps::{MapData, MapError, MapType};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -39,49 +45,221 @@ fn zeroed_attr() -> bpf_attr {
 }
 
 /// The number of a file descriptor, as bpf(2) takes it.
-fn fd(of: impl AsFd) -> u32 {
+fn fd(of: &impl AsFd) -> u32 {
     of.as_fd().as_raw_fd().cast_unsigned()
 }
 
-/// One slot of a map whose keys and values are words, as those of a map of maps are.
-fn slot_attr(map: impl AsFd, key: &u32, value: &mut u32) -> bpf_attr {
+/// Opens a pinned object (`BPF_OBJ_GET`). aya's handles of pinned links keep the descriptor to
+/// themselves.
+pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = zeroed_attr();
-    attr.__bindgen_anon_2.map_fd = fd(map);
-    attr.__bindgen_anon_2.key = std::ptr::from_ref(key) as u64;
-    attr.__bindgen_anon_2.__bindgen_anon_1.value = std::ptr::from_mut(value) as u64;
-    attr
-}
-
-/// Returns the id of the map in the first slot of a map of maps, `None` when the slot is empty.
-///
-/// aya's look-up would go on to open the map by its id, for which the kernel wants `CAP_SYS_ADMIN`.
-pub(super) fn inner_map_id(outer: impl AsFd) -> io::Result<Option<u32>> {
-    let mut id = 0;
-    let mut attr = slot_attr(outer, &0, &mut id);
-    // SAFETY: key and value are words, as the map's are, and live until the call returns.
-    match unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) } {
-        Ok(_) => Ok(Some(id)),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(error),
+    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    // SAFETY: the path lives until the call returns, and the result is a new descriptor.
+    unsafe {
+        let fd = bpf(bpf_cmd::BPF_OBJ_GET, &mut attr)?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
     }
 }
 
-/// Puts a map into the first slot of a map of maps.
-pub(super) fn set_inner_map(outer: impl AsFd, inner: impl AsFd) -> io::Result<()> {
-    let mut value = fd(inner);
-    let mut attr = slot_attr(outer, &0, &mut value);
-    // SAFETY: as above.
-    unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop) }
+/// Where a link attaches its program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LinkTarget {
+    /// XDP on an interface.
+    Xdp {
+        /// Interface index, 0 when the interface is gone.
+        ifindex: u32,
+    },
+    /// TCX on an interface.
+    Tcx {
+        /// Interface index, 0 when the interface is gone.
+        ifindex: u32,
+    },
+    /// Something that is not ours.
+    Other,
 }
 
-/// Empties the first slot of a map of maps; it may be empty already.
-pub(super) fn clear_inner_map(outer: impl AsFd) -> io::Result<()> {
-    let mut attr = slot_attr(outer, &0, &mut 0);
-    attr.__bindgen_anon_2.__bindgen_anon_1.value = 0;
-    // SAFETY: as above; the command takes no value.
-    match unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr) } {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        result => result.map(drop),
+/// Asks the kernel where a link attaches, and the id of its program
+/// (`BPF_OBJ_GET_INFO_BY_FD`, Linux 5.9; TCX 6.6).
+pub(super) fn link_target(link: &OwnedFd) -> io::Result<(LinkTarget, u32)> {
+    // SAFETY: a struct of integers and unions of them, for which zero is a value.
+    let mut info: bpf_link_info = unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut attr = zeroed_attr();
+    // SAFETY: the fields of this command; the kernel writes at most `info_len` bytes to `info`.
+    unsafe {
+        attr.info.bpf_fd = fd(link);
+        attr.info.info = std::ptr::from_mut(&mut info) as u64;
+        attr.info.info_len = size_of::<bpf_link_info>() as u32;
+        bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    }
+    let target = if info.type_ == bpf_link_type::BPF_LINK_TYPE_XDP as u32 {
+        // SAFETY: the type says which member of the union the kernel has filled.
+        let xdp = unsafe { info.__bindgen_anon_1.xdp };
+        LinkTarget::Xdp {
+            ifindex: xdp.ifindex,
+        }
+    } else if info.type_ == bpf_link_type::BPF_LINK_TYPE_TCX as u32 {
+        // SAFETY: as above.
+        let tcx = unsafe { info.__bindgen_anon_1.tcx };
+        LinkTarget::Tcx {
+            ifindex: tcx.ifindex,
+        }
+    } else {
+        LinkTarget::Other
+    };
+    Ok((target, info.prog_id))
+}
+
+/// A map of maps with one slot.
+pub(super) struct Slot(MapData);
+
+impl Slot {
+    /// Checks that the map is what it should be.
+    pub(super) fn new(map: MapData) -> Result<Self, MapError> {
+        let map_type = map.info()?.map_type()?;
+        if map_type == MapType::ArrayOfMaps {
+            Ok(Self(map))
+        } else {
+            Err(MapError::InvalidMapType {
+                map_type: map_type as u32,
+            })
+        }
+    }
+
+    /// Calls a command about the slot; its number and its value are words.
+    fn call(&self, command: bpf_cmd, value: Option<&mut u32>) -> io::Result<()> {
+        let key = 0_u32;
+        let mut attr = zeroed_attr();
+        attr.__bindgen_anon_2.map_fd = fd(self.0.fd());
+        attr.__bindgen_anon_2.key = std::ptr::from_ref(&key) as u64;
+        attr.__bindgen_anon_2.__bindgen_anon_1.value =
+            value.map_or(0, |value| std::ptr::from_mut(value) as u64);
+        // SAFETY: maps of maps have keys and values of four bytes; both live until the call returns.
+        unsafe { bpf(command, &mut attr).map(drop) }
+    }
+
+    /// Returns the id of the map in the slot, `None` when it is empty.
+    ///
+    /// aya's look-up would go on to open that map by its id, for which the kernel wants
+    /// `CAP_SYS_ADMIN`.
+    pub(super) fn id(&self) -> io::Result<Option<u32>> {
+        let mut id = 0;
+        match self.call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, Some(&mut id)) {
+            Ok(()) => Ok(Some(id)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the map in the slot.
+    pub(super) fn replace(&self, inner: &MapData) -> io::Result<()> {
+        self.call(bpf_cmd::BPF_MAP_UPDATE_ELEM, Some(&mut fd(inner.fd())))
+    }
+
+    /// Empties the slot; it may be empty already.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        match self.call(bpf_cmd::BPF_MAP_DELETE_ELEM, None) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// How far a map has been read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cursor {
+    /// Not at all.
+    Start,
+    /// Up to a bucket.
+    At(u32),
+    /// To the end.
+    End,
+}
+
+/// A hash map with keys `K` and values `V`.
+pub(super) struct Table<K, V> {
+    map: MapData,
+    entry: PhantomData<(K, V)>,
+}
+
+impl<K: Pod, V: Pod> Table<K, V> {
+    /// Checks that keys and values have the sizes of the map's.
+    pub(super) fn new(map: MapData) -> Result<Self, MapError> {
+        let info = map.info()?;
+        if info.key_size() as usize != size_of::<K>() {
+            return Err(MapError::InvalidKeySize {
+                size: size_of::<K>(),
+                expected: info.key_size() as usize,
+            });
+        }
+        if info.value_size() as usize != size_of::<V>() {
+            return Err(MapError::InvalidValueSize {
+                size: size_of::<V>(),
+                expected: info.value_size() as usize,
+            });
+        }
+        Ok(Self {
+            map,
+            entry: PhantomData,
+        })
+    }
+
+    /// Reads the next entries (`BPF_MAP_LOOKUP_BATCH`, Linux 5.6), at most `capacity`; `None` at
+    /// the end. `ENOSPC` asks for more capacity.
+    pub(super) fn lookup_batch(
+        &self,
+        cursor: &mut Cursor,
+        capacity: usize,
+    ) -> io::Result<Option<Vec<(K, V)>>> {
+        let from = match *cursor {
+            Cursor::Start => None,
+            Cursor::At(bucket) => Some(bucket),
+            Cursor::End => return Ok(None),
+        };
+        let mut next = 0_u32;
+        let mut keys = Vec::<K>::with_capacity(capacity);
+        let mut values = Vec::<V>::with_capacity(capacity);
+        let mut attr = zeroed_attr();
+        attr.batch.in_batch = from
+            .as_ref()
+            .map_or(0, |bucket| std::ptr::from_ref(bucket) as u64);
+        attr.batch.out_batch = std::ptr::from_mut(&mut next) as u64;
+        attr.batch.keys = keys.as_mut_ptr() as u64;
+        attr.batch.values = values.as_mut_ptr() as u64;
+        attr.batch.count = capacity as u32;
+        attr.batch.map_fd = fd(self.map.fd());
+        // SAFETY: both vectors have room for `capacity` elements of the map's sizes.
+        let result = unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) };
+        *cursor = match result {
+            Ok(_) => Cursor::At(next),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Cursor::End,
+            Err(error) => return Err(error),
+        };
+        // SAFETY: the kernel has filled so many elements of each, as it says in the attribute; any
+        // bytes are a value (Pod).
+        unsafe {
+            let filled = (attr.batch.count as usize).min(capacity);
+            keys.set_len(filled);
+            values.set_len(filled);
+        }
+        Ok(Some(keys.into_iter().zip(values).collect()))
+    }
+
+    /// Deletes entries (`BPF_MAP_DELETE_BATCH`, Linux 5.6) up to the first that is not there;
+    /// returns how many.
+    pub(super) fn delete_batch(&self, keys: &[K]) -> io::Result<usize> {
+        let mut attr = zeroed_attr();
+        attr.batch.keys = keys.as_ptr() as u64;
+        attr.batch.count = keys.len() as u32;
+        attr.batch.map_fd = fd(self.map.fd());
+        // SAFETY: the kernel reads `count` keys of the map's size.
+        let result = unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_BATCH, &mut attr) };
+        // SAFETY: the member of the union that this command uses; the kernel has set the count.
+        let deleted = unsafe { attr.batch.count } as usize;
+        match result {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(deleted),
+            result => result.map(|_| deleted),
+        }
     }
 }
 
@@ -90,7 +268,7 @@ pub(super) fn freeze(map: impl AsFd) -> io::Result<()> {
     let mut attr = zeroed_attr();
     // SAFETY: the only field of this command.
     unsafe {
-        attr.__bindgen_anon_2.map_fd = fd(map);
+        attr.__bindgen_anon_2.map_fd = fd(&map);
         bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr).map(drop)
     }
 }

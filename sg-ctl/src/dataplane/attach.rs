@@ -1,0 +1,247 @@
+//! Attaches the programs of one interface, or leaves everything as it was.
+//!
+//! The order: settings that drop nothing, egress hook, ingress hook, settings as wanted. A process
+//! killed on the way leaves traffic passing, and pins that tell.
+
+use aya::programs::links::{FdLink, LinkError};
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
+};
+use aya::programs::{LinkOrder, ProgramError, TcError, Xdp, XdpMode};
+use nix::errno::Errno;
+use sg_common::settings::{InterfaceSettings, MODE_AUDIT, ProgramConfig};
+
+use super::error::DataplaneError;
+use super::hook::{self, Choice, HookKind};
+use super::interface::Interface;
+use super::links::{HookSide, filter_pin, link_pin};
+use super::pins::{PinDir, pin_error};
+use super::program::Programs;
+use super::{Dataplane, clock, links, privilege};
+use crate::model::{Hook, Side};
+
+/// What to attach.
+#[derive(Clone, Debug)]
+pub struct AttachPlan {
+    /// The interface.
+    pub interface: Interface,
+    /// A zone that is not in use.
+    pub zone: u32,
+    /// Which side is protected.
+    pub side: Side,
+    /// The ingress hook that is wanted.
+    pub hook: Hook,
+    /// The form of TC to use: [`HookKind::Tcx`] or [`HookKind::Clsact`], see [`HookKind::tc`].
+    pub tc: HookKind,
+    /// The settings once both hooks are in place.
+    pub settings: InterfaceSettings,
+}
+
+impl Dataplane {
+    /// Attaches both programs of an interface. On an error nothing stays attached.
+    ///
+    /// Returns the ingress hook and why it was chosen, in words for the user.
+    ///
+    /// # Errors
+    /// When the interface cannot be guarded, is guarded already, or the kernel refuses.
+    pub fn attach(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
+        privilege::check()?;
+        self.check(plan)?;
+        self.prepare()?;
+        let result = self.attach_hooks(plan);
+        if result.is_err() {
+            // The first error is the one to report.
+            let _ = self.detach(plan.zone);
+        }
+        result
+    }
+
+    /// Whether the interface can be guarded.
+    fn check(&self, plan: &AttachPlan) -> Result<(), DataplaneError> {
+        let interface = &plan.interface;
+        let name = || interface.name.clone();
+        if interface.loopback {
+            return Err(DataplaneError::Loopback { name: name() });
+        }
+        if !interface.ethernet {
+            return Err(DataplaneError::NotEthernet { name: name() });
+        }
+        let attached = self.attachments()?;
+        let is_same = |other: &Interface| other.index == interface.index;
+        if attached
+            .iter()
+            .any(|each| each.zone == plan.zone || each.interface.as_ref().is_some_and(is_same))
+        {
+            return Err(DataplaneError::AlreadyAttached { name: name() });
+        }
+        match interface.xdp {
+            Some(program) if matches!(plan.hook, Hook::Xdp | Hook::XdpGeneric) => {
+                Err(DataplaneError::ForeignXdp {
+                    name: name(),
+                    id: program.id,
+                    program: links::program_name(program.id),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn attach_hooks(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
+        let zone = plan.zone;
+        self.clear_zone(zone)?;
+        self.set_settings(
+            zone,
+            &InterfaceSettings {
+                mode: MODE_AUDIT,
+                ..plan.settings
+            },
+        )?;
+        let mut programs = Programs::load(
+            &self.pins,
+            ProgramConfig {
+                zone,
+                workload_side: u32::from(plan.side == Side::Workload),
+                test_clock: 0,
+                hz: clock::hz()? as u32,
+            },
+        )?;
+        self.pins.create_zone(zone)?;
+        attach_tc(&mut programs, &self.pins, plan, HookSide::Egress)?;
+        let chosen = attach_ingress(&mut programs, &self.pins, plan)?;
+        self.set_settings(zone, &plan.settings)?;
+        Ok(chosen)
+    }
+}
+
+fn attach_ingress(
+    programs: &mut Programs,
+    pins: &PinDir,
+    plan: &AttachPlan,
+) -> Result<(HookKind, String), DataplaneError> {
+    let Choice {
+        kind,
+        reason,
+        or_tc,
+    } = hook::choose(plan.hook, &plan.interface, plan.tc);
+    let mode = match kind {
+        HookKind::XdpNative => XdpMode::Driver,
+        HookKind::XdpGeneric => XdpMode::Skb,
+        HookKind::Tcx | HookKind::Clsact => {
+            attach_tc(programs, pins, plan, HookSide::Ingress)?;
+            return Ok((kind, reason));
+        }
+    };
+    match attach_xdp(programs.xdp()?, pins, plan, kind, mode) {
+        Err(DataplaneError::Attach { source, .. }) if or_tc => {
+            attach_tc(programs, pins, plan, HookSide::Ingress)?;
+            let reason = format!("because its driver refuses XDP ({})", root_cause(&*source));
+            Ok((plan.tc, reason))
+        }
+        result => result.map(|()| (kind, reason)),
+    }
+}
+
+/// The innermost error: what the kernel said.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+fn attach_xdp(
+    program: &mut Xdp,
+    pins: &PinDir,
+    plan: &AttachPlan,
+    kind: HookKind,
+    mode: XdpMode,
+) -> Result<(), DataplaneError> {
+    let link = program
+        .attach_to_if_index(plan.interface.index, mode)
+        .and_then(|link| program.take_link(link))
+        .map_err(attach_error(plan, kind))?;
+    pin_link(FdLink::try_from(link), pins, plan, kind, HookSide::Ingress)
+}
+
+fn attach_tc(
+    programs: &mut Programs,
+    pins: &PinDir,
+    plan: &AttachPlan,
+    side: HookSide,
+) -> Result<(), DataplaneError> {
+    let program = match side {
+        HookSide::Ingress => programs.tc_ingress()?,
+        HookSide::Egress => programs.tc_egress()?,
+    };
+    // Programs behind ours see only what ours lets pass; one before ours could let pass what ours
+    // would drop.
+    let options = match plan.tc {
+        HookKind::Clsact => {
+            add_clsact(plan)?;
+            TcAttachOptions::Netlink(NlOptions {
+                priority: 1,
+                handle: TcHandle::AUTO_ASSIGN,
+                classid: None,
+            })
+        }
+        _ => TcAttachOptions::TcxOrder(LinkOrder::first()),
+    };
+    let link = program
+        .attach_with_options(&plan.interface.name, side.attach_type(), options)
+        .and_then(|link| program.take_link(link))
+        .map_err(attach_error(plan, plan.tc))?;
+    if plan.tc != HookKind::Clsact {
+        return pin_link(FdLink::try_from(link), pins, plan, plan.tc, side);
+    }
+    let pin = filter_pin(pins, plan.zone, side);
+    program
+        .pin(&pin)
+        .map_err(|error| pin_error("pin", &pin, std::io::Error::other(error)))?;
+    // Dropped, it would take the filter with it.
+    std::mem::forget::<SchedClassifierLink>(link);
+    Ok(())
+}
+
+/// Adds the queueing discipline that clsact filters hang on, which others may have done. It stays
+/// when ours are gone: others may use it then.
+fn add_clsact(plan: &AttachPlan) -> Result<(), DataplaneError> {
+    match qdisc_add_clsact(&plan.interface.name) {
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(Errno::EEXIST as i32) => {
+            Ok(())
+        }
+        result => result
+            .map_err(ProgramError::from)
+            .map_err(attach_error(plan, HookKind::Clsact)),
+    }
+}
+
+/// Pins a link, which then outlives this process.
+fn pin_link(
+    link: Result<FdLink, LinkError>,
+    pins: &PinDir,
+    plan: &AttachPlan,
+    kind: HookKind,
+    side: HookSide,
+) -> Result<(), DataplaneError> {
+    // aya attaches XDP programs over netlink when the kernel answers EINVAL. Kernels with XDP links
+    // (Linux 5.9) then answer so again; one that did not would leave us without a link.
+    let Ok(link) = link else {
+        return Err(DataplaneError::NoLink {
+            name: plan.interface.name.clone(),
+            hook: kind.name(),
+        });
+    };
+    let pin = link_pin(pins, plan.zone, side);
+    link.pin(&pin)
+        .map_err(|error| pin_error("pin", &pin, std::io::Error::other(error)))?;
+    Ok(())
+}
+
+fn attach_error(plan: &AttachPlan, kind: HookKind) -> impl FnOnce(ProgramError) -> DataplaneError {
+    move |source| DataplaneError::Attach {
+        name: plan.interface.name.clone(),
+        hook: kind.name(),
+        source: Box::new(source),
+    }
+}

@@ -1,0 +1,160 @@
+//! Network interfaces, as the kernel describes them over netlink.
+//!
+//! Not from `/sys/class/net`: that shows the network namespace in which `/sys` was mounted, which
+//! need not be the one of this process.
+
+use std::io;
+use std::net::IpAddr;
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
+};
+
+use super::error::DataplaneError;
+use super::netlink::dump;
+
+/// The XDP program of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpProgram {
+    /// Id of the program; 0 when the kernel names none because there are several.
+    pub id: u32,
+    /// Whether it runs in the kernel's generic path and not in the driver.
+    pub generic: bool,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Interface index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Kind of virtual device (`veth`, `tun`, `bridge`, …); none for most hardware.
+    pub kind: Option<String>,
+    /// Bus of the device behind it (`pci`, `virtio`, …); none for virtual devices.
+    pub bus: Option<String>,
+    /// Whether frames begin with an Ethernet header.
+    pub ethernet: bool,
+    /// Whether it is a loopback.
+    pub loopback: bool,
+    /// The XDP program attached, ours or another.
+    pub xdp: Option<XdpProgram>,
+}
+
+impl Interface {
+    /// All interfaces of this thread's network namespace.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn all() -> Result<Vec<Self>, DataplaneError> {
+        let links = dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))
+            .map_err(netlink_error("list the interfaces"))?;
+        Ok(links
+            .into_iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewLink(link) => Some(Self::from_message(&link)),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The interface of a name.
+    ///
+    /// # Errors
+    /// [`DataplaneError::NoInterface`], with the names that exist.
+    pub fn find(name: &str) -> Result<Self, DataplaneError> {
+        let all = Self::all()?;
+        if let Some(found) = all.iter().find(|interface| interface.name == name) {
+            return Ok(found.clone());
+        }
+        Err(DataplaneError::NoInterface {
+            name: name.to_owned(),
+            existing: all.into_iter().map(|interface| interface.name).collect(),
+        })
+    }
+
+    /// The addresses of the interface, of both families.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn addresses(&self) -> Result<Vec<IpAddr>, DataplaneError> {
+        let messages = dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
+            .map_err(netlink_error("list the addresses"))?;
+        let mut addresses: Vec<_> = messages
+            .into_iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewAddress(address) => Some(address),
+                _ => None,
+            })
+            .filter(|address| address.header.index == self.index)
+            .filter_map(|address| own_address(&address.attributes))
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(addresses)
+    }
+
+    fn from_message(message: &LinkMessage) -> Self {
+        let mut interface = Self {
+            index: message.header.index,
+            name: String::new(),
+            kind: None,
+            bus: None,
+            ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+            loopback: message.header.flags.contains(LinkFlags::Loopback),
+            xdp: None,
+        };
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => interface.name.clone_from(name),
+                LinkAttribute::ParentDevBusName(bus) => interface.bus = Some(bus.clone()),
+                LinkAttribute::LinkInfo(infos) => {
+                    interface.kind = infos.iter().find_map(|info| match info {
+                        LinkInfo::Kind(kind) => Some(InfoKind::to_string(kind)),
+                        _ => None,
+                    });
+                }
+                LinkAttribute::Xdp(xdp) => interface.xdp = xdp_program(xdp),
+                _ => {}
+            }
+        }
+        interface
+    }
+}
+
+/// The local end of a point-to-point address, or the only end of any other.
+fn own_address(attributes: &[AddressAttribute]) -> Option<IpAddr> {
+    let local = attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let address = attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    });
+    local.or(address)
+}
+
+fn xdp_program(attributes: &[LinkXdp]) -> Option<XdpProgram> {
+    let attached = attributes.iter().find_map(|attribute| match attribute {
+        LinkXdp::Attached(attached) => Some(attached),
+        _ => None,
+    })?;
+    let id = attributes.iter().find_map(|attribute| match attribute {
+        LinkXdp::ProgId(id) => Some(*id),
+        _ => None,
+    });
+    match attached {
+        XdpAttached::None => None,
+        attached => Some(XdpProgram {
+            id: id.unwrap_or(0),
+            generic: *attached == XdpAttached::SocketBuffer,
+        }),
+    }
+}
+
+pub(super) fn netlink_error(action: &'static str) -> impl FnOnce(io::Error) -> DataplaneError {
+    move |source| DataplaneError::System { action, source }
+}

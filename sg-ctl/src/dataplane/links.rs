@@ -1,0 +1,277 @@
+//! What is attached, read from the pins and the kernel: true whatever the state file says.
+
+use std::io;
+use std::path::PathBuf;
+
+use aya::programs::tc::{SchedClassifierLink, TcAttachType, TcHandle};
+use aya::programs::{Link, ProgramError, SchedClassifier, loaded_programs};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::tc::{
+    TcAttribute, TcFilterBpfOption, TcHandle as RouteHandle, TcMessage, TcOption,
+};
+use sg_common::names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS};
+
+use super::error::DataplaneError;
+use super::hook::HookKind;
+use super::interface::Interface;
+use super::maps::system_error;
+use super::netlink::dump;
+use super::pins::{PinDir, remove_tree};
+use super::sys::{self, LinkTarget};
+
+/// The two hooks of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookSide {
+    /// What the interface receives.
+    Ingress,
+    /// What it sends.
+    Egress,
+}
+
+impl HookSide {
+    /// Both, in the order in which they are attached.
+    pub(super) const ALL: [Self; 2] = [Self::Egress, Self::Ingress];
+
+    /// The name in tables, JSON and pins.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
+    pub(super) const fn tc_program(self) -> &'static str {
+        match self {
+            Self::Ingress => PROGRAM_TC_INGRESS,
+            Self::Egress => PROGRAM_TC_EGRESS,
+        }
+    }
+
+    pub(super) const fn attach_type(self) -> TcAttachType {
+        match self {
+            Self::Ingress => TcAttachType::Ingress,
+            Self::Egress => TcAttachType::Egress,
+        }
+    }
+}
+
+/// A program at a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttachedHook {
+    /// What holds it there.
+    pub kind: HookKind,
+    /// Id of the program.
+    pub program: u32,
+}
+
+/// What is attached for one zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The zone.
+    pub zone: u32,
+    /// The interface, `None` when it is gone.
+    pub interface: Option<Interface>,
+    /// The program of the ingress hook, `None` when it is missing.
+    pub ingress: Option<AttachedHook>,
+    /// The program of the egress hook, `None` when it is missing.
+    pub egress: Option<AttachedHook>,
+}
+
+impl Attachment {
+    /// Whether both hooks are in place.
+    pub fn is_complete(&self) -> bool {
+        self.ingress.is_some() && self.egress.is_some()
+    }
+}
+
+/// The pin of a hook's link.
+pub(super) fn link_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
+    pins.zone(zone).join(side.name())
+}
+
+/// The pin of the program of a clsact filter, which has no link: it keeps the program's id.
+pub(super) fn filter_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
+    pins.zone(zone).join(format!("{}_filter", side.name()))
+}
+
+/// Every zone that has pins. `ifindex_of` tells the interface index in a zone's settings, which
+/// only clsact filters need.
+pub(super) fn attachments(
+    pins: &PinDir,
+    ifindex_of: impl Fn(u32) -> u32,
+) -> Result<Vec<Attachment>, DataplaneError> {
+    let zones = pins.zones()?;
+    if zones.is_empty() {
+        return Ok(Vec::new());
+    }
+    pins.check_namespace()?;
+    let interfaces = Interface::all()?;
+    zones
+        .into_iter()
+        .map(|zone| {
+            let mut found = [None; 2];
+            for (slot, side) in found.iter_mut().zip(HookSide::ALL) {
+                *slot = match read_link(pins, zone, side, &interfaces)? {
+                    None => read_filter(pins, zone, side, ifindex_of(zone))?,
+                    link => link,
+                };
+            }
+            let index = found.iter().flatten().map(|(_, index)| *index).max();
+            let [egress, ingress] = found.map(|hook| hook.map(|(hook, _)| hook));
+            Ok(Attachment {
+                zone,
+                interface: interfaces
+                    .iter()
+                    .find(|interface| Some(interface.index) == index)
+                    .cloned(),
+                ingress,
+                egress,
+            })
+        })
+        .collect()
+}
+
+/// A hook with a link: what it is, and the interface index (0 when the interface is gone).
+fn read_link(
+    pins: &PinDir,
+    zone: u32,
+    side: HookSide,
+    interfaces: &[Interface],
+) -> Result<Option<(AttachedHook, u32)>, DataplaneError> {
+    let link = match sys::open_pin(&link_pin(pins, zone, side)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        link => link.map_err(system_error("open a pinned link"))?,
+    };
+    let (target, program) =
+        sys::link_target(&link).map_err(system_error("ask about a pinned link"))?;
+    let (kind, ifindex) = match target {
+        LinkTarget::Xdp { ifindex } => {
+            let generic = interfaces
+                .iter()
+                .find(|interface| interface.index == ifindex)
+                .and_then(|interface| interface.xdp)
+                .is_some_and(|xdp| xdp.generic);
+            let kind = if generic {
+                HookKind::XdpGeneric
+            } else {
+                HookKind::XdpNative
+            };
+            (kind, ifindex)
+        }
+        LinkTarget::Tcx { ifindex } => (HookKind::Tcx, ifindex),
+        LinkTarget::Other => return Ok(None),
+    };
+    Ok(Some((AttachedHook { kind, program }, ifindex)))
+}
+
+/// A hook with a clsact filter.
+fn read_filter(
+    pins: &PinDir,
+    zone: u32,
+    side: HookSide,
+    ifindex: u32,
+) -> Result<Option<(AttachedHook, u32)>, DataplaneError> {
+    let Some(program) = filter_program(pins, zone, side)? else {
+        return Ok(None);
+    };
+    let hook = AttachedHook {
+        kind: HookKind::Clsact,
+        program,
+    };
+    Ok(find_filter(ifindex, side, program)?.map(|_| (hook, ifindex)))
+}
+
+/// The id of the program of a clsact filter.
+fn filter_program(pins: &PinDir, zone: u32, side: HookSide) -> Result<Option<u32>, DataplaneError> {
+    let pin = filter_pin(pins, zone, side);
+    if !pin.exists() {
+        return Ok(None);
+    }
+    let program = SchedClassifier::from_pin(pin).and_then(|program| program.info());
+    match program {
+        Ok(info) => Ok(Some(info.id())),
+        Err(source) => Err(DataplaneError::Program {
+            action: "open",
+            program: side.tc_program(),
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// The priority and handle of the filter of an interface that runs the program with this id.
+fn find_filter(
+    ifindex: u32,
+    side: HookSide,
+    program: u32,
+) -> Result<Option<(u16, TcHandle)>, DataplaneError> {
+    let mut request = TcMessage::with_index(ifindex.cast_signed());
+    request.header.parent = RouteHandle {
+        major: RouteHandle::CLSACT.major,
+        minor: match side {
+            HookSide::Ingress => RouteHandle::MIN_INGRESS,
+            HookSide::Egress => RouteHandle::MIN_EGRESS,
+        },
+    };
+    let answer = match dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
+        // The interface is gone, or has no clsact.
+        Err(error) if matches!(error.raw_os_error(), Some(19 | 22 | 2)) => return Ok(None),
+        answer => answer.map_err(system_error("list the traffic filters"))?,
+    };
+    Ok(answer.into_iter().find_map(|message| match message {
+        RouteNetlinkMessage::NewTrafficFilter(filter) if runs(&filter, program) => {
+            let handle = TcHandle::from(u32::from(filter.header.handle));
+            // tcm_info: priority and protocol.
+            Some(((filter.header.info >> 16) as u16, handle))
+        }
+        _ => None,
+    }))
+}
+
+fn runs(filter: &TcMessage, program: u32) -> bool {
+    filter.attributes.iter().any(|attribute| match attribute {
+        TcAttribute::Options(options) => {
+            options.contains(&TcOption::Bpf(TcFilterBpfOption::ProgId(program)))
+        }
+        _ => false,
+    })
+}
+
+/// Takes the programs of a zone off their hooks by removing its pins. Whatever of it is gone
+/// already, the interface included, is fine.
+pub(super) fn detach(pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
+    for side in HookSide::ALL {
+        if let Some(program) = filter_program(pins, zone, side)? {
+            for interface in Interface::all()? {
+                remove_filter(&interface, side, program)?;
+            }
+        }
+    }
+    // Each link pin is the last reference to its link.
+    remove_tree(&pins.zone(zone))
+}
+
+fn remove_filter(
+    interface: &Interface,
+    side: HookSide,
+    program: u32,
+) -> Result<(), DataplaneError> {
+    let Some((priority, handle)) = find_filter(interface.index, side, program)? else {
+        return Ok(());
+    };
+    SchedClassifierLink::attached(&interface.name, side.attach_type(), priority, handle, None)
+        .map_err(ProgramError::from)
+        .and_then(Link::detach)
+        .map_err(|source| DataplaneError::Program {
+            action: "detach",
+            program: side.tc_program(),
+            source: Box::new(source),
+        })
+}
+
+/// The name of a program, if the kernel tells (it wants `CAP_SYS_ADMIN`).
+pub(super) fn program_name(id: u32) -> Option<String> {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned))
+}

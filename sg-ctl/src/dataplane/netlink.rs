@@ -1,0 +1,53 @@
+//! One question to the kernel's routing sockets, answered by a dump.
+
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+/// Sends a `RTM_GET…` request and returns every object of the answer, from the network namespace
+/// of this thread.
+pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    loop {
+        let socket = Socket::new(NETLINK_ROUTE)?;
+        socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+        // Something changed while the kernel was answering: the answer may have holes.
+        if let Some(answer) = receive(&socket)? {
+            return Ok(answer);
+        }
+    }
+}
+
+/// Reads to the end of a dump, `None` when the kernel says that it was interrupted.
+fn receive(socket: &Socket) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
+    let mut answer = Vec::new();
+    let mut interrupted = false;
+    loop {
+        let (datagram, _) = socket.recv_from_full()?;
+        let mut rest = datagram.as_slice();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(io::Error::other)?;
+            interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(answer)),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::InnerMessage(object) => answer.push(object),
+                _ => {}
+            }
+            // Messages are padded to four bytes.
+            let length = (message.header.length as usize).next_multiple_of(4);
+            rest = rest.get(length.max(4)..).unwrap_or_default();
+        }
+    }
+}
