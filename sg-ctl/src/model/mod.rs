@@ -86,6 +86,11 @@ impl SecurityGroup {
             .to_vec()
     }
 
+    /// Whether this is the built-in group as it is without any rule file.
+    pub fn is_built_in(&self) -> bool {
+        *self == Self::built_in()
+    }
+
     /// The built-in group (AWS G2): members reach each other, everything may leave.
     pub fn built_in() -> Self {
         let id = GroupId::derived(DEFAULT_GROUP);

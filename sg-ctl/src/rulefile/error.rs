@@ -1,6 +1,6 @@
 //! What is wrong with rule files, where, and what to do about it.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -47,25 +47,25 @@ pub struct Diagnostic {
     marked: Range<usize>,
 }
 
-impl fmt::Display for Diagnostic {
-    /// Writes the finding as compilers do: place and message, source line with carets, remedy.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Diagnostic {
+    /// The finding as compilers show it: place and message, source line with carets, remedy.
+    fn render(&self, renderer: &Renderer) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut title = format!("{}:{}:{}: ", self.file, self.line, self.column);
-        if !self.field.is_empty() {
-            write!(title, "{}: ", self.field)?;
-        }
-        title.push_str(&self.message);
+        let field = if self.field.is_empty() { "" } else { ": " };
+        let title = format!(
+            "{}:{}:{}: {}{field}{}",
+            self.file, self.line, self.column, self.field, self.message
+        );
         let source = Snippet::source(&self.excerpt)
             .line_start(self.line as usize)
             .annotation(AnnotationKind::Primary.span(self.marked.clone()));
         let group = Group::with_title(level.primary_title(title))
             .element(source)
             .element(Level::HELP.message(self.help.as_str()));
-        f.write_str(&Renderer::plain().render(&[group]))
+        renderer.render(&[group])
     }
 }
 
@@ -87,17 +87,32 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    /// Writes every finding, and a last line that counts the errors if there are any.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for diagnostic in &self.diagnostics {
-            writeln!(f, "{diagnostic}\n")?;
-        }
+impl Report {
+    /// The report with the colours of a terminal.
+    pub fn styled(&self) -> String {
+        self.render(&Renderer::styled())
+    }
+
+    /// Every finding, and a last line that counts the errors if there are any.
+    fn render(&self, renderer: &Renderer) -> String {
+        let mut blocks: Vec<String> = self
+            .diagnostics
+            .iter()
+            .map(|found| found.render(renderer))
+            .collect();
         match self.errors() {
-            0 => Ok(()),
-            1 => f.write_str("1 error; nothing was changed"),
-            errors => write!(f, "{errors} errors; nothing was changed"),
+            0 => {}
+            1 => blocks.push("1 error; nothing was changed".to_owned()),
+            errors => blocks.push(format!("{errors} errors; nothing was changed")),
         }
+        blocks.join("\n\n")
+    }
+}
+
+impl fmt::Display for Report {
+    /// Writes the report without colours.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(&Renderer::plain()))
     }
 }
 
@@ -192,20 +207,17 @@ impl<'a> Problems<'a> {
 /// The line of `text` in which `span` begins, cut to the neighbourhood of the span, and the part
 /// of it that the span marks.
 fn excerpt(text: &str, span: &Span) -> (String, Range<usize>) {
+    // YAML ends lines with either sign, or with both.
+    const LINE_ENDS: [char; 2] = ['\n', '\r'];
     let start = text.floor_char_boundary(span.start);
-    let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line_start = text[..start].rfind(LINE_ENDS).map_or(0, |end| end + 1);
     let line_end = text[start..]
-        .find('\n')
+        .find(LINE_ENDS)
         .map_or(text.len(), |length| start + length);
     let end = text.floor_char_boundary(span.end.clamp(start, line_end));
     let from = text.ceil_char_boundary(line_start.max(start.saturating_sub(CONTEXT_BYTES)));
-    let to = text
-        .floor_char_boundary(line_end.min(end.saturating_add(CONTEXT_BYTES)))
-        .max(end);
-    (
-        text[from..to].trim_end().to_owned(),
-        start - from..end - from,
-    )
+    let to = text.floor_char_boundary(line_end.min(end.saturating_add(CONTEXT_BYTES)));
+    (text[from..to].to_owned(), start - from..end - from)
 }
 
 #[cfg(test)]
@@ -233,6 +245,10 @@ mod tests {
             ("b: [".to_owned(), 3..4)
         );
         assert_eq!(excerpt("a: 1", &span(4, 4)), ("a: 1".to_owned(), 4..4));
+        assert_eq!(
+            excerpt("a\rb: 1\r\n", &span(2, 8)),
+            ("b: 1".to_owned(), 0..4)
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub fn to_json(model: &Model) -> Value {
     let groups: Map<String, Value> = model
         .groups
         .iter()
-        .filter(|(_, group)| **group != SecurityGroup::built_in())
+        .filter(|(_, group)| !group.is_built_in())
         .map(|(name, group)| (name.clone(), group_value(group)))
         .collect();
     let lists: Map<String, Value> = model

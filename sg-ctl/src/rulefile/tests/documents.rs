@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::{Severity, assert_errors, findings, model, read, sources};
 use crate::model::{DEFAULT_GROUP, Model};
 
@@ -257,4 +261,31 @@ fn rules_remember_where_they_stand() {
         .clone()
         .expect("written");
     assert_eq!(location.to_string(), "a.yaml:4");
+}
+
+proptest! {
+    /// Pieces of rule files in any order, with signs that YAML and our excerpts care about.
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        pieces in vec(
+            prop_oneof![
+                select(vec![
+                    "security_groups", "prefix_lists", "members", "interfaces", "limits", "web",
+                    "inbound", "outbound", "type", "HTTPS", "protocol", "tcp", "ports", "443",
+                    "icmp", "source", "sources", "sg:web", "pl:a", "10.0.0.0/8", "::/0", ": ",
+                    ":", "- ", "\n", "\n  ", "\n    ", "{", "}", "[", "]", ", ", "'", "\"", "|",
+                    ">", "&a ", "*a", "!x ", "? ", "# ", "---", "...", "%", "\t", "\r\n", "\u{feff}",
+                    "é", "\u{1F600}", "\\", "0", "~",
+                ])
+                .prop_map(str::to_owned),
+                ".{0,3}",
+            ],
+            0..60,
+        ),
+    ) {
+        let text = pieces.concat();
+        if let Err(report) = read(&sources(&[&text])) {
+            prop_assert!(!report.to_string().is_empty());
+        }
+    }
 }
