@@ -118,7 +118,9 @@ pub struct Timeouts {
     pub tcp_established: u32,
     /// TCP before the handshake is complete.
     pub tcp_half_open: u32,
-    /// TCP after FIN or RST.
+    /// TCP after the FIN of one side.
+    pub tcp_half_closed: u32,
+    /// TCP after the FIN of both sides, or RST.
     pub tcp_closing: u32,
     /// UDP before the second exchange.
     pub udp: u32,
@@ -136,6 +138,7 @@ impl Default for Timeouts {
         Self {
             tcp_established: 432_000,
             tcp_half_open: 60,
+            tcp_half_closed: 120,
             tcp_closing: 10,
             udp: 30,
             udp_stream: 180,

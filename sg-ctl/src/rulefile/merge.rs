@@ -232,6 +232,7 @@ fn timeouts(keys: &syntax::Timeouts) -> Timeouts {
     Timeouts {
         tcp_established: keys.tcp_established.seconds_or(defaults.tcp_established),
         tcp_half_open: keys.tcp_half_open.seconds_or(defaults.tcp_half_open),
+        tcp_half_closed: keys.tcp_half_closed.seconds_or(defaults.tcp_half_closed),
         tcp_closing: keys.tcp_closing.seconds_or(defaults.tcp_closing),
         udp: keys.udp.seconds_or(defaults.udp),
         udp_stream: keys.udp_stream.seconds_or(defaults.udp_stream),

@@ -93,7 +93,7 @@ mapping! {
         /// Which ICMP errors pass because they quote a live flow. Left out: `errors`.
         related: Related,
         /// Whether TCP segments without SYN open a flow when a rule admits them. Left out:
-        /// `attach`.
+        /// `attach`, within 120 seconds after attach.
         tcp_pickup: TcpPickup,
         /// Traffic that groups never filter, each kind `on` unless switched `off` here.
         infra: Infrastructure,
@@ -125,7 +125,9 @@ mapping! {
         tcp_established: Seconds<60, 432_000>,
         /// TCP before the handshake is complete. Left out: 60.
         tcp_half_open: Seconds<1, 432_000>,
-        /// TCP after FIN or RST. Left out: 10.
+        /// TCP after the FIN of one side. Left out: 120.
+        tcp_half_closed: Seconds<1, 432_000>,
+        /// TCP after the FIN of both sides, or RST. Left out: 10.
         tcp_closing: Seconds<1, 432_000>,
         /// UDP before the second exchange. Left out: 30.
         udp: Seconds<30, 60>,

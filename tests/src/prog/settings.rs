@@ -18,7 +18,7 @@ pub(super) fn of(spec: &InterfaceSpec, now: u64, hz: u64) -> InterfaceSettings {
         (FlowState::TCP_SYN_RECEIVED, times.tcp_half_open),
         (FlowState::TCP_PICKED_UP, times.tcp_half_open),
         (FlowState::TCP_ESTABLISHED, times.tcp_established),
-        (FlowState::TCP_HALF_CLOSED, 120),
+        (FlowState::TCP_HALF_CLOSED, times.tcp_half_closed),
         (FlowState::TCP_CLOSING, times.tcp_closing),
         (FlowState::UDP_UNANSWERED, times.udp),
         (FlowState::UDP_ANSWERED, times.udp),

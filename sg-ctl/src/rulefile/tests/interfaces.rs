@@ -27,8 +27,8 @@ interfaces:
     tcp_pickup: never
     infra: { arp: off, non_ip: false, nd: on, mld: true, dhcp4: off, dhcp6: off, ec2: on }
     timeouts:
-      { tcp_established: 350, tcp_half_open: 5, tcp_closing: 1, udp: 60, udp_stream: 60,
-        icmp: 3, other: 7 }
+      { tcp_established: 350, tcp_half_open: 5, tcp_half_closed: 2, tcp_closing: 1,
+        udp: 60, udp_stream: 60, icmp: 3, other: 7 }
 ",
     );
     let expected = InterfaceSpec {
@@ -51,6 +51,7 @@ interfaces:
         timeouts: Timeouts {
             tcp_established: 350,
             tcp_half_open: 5,
+            tcp_half_closed: 2,
             tcp_closing: 1,
             udp: 60,
             udp_stream: 60,
