@@ -10,7 +10,12 @@ mod setup;
 mod test;
 mod toolchain;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -47,7 +52,15 @@ enum Task {
     /// Builds sg-ctl, lays out a small network in namespaces, attaches two security groups and
     /// tries who reaches whom. Removes everything again; nothing outside its namespaces changes.
     /// Exits with 0 only if each connection fared as its rules say.
-    Demo(demo::DemoArgs),
+    Demo {
+        /// Leave the network and the rules in place, to play with.
+        #[arg(long)]
+        keep: bool,
+
+        /// A ready sg-ctl: neither set-up nor build.
+        #[arg(long, hide = true, value_name = "FILE")]
+        sg_ctl: Option<PathBuf>,
+    },
 
     /// Runs all tests: those that need no root, then the kernel and network tests as root
     ///
@@ -80,7 +93,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Setup => setup::run().map(drop),
-        Task::Demo(arguments) => demo(arguments),
+        Task::Demo { keep, sg_ctl } => demo(keep, sg_ctl),
         Task::Test(arguments) => test::run(&arguments),
         Task::Lint => lint::run(),
         Task::Install(arguments) => install::run(&arguments),
@@ -94,18 +107,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds as the caller, then runs the demo as root: in a second process if need be.
-fn demo(mut arguments: demo::DemoArgs) -> anyhow::Result<()> {
-    if arguments.sg_ctl.is_none() {
+/// Builds as the caller, then runs the demo as root: in another program if need be.
+fn demo(keep: bool, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
+    let sg_ctl = if let Some(ready) = sg_ctl {
+        ready
+    } else {
         setup::run()?;
-        arguments.sg_ctl = Some(cargo::build_sg_ctl()?);
-    }
+        cargo::build_sg_ctl()?
+    };
     if privilege::is_root() {
-        return demo::run(&arguments);
+        return demo::run(&demo::DemoArgs { keep, sg_ctl });
     }
-    let mut again = vec![std::env::current_exe()?.into_os_string(), "demo".into()];
-    again.extend(arguments.to_command_line());
-    cargo::check(&mut privilege::elevate(&again)?)
+    let mut again: Vec<OsString> = vec![std::env::current_exe()?.into(), "demo".into()];
+    again.extend(["--sg-ctl".into(), sg_ctl.into()]);
+    if keep {
+        again.push("--keep".into());
+    }
+    // Takes this process's place, unless it cannot start.
+    Err(privilege::elevate(&again)?.exec().into())
 }
 
 /// Returns the root directory of the repository.
