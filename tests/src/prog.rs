@@ -23,6 +23,7 @@ use std::{
 
 use sg_common::{
     counters::ZoneCounters,
+    event::Event,
     flow::{Direction, FlowEntry, FlowKey},
     settings::InterfaceSettings,
 };
@@ -67,6 +68,16 @@ pub struct Place {
     pub side: Side,
     /// The program on the receiving path; the sending path always has `sg_tc_egress`.
     pub hook: Hook,
+}
+
+impl Place {
+    /// Which way the frames go that the interface receives.
+    pub fn receives(self) -> Direction {
+        match self.side {
+            Side::Nic => Direction::Inbound,
+            Side::Workload => Direction::Outbound,
+        }
+    }
 }
 
 /// Inbound frames at `sg_xdp`, outbound ones at `sg_tc_egress`.
@@ -171,14 +182,10 @@ impl Filter {
     /// Judges a frame on its way in `direction`.
     pub fn judge(&self, direction: Direction, frame: &[u8]) -> Seen<'_> {
         let before = self.counters();
-        let receives = match self.place.side {
-            Side::Nic => Direction::Inbound,
-            Side::Workload => Direction::Outbound,
-        };
-        let verdict = if direction == receives {
-            self.loaded().run_ingress(self.place.hook, frame)
+        let verdict = if direction == self.place.receives() {
+            self.loaded().run_ingress(self.place.hook, frame, 1)
         } else {
-            self.loaded().run_egress(frame)
+            self.loaded().run_egress(frame, 1)
         };
         Seen {
             filter: self,
@@ -189,6 +196,21 @@ impl Filter {
             after: self.counters(),
             events: self.loaded().take_events(),
         }
+    }
+
+    /// Judges copies of a frame on its way to the protected side, and leaves their events in the
+    /// log.
+    pub fn flood(&self, frame: &[u8], copies: u32) {
+        if self.place.receives() == Direction::Inbound {
+            self.loaded().run_ingress(self.place.hook, frame, copies);
+        } else {
+            self.loaded().run_egress(frame, copies);
+        }
+    }
+
+    /// Takes the events since the last frame that was not part of a flood.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.loaded().take_events()
     }
 
     /// Lets time pass.

@@ -108,26 +108,26 @@ impl Loaded {
         loaded
     }
 
-    /// Runs the program of the receiving path.
-    pub(super) fn run_ingress(&self, hook: Hook, frame: &[u8]) -> Verdict {
+    /// Runs the program of the receiving path `times` over.
+    pub(super) fn run_ingress(&self, hook: Hook, frame: &[u8], times: u32) -> Verdict {
         let mut programs = self.programs.borrow_mut();
         match hook {
             Hook::Xdp => {
                 let program = programs.xdp().expect("the kernel takes sg_xdp");
-                xdp_verdict(run(program, frame))
+                xdp_verdict(run(program, frame, times))
             }
             Hook::Tc => {
                 let program = programs.tc_ingress().expect("the kernel takes it");
-                tc_verdict(run(program, frame))
+                tc_verdict(run(program, frame, times))
             }
         }
     }
 
-    /// Runs the program of the sending path.
-    pub(super) fn run_egress(&self, frame: &[u8]) -> Verdict {
+    /// Runs the program of the sending path `times` over.
+    pub(super) fn run_egress(&self, frame: &[u8], times: u32) -> Verdict {
         let mut programs = self.programs.borrow_mut();
         let program = programs.tc_egress().expect("the kernel takes sg_tc_egress");
-        tc_verdict(run(program, frame))
+        tc_verdict(run(program, frame, times))
     }
 
     pub(super) fn install(&mut self, words: &[u32]) {
@@ -181,12 +181,13 @@ impl Loaded {
     }
 }
 
-fn run<P>(program: &P, frame: &[u8]) -> u32
+fn run<P>(program: &P, frame: &[u8], times: u32) -> u32
 where
     P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = aya::programs::TestRunResult>,
 {
     let options = TestRunOptions {
         data_in: Some(frame),
+        repeat: times,
         ..TestRunOptions::default()
     };
     let result = program.test_run(options);

@@ -1,12 +1,19 @@
 //! Kernel and network tests of sg, as root: `cargo xtask test`.
 
+mod audit;
 mod datagrams;
+mod fragments;
 mod groups;
 mod harness;
+mod headers;
 mod infra;
+mod log;
+mod malformed;
 mod prelude;
+mod related;
 mod rules;
 mod state;
 mod tcp;
 mod untracked;
 mod vectors;
+mod vlan;
