@@ -102,6 +102,7 @@ pod!(Event {
 
 impl Event {
     /// Reads an event as it lies in the ring buffer, `None` when the bytes are of another size.
+    #[expect(clippy::cast_ptr_alignment, reason = "it is read unaligned")]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let source = bytes.as_ptr().cast::<Self>();
         // SAFETY: so many bytes are there, and any bytes are an event: it is `Pod`.
