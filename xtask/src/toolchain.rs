@@ -151,14 +151,21 @@ impl Toolchain {
 /// Returns the directory of all tools directories: it outlives `cargo clean`.
 fn tools_root() -> Result<PathBuf, String> {
     let set = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
+        let value = env::var_os(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
     };
-    set(TOOLS_DIR_VAR)
+    let root = set(TOOLS_DIR_VAR)
         .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("sg")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/sg")))
-        .ok_or_else(|| format!("no HOME, XDG_CACHE_HOME or {TOOLS_DIR_VAR}: where to keep tools?"))
+        .ok_or_else(|| format!("neither HOME nor {TOOLS_DIR_VAR} says where to keep tools"))?;
+    // Setup and build script run in different directories.
+    if root.is_relative() {
+        return Err(format!(
+            "the tools directory must be an absolute path, not {}",
+            root.display()
+        ));
+    }
+    Ok(root)
 }
 
 /// Returns the directory that cargo builds sg-ebpf in: one for all profiles of the host side,
