@@ -1,2 +1,39 @@
-//! The `sg-ctl` command.
-fn main() {}
+//! The `sg-ctl` command: reads the command line, runs the verb, reports failures.
+
+mod cli;
+mod cmd;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Color, Verb};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let color = match cli.global.color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    color.write_global();
+    let verbose = cli.global.verbose;
+    match run(cli) {
+        Ok(status) => status,
+        Err(error) => failure::report(&error, verbose),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.verb {
+        Verb::Check(args) => cmd::check::run(&args),
+        Verb::Schema(_) => cmd::schema::run(),
+        Verb::Completions(args) => cmd::completions::run(&args),
+        Verb::Man(args) => cmd::man::run(&args),
+    }
+}

@@ -1,0 +1,149 @@
+//! How a command ends that did not do what it was asked: message, remedy, exit status.
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use sg_ctl::dataplane::DataplaneError;
+use sg_ctl::rulefile::Report;
+
+use crate::output::{Tone, note};
+
+/// Exit status: what was asked is refused, or the input is bad. Nothing was changed.
+pub(crate) const REFUSED: u8 = 1;
+/// Exit status: the system did not do what it was asked to.
+const SYSTEM: u8 = 2;
+
+/// Input that cannot be taken, with a remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Refusal {
+    message: String,
+    help: String,
+}
+
+/// A refusal: what is wrong, and what to do about it.
+pub(crate) fn refusal(message: impl Into<String>, help: impl Into<String>) -> anyhow::Error {
+    let (message, help) = (message.into(), help.into());
+    Refusal { message, help }.into()
+}
+
+/// Ends a command whose command line was not understood, or that asked for help.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when the stream is closed.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(REFUSED)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Ends a command that failed.
+pub(crate) fn report(error: &anyhow::Error, verbose: bool) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    note(message(error, verbose));
+    ExitCode::from(status(error))
+}
+
+/// Whether the reader of our output went away, which is its right (`sg-ctl flows | head`).
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io_error = error.downcast_ref::<io::Error>();
+    io_error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The message with its causes and the remedy.
+fn message(error: &anyhow::Error, verbose: bool) -> String {
+    if let Some(report) = error.downcast_ref::<Report>() {
+        // Diagnostics bring their own marks.
+        return report.to_string();
+    }
+    let separator = if verbose { "\n  caused by: " } else { ": " };
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    // Some errors already repeat their cause.
+    causes.dedup_by(|cause, error| error.ends_with(cause.as_str()));
+    let mut lines = vec![format!(
+        "{} {}",
+        Tone::Bad.paint("error:"),
+        causes.join(separator)
+    )];
+    if let Some(help) = error.chain().find_map(help) {
+        lines.push(format!("{} {help}", Tone::Heading.paint("help:")));
+    }
+    lines.join("\n")
+}
+
+fn help(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        return Some(refusal.help.clone());
+    }
+    error.downcast_ref::<DataplaneError>()?.help()
+}
+
+/// The exit status: that of the error in the chain that knows best.
+fn status(error: &anyhow::Error) -> u8 {
+    let is_refusal = error.chain().any(|error| {
+        error.is::<Refusal>()
+            || error.is::<Report>()
+            || error
+                .downcast_ref::<DataplaneError>()
+                .is_some_and(DataplaneError::is_refusal)
+    });
+    if is_refusal { REFUSED } else { SYSTEM }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    fn plain(error: &anyhow::Error, verbose: bool) -> String {
+        anstream::adapter::strip_str(&message(error, verbose)).to_string()
+    }
+
+    #[test]
+    fn a_refusal_has_a_remedy_and_status_1() {
+        let error = refusal("no group `web`", "add it to a rule file");
+        assert_eq!(
+            plain(&error, false),
+            "error: no group `web`\nhelp: add it to a rule file"
+        );
+        assert_eq!(status(&error), 1);
+    }
+
+    #[test]
+    fn causes_stand_on_one_line_or_each_on_its_own() {
+        let error = Err::<(), _>(io::Error::other("disk is full"))
+            .context("cannot write the state")
+            .unwrap_err();
+        assert_eq!(
+            plain(&error, false),
+            "error: cannot write the state: disk is full"
+        );
+        assert_eq!(
+            plain(&error, true),
+            "error: cannot write the state\n  caused by: disk is full"
+        );
+        assert_eq!(status(&error), 2);
+    }
+
+    #[test]
+    fn errors_of_the_library_keep_their_remedy_and_status() {
+        let error = anyhow::Error::from(DataplaneError::NotPermitted {
+            missing: vec!["CAP_BPF"],
+        })
+        .context("cannot attach to eth0");
+        assert!(plain(&error, false).contains("\nhelp: "), "{error:#}");
+        assert_eq!(status(&error), 1);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(is_broken_pipe(&error));
+        assert!(!is_broken_pipe(&io::Error::other("disk is full").into()));
+    }
+}

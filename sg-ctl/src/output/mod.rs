@@ -1,0 +1,69 @@
+//! What is printed, and how: every domain thing has its words, its table row and its JSON here,
+//! once.
+//!
+//! Text is always made with colours; the streams of `anstream` take them out again when they are
+//! not wanted. A table looks the same on a terminal and in a pipe, and nothing is cut off.
+
+pub(crate) mod rule;
+pub(crate) mod table;
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+use anstyle::{AnsiColor, Effects, Style};
+use serde::Serialize;
+
+/// What a word says about the state of things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// Something is refused or broken.
+    Bad,
+    /// Less important than what stands beside it.
+    Quiet,
+    /// A heading.
+    Heading,
+}
+
+impl Tone {
+    /// The colours of the tone.
+    pub(crate) const fn style(self) -> Style {
+        match self {
+            Self::Bad => AnsiColor::Red.on_default().effects(Effects::BOLD),
+            Self::Quiet => Style::new().effects(Effects::DIMMED),
+            Self::Heading => Style::new().effects(Effects::BOLD),
+        }
+    }
+
+    /// Writes `text` in the tone.
+    pub(crate) fn paint(self, text: impl Display) -> String {
+        let style = self.style();
+        format!("{style}{text}{style:#}")
+    }
+}
+
+/// Prints text to standard output; `text` brings its own line ends.
+///
+/// # Errors
+/// When the stream cannot be written.
+pub(crate) fn text(text: impl Display) -> io::Result<()> {
+    let mut stream = anstream::stdout().lock();
+    write!(stream, "{text}")?;
+    stream.flush()
+}
+
+/// Prints one JSON document to standard output.
+///
+/// # Errors
+/// When the stream cannot be written.
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    let mut stream = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stream, value)?;
+    stream.write_all(b"\n")?;
+    stream.flush()
+}
+
+/// Tells the user something beside the data, on standard error.
+pub(crate) fn note(text: impl Display) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(anstream::stderr(), "{text}");
+}

@@ -1,0 +1,170 @@
+//! Rules in lists: those of groups, and those of an interface merged.
+
+use comfy_table::Cell;
+use serde::Serialize;
+use sg_ctl::model::{
+    Direction, IcmpMessage, InterfaceSpec, Model, Rule, SecurityGroup, Service, Transport,
+};
+
+use super::Tone;
+use super::table::{Table, or_dash};
+
+/// A rule in lists. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct RuleView<'a> {
+    group: &'a str,
+    group_id: &'a str,
+    direction: &'static str,
+    id: &'a str,
+    protocol: String,
+    from_port: Option<u16>,
+    to_port: Option<u16>,
+    icmp_type: Option<u8>,
+    icmp_code: Option<u8>,
+    peer: String,
+    description: &'a str,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    #[serde(skip)]
+    ports: String,
+}
+
+impl<'a> RuleView<'a> {
+    /// The rules of a group, inbound first.
+    pub(crate) fn of_group(group: &'a SecurityGroup) -> Vec<Self> {
+        Direction::ALL
+            .into_iter()
+            .flat_map(|direction| {
+                group
+                    .rules(direction)
+                    .iter()
+                    .map(move |rule| Self::new(group, direction, rule))
+            })
+            .collect()
+    }
+
+    fn new(group: &'a SecurityGroup, direction: Direction, rule: &'a Rule) -> Self {
+        let (from_port, to_port) = match rule.service {
+            Service::Ports { from, to, .. } => (Some(from), Some(to)),
+            _ => (None, None),
+        };
+        let (icmp_type, icmp_code) = match rule.service {
+            Service::Icmp { message, .. } => match message {
+                IcmpMessage::Any => (None, None),
+                IcmpMessage::Type(kind) => (Some(kind), None),
+                IcmpMessage::TypeAndCode(kind, code) => (Some(kind), Some(code)),
+            },
+            _ => (None, None),
+        };
+        Self {
+            group: &group.name,
+            group_id: group.id.as_str(),
+            direction: direction.name(),
+            id: rule.id.as_str(),
+            protocol: rule.service.protocol_text(),
+            from_port,
+            to_port,
+            icmp_type,
+            icmp_code,
+            peer: rule.peer.to_string(),
+            description: &rule.description,
+            file: rule.location.as_ref().map(|place| place.file.as_str()),
+            line: rule.location.as_ref().map(|place| place.line),
+            ports: rule.service.ports_text(),
+        }
+    }
+
+    /// The table of rules, by group.
+    pub(crate) fn table(rules: &[Self]) -> Table {
+        let mut table = Table::new(&[
+            "GROUP",
+            "DIRECTION",
+            "PROTOCOL",
+            "PORTS",
+            "PEER",
+            "RULE",
+            "DESCRIPTION",
+        ]);
+        for rule in rules {
+            table.push([
+                Cell::new(rule.group),
+                Cell::new(rule.direction),
+                Cell::new(&rule.protocol),
+                Cell::new(&rule.ports),
+                Cell::new(&rule.peer),
+                Tone::Quiet.cell(rule.id),
+                Cell::new(rule.description),
+            ]);
+        }
+        table
+    }
+}
+
+/// A rule of an interface. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct MergedRuleView<'a> {
+    #[serde(skip)]
+    interface: &'a str,
+    #[serde(flatten)]
+    rule: RuleView<'a>,
+    ranges: usize,
+    untracked: Vec<Transport>,
+}
+
+impl<'a> MergedRuleView<'a> {
+    /// The rules of all groups of an interface, in the order that picks the deciding one.
+    pub(crate) fn of_interface(
+        model: &'a Model,
+        interface: &'a str,
+        spec: &'a InterfaceSpec,
+    ) -> Vec<Self> {
+        model
+            .merged_rules(spec)
+            .into_iter()
+            .map(|merged| Self {
+                interface,
+                rule: RuleView::new(merged.group, merged.direction, merged.rule),
+                ranges: model.ranges(&merged.rule.peer),
+                untracked: merged.untracked,
+            })
+            .collect()
+    }
+
+    /// The table of merged rules, by interface.
+    pub(crate) fn table(rules: &[Self]) -> Table {
+        let mut table = Table::new(&[
+            "INTERFACE",
+            "DIRECTION",
+            "PROTOCOL",
+            "PORTS",
+            "PEER",
+            ">RANGES",
+            "UNTRACKED",
+            "GROUP",
+            "RULE",
+            "DESCRIPTION",
+        ]);
+        for MergedRuleView {
+            interface,
+            rule,
+            ranges,
+            untracked,
+        } in rules
+        {
+            let untracked: Vec<_> = untracked.iter().map(Transport::to_string).collect();
+            table.push([
+                Cell::new(interface),
+                Cell::new(rule.direction),
+                Cell::new(&rule.protocol),
+                Cell::new(&rule.ports),
+                Cell::new(&rule.peer),
+                Cell::new(ranges),
+                Cell::new(or_dash(&untracked.join(","))),
+                Cell::new(rule.group),
+                Tone::Quiet.cell(rule.id),
+                Cell::new(rule.description),
+            ]);
+        }
+        table
+    }
+}

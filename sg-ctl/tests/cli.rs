@@ -1,0 +1,261 @@
+//! The command as its user meets it: exit status, streams and messages. Needs no privileges.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const SG_CTL: &str = env!("CARGO_BIN_EXE_sg-ctl");
+
+/// A directory of one test, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("cli-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a directory for the test");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("a file for the test");
+        path.display().to_string()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A leftover in the target directory harms nobody.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs sg-ctl without privileges.
+fn sg_ctl(arguments: &[&str]) -> Output {
+    unprivileged()
+        .args(arguments)
+        .output()
+        .expect("sg-ctl runs")
+}
+
+/// sg-ctl, without capabilities even if the tests run as root, and on directories that do not
+/// exist.
+fn unprivileged() -> Command {
+    let mut command = if nix::unistd::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", SG_CTL]);
+        command
+    } else {
+        Command::new(SG_CTL)
+    };
+    command
+        .env("SG_STATE_DIR", "/nonexistent/state")
+        .env("SG_PIN_DIR", "/nonexistent/pins")
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE");
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// Asserts that a command ended with `status` and these words on standard error, and printed
+/// nothing else.
+fn assert_fails(output: &Output, status: i32, words: &[&str]) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert_eq!(text(&output.stdout), "");
+    for word in words {
+        assert!(stderr.contains(word), "no `{word}` in: {stderr}");
+    }
+}
+
+#[test]
+fn help_goes_to_standard_output_and_teaches() {
+    for verb in ["check", "schema", "completions", "man"] {
+        let output = sg_ctl(&[verb, "--help"]);
+        assert!(output.status.success(), "{verb}");
+        let help = text(&output.stdout);
+        assert!(help.contains("EXAMPLES:\n"), "{verb}: {help}");
+        assert!(help.contains(&format!("sg-ctl {verb}")), "{verb}: {help}");
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 100),
+            "{verb}: {help}"
+        );
+    }
+    let output = sg_ctl(&["--help"]);
+    assert!(text(&output.stdout).contains("EXIT STATUS:"));
+    assert!(sg_ctl(&["--version"]).status.success());
+}
+
+#[test]
+fn every_verb_that_prints_data_documents_its_json() {
+    let output = sg_ctl(&["check", "--help"]);
+    let help = text(&output.stdout);
+    assert!(help.contains("--json") && help.contains("JSON:"), "{help}");
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_bad_input() {
+    for (arguments, words) in [
+        (&["chekc", "a.yaml"][..], &["check"][..]),
+        (&["check"], &["FILE"]),
+    ] {
+        assert_fails(&sg_ctl(arguments), 1, words);
+    }
+}
+
+#[test]
+fn completions_exist_for_every_shell_that_is_installed_for() {
+    for (shell, word) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef"),
+        ("fish", "complete -c"),
+    ] {
+        let output = sg_ctl(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains(word), "{shell}");
+    }
+    assert_fails(&sg_ctl(&["completions", "cmd.exe"]), 1, &["bash"]);
+}
+
+#[test]
+fn every_verb_has_a_manual_page() {
+    let scratch = Scratch::new("man");
+    let directory = scratch.0.join("new/man1");
+    let output = sg_ctl(&["man", &directory.display().to_string()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for page in ["sg-ctl", "sg-ctl-check", "sg-ctl-man"] {
+        let page = fs::read_to_string(directory.join(format!("{page}.1"))).expect(page);
+        assert!(
+            page.contains("EXAMPLES:") || page.contains("EXIT STATUS:"),
+            "{page}"
+        );
+    }
+    assert!(text(&sg_ctl(&["man"]).stdout).starts_with(".ie"));
+}
+
+#[test]
+fn what_cannot_be_written_is_a_system_error() {
+    let scratch = Scratch::new("man-refused");
+    let file = scratch.file("file", "");
+    assert_fails(
+        &sg_ctl(&["man", &file]),
+        2,
+        &["error: cannot write manual pages"],
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = unprivileged()
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("sg-ctl runs");
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    let mut stream = child.stderr.take().expect("a pipe");
+    stream.read_to_string(&mut stderr).expect("UTF-8");
+    assert!(child.wait().expect("sg-ctl ends").success());
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn colours_are_for_terminals_or_on_demand() {
+    let check = |color: &[&str]| {
+        let output = sg_ctl(&[&["check", "/nonexistent.yaml"], color].concat());
+        text(&output.stderr).contains('\u{1b}')
+    };
+    assert!(!check(&[]));
+    assert!(!check(&["--color", "never"]));
+    assert!(check(&["--color", "always"]));
+}
+
+#[test]
+fn check_reports_every_mistake_with_its_place() {
+    let scratch = Scratch::new("check-bad");
+    let file = scratch.file(
+        "bad.yaml",
+        "security_groups:\n  web:\n    inbound:\n\
+         \x20     - { protocol: tcp, ports: 70000, source: 0.0.0.0/0 }\n\
+         \x20     - { protocol: tcp, ports: 80, source: 10.0.0.1/8 }\n",
+    );
+    let output = sg_ctl(&["check", &file]);
+    let places = [4, 5].map(|line| format!("bad.yaml:{line}:"));
+    let words = [&*places[0], &*places[1], "70000", "help:", "2 errors"];
+    assert_fails(&output, 1, &words);
+
+    let output = sg_ctl(&["check", "--json", &file]);
+    assert_eq!(output.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(answer["valid"], false);
+    assert_eq!(answer["findings"][0]["line"], 4);
+    assert_eq!(answer["findings"][1]["severity"], "error");
+    assert_fails(
+        &sg_ctl(&["check", "/nonexistent.yaml"]),
+        1,
+        &["/nonexistent.yaml", "help:"],
+    );
+}
+
+#[test]
+fn check_prints_the_merged_rules_of_an_interface() {
+    let scratch = Scratch::new("check-good");
+    let file = scratch.file(
+        "good.yaml",
+        "security_groups:\n  web:\n    inbound:\n\
+         \x20     - { type: HTTPS, source: 0.0.0.0/0, description: all of us }\n\
+         interfaces:\n  eth0: { groups: [web, default] }\n",
+    );
+    let output = sg_ctl(&["check", &file]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table: Vec<&str> = text(&output.stdout).lines().collect();
+    assert!(table[0].starts_with("INTERFACE  DIRECTION"), "{table:#?}");
+    let first: Vec<&str> = table[1].split_whitespace().collect();
+    assert_eq!(
+        first[..8],
+        [
+            "eth0",
+            "inbound",
+            "tcp",
+            "443",
+            "0.0.0.0/0",
+            "1",
+            "tcp",
+            "web"
+        ]
+    );
+    assert!(table[1].ends_with("all of us"));
+    assert_eq!(table.len(), 1 + 2 + 4, "{table:#?}");
+
+    let output = sg_ctl(&["check", "--json", &file]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rule = &answer["interfaces"][0]["rules"][0];
+    assert_eq!(rule["from_port"], 443);
+    assert_eq!(rule["group"], "web");
+    assert_eq!(rule["line"], 4);
+    assert_eq!(rule["untracked"], serde_json::json!(["tcp"]));
+}
+
+#[test]
+fn check_without_interfaces_prints_the_rules_of_the_groups() {
+    let scratch = Scratch::new("check-groups");
+    let file = scratch.file("groups.yaml", "security_groups:\n  web: { inbound: [] }\n");
+    let output = sg_ctl(&["check", &file]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).starts_with("GROUP "));
+    assert!(text(&output.stderr).contains("no interface"));
+}
+
+#[test]
+fn schema_is_a_json_schema() {
+    let output = sg_ctl(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(schema["$schema"].is_string());
+    assert!(schema["properties"]["security_groups"].is_object());
+}
