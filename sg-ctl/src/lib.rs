@@ -2,5 +2,8 @@
 
 pub mod compile;
 pub mod dataplane;
+pub mod host;
 pub mod model;
+pub mod paths;
 pub mod rulefile;
+pub mod state;

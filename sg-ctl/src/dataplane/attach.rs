@@ -1,7 +1,8 @@
 //! Attaches the programs of one interface, or leaves everything as it was.
 //!
-//! The order: settings that drop nothing, egress hook, ingress hook, settings as wanted. A process
-//! killed on the way leaves traffic passing, and pins that tell.
+//! The order: settings that drop nothing, egress hook, ingress hook. The caller puts a policy in
+//! force then and ends with [`Dataplane::enforce`]. A process killed on the way leaves traffic
+//! passing, and pins that tell.
 
 use aya::programs::links::{FdLink, LinkError};
 use aya::programs::tc::{
@@ -33,19 +34,19 @@ pub struct AttachPlan {
     pub hook: Hook,
     /// The form of TC to use: [`HookKind::Tcx`] or [`HookKind::Clsact`], see [`HookKind::tc`].
     pub tc: HookKind,
-    /// The settings once both hooks are in place.
+    /// The settings; until [`Dataplane::enforce`] they drop and log nothing.
     pub settings: InterfaceSettings,
 }
 
 impl Dataplane {
-    /// Attaches both programs of an interface. On an error nothing stays attached.
+    /// Attaches both programs of an interface. They count, but drop and log nothing before
+    /// [`enforce`](Self::enforce). On an error nothing stays attached.
     ///
     /// Returns the ingress hook and why it was chosen, in words for the user.
     ///
     /// # Errors
     /// When the interface cannot be guarded, is guarded already, or the kernel refuses.
     pub fn attach(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
-        privilege::check()?;
         self.check(plan)?;
         self.prepare()?;
         let result = self.attach_hooks(plan);
@@ -56,8 +57,26 @@ impl Dataplane {
         result
     }
 
-    /// Whether the interface can be guarded.
-    fn check(&self, plan: &AttachPlan) -> Result<(), DataplaneError> {
+    /// Gives a zone its counters from zero and its settings, which carry verdicts out unless they
+    /// say otherwise.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn enforce(
+        &mut self,
+        zone: u32,
+        settings: &InterfaceSettings,
+    ) -> Result<(), DataplaneError> {
+        self.reset_counters(zone)?;
+        self.set_settings(zone, settings)
+    }
+
+    /// Checks all that can be known before trying: privileges, kernel, interface.
+    ///
+    /// # Errors
+    /// When the interface cannot be guarded or is guarded already.
+    pub fn check(&self, plan: &AttachPlan) -> Result<(), DataplaneError> {
+        privilege::check()?;
         let interface = &plan.interface;
         let name = || interface.name.clone();
         if interface.loopback {
@@ -93,6 +112,7 @@ impl Dataplane {
             zone,
             &InterfaceSettings {
                 mode: MODE_AUDIT,
+                log_reasons: 0,
                 ..plan.settings
             },
         )?;
@@ -107,9 +127,7 @@ impl Dataplane {
         )?;
         self.pins.create_zone(zone)?;
         attach_tc(&mut programs, &self.pins, plan, HookSide::Egress)?;
-        let chosen = attach_ingress(&mut programs, &self.pins, plan)?;
-        self.set_settings(zone, &plan.settings)?;
-        Ok(chosen)
+        attach_ingress(&mut programs, &self.pins, plan)
     }
 }
 

@@ -23,7 +23,16 @@ pub struct Clock {
 impl Clock {
     /// The time from `then` to now, zero for times to come.
     pub fn since(&self, then: u64) -> Duration {
-        Duration::from_millis(self.now.saturating_sub(then).saturating_mul(1000) / self.hz)
+        self.duration(self.now.saturating_sub(then))
+    }
+
+    /// The time from now to `then`, zero for times gone by.
+    pub fn until(&self, then: u64) -> Duration {
+        self.duration(then.saturating_sub(self.now))
+    }
+
+    fn duration(&self, jiffies: u64) -> Duration {
+        Duration::from_millis(jiffies.saturating_mul(1000) / self.hz)
     }
 }
 

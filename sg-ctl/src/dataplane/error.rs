@@ -174,6 +174,9 @@ pub enum DataplaneError {
         /// The directory of pins.
         path: PathBuf,
     },
+    /// Another process reads the events.
+    #[error("another process reads the log already")]
+    EventsTaken,
     /// A policy image contradicts itself.
     #[error("not a policy image: {field} is {found:#x}, not {expected:#x}")]
     ImageInvalid {
@@ -236,6 +239,9 @@ impl DataplaneError {
             Self::OtherNamespace { .. } => {
                 "give each network namespace its own SG_PIN_DIR and SG_STATE_DIR".to_owned()
             }
+            Self::EventsTaken => {
+                "stop the other `sg-ctl logs`: what one reads the other would miss".to_owned()
+            }
             Self::ImageTooLarge { .. } => {
                 "use prefix lists with fewer and larger ranges, or fewer groups".to_owned()
             }
@@ -259,6 +265,7 @@ impl DataplaneError {
                 | Self::AlreadyAttached { .. }
                 | Self::ForeignXdp { .. }
                 | Self::OtherNamespace { .. }
+                | Self::EventsTaken
                 | Self::ImageTooLarge { .. }
         )
     }

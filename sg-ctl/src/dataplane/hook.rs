@@ -6,7 +6,8 @@ use super::interface::Interface;
 use crate::model::Hook;
 
 /// What holds a program at an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HookKind {
     /// XDP in the driver.
     XdpNative,

@@ -16,7 +16,7 @@ use super::sys::{self, MappedWords};
 const IMAGE_MAP: &str = "sg_image";
 
 /// The image in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ImageInfo {
     /// Generation number that the compiler was given.
     pub generation: u64,

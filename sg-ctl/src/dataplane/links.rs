@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use aya::programs::tc::{SchedClassifierLink, TcAttachType, TcHandle};
-use aya::programs::{Link, ProgramError, SchedClassifier, loaded_programs};
+use aya::programs::{Link, ProgramError, ProgramInfo, SchedClassifier, loaded_programs};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::tc::{
     TcAttribute, TcFilterBpfOption, TcHandle as RouteHandle, TcMessage, TcOption,
@@ -20,7 +20,8 @@ use super::pins::{PinDir, remove_tree};
 use super::sys::{self, LinkTarget};
 
 /// The two hooks of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HookSide {
     /// What the interface receives.
     Ingress,
@@ -274,4 +275,39 @@ pub(super) fn program_name(id: u32) -> Option<String> {
         .filter_map(Result::ok)
         .find(|program| program.id() == id)
         .and_then(|program| program.name_as_str().map(str::to_owned))
+}
+
+/// See [`Dataplane::programs_before`](super::Dataplane::programs_before).
+pub(super) fn programs_before(
+    attachment: &Attachment,
+    side: HookSide,
+) -> Result<Vec<(u32, String)>, DataplaneError> {
+    let ours = match side {
+        HookSide::Ingress => attachment.ingress,
+        HookSide::Egress => attachment.egress,
+    };
+    let (Some(interface), Some(ours)) = (&attachment.interface, ours) else {
+        return Ok(Vec::new());
+    };
+    let name_of = |info: &ProgramInfo| info.name_as_str().unwrap_or_default().to_owned();
+    // XDP comes before all of TC, and holds one program; clsact comes after all of TCX.
+    if matches!(ours.kind, HookKind::XdpNative | HookKind::XdpGeneric) {
+        return Ok(Vec::new());
+    }
+    if HookKind::tc() == HookKind::Clsact {
+        return Ok(Vec::new());
+    }
+    let (_, programs) =
+        SchedClassifier::query_tcx(&interface.name, side.attach_type()).map_err(|source| {
+            DataplaneError::Program {
+                action: "list what runs before",
+                program: side.tc_program(),
+                source: Box::new(source),
+            }
+        })?;
+    Ok(programs
+        .iter()
+        .take_while(|info| info.id() != ours.program)
+        .map(|info| (info.id(), name_of(info)))
+        .collect())
 }

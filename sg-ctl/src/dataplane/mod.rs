@@ -7,6 +7,7 @@ mod attach;
 mod clock;
 mod compat;
 mod error;
+mod events;
 mod flows;
 mod hook;
 mod image;
@@ -19,6 +20,7 @@ mod privilege;
 mod program;
 mod sys;
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 
@@ -32,6 +34,7 @@ use sg_common::settings::{InterfaceSettings, ProgramConfig};
 pub use attach::AttachPlan;
 pub use clock::Clock;
 pub use error::DataplaneError;
+pub use events::EventStream;
 pub use hook::HookKind;
 pub use image::ImageInfo;
 pub use interface::{Interface, XdpProgram};
@@ -40,27 +43,27 @@ pub use pins::PinDir;
 pub use program::Programs;
 
 use maps::{Maps, map_error};
+use pins::pin_error;
 
 /// The programs and maps below one pin directory.
 pub struct Dataplane {
     pins: PinDir,
-    maps: Option<Maps>,
+    maps: OnceCell<Maps>,
 }
 
 impl Dataplane {
-    /// Opens what is pinned below `pin_root`. Creates nothing.
+    /// Opens what is pinned below `pin_root`. Creates nothing; maps are opened when they are asked
+    /// for, so that detaching needs none.
     ///
     /// # Errors
-    /// When there are pins that cannot be opened.
+    /// When this process may not look at the pins.
     pub fn open(pin_root: &Path) -> Result<Self, DataplaneError> {
         let pins = PinDir::new(pin_root);
-        // The clock is pinned last: without it a process was killed while it made the first pins.
-        let maps = if pins.clock().exists() {
-            Some(Maps::open(&pins)?)
-        } else {
-            None
-        };
-        Ok(Self { pins, maps })
+        pins.check_access()?;
+        Ok(Self {
+            pins,
+            maps: OnceCell::new(),
+        })
     }
 
     /// The pins.
@@ -75,24 +78,39 @@ impl Dataplane {
     /// are pinned.
     pub fn prepare(&mut self) -> Result<(), DataplaneError> {
         privilege::check()?;
-        if self.maps.is_none() {
+        if !self.is_prepared() {
             let mut programs = Programs::load(&self.pins, ProgramConfig::default())?;
             let clock = self.pins.clock();
             programs
                 .clock()?
                 .pin(&clock)
-                .map_err(|error| pins::pin_error("pin", &clock, io::Error::other(error)))?;
-            self.maps = Some(Maps::open(&self.pins)?);
+                .map_err(|error| pin_error("pin", &clock, io::Error::other(error)))?;
         }
-        Ok(())
+        self.maps().map(drop)
+    }
+
+    /// Whether the maps exist.
+    fn is_prepared(&self) -> bool {
+        // The clock is pinned last: without it a process was killed while it made the first pins.
+        self.pins.clock().exists()
     }
 
     fn maps(&self) -> Result<&Maps, DataplaneError> {
-        self.maps.as_ref().ok_or_else(|| nothing_loaded(&self.pins))
+        if let Some(maps) = self.maps.get() {
+            return Ok(maps);
+        }
+        if !self.is_prepared() {
+            return Err(nothing_loaded(&self.pins));
+        }
+        let maps = Maps::open(&self.pins)?;
+        Ok(self.maps.get_or_init(|| maps))
     }
 
     fn maps_mut(&mut self) -> Result<&mut Maps, DataplaneError> {
-        self.maps.as_mut().ok_or_else(|| nothing_loaded(&self.pins))
+        self.maps()?;
+        self.maps
+            .get_mut()
+            .ok_or_else(|| nothing_loaded(&self.pins))
     }
 
     /// Puts a policy image in force: every packet is judged by the old image or by the new one.
@@ -101,11 +119,8 @@ impl Dataplane {
     /// When the words are no image for these programs, or too many. Errors after the replacement
     /// (of pins) leave the new image in force.
     pub fn install(&mut self, words: &[u32]) -> Result<ImageInfo, DataplaneError> {
-        let maps = self
-            .maps
-            .as_mut()
-            .ok_or_else(|| nothing_loaded(&self.pins))?;
-        image::install(maps, &self.pins, words)
+        let pins = self.pins.clone();
+        image::install(self.maps_mut()?, &pins, words)
     }
 
     /// The image in force, `None` before the first one.
@@ -113,9 +128,10 @@ impl Dataplane {
     /// # Errors
     /// When the kernel does not let it be read.
     pub fn image(&self) -> Result<Option<ImageInfo>, DataplaneError> {
-        match &self.maps {
-            Some(maps) => image::current(maps, &self.pins),
-            None => Ok(None),
+        if self.is_prepared() {
+            image::current(self.maps()?, &self.pins)
+        } else {
+            Ok(None)
         }
     }
 
@@ -218,10 +234,51 @@ impl Dataplane {
     pub fn detach(&mut self, zone: u32) -> Result<(), DataplaneError> {
         links::detach(&self.pins, zone)?;
         if self.pins.zones()?.is_empty() {
-            self.maps = None;
+            self.maps = OnceCell::new();
             return self.pins.remove();
         }
-        self.clear_zone(zone)
+        // Maps of another shape hold nothing for this version; attaching clears the zone anyhow.
+        if self.maps().is_ok() {
+            self.clear_zone(zone)?;
+        }
+        Ok(())
+    }
+
+    /// Takes all programs off their hooks and removes every pin, those of other versions included.
+    ///
+    /// # Errors
+    /// When pins cannot be removed.
+    pub fn detach_all(&mut self) -> Result<(), DataplaneError> {
+        self.maps = OnceCell::new();
+        for pins in self.pins.all_versions()? {
+            for zone in pins.zones()? {
+                links::detach(&pins, zone)?;
+            }
+            pins.remove()?;
+        }
+        Ok(())
+    }
+
+    /// The programs that see an interface's packets before ours, by id and name: what they let pass
+    /// on their own account never reaches ours.
+    ///
+    /// # Errors
+    /// When the kernel does not answer; it wants `CAP_SYS_ADMIN` for this.
+    pub fn programs_before(
+        &self,
+        attachment: &Attachment,
+        side: HookSide,
+    ) -> Result<Vec<(u32, String)>, DataplaneError> {
+        links::programs_before(attachment, side)
+    }
+
+    /// The verdicts that the programs report. One reader at a time.
+    ///
+    /// # Errors
+    /// [`DataplaneError::EventsTaken`] when there is another one; when nothing is loaded.
+    pub fn events(&self) -> Result<EventStream, DataplaneError> {
+        self.maps()?;
+        EventStream::open(&self.pins)
     }
 
     /// Forgets settings, counters and flows of a zone without programs.

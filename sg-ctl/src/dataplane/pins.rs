@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sg_common::names::LAYOUT_VERSION;
-use sg_common::settings::MAX_ZONES;
 
 use super::error::DataplaneError;
 
@@ -40,9 +39,30 @@ impl PinDir {
         &self.path
     }
 
+    /// The pins of every layout version that has any.
+    pub(super) fn all_versions(&self) -> Result<Vec<Self>, DataplaneError> {
+        let root = self.path.parent().unwrap_or(&self.path);
+        let is_version = |name: &str| {
+            name.strip_prefix('v')
+                .is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        Ok(names_in(root)?
+            .into_iter()
+            .filter(|name| is_version(name))
+            .map(|name| Self {
+                path: root.join(name),
+            })
+            .collect())
+    }
+
+    /// The directory of the shared maps.
+    pub(super) fn maps(&self) -> PathBuf {
+        self.path.join("maps")
+    }
+
     /// The pin of a shared map.
     pub fn map(&self, name: &str) -> PathBuf {
-        self.path.join("maps").join(name)
+        self.maps().join(name)
     }
 
     /// The pin of the image in force.
@@ -90,24 +110,24 @@ impl PinDir {
     /// # Errors
     /// When the directory cannot be read; one that does not exist holds no zones.
     pub(super) fn zones(&self) -> Result<Vec<u32>, DataplaneError> {
-        let path = self.path.join("zones");
-        let entries = match std::fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|source| pin_error("read", &path, source))?,
-        };
-        let mut zones = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|source| pin_error("read", &path, source))?;
-            // Zones have canonical numbers; nothing else is ours.
-            let name = entry.file_name();
-            if let Some(zone) = name.to_str().and_then(|name| name.parse().ok())
-                && zone < MAX_ZONES
-            {
-                zones.push(zone);
-            }
-        }
+        let mut zones: Vec<_> = names_in(&self.path.join("zones"))?
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
         zones.sort_unstable();
         Ok(zones)
+    }
+
+    /// Whether this process may see the pins, which are for root.
+    pub(super) fn check_access(&self) -> Result<(), DataplaneError> {
+        match std::fs::metadata(self.path.join("zones")) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(DataplaneError::NotPermitted {
+                    missing: vec!["access to the pins"],
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Creates the directories, after making sure that they are on the machine's BPF file system.
@@ -201,6 +221,19 @@ fn this_namespace() -> io::Result<PathBuf> {
 fn is_machines_mount_namespace() -> bool {
     let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt"));
     matches!((of("self"), of("1")), (Ok(mine), Ok(first)) if mine == first)
+}
+
+/// The names in a directory, none when it does not exist.
+fn names_in(path: &Path) -> Result<Vec<String>, DataplaneError> {
+    let read = || -> io::Result<Vec<String>> {
+        std::fs::read_dir(path)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(|source| pin_error("read", path, source)),
+    }
 }
 
 /// Removes a file, which may be gone already.

@@ -1,0 +1,68 @@
+//! Reads the verdicts that the programs report.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use aya::maps::{Map, MapData, RingBuf};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use sg_common::event::Event;
+use sg_common::names::MAP_EVENTS;
+
+use super::error::DataplaneError;
+use super::maps::map_error;
+use super::pins::{PinDir, pin_error};
+
+/// The reading end of the ring buffer. What is read is gone for other readers, so there is one at
+/// a time: a lock on the directory of the maps sees to that until this is dropped.
+///
+/// The descriptor becomes readable when events come, for poll(2) and tokio's `AsyncFd`.
+pub struct EventStream {
+    ring: RingBuf<MapData>,
+    _lock: Flock<File>,
+}
+
+impl EventStream {
+    pub(super) fn open(pins: &PinDir) -> Result<Self, DataplaneError> {
+        let path = pins.maps();
+        let directory = File::open(&path).map_err(|source| pin_error("open", &path, source))?;
+        let lock =
+            Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+                match errno {
+                    Errno::EWOULDBLOCK => DataplaneError::EventsTaken,
+                    errno => pin_error("lock", &path, errno.into()),
+                }
+            })?;
+        let ring = MapData::from_pin(pins.map(MAP_EVENTS))
+            .and_then(Map::from_map_data)
+            .and_then(RingBuf::try_from)
+            .map_err(map_error("open", MAP_EVENTS))?;
+        Ok(Self { ring, _lock: lock })
+    }
+}
+
+/// Yields what is in the buffer, and `None` when it is empty: more may come later.
+impl Iterator for EventStream {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        loop {
+            // Records of another size cannot be: the programs of this layout write only events.
+            if let Some(event) = Event::from_bytes(&self.ring.next()?) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+impl AsFd for EventStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+impl AsRawFd for EventStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+}

@@ -1,0 +1,132 @@
+//! Puts an interface under guard.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use sg_common::settings::{MAX_ZONES, PICKUP_WINDOW_SECONDS};
+
+use super::apply::milliseconds;
+use super::{Host, HostError, PolicySummary, check_groups, compile_policy, effective, settings};
+use crate::dataplane::{AttachPlan, Attachment, Dataplane, HookKind, Interface};
+use crate::model::Model;
+use crate::state::{AttachmentRecord, Overrides, State};
+
+/// What [`Host::attach`] is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachRequest {
+    /// Name of the interface.
+    pub interface: String,
+    /// What the command line says about it.
+    pub overrides: Overrides,
+    /// New rules to put in force at the same stroke; `None` keeps those in force.
+    pub model: Option<Model>,
+}
+
+/// What [`Host::attach`] did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttachSummary {
+    /// Name of the interface.
+    pub interface: String,
+    /// Its slot in the kernel's tables.
+    pub zone: u32,
+    /// Names of the groups that it carries.
+    pub groups: Vec<String>,
+    /// Whether packets are judged but none is dropped.
+    pub audit: bool,
+    /// The ingress hook.
+    pub ingress: HookKind,
+    /// Why this one, as the end of a sentence: "because …", "as asked for".
+    pub reason: String,
+    /// The egress hook.
+    pub egress: HookKind,
+    /// The policy in force.
+    pub policy: PolicySummary,
+    /// Time that it took.
+    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
+    pub duration: Duration,
+}
+
+impl Host {
+    /// Attaches an interface: loads its programs, puts its policy in force, then enforces it.
+    ///
+    /// # Errors
+    /// When the interface cannot be guarded, is attached already, would carry an undefined group,
+    /// or the kernel refuses. Nothing has changed then.
+    pub fn attach(&mut self, request: AttachRequest) -> Result<AttachSummary, HostError> {
+        let begin = Instant::now();
+        let (lock, state) = self.begin()?;
+        let attachments = self.dataplane.attachments()?;
+        Self::check_all_recorded(&state, &attachments)?;
+        let name = request.interface;
+        let mut next = State {
+            generation: state.generation + 1,
+            model: request.model.unwrap_or(state.model),
+            ..state
+        };
+        let spec = effective(&next.model, &name, &request.overrides);
+        let spec = check_groups(&next.model, &name, spec)?;
+        let interface = Interface::find(&name)?;
+        // An interface that was attached before a reboot has a record, which this one replaces.
+        next.attachments.remove(&name);
+        let zone = free_zone(&next, &attachments)?;
+        let hz = Dataplane::hz()?;
+        let plan = AttachPlan {
+            zone,
+            side: spec.side,
+            hook: spec.hook,
+            tc: HookKind::tc(),
+            settings: settings::settings(&spec, interface.index, hz, (0, 0)),
+            interface,
+        };
+        self.dataplane.check(&plan)?;
+        let record = AttachmentRecord {
+            zone,
+            side: spec.side,
+            hook: spec.hook,
+            overrides: request.overrides,
+        };
+        next.attachments.insert(name.clone(), record);
+        let coming = Attachment {
+            zone,
+            interface: Some(plan.interface.clone()),
+            ingress: None,
+            egress: None,
+        };
+        let image = compile_policy(&mut next, &attachments, Some(&coming))?;
+        let (ingress, reason, installed) = self.transact(&lock, &next, |dataplane| {
+            let (ingress, reason) = dataplane.attach(&plan)?;
+            let installed = dataplane.install(image.words())?;
+            let now = dataplane.clock()?.now;
+            let mut settings = plan.settings;
+            settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
+            dataplane.enforce(zone, &settings)?;
+            Ok((ingress, reason, installed))
+        })?;
+        Ok(AttachSummary {
+            interface: name,
+            zone,
+            groups: spec.groups,
+            audit: spec.audit,
+            ingress,
+            reason,
+            egress: plan.tc,
+            policy: PolicySummary::new(&next.model, &image, installed.bytes),
+            duration: begin.elapsed(),
+        })
+    }
+}
+
+/// The lowest zone that neither kernel nor state has in use.
+fn free_zone(state: &State, attachments: &[Attachment]) -> Result<u32, HostError> {
+    let is_free = |zone: &u32| {
+        let recorded = state
+            .attachments
+            .values()
+            .any(|record| record.zone == *zone);
+        let attached = attachments.iter().any(|each| each.zone == *zone);
+        !recorded && !attached
+    };
+    (0..MAX_ZONES)
+        .find(is_free)
+        .ok_or(HostError::NoZone { limit: MAX_ZONES })
+}

@@ -1,0 +1,113 @@
+//! Takes interfaces off guard. Works whatever has been lost: state, interface, policy.
+
+use std::collections::BTreeMap;
+
+use super::{Host, HostError, compile_policy, record_of};
+use crate::dataplane::Attachment;
+use crate::state::{State, StateError};
+
+/// What to detach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The interface of this name.
+    One(String),
+    /// Everything.
+    All,
+}
+
+impl Host {
+    /// Takes programs off their hooks; traffic passes unfiltered then. Returns the names of the
+    /// interfaces.
+    ///
+    /// # Errors
+    /// When the interface is not attached, or pins cannot be removed.
+    pub fn detach(&mut self, target: &Target) -> Result<Vec<String>, HostError> {
+        match target {
+            Target::One(name) => self.detach_one(name).map(|()| vec![name.clone()]),
+            Target::All => self.detach_all(),
+        }
+    }
+
+    fn detach_one(&mut self, name: &str) -> Result<(), HostError> {
+        let (lock, state) = self.begin()?;
+        let mut attachments = self.dataplane.attachments()?;
+        let zone = match state.attachments.get(name) {
+            Some(record) => record.zone,
+            None => attached_zone(name, &state, &attachments)?,
+        };
+        attachments.retain(|attachment| attachment.zone != zone);
+        let mut next = State {
+            generation: state.generation + 1,
+            ..state
+        };
+        next.attachments.remove(name);
+        // Its addresses are no longer members of its groups. If the rest cannot be compiled, it
+        // keeps the image that it has.
+        let image = Self::check_all_recorded(&next, &attachments)
+            .and_then(|()| compile_policy(&mut next, &attachments, None))
+            .ok();
+        self.transact(&lock, &next, |dataplane| {
+            dataplane.detach(zone)?;
+            if let Some(image) = &image
+                && !attachments.is_empty()
+            {
+                dataplane.install(image.words())?;
+            }
+            Ok(())
+        })
+    }
+
+    fn detach_all(&mut self) -> Result<Vec<String>, HostError> {
+        let lock = self.directory.lock()?;
+        let state = match self.directory.load() {
+            Err(StateError::Damaged { .. }) => {
+                self.dataplane.detach_all()?;
+                lock.discard()?;
+                lock.put_aside()?;
+                return Ok(Vec::new());
+            }
+            state => state?,
+        };
+        let names = self.attached_names(&state);
+        let next = State {
+            generation: state.generation + 1,
+            attachments: BTreeMap::new(),
+            ..state
+        };
+        // A full disk must not keep anybody out: the state then says too much, which is seen.
+        let prepared = lock.prepare(&next);
+        self.dataplane.detach_all()?;
+        prepared?;
+        lock.commit()?;
+        Ok(names)
+    }
+
+    /// Names of everything that state or kernel know to be attached.
+    fn attached_names(&self, state: &State) -> Vec<String> {
+        let mut names: Vec<_> = state.attachments.keys().cloned().collect();
+        // What cannot be listed is detached all the same.
+        for attachment in self.dataplane.attachments().unwrap_or_default() {
+            if record_of(state, attachment.zone).is_none()
+                && let Some(interface) = attachment.interface
+            {
+                names.push(interface.name);
+            }
+        }
+        names
+    }
+}
+
+/// The zone of an interface that the state does not know.
+fn attached_zone(name: &str, state: &State, attachments: &[Attachment]) -> Result<u32, HostError> {
+    attachments
+        .iter()
+        .find(|attachment| {
+            let interface = attachment.interface.as_ref();
+            interface.is_some_and(|interface| interface.name == name)
+        })
+        .map(|attachment| attachment.zone)
+        .ok_or_else(|| HostError::NotAttached {
+            interface: name.to_owned(),
+            attached: state.attachments.keys().cloned().collect(),
+        })
+}

@@ -1,0 +1,120 @@
+//! What can go wrong when the host is changed.
+
+use super::changes::list;
+use crate::compile::CompileError;
+use crate::dataplane::DataplaneError;
+use crate::model::Side;
+use crate::state::StateError;
+
+/// An error of the [`host`](super). Unless its text says otherwise nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The kernel.
+    #[error(transparent)]
+    Dataplane(#[from] DataplaneError),
+    /// The rules are too many.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// An interface would carry a group that is not defined.
+    #[error("{interface} would carry the group `{group}`, which is not defined")]
+    UnknownGroup {
+        /// Name of the interface.
+        interface: String,
+        /// Name of the group.
+        group: String,
+        /// The groups that there are.
+        defined: Vec<String>,
+    },
+    /// An interface would carry more groups than the limit says.
+    #[error("{interface} would carry {count} groups, {limit} is the limit")]
+    TooManyGroups {
+        /// Name of the interface.
+        interface: String,
+        /// How many.
+        count: usize,
+        /// The limit.
+        limit: u32,
+    },
+    /// An interface would carry no group.
+    #[error("{interface} would carry no group")]
+    NoGroups {
+        /// Name of the interface.
+        interface: String,
+    },
+    /// The rules want an attached interface to be guarded from the other side.
+    #[error("{interface} is attached with side {}, the rules now say {}", side(*.attached), side(*.wanted))]
+    SideChanged {
+        /// Name of the interface.
+        interface: String,
+        /// The side that its programs were loaded for.
+        attached: Side,
+        /// The side that the rules name.
+        wanted: Side,
+    },
+    /// Nothing of ours is attached to the interface.
+    #[error("{interface} is not attached")]
+    NotAttached {
+        /// Name of the interface.
+        interface: String,
+        /// The interfaces that are.
+        attached: Vec<String>,
+    },
+    /// There are programs of ours that the state does not know: their groups are lost.
+    #[error("the state does not know {}, which are attached", .interfaces.join(", "))]
+    Unrecorded {
+        /// Names of the interfaces.
+        interfaces: Vec<String>,
+    },
+    /// As many interfaces are attached as there are zones.
+    #[error("{limit} interfaces are attached, more cannot be")]
+    NoZone {
+        /// The number of zones.
+        limit: u32,
+    },
+}
+
+const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Nic => "nic",
+        Side::Workload => "workload",
+    }
+}
+
+impl HostError {
+    /// The remedy, as one sentence for the user.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::State(error) => error.help(),
+            Self::Dataplane(error) => error.help(),
+            Self::Compile(_) => None,
+            Self::UnknownGroup { defined, .. } => Some(format!("the groups are {}", list(defined))),
+            Self::TooManyGroups { .. } => {
+                Some("raise `limits: { groups_per_interface: … }` in a rule file".to_owned())
+            }
+            Self::NoGroups { .. } => Some("name at least one with --group".to_owned()),
+            Self::SideChanged { interface, .. } => Some(format!(
+                "attach it anew: sg-ctl detach {interface}, then sg-ctl attach {interface}"
+            )),
+            Self::NotAttached { attached, .. } if attached.is_empty() => {
+                Some("no interface is".to_owned())
+            }
+            Self::NotAttached { attached, .. } => Some(format!("attached: {}", list(attached))),
+            Self::Unrecorded { .. } => {
+                Some("detach them (`sg-ctl detach --all`), then attach them again".to_owned())
+            }
+            Self::NoZone { .. } => Some("detach one first".to_owned()),
+        }
+    }
+
+    /// Whether the request is at fault and not the system (exit code 1, not 2).
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::State(error) => error.is_refusal(),
+            Self::Dataplane(error) => error.is_refusal(),
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The flows that are alive.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sg_common::flow::{FlowEntry, FlowKey};
+
+use super::{Host, HostError, record_of};
+
+/// A flow whose packets pass without asking a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveFlow {
+    /// Name of the interface; empty when the state does not know the zone.
+    pub interface: String,
+    /// Its identity.
+    pub key: FlowKey,
+    /// What is remembered about it.
+    pub entry: FlowEntry,
+    /// Time since its first packet.
+    pub age: Duration,
+    /// Time since its latest packet.
+    pub idle: Duration,
+    /// Time until it is forgotten if no packet comes.
+    pub expires_in: Duration,
+}
+
+impl Host {
+    /// Every flow that is alive. Flows that come or go meanwhile may be missed.
+    ///
+    /// # Errors
+    /// When nothing is attached.
+    pub fn flows(&self) -> Result<Vec<LiveFlow>, HostError> {
+        let state = self.state()?;
+        let clock = self.dataplane.clock()?;
+        let mut timeouts = HashMap::new();
+        for attachment in self.dataplane.attachments()? {
+            let settings = self.dataplane.settings(attachment.zone)?;
+            timeouts.insert(attachment.zone, settings.timeouts);
+        }
+        let mut flows = Vec::new();
+        for flow in self.dataplane.flows()? {
+            let (key, entry) = flow?;
+            let zone = u32::from(key.zone);
+            let timeout = timeouts
+                .get(&zone)
+                .and_then(|timeouts| timeouts.get(usize::from(entry.state)));
+            // The programs take a flow for gone by the same rule.
+            let Some(timeout) = timeout else { continue };
+            let expires = entry.last_seen.saturating_add(*timeout);
+            if clock.now > expires {
+                continue;
+            }
+            flows.push(LiveFlow {
+                interface: record_of(&state, zone)
+                    .map_or_else(String::new, |(name, _)| name.into()),
+                key,
+                entry,
+                age: clock.since(entry.created),
+                idle: clock.since(entry.last_seen),
+                expires_in: clock.until(expires),
+            });
+        }
+        Ok(flows)
+    }
+
+    /// Deletes flows; returns how many there still were. Their next packets are judged by the rules.
+    ///
+    /// # Errors
+    /// When nothing is attached.
+    pub fn delete_flows(&mut self, keys: &[FlowKey]) -> Result<usize, HostError> {
+        Ok(self.dataplane.delete_flows(keys)?)
+    }
+}

@@ -1,0 +1,267 @@
+//! This host: what is wanted (state), what it compiles to, and what is in force (dataplane).
+//!
+//! Every operation that changes something takes the lock, writes the next state, changes the
+//! kernel, and commits the state. An error takes the change back; a process that was killed leaves
+//! the old policy or the new one in force, and the next operation finishes or takes back what it
+//! finds (`recovery`).
+
+mod apply;
+mod attach;
+mod changes;
+mod detach;
+mod error;
+mod flows;
+mod recovery;
+mod settings;
+mod status;
+
+use std::collections::BTreeSet;
+
+use sg_common::settings::InterfaceSettings;
+
+pub use apply::{ApplySummary, PolicySummary};
+pub use attach::{AttachRequest, AttachSummary};
+pub use changes::{Changes, Difference};
+pub use detach::Target;
+pub use error::HostError;
+pub use flows::LiveFlow;
+pub use status::{InterfaceStatus, Mode, ReasonCount, Status, Traffic};
+
+use crate::compile::{Image, ZonePolicy, compile};
+use crate::dataplane::{Attachment, Dataplane, EventStream};
+use crate::model::{InterfaceSpec, Model, Side};
+use crate::paths::Paths;
+use crate::state::{AttachmentRecord, Overrides, State, StateDir, StateLock};
+
+/// This host, or the network namespace that has these paths.
+pub struct Host {
+    directory: StateDir,
+    dataplane: Dataplane,
+}
+
+impl Host {
+    /// Opens the host. Changes nothing.
+    ///
+    /// # Errors
+    /// When this process may not look at the pins.
+    pub fn open(paths: &Paths) -> Result<Self, HostError> {
+        Ok(Self {
+            directory: StateDir::new(&paths.state),
+            dataplane: Dataplane::open(&paths.pins)?,
+        })
+    }
+
+    /// The state in force: rules, attachments, rule numbers.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn state(&self) -> Result<State, HostError> {
+        Ok(self.directory.load()?)
+    }
+
+    /// The kernel side.
+    pub fn dataplane(&self) -> &Dataplane {
+        &self.dataplane
+    }
+
+    /// The verdicts that the programs report. One reader at a time.
+    ///
+    /// # Errors
+    /// When there is another reader, or nothing is attached.
+    pub fn events(&self) -> Result<EventStream, HostError> {
+        Ok(self.dataplane.events()?)
+    }
+
+    /// Takes the lock, brings to an end what was interrupted, and loads the state.
+    fn begin(&mut self) -> Result<(StateLock, State), HostError> {
+        let lock = self.directory.lock()?;
+        self.settle(&lock)?;
+        let state = self.directory.load()?;
+        Ok((lock, state))
+    }
+
+    /// Writes the next state, acts, and commits; an error of `act` takes back what can be.
+    fn transact<T>(
+        &mut self,
+        lock: &StateLock,
+        next: &State,
+        act: impl FnOnce(&mut Dataplane) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        lock.prepare(next)?;
+        match act(&mut self.dataplane) {
+            Ok(done) => {
+                lock.commit()?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The first error is the one to report; what stays open now is settled later.
+                let _ = self.settle(lock);
+                Err(error)
+            }
+        }
+    }
+
+    /// Finishes or takes back an operation that did not come to its end.
+    fn settle(&mut self, lock: &StateLock) -> Result<(), HostError> {
+        let Some(next) = lock.pending()? else {
+            return Ok(());
+        };
+        let current = self.directory.load()?;
+        let complete: BTreeSet<u32> = self
+            .dataplane
+            .attachments()?
+            .iter()
+            .filter(|attachment| attachment.is_complete())
+            .map(|attachment| attachment.zone)
+            .collect();
+        let image = self.dataplane.image()?;
+        let generation = image.map(|image| image.generation);
+        let decision = recovery::decide(&current, &next, generation, &complete);
+        for zone in decision.detach {
+            self.dataplane.detach(zone)?;
+        }
+        let mut state = if decision.forward { next } else { current };
+        let attachments = self.dataplane.attachments()?;
+        if !attachments.is_empty() {
+            if generation != Some(state.generation) {
+                let image = compile_policy(&mut state, &attachments, None)?;
+                self.dataplane.install(image.words())?;
+            }
+            write_settings(&mut self.dataplane, &state, &attachments)?;
+        }
+        if decision.forward {
+            lock.commit()?;
+        } else {
+            lock.discard()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to compile while there are programs whose groups nobody knows: they would drop
+    /// everything.
+    fn check_all_recorded(state: &State, attachments: &[Attachment]) -> Result<(), HostError> {
+        let unrecorded: Vec<_> = attachments
+            .iter()
+            .filter(|attachment| record_of(state, attachment.zone).is_none())
+            .map(|attachment| match &attachment.interface {
+                Some(interface) => interface.name.clone(),
+                None => format!("zone {}", attachment.zone),
+            })
+            .collect();
+        if unrecorded.is_empty() {
+            Ok(())
+        } else {
+            Err(HostError::Unrecorded {
+                interfaces: unrecorded,
+            })
+        }
+    }
+}
+
+/// The record of a zone, with the name of its interface.
+fn record_of(state: &State, zone: u32) -> Option<(&str, &AttachmentRecord)> {
+    state
+        .attachments
+        .iter()
+        .find(|(_, record)| record.zone == zone)
+        .map(|(name, record)| (name.as_str(), record))
+}
+
+/// How an interface is to be guarded.
+fn effective(model: &Model, name: &str, overrides: &Overrides) -> InterfaceSpec {
+    overrides.over(model.interfaces.get(name))
+}
+
+/// Checks that an interface can be guarded so; returns the specification with names for ids.
+fn check_groups(
+    model: &Model,
+    interface: &str,
+    mut spec: InterfaceSpec,
+) -> Result<InterfaceSpec, HostError> {
+    let interface = || interface.to_owned();
+    let mut names = Vec::new();
+    for group in &spec.groups {
+        let Some(found) = model.group(group) else {
+            return Err(HostError::UnknownGroup {
+                interface: interface(),
+                group: group.clone(),
+                defined: model.groups.keys().cloned().collect(),
+            });
+        };
+        if !names.contains(&found.name) {
+            names.push(found.name.clone());
+        }
+    }
+    let limit = model.limits.groups_per_interface;
+    if names.is_empty() {
+        return Err(HostError::NoGroups {
+            interface: interface(),
+        });
+    }
+    if names.len() > limit as usize {
+        return Err(HostError::TooManyGroups {
+            interface: interface(),
+            count: names.len(),
+            limit,
+        });
+    }
+    spec.groups = names;
+    Ok(spec)
+}
+
+/// Compiles the policies of everything attached, and of an interface that is about to be.
+fn compile_policy(
+    state: &mut State,
+    attachments: &[Attachment],
+    coming: Option<&Attachment>,
+) -> Result<Image, HostError> {
+    let mut zones = Vec::new();
+    for attachment in attachments.iter().chain(coming) {
+        let Some((name, record)) = record_of(state, attachment.zone) else {
+            continue;
+        };
+        let spec = effective(&state.model, name, &record.overrides);
+        let spec = check_groups(&state.model, name, spec)?;
+        // What a workload's addresses are, its host's interface does not tell: they come from the
+        // rule file.
+        let addresses = match (&attachment.interface, record.side) {
+            (Some(interface), Side::Nic) => interface.addresses()?,
+            _ => Vec::new(),
+        };
+        zones.push(ZonePolicy {
+            zone: record.zone,
+            groups: spec.groups,
+            addresses,
+        });
+    }
+    let generation = state.generation;
+    Ok(compile(
+        &state.model,
+        &zones,
+        &mut state.numbers,
+        generation,
+    )?)
+}
+
+/// Gives the programs of everything attached the settings that the state wants.
+fn write_settings(
+    dataplane: &mut Dataplane,
+    state: &State,
+    attachments: &[Attachment],
+) -> Result<(), HostError> {
+    let hz = Dataplane::hz()?;
+    for attachment in attachments {
+        if let Some((name, record)) = record_of(state, attachment.zone) {
+            let spec = effective(&state.model, name, &record.overrides);
+            let InterfaceSettings {
+                ifindex,
+                pickup_until,
+                audit_after,
+                ..
+            } = dataplane.settings(attachment.zone)?;
+            let settings = settings::settings(&spec, ifindex, hz, (pickup_until, audit_after));
+            dataplane.set_settings(attachment.zone, &settings)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! What is in force, interface by interface.
+
+use serde::Serialize;
+use sg_common::counters::{Tally, ZoneCounters};
+use sg_common::reason::{Reason, Verdict};
+use sg_common::settings::MODE_AUDIT;
+
+use super::{Host, HostError, effective, record_of};
+use crate::dataplane::{Attachment, Dataplane, HookKind, HookSide, ImageInfo};
+use crate::model::{Direction, LogMode, Side};
+use crate::state::State;
+
+/// Whether verdicts are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// They are.
+    Enforce,
+    /// Packets are judged, counted and logged, and all pass.
+    Audit,
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes from the Ethernet header on.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    fn add(&mut self, tally: Tally) {
+        self.packets += tally.packets;
+        self.bytes += tally.bytes;
+    }
+}
+
+/// What happened for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReasonCount {
+    /// `inbound` or `outbound`.
+    pub direction: &'static str,
+    /// Name of the reason.
+    pub reason: &'static str,
+    /// Whether it lets packets pass.
+    pub passes: bool,
+    /// How much.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// One interface under guard, or supposed to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InterfaceStatus {
+    /// Name.
+    pub name: String,
+    /// Interface index, `None` when there is no such interface.
+    pub ifindex: Option<u32>,
+    /// Its slot in the kernel's tables.
+    pub zone: u32,
+    /// Whether the state knows it; if not, its groups are lost.
+    pub recorded: bool,
+    /// The ingress hook, `None` when nothing is attached there.
+    pub ingress: Option<HookKind>,
+    /// The egress hook, `None` when nothing is attached there.
+    pub egress: Option<HookKind>,
+    /// Programs that see its packets before ours, as `ingress: name (id)`.
+    pub before: Vec<String>,
+    /// Which side is protected.
+    pub side: Side,
+    /// Whether verdicts are carried out.
+    pub mode: Mode,
+    /// Which verdicts are logged.
+    pub log: LogMode,
+    /// Names of its groups.
+    pub groups: Vec<String>,
+    /// What passed, inbound and outbound.
+    pub passed: [Traffic; 2],
+    /// What was dropped, or would have been without audit mode, inbound and outbound.
+    pub dropped: [Traffic; 2],
+    /// What passed only for audit mode, inbound and outbound.
+    pub audited: [Traffic; 2],
+    /// Every reason that there was.
+    pub reasons: Vec<ReasonCount>,
+    /// Events that found the log full.
+    pub events_lost: u64,
+}
+
+impl InterfaceStatus {
+    /// Whether both hooks are in place on an interface that exists.
+    pub fn is_guarded(&self) -> bool {
+        self.ifindex.is_some() && self.ingress.is_some() && self.egress.is_some()
+    }
+}
+
+/// What is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Generation of the state.
+    pub generation: u64,
+    /// The policy image in the kernel.
+    pub image: Option<ImageInfo>,
+    /// Jiffies per second.
+    pub hz: u64,
+    /// Whether an operation is under way, or was interrupted and waits for the next one.
+    pub pending: bool,
+    /// The interfaces, by name.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Interfaces that the rules name and that are not attached.
+    pub not_attached: Vec<String>,
+}
+
+impl Host {
+    /// Reads what is in force.
+    ///
+    /// # Errors
+    /// When state or kernel cannot be read.
+    pub fn status(&self) -> Result<Status, HostError> {
+        let state = self.state()?;
+        let attachments = self.dataplane.attachments()?;
+        let mut interfaces = Vec::new();
+        for attachment in &attachments {
+            interfaces.push(self.attached(&state, attachment)?);
+        }
+        // Recorded, but not in the kernel: after a reboot, or detached by other means.
+        for (name, record) in &state.attachments {
+            if attachments.iter().all(|each| each.zone != record.zone) {
+                let gone = Attachment {
+                    zone: record.zone,
+                    interface: None,
+                    ingress: None,
+                    egress: None,
+                };
+                interfaces.push(describe(&state, &gone, name, Mode::Enforce));
+            }
+        }
+        interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Status {
+            generation: state.generation,
+            image: self.dataplane.image()?,
+            hz: Dataplane::hz()?,
+            pending: self.directory.is_pending(),
+            interfaces,
+            not_attached: state
+                .model
+                .interfaces
+                .keys()
+                .filter(|name| !state.attachments.contains_key(*name))
+                .cloned()
+                .collect(),
+        })
+    }
+
+    fn attached(
+        &self,
+        state: &State,
+        attachment: &Attachment,
+    ) -> Result<InterfaceStatus, HostError> {
+        let settings = self.dataplane.settings(attachment.zone)?;
+        let deadline = settings.audit_after;
+        let is_audit = settings.mode == MODE_AUDIT
+            || (deadline != 0 && self.dataplane.clock()?.now > deadline);
+        let mode = if is_audit { Mode::Audit } else { Mode::Enforce };
+        let recorded = record_of(state, attachment.zone).map(|(name, _)| name);
+        let present = attachment.interface.as_ref();
+        let name = recorded.or(present.map(|interface| interface.name.as_str()));
+        let mut status = describe(state, attachment, name.unwrap_or("unknown"), mode);
+        count(&mut status, &self.dataplane.counters(attachment.zone)?);
+        for side in [HookSide::Ingress, HookSide::Egress] {
+            // Needs CAP_SYS_ADMIN; the rest of the status does not.
+            let before = self.dataplane.programs_before(attachment, side);
+            for (id, program) in before.unwrap_or_default() {
+                status
+                    .before
+                    .push(format!("{}: {program} ({id})", side.name()));
+            }
+        }
+        Ok(status)
+    }
+}
+
+/// What is known without asking the programs.
+fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> InterfaceStatus {
+    let record = record_of(state, attachment.zone).map(|(_, record)| record);
+    let overrides = record
+        .map(|record| record.overrides.clone())
+        .unwrap_or_default();
+    let spec = effective(&state.model, name, &overrides);
+    InterfaceStatus {
+        name: name.to_owned(),
+        ifindex: attachment
+            .interface
+            .as_ref()
+            .map(|interface| interface.index),
+        zone: attachment.zone,
+        recorded: record.is_some(),
+        ingress: attachment.ingress.map(|hook| hook.kind),
+        egress: attachment.egress.map(|hook| hook.kind),
+        before: Vec::new(),
+        side: record.map_or(spec.side, |record| record.side),
+        mode,
+        log: spec.log,
+        groups: if record.is_some() {
+            spec.groups
+        } else {
+            Vec::new()
+        },
+        passed: <[Traffic; 2]>::default(),
+        dropped: <[Traffic; 2]>::default(),
+        audited: <[Traffic; 2]>::default(),
+        reasons: Vec::new(),
+        events_lost: 0,
+    }
+}
+
+/// Adds up the counters by verdict.
+fn count(status: &mut InterfaceStatus, counters: &ZoneCounters) {
+    for direction in Direction::ALL {
+        let side = direction as usize;
+        status.audited[side].add(counters.audited[side]);
+        for reason in Reason::ALL {
+            let tally = counters.reasons[side][*reason as usize];
+            if tally == Tally::default() {
+                continue;
+            }
+            let passes = reason.verdict() == Verdict::Pass;
+            let total = if passes {
+                &mut status.passed
+            } else {
+                &mut status.dropped
+            };
+            total[side].add(tally);
+            let mut traffic = Traffic::default();
+            traffic.add(tally);
+            status.reasons.push(ReasonCount {
+                direction: direction.name(),
+                reason: reason.name(),
+                passes,
+                traffic,
+            });
+        }
+    }
+    status.events_lost = counters.events_lost;
+}

@@ -1,0 +1,468 @@
+//! What is wanted, on disk, written in two phases.
+//!
+//! ```text
+//! state.json        the state in force
+//! state.next.json   the state that an operation is bringing into force
+//! lock              held by whoever writes
+//! ```
+//!
+//! An operation writes the next state, changes the kernel, and renames the next state to the state.
+//! Whoever finds a next state without an operation finishes it or takes it back: the generation of
+//! the image in the kernel tells which (see [`host`](crate::host)).
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::compile::RuleNumbers;
+use crate::model::{Hook, InterfaceSpec, LogMode, Model, Side};
+
+/// Version of the files' format.
+const FORMAT: u32 = 1;
+
+/// What the files hold.
+#[derive(Serialize, Deserialize)]
+struct Stored<S> {
+    /// Version of the rest.
+    format: u32,
+    /// The state.
+    state: S,
+}
+
+/// Everything that must outlive a reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Generation of the image that belongs to this state; counts operations.
+    pub generation: u64,
+    /// The rules.
+    pub model: Model,
+    /// The guarded interfaces, by name.
+    pub attachments: BTreeMap<String, AttachmentRecord>,
+    /// The numbers of all rules that there ever were.
+    pub numbers: RuleNumbers,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            model: Model::new(),
+            attachments: BTreeMap::new(),
+            numbers: RuleNumbers::default(),
+        }
+    }
+}
+
+/// A guarded interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRecord {
+    /// Its slot in the kernel's tables.
+    pub zone: u32,
+    /// The side that its programs were loaded for.
+    pub side: Side,
+    /// The ingress hook that was asked for.
+    pub hook: Hook,
+    /// What the command line said.
+    pub overrides: Overrides,
+}
+
+/// What the command line says about an interface; where it says nothing the rule file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Overrides {
+    /// Names of the groups.
+    pub groups: Option<Vec<String>>,
+    /// Which side is protected.
+    pub side: Option<Side>,
+    /// Where to attach.
+    pub hook: Option<Hook>,
+    /// Judge and log, but drop nothing.
+    pub audit: Option<bool>,
+    /// Which verdicts are logged.
+    pub log: Option<LogMode>,
+}
+
+impl Overrides {
+    /// How the interface is to be guarded, by a rule file and the command line together.
+    pub fn over(&self, spec: Option<&InterfaceSpec>) -> InterfaceSpec {
+        let spec = spec.cloned().unwrap_or_default();
+        InterfaceSpec {
+            groups: self.groups.clone().unwrap_or(spec.groups),
+            side: self.side.unwrap_or(spec.side),
+            hook: self.hook.unwrap_or(spec.hook),
+            audit: self.audit.unwrap_or(spec.audit),
+            log: self.log.unwrap_or(spec.log),
+            ..spec
+        }
+    }
+}
+
+/// What can go wrong with the state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file operation failed.
+    #[error("cannot {action} {}", .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another process is changing the state.
+    #[error("another sg-ctl is at work{}", pid_text(*.pid))]
+    Locked {
+        /// Its process id, if it has told.
+        pid: Option<i32>,
+    },
+    /// The file is not what this program wrote.
+    #[error("{} is damaged", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// Another version wrote the file.
+    #[error("{} has format {found}, this sg-ctl knows format {FORMAT}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+}
+
+fn pid_text(pid: Option<i32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+impl StateError {
+    /// The remedy, as one sentence for the user.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("run it as root, for example with sudo".to_owned())
+            }
+            Self::Io { .. } => None,
+            Self::Locked { .. } => Some("try again when it is done".to_owned()),
+            Self::Damaged { .. } => Some(
+                "begin anew: `sg-ctl detach --all` puts the file aside; then apply and attach"
+                    .to_owned(),
+            ),
+            Self::Format { .. } => Some("use the sg-ctl that wrote it".to_owned()),
+        }
+    }
+
+    /// Whether the request is at fault and not the system (exit code 1, not 2).
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::Locked { .. } => true,
+            Self::Damaged { .. } | Self::Format { .. } => false,
+        }
+    }
+}
+
+/// The state directory, for reading.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// The state directory at `path`. Touches nothing.
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
+    fn current(&self) -> PathBuf {
+        self.path.join("state.json")
+    }
+
+    fn next(&self) -> PathBuf {
+        self.path.join("state.next.json")
+    }
+
+    /// The state in force; an empty one if there never was any.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a state.
+    pub fn load(&self) -> Result<State, StateError> {
+        Ok(read(&self.current())?.unwrap_or_default())
+    }
+
+    /// Whether an operation is under way, or was interrupted.
+    pub fn is_pending(&self) -> bool {
+        self.next().exists()
+    }
+
+    /// Takes the lock that writing needs, creating the directory.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] when another process holds it.
+    pub fn lock(&self) -> Result<StateLock, StateError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .map_err(io_error("create", &self.path))?;
+        let path = self.path.join("lock");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
+        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => file,
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut pid = String::new();
+                // Without its number the message is still true.
+                let _ = file.read_to_string(&mut pid);
+                return Err(StateError::Locked {
+                    pid: pid.trim().parse().ok(),
+                });
+            }
+            Err((_, errno)) => return Err(io_error("lock", &path)(errno.into())),
+        };
+        let mut write_pid = || -> io::Result<()> {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write_pid().map_err(io_error("write", &path))?;
+        Ok(StateLock {
+            directory: self.clone(),
+            _lock: file,
+        })
+    }
+}
+
+/// The right to change the state, until it is dropped.
+#[derive(Debug)]
+pub struct StateLock {
+    directory: StateDir,
+    _lock: Flock<File>,
+}
+
+impl StateLock {
+    /// The state that an operation left unfinished.
+    ///
+    /// # Errors
+    /// When the file cannot be read. A damaged one is removed: writing it was not finished, so
+    /// nothing has been done yet.
+    pub fn pending(&self) -> Result<Option<State>, StateError> {
+        match read(&self.directory.next()) {
+            Err(StateError::Damaged { .. }) => self.discard().map(|()| None),
+            result => result,
+        }
+    }
+
+    /// Writes the state that is to come into force.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn prepare(&self, next: &State) -> Result<(), StateError> {
+        let path = self.directory.next();
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&path)?;
+            let stored = Stored {
+                format: FORMAT,
+                state: next,
+            };
+            let bytes = serde_json::to_vec(&stored).map_err(io::Error::other)?;
+            file.write_all(&bytes)?;
+            file.sync_all()
+        };
+        write().map_err(io_error("write", &path))?;
+        self.sync()
+    }
+
+    /// Makes the prepared state the state.
+    ///
+    /// # Errors
+    /// When the file cannot be renamed.
+    pub fn commit(&self) -> Result<(), StateError> {
+        let (next, current) = (self.directory.next(), self.directory.current());
+        std::fs::rename(next, &current).map_err(io_error("replace", &current))?;
+        self.sync()
+    }
+
+    /// Forgets the prepared state.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn discard(&self) -> Result<(), StateError> {
+        let path = self.directory.next();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(io_error("remove", &path)),
+        }
+    }
+
+    /// Puts a damaged state aside, so that the next one begins empty.
+    ///
+    /// # Errors
+    /// When the file cannot be renamed.
+    pub fn put_aside(&self) -> Result<(), StateError> {
+        let current = self.directory.current();
+        let aside = self.directory.path.join("state.damaged.json");
+        std::fs::rename(&current, aside).map_err(io_error("rename", &current))?;
+        self.sync()
+    }
+
+    /// Makes renames and new files outlive a power failure.
+    fn sync(&self) -> Result<(), StateError> {
+        let path = &self.directory.path;
+        File::open(path)
+            .and_then(|directory| directory.sync_all())
+            .map_err(io_error("write", path))
+    }
+}
+
+fn read(path: &Path) -> Result<Option<State>, StateError> {
+    #[derive(Deserialize)]
+    struct Header {
+        format: u32,
+    }
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(io_error("read", path))?,
+    };
+    let damaged = |source| StateError::Damaged {
+        path: path.to_owned(),
+        source,
+    };
+    let Header { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if format != FORMAT {
+        return Err(StateError::Format {
+            path: path.to_owned(),
+            found: format,
+        });
+    }
+    let Stored { state, .. } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    Ok(Some(state))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    move |source| StateError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state directory that goes when the test ends.
+    fn scratch() -> (tempfile::TempDir, StateDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::new(&directory.path().join("state"));
+        (directory, state)
+    }
+
+    fn generation(generation: u64) -> State {
+        State {
+            generation,
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn a_new_directory_holds_an_empty_state() {
+        let (_guard, directory) = scratch();
+        assert_eq!(directory.load().unwrap(), State::default());
+        assert_eq!(directory.lock().unwrap().pending().unwrap(), None);
+    }
+
+    #[test]
+    fn the_state_changes_at_commit_only() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        lock.prepare(&generation(1)).unwrap();
+        assert_eq!(directory.load().unwrap(), State::default());
+        assert_eq!(lock.pending().unwrap(), Some(generation(1)));
+        lock.commit().unwrap();
+        assert_eq!(directory.load().unwrap(), generation(1));
+        assert_eq!(lock.pending().unwrap(), None);
+        lock.prepare(&generation(2)).unwrap();
+        lock.discard().unwrap();
+        assert!(!directory.is_pending());
+        assert_eq!(directory.load().unwrap(), generation(1));
+    }
+
+    #[test]
+    fn one_process_writes_at_a_time() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        let error = directory.lock().unwrap_err();
+        let me = std::process::id();
+        assert_eq!(
+            error.to_string(),
+            format!("another sg-ctl is at work (process {me})")
+        );
+        drop(lock);
+        directory.lock().unwrap();
+    }
+
+    #[test]
+    fn a_torn_next_state_counts_as_none() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        lock.prepare(&generation(1)).unwrap();
+        let path = directory.next();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(lock.pending().unwrap(), None);
+        assert!(!directory.is_pending());
+    }
+
+    #[test]
+    fn damage_and_other_formats_are_told_apart() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        std::fs::write(directory.current(), "{").unwrap();
+        assert!(matches!(directory.load(), Err(StateError::Damaged { .. })));
+        std::fs::write(directory.current(), r#"{"format": 99, "new": true}"#).unwrap();
+        assert!(matches!(
+            directory.load(),
+            Err(StateError::Format { found: 99, .. })
+        ));
+        lock.put_aside().unwrap();
+        assert_eq!(directory.load().unwrap(), State::default());
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_rule_file() {
+        let file = InterfaceSpec {
+            groups: vec!["web".to_owned()],
+            audit: true,
+            log: LogMode::Off,
+            ..InterfaceSpec::default()
+        };
+        assert_eq!(Overrides::default().over(Some(&file)), file);
+        assert_eq!(Overrides::default().over(None), InterfaceSpec::default());
+        let overrides = Overrides {
+            groups: Some(vec!["db".to_owned()]),
+            audit: Some(false),
+            ..Overrides::default()
+        };
+        let both = overrides.over(Some(&file));
+        assert_eq!(both.groups, ["db"]);
+        assert_eq!((both.audit, both.log), (false, LogMode::Off));
+    }
+}
