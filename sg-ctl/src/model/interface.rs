@@ -38,11 +38,11 @@ pub enum LogMode {
     /// None; counters still count.
     Off,
     /// Packets that are dropped.
-    #[default]
     Denied,
     /// New flows that are allowed.
     Allowed,
     /// Dropped packets and new flows.
+    #[default]
     All,
 }
 

@@ -88,7 +88,7 @@ mapping! {
         hook: Hook,
         /// Judge, count and log, but drop nothing. Left out: false.
         audit: Bool,
-        /// Which verdicts are logged. Left out: `denied`.
+        /// Which verdicts are logged. Left out: `all`.
         log: LogMode,
         /// Which ICMP errors pass because they quote a live flow. Left out: `errors`.
         related: Related,
