@@ -131,6 +131,30 @@ pub(crate) const WORDS: &[Boundary] = &[
         why: "the compiler takes any model, wherever it comes from",
     },
     Boundary {
+        within: &["sg-ctl/src/"],
+        // Where errors of all kinds, clap's too, become exit codes: failure.rs.
+        except: &[
+            "sg-ctl/src/cli",
+            "sg-ctl/src/cmd/",
+            "sg-ctl/src/failure.rs",
+            "sg-ctl/src/main.rs",
+        ],
+        banned: &["clap"],
+        why: "only the command line knows clap",
+    },
+    Boundary {
+        within: &["sg-ctl/src/"],
+        except: &["sg-ctl/src/cmd/", "sg-ctl/src/main.rs"],
+        banned: &["cmd"],
+        why: "nothing calls cmd/ but main",
+    },
+    Boundary {
+        within: &["sg-ctl/src/dataplane/"],
+        except: &[],
+        banned: &["compile", "host", "rulefile", "state"],
+        why: "dataplane/ is told what to load, and never what it means",
+    },
+    Boundary {
         within: &["tests/tests/"],
         except: &[],
         banned: &["sleep()"],
