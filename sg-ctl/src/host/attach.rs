@@ -7,7 +7,7 @@ use sg_common::settings::{MAX_ZONES, PICKUP_WINDOW_SECONDS};
 
 use super::apply::milliseconds;
 use super::{Host, HostError, PolicySummary, check_groups, compile_policy, effective, settings};
-use crate::dataplane::{AttachPlan, Attachment, Dataplane, HookKind, Interface};
+use crate::dataplane::{AttachPlan, Attachment, Dataplane, DataplaneError, HookKind, Interface};
 use crate::model::Model;
 use crate::state::{AttachmentRecord, Overrides, State};
 
@@ -55,7 +55,7 @@ impl Host {
     pub fn attach(&mut self, request: AttachRequest) -> Result<AttachSummary, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
-        let attachments = self.dataplane.attachments()?;
+        let mut attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&state, &attachments)?;
         let name = request.interface;
         let mut next = State {
@@ -66,8 +66,14 @@ impl Host {
         let spec = effective(&next.model, &name, &request.overrides);
         let spec = check_groups(&next.model, &name, spec)?;
         let interface = Interface::find(&name)?;
-        // An interface that was attached before a reboot has a record, which this one replaces.
-        next.attachments.remove(&name);
+        // A record without programs is from before a reboot; one with programs belongs to an
+        // interface of this name that is gone, unless the check below finds it.
+        let replaced = next.attachments.remove(&name).and_then(|record| {
+            attachments
+                .iter()
+                .find(|attachment| attachment.zone == record.zone)
+                .cloned()
+        });
         let zone = free_zone(&next, &attachments)?;
         let hz = Dataplane::hz()?;
         let plan = AttachPlan {
@@ -79,6 +85,13 @@ impl Host {
             interface,
         };
         self.dataplane.check(&plan)?;
+        if let Some(replaced) = &replaced {
+            if replaced.interface.is_some() {
+                // It is there, under another name.
+                return Err(DataplaneError::AlreadyAttached { name }.into());
+            }
+            attachments.retain(|attachment| attachment.zone != replaced.zone);
+        }
         let record = AttachmentRecord {
             zone,
             side: spec.side,
@@ -100,6 +113,9 @@ impl Host {
             let mut settings = plan.settings;
             settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
             dataplane.enforce(zone, &settings)?;
+            if let Some(replaced) = &replaced {
+                dataplane.detach(replaced.zone)?;
+            }
             Ok((ingress, reason, installed))
         })?;
         Ok(AttachSummary {

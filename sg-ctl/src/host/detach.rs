@@ -29,7 +29,10 @@ impl Host {
     }
 
     fn detach_one(&mut self, name: &str) -> Result<(), HostError> {
-        let (lock, state) = self.begin()?;
+        let (lock, state) = match self.begin() {
+            Err(HostError::State(StateError::Damaged { .. })) => return self.detach_unknown(name),
+            begun => begun?,
+        };
         let mut attachments = self.dataplane.attachments()?;
         let zone = match state.attachments.get(name) {
             Some(record) => record.zone,
@@ -55,6 +58,13 @@ impl Host {
             }
             Ok(())
         })
+    }
+
+    /// Detaches without a state: what the kernel knows must do.
+    fn detach_unknown(&mut self, name: &str) -> Result<(), HostError> {
+        let attachments = self.dataplane.attachments()?;
+        let zone = attached_zone(name, &State::default(), &attachments)?;
+        Ok(self.dataplane.detach(zone)?)
     }
 
     fn detach_all(&mut self) -> Result<Vec<String>, HostError> {

@@ -137,23 +137,19 @@ impl Host {
         Ok(())
     }
 
-    /// Refuses to compile while there are programs whose groups nobody knows: they would drop
+    /// Refuses to compile while interfaces are attached whose groups nobody knows: they would drop
     /// everything.
     fn check_all_recorded(state: &State, attachments: &[Attachment]) -> Result<(), HostError> {
-        let unrecorded: Vec<_> = attachments
+        let interfaces: Vec<_> = attachments
             .iter()
             .filter(|attachment| record_of(state, attachment.zone).is_none())
-            .map(|attachment| match &attachment.interface {
-                Some(interface) => interface.name.clone(),
-                None => format!("zone {}", attachment.zone),
-            })
+            .filter_map(|attachment| attachment.interface.as_ref())
+            .map(|interface| interface.name.clone())
             .collect();
-        if unrecorded.is_empty() {
+        if interfaces.is_empty() {
             Ok(())
         } else {
-            Err(HostError::Unrecorded {
-                interfaces: unrecorded,
-            })
+            Err(HostError::Unrecorded { interfaces })
         }
     }
 }

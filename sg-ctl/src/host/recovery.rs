@@ -32,9 +32,11 @@ pub(super) fn decide(
             .collect()
     };
     let (before, after) = (zones(current), zones(next));
-    let detach_has_begun = before
-        .difference(&after)
-        .any(|zone| !complete.contains(zone));
+    // An operation that adds a zone is no detach, though it may replace one whose interface is gone.
+    let detach_has_begun = after.is_subset(&before)
+        && before
+            .difference(&after)
+            .any(|zone| !complete.contains(zone));
     let forward = image_generation == Some(next.generation) || detach_has_begun;
     let (chosen, other) = if forward {
         (&after, &before)
@@ -118,6 +120,15 @@ mod tests {
         assert_eq!(crash(&current, &none, Some(4), &[0, 1]), (false, vec![]));
         assert_eq!(crash(&current, &none, Some(4), &[1]), (true, vec![0, 1]));
         assert_eq!(crash(&current, &none, None, &[]), (true, vec![0, 1]));
+    }
+
+    #[test]
+    fn an_attach_in_place_of_one_whose_interface_is_gone_waits_for_its_image() {
+        let (current, next) = (state(4, &[0]), state(5, &[1]));
+        for complete in [&[][..], &[0], &[0, 1]] {
+            assert_eq!(crash(&current, &next, Some(4), complete), (false, vec![1]));
+        }
+        assert_eq!(crash(&current, &next, Some(5), &[1]), (true, vec![0]));
     }
 
     #[test]

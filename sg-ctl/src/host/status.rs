@@ -6,7 +6,7 @@ use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::MODE_AUDIT;
 
 use super::{Host, HostError, effective, record_of};
-use crate::dataplane::{Attachment, Dataplane, HookKind, HookSide, ImageInfo};
+use crate::dataplane::{Attachment, Dataplane, HookKind, HookSide, ImageInfo, Interface};
 use crate::model::{Direction, LogMode, Side};
 use crate::state::State;
 
@@ -126,14 +126,23 @@ impl Host {
         // Recorded, but not in the kernel: after a reboot, or detached by other means.
         for (name, record) in &state.attachments {
             if attachments.iter().all(|each| each.zone != record.zone) {
-                let gone = Attachment {
+                let missing = Attachment {
                     zone: record.zone,
                     interface: None,
                     ingress: None,
                     egress: None,
                 };
-                interfaces.push(describe(&state, &gone, name, Mode::Enforce));
+                interfaces.push(describe(&state, &missing, name, Mode::Enforce));
             }
+        }
+        // An interface that came back under its name is there, but unguarded.
+        let present = Interface::all()?;
+        for status in interfaces
+            .iter_mut()
+            .filter(|status| status.ifindex.is_none())
+        {
+            let same_name = present.iter().find(|each| each.name == status.name);
+            status.ifindex = same_name.map(|interface| interface.index);
         }
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Status {
@@ -187,6 +196,8 @@ fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> I
         .map(|record| record.overrides.clone())
         .unwrap_or_default();
     let spec = effective(&state.model, name, &overrides);
+    // Links outlive their interface, but guard nothing then.
+    let exists = attachment.interface.is_some();
     InterfaceStatus {
         name: name.to_owned(),
         ifindex: attachment
@@ -195,8 +206,8 @@ fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> I
             .map(|interface| interface.index),
         zone: attachment.zone,
         recorded: record.is_some(),
-        ingress: attachment.ingress.map(|hook| hook.kind),
-        egress: attachment.egress.map(|hook| hook.kind),
+        ingress: attachment.ingress.filter(|_| exists).map(|hook| hook.kind),
+        egress: attachment.egress.filter(|_| exists).map(|hook| hook.kind),
         before: Vec::new(),
         side: record.map_or(spec.side, |record| record.side),
         mode,
