@@ -10,7 +10,7 @@ pub const PROGRAM_XDP: &str = "sg_xdp";
 pub const PROGRAM_TC_INGRESS: &str = "sg_tc_ingress";
 /// TC program of the egress hook.
 pub const PROGRAM_TC_EGRESS: &str = "sg_tc_egress";
-/// Program that returns the low 32 bits of jiffies, to measure HZ with.
+/// Program that returns the low 32 bits of jiffies: how user space reads the programs' clock.
 pub const PROGRAM_CLOCK: &str = "sg_clock";
 
 /// `.rodata` variable of type [`ProgramConfig`](crate::settings::ProgramConfig).

@@ -63,7 +63,7 @@ pub fn sg_tc_egress(ctx: TcContext) -> i32 {
     tc(&ctx, Direction::Outbound)
 }
 
-/// Returns the low 32 bits of jiffies: the loader measures HZ with it.
+/// Returns the low 32 bits of jiffies, for user space to read the clock by.
 #[xdp]
 pub fn sg_clock(_ctx: XdpContext) -> u32 {
     // SAFETY: a helper without arguments.
