@@ -7,10 +7,12 @@
     reason = "panics are how a test harness reports"
 )]
 
+pub mod foreign;
 pub mod netns;
 pub mod packet;
 pub mod prog;
 pub mod scratch;
+pub mod sg_ctl;
 pub mod topology;
 pub mod traffic;
 

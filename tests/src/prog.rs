@@ -164,6 +164,13 @@ impl Filter {
         self.loaded_mut().install(image.words());
     }
 
+    /// Puts an image in force in which the interface has no policy.
+    pub fn forget_policy(&mut self) {
+        let image = compile(&self.model, &[], &mut self.numbers, self.generation)
+            .expect("nothing compiles");
+        self.loaded_mut().install(image.words());
+    }
+
     /// As [`Self::apply`] with one group, see [`Self::with_group`].
     pub fn apply_group(&mut self, group: &str) {
         self.apply(&rules_of_one_group(group));

@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process,
     sync::{
@@ -170,7 +171,9 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
+        if let Err(error) = fs::remove_dir_all(&self.0)
+            && error.kind() != ErrorKind::NotFound
+        {
             crate::complain(&format!("cannot remove {}: {error}", self.0.display()));
         }
     }

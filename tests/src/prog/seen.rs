@@ -59,6 +59,14 @@ impl Seen<'_> {
         self.came_out(reason, Verdict::Pass, true)
     }
 
+    /// Asserts that the frame was dropped without any trace, as before an interface is set up.
+    #[track_caller]
+    pub fn vanishes(&self) {
+        assert_eq!(self.verdict, Verdict::Drop);
+        assert!(self.before == self.after, "\n{}", self.filter.dump());
+        assert!(self.events.is_empty());
+    }
+
     /// Asserts that the rule with this description decided.
     #[track_caller]
     pub fn by_rule(&self, description: &str) -> &Self {

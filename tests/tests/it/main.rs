@@ -9,6 +9,7 @@ mod headers;
 mod infra;
 mod log;
 mod malformed;
+mod policy;
 mod prelude;
 mod related;
 mod rules;

@@ -1,0 +1,211 @@
+//! The command itself, run on hosts of a test network.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::{eventually, netns::Namespace, scratch::Directory};
+
+/// sg-ctl on one host, with state and pins of its own.
+#[derive(Debug)]
+pub struct SgCtl<'a> {
+    namespace: &'a Namespace,
+    state: Directory,
+    pins: Directory,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl<'a> SgCtl<'a> {
+    /// An sg-ctl that has done nothing yet.
+    pub fn new(namespace: &'a Namespace) -> Self {
+        Self {
+            namespace,
+            state: Directory::temporary("state"),
+            pins: Directory::for_pins("pins"),
+        }
+    }
+
+    /// The directory of its state, where tests may put rule files too.
+    pub fn directory(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// Writes a rule file and returns its path.
+    pub fn rule_file(&self, name: &str, rules: &str) -> String {
+        let path = self.directory().join(name);
+        fs::write(&path, rules).expect("the directory is ours");
+        path.display().to_string()
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("SG_STATE_DIR", self.state.path().join("state"))
+            .env("SG_PIN_DIR", self.pins.path())
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, words: &[&str]) -> Outcome {
+        Outcome::of(self.namespace, self.command(program()).args(words))
+    }
+
+    /// Runs it to its end as a user without any rights.
+    pub fn run_as_nobody(&self, words: &[&str]) -> Outcome {
+        // A copy that everybody may run, wherever the build directory is.
+        let directory = Directory::temporary("everybody");
+        let copy = directory.path().join("sg-ctl");
+        fs::copy(program(), &copy).expect("there is room for a copy");
+        let mut command = self.command(&copy);
+        let nobody = 65_534;
+        command.args(words).uid(nobody).gid(nobody);
+        Outcome::of(self.namespace, &mut command)
+    }
+
+    /// Runs it, asserts success and returns what it printed.
+    #[track_caller]
+    pub fn ok(&self, words: &[&str]) -> String {
+        let outcome = self.run(words);
+        assert_eq!(outcome.code, 0, "sg-ctl {words:?}: {outcome:#?}");
+        outcome.stdout
+    }
+
+    /// Runs it, asserts that it fails with this code, and returns its error.
+    #[track_caller]
+    pub fn fails(&self, code: i32, words: &[&str]) -> String {
+        let outcome = self.run(words);
+        assert_eq!(outcome.code, code, "sg-ctl {words:?}: {outcome:#?}");
+        assert!(outcome.stderr.starts_with("error: "), "{outcome:#?}");
+        outcome.stderr
+    }
+
+    /// Runs it with `--json`, asserts success and returns the document.
+    #[track_caller]
+    pub fn json(&self, words: &[&str]) -> Value {
+        let text = self.ok(&[words, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
+    }
+
+    /// Starts it and lets it run until the returned value is dropped.
+    pub fn start(&self, words: &[&str]) -> Running {
+        let mut command = self.command(program());
+        command.args(words).stdout(Stdio::piped());
+        let mut child = self
+            .namespace
+            .enter(|| command.spawn())
+            .expect("sg-ctl can be run");
+        let stdout = child.stdout.take().expect("it is piped");
+        let (sender, lines) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Running { child, lines }
+    }
+}
+
+impl Outcome {
+    fn of(namespace: &Namespace, command: &mut Command) -> Self {
+        let output = namespace.output(command);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+/// An sg-ctl that runs in the background, killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Running {
+    /// Waits for the next line of its output.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        eventually("a line of output", || self.lines.try_recv().ok())
+    }
+
+    /// Waits for a line that holds all of these words.
+    #[track_caller]
+    pub fn line_with(&mut self, words: &[&str]) -> String {
+        loop {
+            let line = self.line();
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+        }
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended, or been killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program: `SG_CTL` if that is set, else what cargo builds now.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| match env::var_os("SG_CTL") {
+        Some(path) => PathBuf::from(path),
+        None => build(),
+    })
+}
+
+/// `cargo test` builds libraries and tests only, and an old sg-ctl would prove nothing.
+fn build() -> PathBuf {
+    // target/debug/deps/it-… → target/debug/sg-ctl
+    let test = env::current_exe().expect("this test");
+    let directory = test.ancestors().nth(2).expect("cargo's layout");
+    let profile = match directory.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "sg-ctl", "--bin", "sg-ctl"])
+        .args(["--profile", profile])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "sg-ctl does not build: `cargo xtask test` builds it first"
+    );
+    directory.join("sg-ctl")
+}
