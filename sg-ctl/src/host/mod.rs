@@ -25,6 +25,7 @@ pub use changes::{Changes, Difference};
 pub use detach::Target;
 pub use error::HostError;
 pub use flows::LiveFlow;
+pub use settings::settings;
 pub use status::{InterfaceStatus, Mode, ReasonCount, Status, Traffic};
 
 use crate::compile::{Image, ZonePolicy, compile};

@@ -12,12 +12,8 @@ use sg_common::settings::{
 
 use crate::model::{Infrastructure, InterfaceSpec, LogMode, Related, TcpPickup, Timeouts};
 
-/// Seconds after which a TCP flow is forgotten of which one side has closed, as in the kernel's own
-/// connection tracking (`nf_conntrack_tcp_timeout_fin_wait`): the other side may go on sending as long as it keeps sending.
-const TCP_HALF_CLOSED: u32 = 120;
-
 /// The settings of one interface; `pickup_until` and `audit_after` are jiffies.
-pub(super) fn settings(
+pub fn settings(
     spec: &InterfaceSpec,
     ifindex: u32,
     hz: u64,
@@ -52,7 +48,7 @@ fn timeouts(timeouts: &Timeouts, hz: u64) -> [u64; FlowState::SLOTS] {
     for state in FlowState::ALL {
         let seconds = match state {
             FlowState::TCP_ESTABLISHED => timeouts.tcp_established,
-            FlowState::TCP_HALF_CLOSED => TCP_HALF_CLOSED,
+            FlowState::TCP_HALF_CLOSED => timeouts.tcp_half_closed,
             FlowState::TCP_CLOSING => timeouts.tcp_closing,
             FlowState::TCP_SYN_SENT | FlowState::TCP_SYN_RECEIVED | FlowState::TCP_PICKED_UP => {
                 timeouts.tcp_half_open
@@ -172,19 +168,22 @@ mod tests {
 
     #[test]
     fn every_state_has_a_timeout() {
-        let spec = InterfaceSpec::default();
+        let spec = InterfaceSpec {
+            timeouts: Timeouts {
+                tcp_established: 1,
+                tcp_half_open: 2,
+                tcp_half_closed: 3,
+                tcp_closing: 4,
+                udp: 5,
+                udp_stream: 6,
+                icmp: 7,
+                other: 8,
+            },
+            ..InterfaceSpec::default()
+        };
         let built = settings(&spec, 7, 250, (11, 0));
-        for state in FlowState::ALL {
-            assert_ne!(built.timeouts[usize::from(state.0)], 0, "{}", state.name());
-        }
-        let seconds = |state: FlowState| built.timeouts[usize::from(state.0)] / 250;
-        assert_eq!(seconds(FlowState::TCP_ESTABLISHED), 432_000);
-        assert_eq!(seconds(FlowState::TCP_HALF_CLOSED), 120);
-        assert_eq!(seconds(FlowState::TCP_CLOSING), 10);
-        assert_eq!(seconds(FlowState::TCP_PICKED_UP), 60);
-        assert_eq!(seconds(FlowState::UDP_ANSWERED), 30);
-        assert_eq!(seconds(FlowState::UDP_STREAM), 180);
-        assert_eq!(seconds(FlowState::OTHER), 600);
+        let seconds = FlowState::ALL.map(|state| built.timeouts[usize::from(state.0)] / 250);
+        assert_eq!(seconds, [2, 2, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8]);
         assert_eq!((built.ifindex, built.pickup_until), (7, 11));
         assert_eq!(built.mode, MODE_ENFORCE);
     }
