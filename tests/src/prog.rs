@@ -13,7 +13,6 @@
 
 mod loaded;
 mod seen;
-mod settings;
 
 use std::{
     fmt::Write as _,
@@ -25,10 +24,11 @@ use sg_common::{
     counters::ZoneCounters,
     event::Event,
     flow::{Direction, FlowEntry, FlowKey},
-    settings::InterfaceSettings,
+    settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS},
 };
 use sg_ctl::{
     compile::{RuleNumbers, RuleRecord, ZonePolicy, compile},
+    host,
     model::{Model, Side},
     rulefile::{self, Source},
 };
@@ -39,6 +39,9 @@ pub use seen::Seen;
 
 /// The zone that the programs are loaded for.
 pub const ZONE: u32 = 7;
+
+/// The interface index that events tell.
+pub const IFINDEX: u32 = 77;
 
 /// Addresses of the protected side, and of a second guarded interface of the same host.
 const LOCAL: [(Ipv4Addr, Ipv6Addr); 2] = [
@@ -125,11 +128,13 @@ impl Filter {
         };
         filter.apply(rules);
         let spec = filter.model.interfaces.get("eth0").cloned();
-        let settings = settings::of(&spec.unwrap_or_default(), filter.now(), filter.hz());
-        filter.loaded_mut().set_settings(&InterfaceSettings {
+        let pickup_until = filter.now() + PICKUP_WINDOW_SECONDS * filter.hz();
+        let spec = spec.unwrap_or_default();
+        let settings = InterfaceSettings {
             log_reasons: u64::MAX,
-            ..settings
-        });
+            ..host::settings(&spec, IFINDEX, filter.hz(), (pickup_until, 0))
+        };
+        filter.loaded_mut().set_settings(&settings);
         filter
     }
 

@@ -29,7 +29,7 @@ fn an_event_tells_who_spoke_to_whom(place: Place, family: Family) {
     assert_eq!(event.protocol, 6);
     assert_eq!(event.tcp_flags, SYN);
     assert_eq!(event.vlan, [0, 0]);
-    assert_eq!(event.ifindex, filter.settings().ifindex);
+    assert_eq!(event.ifindex, sg_tests::prog::IFINDEX);
     assert_ne!(event.time_ns, 0);
     let rule = filter.rule(event.rule).expect("a rule decided");
     assert_eq!(
