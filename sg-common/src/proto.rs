@@ -46,3 +46,12 @@ pub mod tcp_flags {
     /// The acknowledgement field is significant.
     pub const ACK: u8 = 0x10;
 }
+
+/// Whether a protocol number stands for an IPv6 extension header.
+#[inline(always)]
+pub const fn is_extension(protocol: u8) -> bool {
+    matches!(
+        protocol,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AH | DEST_OPTIONS | MOBILITY
+    )
+}
