@@ -15,6 +15,7 @@ pub mod scratch;
 pub mod sg_ctl;
 pub mod topology;
 pub mod traffic;
+pub mod verifier;
 
 use std::{
     thread,

@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask --help` lists them.
 
+mod apt;
 mod cargo;
 mod demo;
 mod install;
@@ -9,6 +10,8 @@ mod progress;
 mod setup;
 mod test;
 mod toolchain;
+mod verifier;
+mod vmtest;
 
 use std::{
     ffi::OsString,
@@ -74,6 +77,26 @@ enum Task {
     #[command(verbatim_doc_comment)]
     Test(test::TestArgs),
 
+    /// Runs the kernel tests on other kernels, in virtual machines
+    ///
+    /// Fetches Debian's kernels by the package client (no root needed), boots each in QEMU, loads
+    /// all programs and runs the tests. Without KVM the processor is emulated: half a minute and
+    /// more for each kernel. `all` are 6.1, 6.12, 6.18, 7.3 and the newest there is; the first and
+    /// the last must be there. What the guests said is left in target/vmtest.
+    ///
+    /// Examples:
+    ///   cargo xtask vmtest
+    ///   cargo xtask vmtest --kernel 6.1,newest
+    ///   cargo xtask vmtest --kernel 6.12 -- fragment
+    #[command(verbatim_doc_comment)]
+    Vmtest(vmtest::VmtestArgs),
+
+    /// Prints what the kernel's verifier makes of each program.
+    ///
+    /// Loads each on the running kernel: instructions verified (a million is the kernel's limit),
+    /// bytes of the translated program and of its machine code, and the time it took.
+    Verifier,
+
     /// Checks formatting, clippy and rustdoc of the host crates and of the kernel programs.
     ///
     /// Any warning is an error. Needs the components rustfmt and clippy.
@@ -95,6 +118,8 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(drop),
         Task::Demo { keep, sg_ctl } => demo(keep, sg_ctl),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Vmtest(arguments) => vmtest::run(&arguments),
+        Task::Verifier => verifier::run(),
         Task::Lint => lint::run(),
         Task::Install(arguments) => install::run(&arguments),
     };

@@ -149,7 +149,10 @@ impl Toolchain {
 }
 
 /// Returns the directory of all tools directories: it outlives `cargo clean`.
-fn tools_root() -> Result<PathBuf, String> {
+///
+/// # Errors
+/// When nothing in the environment says where that could be.
+pub(crate) fn tools_root() -> Result<PathBuf, String> {
     let set = |name: &str| {
         let value = env::var_os(name).filter(|value| !value.is_empty());
         value.map(PathBuf::from)

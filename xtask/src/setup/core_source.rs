@@ -4,8 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::apt;
 use crate::{
+    apt,
     privilege::find_program,
     progress::Step,
     toolchain::{CoreSource, Toolchain},

@@ -1,18 +1,23 @@
 //! `cargo xtask setup`: provides what compiles the kernel programs, and what runs them.
 
-mod apt;
 mod core_source;
 mod linker;
 mod system;
 
 use std::{
     fs::{self, File, TryLockError},
+    path::Path,
     time::Instant,
 };
 
 use anyhow::{Context, Result, anyhow};
 
+pub(crate) use system::provide as provide_programs;
+
 use crate::{progress::Step, toolchain::Toolchain};
+
+/// Programs that the demo and the tests call, and the package that holds each.
+const PROGRAMS: [(&str, &str); 1] = [("ip", "iproute2")];
 
 /// Provides all that is missing; a second run finds everything and changes nothing.
 ///
@@ -23,10 +28,10 @@ pub(crate) fn run() -> Result<Toolchain> {
     let toolchain = Toolchain::detect().map_err(|message| anyhow!(message))?;
     fs::create_dir_all(&toolchain.tools)
         .with_context(|| format!("cannot create {}", toolchain.tools.display()))?;
-    let _lock = lock(&toolchain)?;
+    let _lock = lock(&toolchain.tools)?;
     core_source::provide(&toolchain)?;
     linker::provide(&toolchain)?;
-    system::provide()?;
+    provide_programs(&PROGRAMS)?;
     eprintln!(
         "set-up complete in {}, {:.1} s",
         toolchain.tools.display(),
@@ -35,9 +40,12 @@ pub(crate) fn run() -> Result<Toolchain> {
     Ok(toolchain)
 }
 
-/// Lets one set-up at a time work on the tools directory.
-fn lock(toolchain: &Toolchain) -> Result<File> {
-    let path = toolchain.tools.join(".lock");
+/// Lets one process at a time fill a tools directory: until the file is dropped.
+///
+/// # Errors
+/// When the directory is not writable.
+pub(crate) fn lock(tools: &Path) -> Result<File> {
+    let path = tools.join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => {}

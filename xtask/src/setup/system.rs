@@ -1,4 +1,4 @@
-//! System programs that the demo and the tests call.
+//! Programs of the system, by its package client.
 
 use std::{ffi::OsString, process::Command};
 
@@ -9,16 +9,18 @@ use crate::{
     progress::Step,
 };
 
-/// Programs and the package that holds each.
-const NEEDED: [(&str, &str); 1] = [("ip", "iproute2")];
-
-/// Makes sure that all are installed, by apt-get if they are not.
-pub(super) fn provide() -> Result<()> {
-    let missing: Vec<_> = NEEDED
+/// Makes sure that programs are installed, given with the package that holds each: by apt-get if
+/// they are not.
+///
+/// # Errors
+/// When there is no apt-get, or it fails: with the command to run by hand.
+pub(crate) fn provide(needed: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = needed
         .iter()
         .filter(|(name, _)| find_program(name).is_none())
         .collect();
-    let programs = NEEDED.map(|(name, _)| format!("`{name}`")).join(", ");
+    let programs: Vec<_> = needed.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let programs = programs.join(", ");
     if missing.is_empty() {
         Step::present("system programs", &programs);
         return Ok(());

@@ -170,7 +170,10 @@ pub(crate) const DEPENDENCIES: &[(&str, &[&str])] = &[
         &["aya-ebpf", "aya-log-ebpf", "network-types", "sg-common"],
     ),
     // None of ours: xtask must build where the kernel programs do not yet.
-    ("xtask", &["anyhow", "clap", "indicatif", "serde_json"]),
+    (
+        "xtask",
+        &["anyhow", "clap", "indicatif", "lzma-rust2", "serde_json"],
+    ),
 ];
 
 /// The most lines a file may have, without the unit tests at its end.

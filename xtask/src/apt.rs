@@ -30,15 +30,11 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 ///
 /// # Errors
 /// When there is no apt, or no suite has that version: with what each of them has.
-pub(super) fn fetch(step: &Step, scratch: &Path, name: &str, release: &str) -> Result<PathBuf> {
-    find_program("apt-get").context("no apt-get on this machine")?;
-    let mirrors = mirrors()?;
-    if mirrors.is_empty() {
-        bail!("`apt-get indextargets` names no mirror");
-    }
+pub(crate) fn fetch(step: &Step, scratch: &Path, name: &str, release: &str) -> Result<PathBuf> {
     let mut tried = Vec::new();
+    let mirrors = Mirrors::find()?;
     for suite in SUITES {
-        for mirror in &mirrors {
+        for mirror in &mirrors.main {
             let _ = fs::remove_dir_all(scratch);
             let apt = PrivateApt::new(scratch, mirror, suite)?;
             match apt.fetch(step, name, release) {
@@ -50,8 +46,53 @@ pub(super) fn fetch(step: &Step, scratch: &Path, name: &str, release: &str) -> R
     bail!("no suite has {name} {release}:\n{}", tried.join("\n"));
 }
 
-/// Returns the machine's mirrors of its distribution.
-fn mirrors() -> Result<BTreeSet<String>> {
+/// The machine's mirrors of its distribution.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mirrors {
+    /// Those that may carry any suite.
+    pub(crate) main: BTreeSet<String>,
+    /// Those of security updates.
+    pub(crate) security: BTreeSet<String>,
+}
+
+impl Mirrors {
+    /// Asks the package client.
+    ///
+    /// # Errors
+    /// When there is no apt, or it knows no mirror.
+    pub(crate) fn find() -> Result<Self> {
+        find_program("apt-get").context("no apt-get on this machine")?;
+        let mirrors = Self::parse(&index_targets()?);
+        if mirrors.main.is_empty() {
+            bail!("`apt-get indextargets` names no mirror");
+        }
+        Ok(mirrors)
+    }
+
+    /// Keeps what may carry further suites: third parties' components are seldom named `main`.
+    fn parse(targets: &str) -> Self {
+        let mut mirrors = Self {
+            main: BTreeSet::new(),
+            security: BTreeSet::new(),
+        };
+        for line in targets.lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let [suite, "main", uri] = words[..] else {
+                continue;
+            };
+            let kind = if suite.contains("security") {
+                &mut mirrors.security
+            } else {
+                &mut mirrors.main
+            };
+            kind.insert(uri.to_owned());
+        }
+        mirrors
+    }
+}
+
+/// Returns lines of suite, component and mirror.
+fn index_targets() -> Result<String> {
     // Without release information, so that fresh machines, which have no lists yet, name theirs too.
     let output = Command::new("apt-get")
         .args(["indextargets", "--no-release-info", "--format"])
@@ -61,40 +102,34 @@ fn mirrors() -> Result<BTreeSet<String>> {
         ])
         .output()
         .context("cannot run `apt-get indextargets`")?;
-    Ok(parse_mirrors(&String::from_utf8_lossy(&output.stdout)))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Keeps what may carry further suites: third parties' components are seldom named `main`, and
-/// security archives have no backports.
-fn parse_mirrors(targets: &str) -> BTreeSet<String> {
-    let mirror = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (suite, component, uri) = (words.next()?, words.next()?, words.next()?);
-        (component == "main" && !suite.contains("security")).then(|| uri.to_owned())
-    };
-    targets.lines().filter_map(mirror).collect()
-}
-
-/// apt with its own sources, lists and caches.
-struct PrivateApt {
+/// apt with its own sources, lists and caches, for one suite.
+pub(crate) struct PrivateApt {
     directory: PathBuf,
 }
 
 impl PrivateApt {
-    fn new(directory: &Path, mirror: &str, suite: &str) -> Result<Self> {
+    /// Prepares `directory`; lists from an earlier run in it are kept.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub(crate) fn new(directory: &Path, mirror: &str, suite: &str) -> Result<Self> {
         let create = || {
             for child in ["lists/partial", "cache/archives/partial", "state"] {
                 fs::create_dir_all(directory.join(child))?;
             }
             let signed_by = Path::new(KEYRING).is_file();
-            let options = if signed_by {
-                format!("[signed-by={KEYRING}] ")
+            let signed_by = if signed_by {
+                format!(" signed-by={KEYRING}")
             } else {
                 String::new()
             };
             fs::write(
                 directory.join("sources"),
-                format!("deb {options}{mirror} {suite} main\n"),
+                // Package lists only: descriptions for graphical installers are as large again.
+                format!("deb [target=Packages{signed_by}] {mirror} {suite} main\n"),
             )?;
             fs::write(directory.join("status"), "")?;
             fs::write(directory.join("config"), config(directory))
@@ -115,14 +150,8 @@ impl PrivateApt {
     }
 
     fn fetch(&self, step: &Step, name: &str, release: &str) -> Result<PathBuf> {
-        // Otherwise a suite that cannot be read is a warning.
-        step.run(self.command("apt-get").args(["update", "--error-on=any"]))?;
-        let output = self
-            .command("apt-cache")
-            .args(["madison", name])
-            .output()
-            .context("cannot run `apt-cache`")?;
-        let listing = String::from_utf8_lossy(&output.stdout);
+        self.update(step)?;
+        let listing = self.ask(&["madison", name])?;
         let versions = parse_versions(&listing);
         let Some(version) = versions.iter().find(|version| is_release(version, release)) else {
             bail!(
@@ -134,15 +163,48 @@ impl PrivateApt {
                 }
             );
         };
-        step.run(
-            self.command("apt-get")
-                .arg("download")
-                .arg(format!("{name}={version}")),
-        )?;
-        fs::read_dir(&self.directory)?
+        let mut packages = self.download(step, &[format!("{name}={version}")])?;
+        packages.pop().context("`apt-get download` left no package")
+    }
+
+    /// Fetches the suite's list of packages.
+    ///
+    /// # Errors
+    /// When the mirror lacks the suite, or cannot be reached.
+    pub(crate) fn update(&self, step: &Step) -> Result<()> {
+        // Otherwise a suite that cannot be read is a warning.
+        step.run(self.command("apt-get").args(["update", "--error-on=any"]))
+    }
+
+    /// Returns the names of the suite's packages that begin with `prefix`.
+    ///
+    /// # Errors
+    /// When apt cannot be run.
+    pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let listing = self.ask(&["pkgnames", prefix])?;
+        Ok(listing.lines().map(str::to_owned).collect())
+    }
+
+    /// Downloads packages, given as `name` or `name=version`. Returns the files.
+    ///
+    /// # Errors
+    /// When one cannot be had, or its hash is not that of the list.
+    pub(crate) fn download(&self, step: &Step, packages: &[String]) -> Result<Vec<PathBuf>> {
+        step.run(self.command("apt-get").arg("download").args(packages))?;
+        let entries = fs::read_dir(&self.directory).context("cannot list the packages")?;
+        Ok(entries
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-            .context("`apt-get download` left no package")
+            .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .collect())
+    }
+
+    fn ask(&self, question: &[&str]) -> Result<String> {
+        let output = self
+            .command("apt-cache")
+            .args(question)
+            .output()
+            .context("cannot run `apt-cache`")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
@@ -213,8 +275,11 @@ mod tests {
                        bookworm-security main mirror:/debian-security/\n\
                        nodistro third other:/node/\n\n";
         assert_eq!(
-            parse_mirrors(targets).into_iter().collect::<Vec<_>>(),
-            ["mirror:/debian/"]
+            Mirrors::parse(targets),
+            Mirrors {
+                main: ["mirror:/debian/".to_owned()].into(),
+                security: ["mirror:/debian-security/".to_owned()].into(),
+            }
         );
     }
 }

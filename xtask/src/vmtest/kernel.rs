@@ -1,0 +1,266 @@
+//! Kernels of Debian, by the machine's package client: the *cloud* flavour, small and with BTF.
+
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    str::FromStr,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    apt::{Mirrors, PrivateApt},
+    progress::Step,
+    setup,
+    toolchain::tools_root,
+};
+
+/// Suites that have kernels and short lists of packages; by code name, for a series of kernels
+/// belongs to a release.
+const SUITES: [&str; 4] = [
+    "bookworm-security",
+    "trixie-security",
+    "trixie-backports",
+    "forky-backports",
+];
+
+/// Suites with long lists, asked when a series is not in the others.
+const LARGE_SUITES: [&str; 2] = ["bookworm", "trixie"];
+
+/// What a kernel's packages are called before its release; from 7.x on the image is an empty shell
+/// and its contents are in the other two.
+const PACKAGES: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
+const FLAVOUR: &str = "-cloud-amd64";
+
+/// The first two numbers of a kernel version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Series(u32, u32);
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl FromStr for Series {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let series = || {
+            let (major, minor) = text.split_once('.')?;
+            Some(Self(major.parse().ok()?, minor.parse().ok()?))
+        };
+        series().ok_or_else(|| format!("`{text}` is not a series of kernels, such as 6.12"))
+    }
+}
+
+/// A release as Debian names it, such as `6.12.117+deb12`, in the order of its numbers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Release {
+    numbers: Vec<u32>,
+    name: String,
+}
+
+impl Release {
+    /// Reads the name of a kernel image's package; `None` for other packages, such as those that
+    /// stand for the newest of a series, are unsigned, or hold debug symbols.
+    fn of_package(package: &str) -> Option<Self> {
+        let name = package.strip_prefix(PACKAGES[0])?.strip_suffix(FLAVOUR)?;
+        let words = name.split(|c: char| !c.is_ascii_digit());
+        let numbers: Vec<u32> = words.filter_map(|word| word.parse().ok()).collect();
+        let is_release = numbers.len() > 2 && name.starts_with(|c: char| c.is_ascii_digit());
+        is_release.then(|| Self {
+            numbers,
+            name: name.to_owned(),
+        })
+    }
+
+    fn series(&self) -> Series {
+        Series(self.numbers[0], self.numbers[1])
+    }
+}
+
+/// A kernel in the cache.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// The series that it was fetched for.
+    pub(super) series: Series,
+    /// What QEMU boots.
+    pub(super) image: PathBuf,
+    /// The directory of its modules.
+    pub(super) modules: PathBuf,
+}
+
+/// What the suites of the machine's mirrors have.
+pub(super) struct Catalogue {
+    cache: PathBuf,
+    suites: Vec<(PrivateApt, BTreeSet<Release>)>,
+    /// Why suites are not among them.
+    missing: Vec<String>,
+    _lock: fs::File,
+}
+
+impl Catalogue {
+    /// Reads the lists of the suites, of as many as are needed to find all of `wanted`.
+    ///
+    /// # Errors
+    /// When there is no package client, or the cache is not writable.
+    pub(super) fn read(wanted: &[Series]) -> Result<Self> {
+        let cache = tools_root().map_err(anyhow::Error::msg)?.join("kernels");
+        fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+        let mut catalogue = Self {
+            _lock: setup::lock(&cache)?,
+            cache,
+            suites: Vec::new(),
+            missing: Vec::new(),
+        };
+        let mirrors = Mirrors::find()?;
+        let step = Step::start("kernels", "reading package lists");
+        for suite in SUITES {
+            catalogue.add(&step, &mirrors, suite)?;
+        }
+        for suite in LARGE_SUITES {
+            if wanted
+                .iter()
+                .any(|series| catalogue.find(*series).is_none())
+            {
+                catalogue.add(&step, &mirrors, suite)?;
+            }
+        }
+        let count: usize = catalogue.suites.iter().map(|(_, found)| found.len()).sum();
+        step.done(&format!(
+            "{count} kernels in {} suites",
+            catalogue.suites.len()
+        ));
+        Ok(catalogue)
+    }
+
+    fn add(&mut self, step: &Step, mirrors: &Mirrors, suite: &str) -> Result<()> {
+        let mirrors = if suite.ends_with("-security") {
+            &mirrors.security
+        } else {
+            &mirrors.main
+        };
+        for (number, mirror) in mirrors.iter().enumerate() {
+            let directory = self.cache.join(format!("apt/{suite}-{number}"));
+            let apt = PrivateApt::new(&directory, mirror, suite)?;
+            // Without a network the lists of the last time still lead to what is in the cache.
+            if let Err(error) = apt.update(step) {
+                self.missing.push(format!("{suite} of {mirror}: {error:#}"));
+            }
+            let names = apt.names(PACKAGES[0])?;
+            let releases = names.iter().filter_map(|name| Release::of_package(name));
+            self.suites.push((apt, releases.collect()));
+        }
+        Ok(())
+    }
+
+    /// Returns the newest series that is listed.
+    pub(super) fn newest(&self) -> Option<Series> {
+        let releases = self.suites.iter().flat_map(|(_, found)| found.iter());
+        releases.max().map(Release::series)
+    }
+
+    /// Returns why some suites could not be read.
+    pub(super) fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
+    /// Returns the newest release of a series, and who has it.
+    fn find(&self, series: Series) -> Option<(&PrivateApt, &Release)> {
+        let all = self.suites.iter();
+        all.flat_map(|(apt, found)| found.iter().map(move |release| (apt, release)))
+            .filter(|(_, release)| release.series() == series)
+            .max_by_key(|(_, release)| *release)
+    }
+
+    /// Returns the newest kernel of a series, fetched unless it is in the cache; `None` when no
+    /// suite has one.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or unpacked.
+    pub(super) fn fetch(&self, series: Series) -> Result<Option<Kernel>> {
+        let Some((apt, release)) = self.find(series) else {
+            return Ok(None);
+        };
+        let subject = format!("kernel {series}");
+        let directory = self.cache.join(&release.name);
+        if directory.is_dir() {
+            Step::present(&subject, &directory.display().to_string());
+        } else {
+            let step = Step::start(&subject, &format!("fetching {}", release.name));
+            let part = self.cache.join(format!("{}.part", release.name));
+            // Left over from an interrupted run, if at all.
+            let _ = fs::remove_dir_all(&part);
+            let names = PACKAGES.map(|prefix| format!("{prefix}{}{FLAVOUR}", release.name));
+            let listed = |name: &String| apt.names(name).is_ok_and(|found| found.contains(name));
+            let names: Vec<_> = names.into_iter().filter(listed).collect();
+            for package in apt.download(&step, &names)? {
+                step.run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&part))?;
+                fs::remove_file(&package)
+                    .with_context(|| format!("cannot remove {}", package.display()))?;
+            }
+            fs::rename(&part, &directory)
+                .with_context(|| format!("cannot create {}", directory.display()))?;
+            step.done(&directory.display().to_string());
+        }
+        Kernel::inside(series, &directory, &format!("{}{FLAVOUR}", release.name)).map(Some)
+    }
+}
+
+impl Kernel {
+    /// Finds image and modules among a package's files; both have moved over the years.
+    fn inside(series: Series, package: &Path, release: &str) -> Result<Self> {
+        let modules = ["lib", "usr/lib"].map(|lib| package.join(lib).join("modules").join(release));
+        let Some(modules) = modules.into_iter().find(|modules| modules.is_dir()) else {
+            bail!("no modules in {}", package.display());
+        };
+        let images = [
+            package.join(format!("boot/vmlinuz-{release}")),
+            modules.join("vmlinuz"),
+        ];
+        let Some(image) = images.into_iter().find(|image| image.is_file()) else {
+            bail!("no kernel image in {}", package.display());
+        };
+        Ok(Self {
+            series,
+            image,
+            modules,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_told_from_other_packages() {
+        let release = |package: &str| Release::of_package(package).map(|release| release.name);
+        assert_eq!(
+            release("linux-image-6.1.0-56-cloud-amd64").as_deref(),
+            Some("6.1.0-56")
+        );
+        for other in [
+            "linux-image-cloud-amd64",
+            "linux-image-6.12-cloud-amd64",
+            "linux-image-6.1.0-56-cloud-amd64-dbg",
+            "linux-image-6.1.0-56-cloud-amd64-unsigned",
+            "linux-image-6.1.0-56-rt-amd64",
+        ] {
+            assert_eq!(release(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn releases_are_ordered_by_number() {
+        let release =
+            |name: &str| Release::of_package(&format!("linux-image-{name}-cloud-amd64")).unwrap();
+        assert!(release("6.1.0-9") < release("6.1.0-56"));
+        assert!(release("6.12.90+deb13") < release("6.12.90+deb13.1"));
+        assert!(release("6.12.117+deb12") < release("6.18.5+deb13"));
+        assert_eq!(release("6.12.117+deb12").series(), "6.12".parse().unwrap());
+    }
+}

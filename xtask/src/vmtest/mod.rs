@@ -1,0 +1,185 @@
+//! `cargo xtask vmtest`: the programs and their tests on other kernels, in virtual machines.
+
+mod guest;
+mod initramfs;
+mod kernel;
+mod modules;
+mod report;
+
+use std::{collections::BTreeMap, path::Path, str::FromStr};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use self::{
+    guest::{Payload, QEMU},
+    kernel::{Catalogue, Kernel, Series},
+    report::Report,
+};
+use crate::{
+    cargo::{self, Executable},
+    privilege::find_program,
+    progress::Step,
+    root, setup,
+};
+
+/// Series of kernels that `all` stands for, besides the newest; the first must be there.
+const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
+
+/// Options of `cargo xtask vmtest`.
+#[derive(clap::Args)]
+pub(crate) struct VmtestArgs {
+    /// Kernels: series such as 6.12, `newest`, or `all`.
+    #[arg(
+        long,
+        value_name = "SERIES",
+        value_delimiter = ',',
+        default_value = "all"
+    )]
+    kernel: Vec<Choice>,
+
+    /// Run the tests whose name contains this.
+    #[arg(last = true)]
+    filter: Option<String>,
+}
+
+/// One value of `--kernel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Series(Series),
+    Newest,
+    All,
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "newest" => Ok(Self::Newest),
+            _ => text.parse().map(Self::Series),
+        }
+    }
+}
+
+/// Boots each kernel, runs programs and tests in it, and prints a table.
+///
+/// # Errors
+/// When something fails on one of the kernels, or one that must be there cannot be had.
+pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!("vmtest knows kernels and machines of x86_64 only");
+    }
+    setup::run()?;
+    setup::provide_programs(&[QEMU])?;
+    let built = cargo::build(&["--workspace", "--bins", "--tests"])?;
+    let payload = payload(&built, arguments.filter.as_deref())?;
+
+    let series = |text: &str| text.parse::<Series>().map_err(anyhow::Error::msg);
+    let all = SERIES.map(series).into_iter().collect::<Result<Vec<_>>>()?;
+    let mut wanted = BTreeMap::new();
+    for choice in &arguments.kernel {
+        match choice {
+            Choice::Series(series) => drop(wanted.insert(*series, Need::Required)),
+            Choice::Newest => {}
+            Choice::All => {
+                for series in &all {
+                    wanted.entry(*series).or_insert(Need::IfListed);
+                }
+                wanted.insert(all[0], Need::Required);
+            }
+        }
+    }
+    let catalogue = Catalogue::read(&wanted.keys().copied().collect::<Vec<_>>())?;
+    let takes_newest = |choice: &Choice| matches!(choice, Choice::Newest | Choice::All);
+    if arguments.kernel.iter().any(takes_newest) {
+        let newest = catalogue.newest();
+        let newest = newest.with_context(|| no_kernels(&catalogue))?;
+        wanted.insert(newest, Need::Required);
+    }
+
+    let directory = root().join("target/vmtest");
+    let mut failures = Vec::new();
+    let mut rows = Vec::new();
+    for (series, need) in wanted {
+        let report = match catalogue.fetch(series) {
+            Ok(Some(kernel)) => test(&kernel, &payload, &directory),
+            Ok(None) => Err(anyhow!("no suite has it")),
+            Err(error) => Err(error),
+        };
+        match &report {
+            Ok(report) => {
+                let found = report.failures(payload.runs.len());
+                failures.extend(found.iter().map(|failure| format!("{series}: {failure}")));
+                if !found.is_empty() {
+                    let log = guest::log(&directory, series);
+                    failures.push(format!("{series}: all it said is in {}", log.display()));
+                }
+            }
+            Err(error) if need == Need::Required => failures.push(format!("{series}: {error:#}")),
+            Err(_) => {}
+        }
+        let report = report.map_err(|error| format!("absent: {error:#}"));
+        rows.push((series.to_string(), report));
+    }
+    report::print(&rows);
+    if !failures.is_empty() {
+        println!();
+        bail!("{}", failures.join("\n"));
+    }
+    Ok(())
+}
+
+/// Whether a kernel that is not to be had is a failure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    IfListed,
+}
+
+fn no_kernels(catalogue: &Catalogue) -> String {
+    let missing = catalogue.missing().join("\n");
+    format!("no suite has a kernel\n{missing}")
+}
+
+/// Boots a kernel and returns what came of it.
+fn test(kernel: &Kernel, payload: &Payload, directory: &Path) -> Result<Report> {
+    let step = Step::start(&format!("kernel {}", kernel.series), "running");
+    let transcript = guest::run(kernel, payload, directory)?;
+    let report = Report::read(&transcript);
+    let failures = report.failures(payload.runs.len());
+    if failures.is_empty() {
+        step.done("passed");
+    } else {
+        step.done("failed");
+    }
+    Ok(report)
+}
+
+/// What runs in a guest: the costs of the programs, then the tests.
+fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
+    let find = |name: &str, is_test: bool| {
+        let is_it = |built: &&Executable| built.target == name && built.is_test == is_test;
+        let found = built.iter().find(is_it);
+        let found = found.with_context(|| format!("cargo built no program {name}"))?;
+        anyhow::Ok(found.path.clone())
+    };
+    let system = |name: &str| {
+        find_program(name).with_context(|| format!("no program `{name}` on this machine"))
+    };
+    let tests = format!("/bin/it --test-threads 2 {}", filter.unwrap_or_default());
+    Ok(Payload {
+        init: find("sg-vm-init", false)?,
+        programs: vec![
+            ("sg-verifier", find("sg-verifier", false)?),
+            ("sg-ctl", find("sg-ctl", false)?),
+            ("it", find("it", true)?),
+            ("ip", system("ip")?),
+            ("sleep", system("sleep")?),
+        ],
+        runs: vec![
+            ("verifier", "/bin/sg-verifier".to_owned()),
+            ("tests", tests.trim_end().to_owned()),
+        ],
+    })
+}
