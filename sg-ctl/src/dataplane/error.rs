@@ -177,6 +177,14 @@ pub enum DataplaneError {
     /// Another process reads the events.
     #[error("another process reads the log already")]
     EventsTaken,
+    /// The messages of a program cannot be read.
+    #[error("cannot read the messages of program {program}")]
+    Messages {
+        /// Id of the program.
+        program: u32,
+        /// The cause.
+        source: Box<aya_log::Error>,
+    },
     /// A policy image contradicts itself.
     #[error("not a policy image: {field} is {found:#x}, not {expected:#x}")]
     ImageInvalid {

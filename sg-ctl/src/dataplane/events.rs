@@ -1,22 +1,25 @@
 //! Reads the verdicts that the programs report.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use aya::maps::{Map, MapData, RingBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use sg_common::event::Event;
 use sg_common::names::MAP_EVENTS;
+use tokio::io::unix::AsyncFd;
 
 use super::error::DataplaneError;
 use super::maps::map_error;
 use super::pins::{PinDir, pin_error};
+use super::sys;
 
 /// The reading end of the ring buffer. What is read is gone for other readers, so there is one at
 /// a time: a lock on the directory of the maps sees to that until this is dropped.
 ///
-/// The descriptor becomes readable when events come, for poll(2) and tokio's `AsyncFd`.
+/// The descriptor becomes readable when events come, see [`watch`](Self::watch).
 pub struct EventStream {
     ring: RingBuf<MapData>,
     _lock: Flock<File>,
@@ -38,6 +41,34 @@ impl EventStream {
             .and_then(RingBuf::try_from)
             .map_err(map_error("open", MAP_EVENTS))?;
         Ok(Self { ring, _lock: lock })
+    }
+
+    /// Something to wait for events with, while the stream itself is free to be read.
+    ///
+    /// # Errors
+    /// When the kernel has no room for another descriptor.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn watch(&self) -> io::Result<EventWatch> {
+        let descriptor = self.ring.as_fd().try_clone_to_owned()?;
+        Ok(EventWatch(sys::watch(descriptor)?))
+    }
+}
+
+/// Tells when events come.
+#[derive(Debug)]
+pub struct EventWatch(AsyncFd<OwnedFd>);
+
+impl EventWatch {
+    /// Waits for an event that has come since the last call; the stream must have been read to its
+    /// end since then.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await?.clear_ready();
+        Ok(())
     }
 }
 

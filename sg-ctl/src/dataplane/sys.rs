@@ -1,7 +1,8 @@
 //! The system calls that aya has no functions for; the only unsafe code of sg-ctl.
 #![expect(
     unsafe_code,
-    reason = "bpf(2) commands and mmap of map memory, each wrapped in a safe function"
+    reason = "bpf(2) commands, mmap of map memory and readiness of descriptors, each wrapped in a \
+              safe function"
 )]
 
 use std::ffi::CString;
@@ -20,6 +21,8 @@ use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Calls bpf(2).
 ///
@@ -47,6 +50,16 @@ fn zeroed_attr() -> bpf_attr {
 /// The number of a file descriptor, as bpf(2) takes it.
 fn fd(of: &impl AsFd) -> u32 {
     of.as_fd().as_raw_fd().cast_unsigned()
+}
+
+/// Has tokio tell when a descriptor becomes readable.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub(super) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd is open until it is dropped and never becomes another descriptor.
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    watched.map_err(|error| error.into_parts().1)
 }
 
 /// Opens a pinned object (`BPF_OBJ_GET`). aya's handles of pinned links keep the descriptor to
