@@ -4,11 +4,14 @@
 //! examples of [`help`] are what `--help` and the manual pages teach.
 
 mod help;
+mod value;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use ipnet::IpNet;
+use sg_ctl::model;
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
 ///
@@ -35,6 +38,16 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
+    /// Directory of the desired state.
+    #[arg(long, global = true, value_name = "DIR", env = "SG_STATE_DIR")]
+    #[arg(default_value = "/var/lib/sg", value_hint = ValueHint::DirPath)]
+    pub(crate) state_dir: PathBuf,
+
+    /// Directory on a BPF file system where programs and maps are pinned.
+    #[arg(long, global = true, value_name = "DIR", env = "SG_PIN_DIR")]
+    #[arg(default_value = "/sys/fs/bpf/sg", value_hint = ValueHint::DirPath)]
+    pub(crate) pin_dir: PathBuf,
+
     /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     #[arg(hide_possible_values = true, long_help = help::COLOR)]
@@ -55,6 +68,13 @@ pub(crate) enum Color {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
+    Attach(AttachArgs),
+    Detach(DetachArgs),
+    Apply(ApplyArgs),
+    Status(StatusArgs),
+    Show(ShowArgs),
+    Flows(FlowsArgs),
+    Logs(LogsArgs),
     Check(CheckArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
@@ -65,6 +85,268 @@ pub(crate) enum Verb {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Format {
     /// Print one JSON document in place of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Guard an interface with security groups.
+///
+/// Loads the programs, attaches them to both directions of IFACE and puts the policy of its groups
+/// in force; all of it or nothing. Options win over what rule files say about the interface; one
+/// of which nothing is said carries the group `default`. Rule files given with -f are put in force
+/// with it, as `sg-ctl apply` does, and otherwise the rules in force are kept.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::ATTACH)]
+pub(crate) struct AttachArgs {
+    /// The interface.
+    #[arg(value_name = "IFACE")]
+    pub(crate) interface: String,
+
+    /// Group that the interface carries, by name or id; may be repeated. Of several groups that
+    /// allow a packet the first is shown as the deciding one.
+    #[arg(short, long = "group", value_name = "NAME")]
+    pub(crate) groups: Vec<String>,
+
+    /// Rule file to apply first; may be repeated.
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Where packets are met on the receiving path.
+    #[arg(long, value_enum, value_name = "HOOK")]
+    pub(crate) hook: Option<Hook>,
+
+    /// Which side of the interface is protected.
+    #[arg(long, value_enum, value_name = "SIDE")]
+    pub(crate) side: Option<Side>,
+
+    /// Judge, count and log, but drop nothing.
+    #[arg(long)]
+    pub(crate) audit: bool,
+
+    /// Which verdicts are logged.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) log: Option<Log>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Where packets are met on the receiving path.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// XDP in the driver of physical interfaces, else TC.
+    Auto,
+    /// XDP in the driver.
+    Xdp,
+    /// XDP in the kernel's generic path.
+    XdpGeneric,
+    /// TC: TCX, or clsact before Linux 6.6.
+    Tc,
+}
+
+impl From<Hook> for model::Hook {
+    fn from(hook: Hook) -> Self {
+        match hook {
+            Hook::Auto => Self::Auto,
+            Hook::Xdp => Self::Xdp,
+            Hook::XdpGeneric => Self::XdpGeneric,
+            Hook::Tc => Self::Tc,
+        }
+    }
+}
+
+/// Which side of the interface is protected.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// This host: what the interface receives is inbound.
+    Nic,
+    /// The workload behind a veth or tap: what the interface receives is outbound.
+    Workload,
+}
+
+impl From<Side> for model::Side {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Nic => Self::Nic,
+            Side::Workload => Self::Workload,
+        }
+    }
+}
+
+/// Which verdicts are logged.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// None; counters still count.
+    Off,
+    /// Dropped packets.
+    Denied,
+    /// New flows.
+    Allowed,
+    /// Dropped packets and new flows.
+    All,
+}
+
+impl From<Log> for model::LogMode {
+    fn from(log: Log) -> Self {
+        match log {
+            Log::Off => Self::Off,
+            Log::Denied => Self::Denied,
+            Log::Allowed => Self::Allowed,
+            Log::All => Self::All,
+        }
+    }
+}
+
+/// Stop guarding an interface.
+///
+/// Removes the programs from both directions of IFACE and forgets its flows: from then on every
+/// packet passes. `--all` does so for every interface and works whatever state it finds.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::DETACH)]
+pub(crate) struct DetachArgs {
+    /// The interface.
+    #[arg(
+        value_name = "IFACE",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub(crate) interface: Option<String>,
+
+    /// Detach every interface.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Put rule files in force.
+///
+/// Reads all files as one description of this host, checks everything, and replaces the policy of
+/// every guarded interface at one moment: a packet is judged by the old rules or by the new ones.
+/// An error in any file changes nothing. Live flows go on, as on AWS, until they end or idle out.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::APPLY)]
+pub(crate) struct ApplyArgs {
+    /// Rule file (YAML or JSON); may be repeated.
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Show what is guarded, and whether it is in order.
+///
+/// Prints every interface with its groups, hooks, mode, flows and packets by verdict, the top drop
+/// reasons, and everything that is not as it should be: an interface that only audits, is missing
+/// or half attached, and a kernel that enforces something else than the state on disk says.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::STATUS)]
+pub(crate) struct StatusArgs {
+    /// Print packets and bytes of every reason.
+    #[arg(long)]
+    pub(crate) counters: bool,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Show groups, rules, interfaces, members or the traffic that is never filtered.
+///
+/// Prints what was applied last, as it is kept in the state directory.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::SHOW)]
+pub(crate) struct ShowArgs {
+    #[command(subcommand)]
+    pub(crate) what: Show,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Show {
+    /// Security groups: ids, number of rules, and the interfaces that carry them.
+    #[command(after_long_help = help::SHOW_GROUPS)]
+    Groups(Format),
+    /// Rules of every group, or of one, by direction.
+    #[command(after_long_help = help::SHOW_RULES)]
+    Rules(ShowRulesArgs),
+    /// Interfaces: groups, side, hook, settings.
+    #[command(after_long_help = help::SHOW_INTERFACES)]
+    Interfaces(Format),
+    /// Addresses that carry a group, and where each comes from.
+    #[command(after_long_help = help::SHOW_MEMBERS)]
+    Members(Format),
+    /// Traffic that groups never filter: what it is, where it is on, how much of it passed.
+    #[command(after_long_help = help::SHOW_INFRA)]
+    Infra(Format),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowRulesArgs {
+    /// Only this group (name or id).
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// List live flows.
+///
+/// A flow is a connection or an exchange of datagrams that a rule admitted and that is tracked:
+/// its packets pass in both directions whatever the rules say about the answers. Each is shown
+/// with the rule that admitted it. Filters are combined; a flow must match all of them.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::FLOWS)]
+pub(crate) struct FlowsArgs {
+    /// Only flows of this interface.
+    #[arg(short, long, value_name = "IFACE")]
+    pub(crate) interface: Option<String>,
+
+    /// Only this protocol: a name (tcp, udp, icmp, icmpv6) or a number.
+    #[arg(short, long, value_name = "PROTOCOL", value_parser = value::protocol)]
+    pub(crate) protocol: Option<u8>,
+
+    /// Only flows whose local address is in this range.
+    #[arg(short, long, value_name = "ADDRESS|CIDR", value_parser = value::range)]
+    pub(crate) local: Option<IpNet>,
+
+    /// Only flows whose remote address is in this range.
+    #[arg(short, long, value_name = "ADDRESS|CIDR", value_parser = value::range)]
+    pub(crate) remote: Option<IpNet>,
+
+    /// Only TCP and UDP flows with this port, on either side.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Print verdicts as they were logged.
+///
+/// Prints the events that wait in the kernel's buffer, and with -f goes on until it is interrupted.
+/// What is logged is a setting of the interface (`log:` in rule files, `attach --log`): dropped
+/// packets and new flows unless set otherwise. What one reader takes no other sees, so there is one
+/// at a time. Events that found the buffer full are counted and told. Messages of the programs
+/// themselves, which tell of faults, are printed too.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::LOGS)]
+pub(crate) struct LogsArgs {
+    /// Go on, and print events as they happen, until interrupted.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Only packets that were dropped, or would have been if the interface did not only audit.
+    #[arg(long)]
+    pub(crate) denied: bool,
+
+    /// Only events of this interface.
+    #[arg(short, long, value_name = "IFACE")]
+    pub(crate) interface: Option<String>,
+
+    /// Print one JSON document per line in place of text.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use sg_ctl::dataplane::DataplaneError;
+use sg_ctl::host::HostError;
 use sg_ctl::rulefile::Report;
 
 use crate::output::{Tone, note};
@@ -79,6 +80,9 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(refusal) = error.downcast_ref::<Refusal>() {
         return Some(refusal.help.clone());
     }
+    if let Some(error) = error.downcast_ref::<HostError>() {
+        return error.help();
+    }
     error.downcast_ref::<DataplaneError>()?.help()
 }
 
@@ -87,6 +91,9 @@ fn status(error: &anyhow::Error) -> u8 {
     let is_refusal = error.chain().any(|error| {
         error.is::<Refusal>()
             || error.is::<Report>()
+            || error
+                .downcast_ref::<HostError>()
+                .is_some_and(HostError::is_refusal)
             || error
                 .downcast_ref::<DataplaneError>()
                 .is_some_and(DataplaneError::is_refusal)

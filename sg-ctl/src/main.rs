@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::{Cli, Color, Verb};
+use cmd::Context;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -30,7 +31,15 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = Context::new(cli.global);
     match cli.verb {
+        Verb::Attach(args) => cmd::attach::run(args, &context),
+        Verb::Detach(args) => cmd::detach::run(args, &context),
+        Verb::Apply(args) => cmd::apply::run(&args, &context),
+        Verb::Status(args) => cmd::status::run(&args, &context),
+        Verb::Show(args) => cmd::show::run(&args, &context),
+        Verb::Flows(args) => cmd::flows::run(&args, &context),
+        Verb::Logs(args) => cmd::logs::run(&args, &context),
         Verb::Check(args) => cmd::check::run(&args),
         Verb::Schema(_) => cmd::schema::run(),
         Verb::Completions(args) => cmd::completions::run(&args),

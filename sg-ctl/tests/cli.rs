@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -75,7 +76,19 @@ fn assert_fails(output: &Output, status: i32, words: &[&str]) {
 
 #[test]
 fn help_goes_to_standard_output_and_teaches() {
-    for verb in ["check", "schema", "completions", "man"] {
+    for verb in [
+        "attach",
+        "detach",
+        "apply",
+        "status",
+        "show",
+        "flows",
+        "logs",
+        "check",
+        "schema",
+        "completions",
+        "man",
+    ] {
         let output = sg_ctl(&[verb, "--help"]);
         assert!(output.status.success(), "{verb}");
         let help = text(&output.stdout);
@@ -93,18 +106,74 @@ fn help_goes_to_standard_output_and_teaches() {
 
 #[test]
 fn every_verb_that_prints_data_documents_its_json() {
-    let output = sg_ctl(&["check", "--help"]);
-    let help = text(&output.stdout);
-    assert!(help.contains("--json") && help.contains("JSON:"), "{help}");
+    for verb in [
+        &["attach"][..],
+        &["detach"],
+        &["apply"],
+        &["status"],
+        &["show", "groups"],
+        &["show", "rules"],
+        &["show", "interfaces"],
+        &["show", "members"],
+        &["show", "infra"],
+        &["flows"],
+        &["logs"],
+        &["check"],
+    ] {
+        let output = sg_ctl(&[verb, &["--help"]].concat());
+        let help = text(&output.stdout);
+        assert!(help.contains("--json"), "{verb:?}: {help}");
+        assert!(help.contains("JSON:"), "{verb:?}: {help}");
+    }
 }
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_bad_input() {
     for (arguments, words) in [
-        (&["chekc", "a.yaml"][..], &["check"][..]),
+        (&["attack", "eth0"][..], &["attach"][..]),
+        (&["attach"], &["IFACE"]),
+        (&["detach"], &["IFACE"]),
+        (&["detach", "eth0", "--all"], &["--all"]),
+        (&["apply"], &["--file"]),
+        (&["attach", "eth0", "--hook", "xpd"], &["xdp-generic"]),
+        (&["flows", "--remote", "example.com"], &["10.0.0.0/8"]),
+        (&["flows", "--protocol", "http"], &["icmpv6"]),
         (&["check"], &["FILE"]),
     ] {
         assert_fails(&sg_ctl(arguments), 1, words);
+    }
+}
+
+#[test]
+fn without_privileges_every_verb_says_what_to_do() {
+    let scratch = Scratch::new("sealed");
+    let sealed = scratch.0.join("sealed");
+    fs::create_dir(&sealed).expect("a directory for the test");
+    fs::set_permissions(&sealed, fs::Permissions::from_mode(0o000)).expect("an owner may seal it");
+    for arguments in [
+        &["attach", "lo"][..],
+        &["detach", "lo"],
+        &["detach", "--all"],
+        &["apply", "-f", "-"],
+        &["status"],
+        &["show", "rules"],
+        &["flows"],
+        &["logs"],
+    ] {
+        let output = unprivileged()
+            .args(arguments)
+            .env("SG_STATE_DIR", sealed.join("state"))
+            .env("SG_PIN_DIR", sealed.join("pins"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("sg-ctl runs");
+        // An empty rule file is refused before anything needs privileges.
+        let help = if arguments[0] == "apply" {
+            "help: "
+        } else {
+            "help: run it as root"
+        };
+        assert_fails(&output, 1, &["error: ", help]);
     }
 }
 
@@ -128,7 +197,12 @@ fn every_verb_has_a_manual_page() {
     let directory = scratch.0.join("new/man1");
     let output = sg_ctl(&["man", &directory.display().to_string()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    for page in ["sg-ctl", "sg-ctl-check", "sg-ctl-man"] {
+    for page in [
+        "sg-ctl",
+        "sg-ctl-attach",
+        "sg-ctl-logs",
+        "sg-ctl-show-rules",
+    ] {
         let page = fs::read_to_string(directory.join(format!("{page}.1"))).expect(page);
         assert!(
             page.contains("EXAMPLES:") || page.contains("EXIT STATUS:"),

@@ -11,12 +11,174 @@ EXIT STATUS:
   1  refused, or bad input; nothing was changed
   2  system error
 
+FILES:
+  /var/lib/sg        desired state (--state-dir, SG_STATE_DIR)
+  /sys/fs/bpf/sg     programs and maps in the kernel (--pin-dir, SG_PIN_DIR)
+
 EXAMPLES:
-    sg-ctl check examples/three-tier.yaml";
+  Write rules, check them, guard an interface, look at what happens:
+    sg-ctl check web.yaml
+    sg-ctl attach eth0 --group web -f web.yaml
+    sg-ctl status
+    sg-ctl logs -f --denied
+
+  Change the rules of all interfaces at one moment:
+    sg-ctl apply -f web.yaml -f office.yaml";
 
 /// Of `--color`.
 pub(super) const COLOR: &str = "\
 When to use colours: `always`, `never`, or `auto`, which is on a terminal unless `NO_COLOR` is set";
+
+/// Of `attach`.
+pub(super) const ATTACH: &str = "\
+JSON: an object with these fields:
+  interface, zone (its slot in the kernel's tables), groups, mode (enforce or audit),
+  ingress, ingress_reason, egress (hooks: xdp, xdp-generic, tcx, clsact),
+  policy (generation, groups, rules, prefix_lists, classes, ranges, bytes, kernel_bytes),
+  duration_ms
+
+EXAMPLES:
+  Guard eth0 with groups of a rule file:
+    sg-ctl attach eth0 --group web --group ssh -f rules.yaml
+
+  See first what would be dropped, then enforce:
+    sg-ctl attach eth0 --group web -f rules.yaml --audit
+    sg-ctl logs -f --denied
+    sg-ctl detach eth0
+    sg-ctl attach eth0 --group web
+
+  Guard a virtual machine or a container at the host's end of its link:
+    sg-ctl attach tap0 --side workload --group db";
+
+/// Of `detach`.
+pub(super) const DETACH: &str = "\
+JSON: an object with the field `detached`, the names of the interfaces
+
+EXAMPLES:
+    sg-ctl detach eth0
+    sg-ctl detach --all";
+
+/// Of `apply`.
+pub(super) const APPLY: &str = "\
+JSON: an object with these fields:
+  policy        generation, groups, rules, prefix_lists, classes, ranges, bytes, kernel_bytes
+  changes       groups, prefix_lists, members, interfaces; of each the names added, removed,
+                changed
+  attached      interfaces on which the rules are in force
+  not_attached  interfaces that the rules name and that are not attached
+  notes, duration_ms
+
+EXAMPLES:
+  Two files are one description; names of one may be used in the other:
+    sg-ctl apply -f groups.yaml -f interfaces.yaml
+
+  From another program:
+    generate-rules | sg-ctl apply -f -";
+
+/// Of `status`.
+pub(super) const STATUS: &str = "\
+JSON: an object with these fields:
+  generation    of the state on disk
+  image         generation and kernel_bytes of the policy in the kernel, or null
+  pending       whether a change is under way or was interrupted
+  problems      interface (or null) and text of everything that is not as it should be
+  interfaces    name, state (enforcing, auditing, half-attached, not-attached, missing), mode,
+                ifindex, zone, side, groups, ingress, egress, programs_before (others that see
+                packets first), log, passed, dropped and audited (inbound and outbound, packets
+                and bytes), reasons (direction, verdict, reason, packets, bytes), events_lost
+  not_attached  interfaces that the rules name and that are not attached
+
+EXAMPLES:
+    sg-ctl status
+    sg-ctl status --counters
+    sg-ctl status --json | jq '.interfaces[] | {name, dropped: .dropped.inbound.packets}'";
+
+/// Of `show`.
+pub(super) const SHOW: &str = "\
+EXAMPLES:
+    sg-ctl show groups
+    sg-ctl show rules --group web
+    sg-ctl show members --json";
+
+/// Of `show groups`.
+pub(super) const SHOW_GROUPS: &str = "\
+JSON: an array of objects with these fields:
+  name, id, description, tags, inbound_rules, outbound_rules (numbers of rules), interfaces
+
+EXAMPLES:
+    sg-ctl show groups";
+
+/// Of `show rules`.
+pub(super) const SHOW_RULES: &str = "\
+JSON: an array of objects with these fields:
+  group, group_id, direction, id, number (in flows and events; left out before the rule is in
+  force), protocol (tcp, udp, icmp, icmpv6, all, or a number), from_port, to_port, icmp_type,
+  icmp_code, peer (a range, pl:NAME or sg:NAME), description, file, line
+
+EXAMPLES:
+    sg-ctl show rules --group web
+    sg-ctl show rules --json | jq '.[] | select(.peer == \"0.0.0.0/0\")'";
+
+/// Of `show interfaces`.
+pub(super) const SHOW_INTERFACES: &str = "\
+JSON: an array of objects with these fields:
+  name, attached, groups, side, hook (as asked for), audit, log, related, tcp_pickup, infra,
+  timeouts (in seconds)
+
+EXAMPLES:
+    sg-ctl show interfaces";
+
+/// Of `show members`.
+pub(super) const SHOW_MEMBERS: &str = "\
+JSON: an array of objects with these fields:
+  group, address, origin (file: named under `members` in a rule file; interface: an address of the
+  guarded side of an interface), interface
+
+EXAMPLES:
+    sg-ctl show members";
+
+/// Of `show infra`.
+pub(super) const SHOW_INFRA: &str = "\
+JSON: an array of objects with these fields:
+  interface, traffic, description, on, packets_in, bytes_in, packets_out, bytes_out
+
+EXAMPLES:
+    sg-ctl show infra";
+
+/// Of `flows`.
+pub(super) const FLOWS: &str = "\
+JSON: an array of objects with these fields:
+  interface, opened (inbound or outbound), protocol, local, local_port, remote, remote_port,
+  icmp_type, icmp_id, vlan (ids, outer first), state, age_ms, idle_ms, expires_in_ms,
+  packets_in, packets_out, bytes_in, bytes_out,
+  rule (number, id, group, group_id of the rule that admitted the flow, or null)
+
+EXAMPLES:
+    sg-ctl flows
+    sg-ctl flows --interface eth0 --protocol tcp --remote 203.0.113.0/24
+    sg-ctl flows --json | jq 'map(.bytes_out) | add'";
+
+/// Of `logs`.
+pub(super) const LOGS: &str = "\
+LINES:
+  time, interface, direction, verdict (ALLOW, DENY, AUDIT-DENY), reason, protocol,
+  source -> destination as on the wire, then as far as the packet has them
+  flags= (TCP), type= code= (ICMP), vlan=, length=, and rule= group= of the deciding rule
+
+JSON: one object per line; `type` tells which:
+  verdict  time, interface, direction, verdict (allow or deny), audited, reason, protocol, source,
+           source_port, destination, destination_port, tcp_flags, icmp_type, icmp_code, vlan,
+           length, rule (number, id, group, group_id, or null)
+  lost     time, events (lost since the last such line), total (lost since attach)
+  message  time, interface, level, text (a message of the programs themselves)
+
+EXAMPLES:
+  What was dropped until now, and what is being dropped:
+    sg-ctl logs --denied
+    sg-ctl logs -f --denied --interface eth0
+
+  Who knocks on closed ports:
+    sg-ctl logs --json | jq -r 'select(.reason == \"no-rule\") | .source' | sort | uniq -c";
 
 /// Of `check`.
 pub(super) const CHECK: &str = "\

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
+use sg_ctl::compile::RuleNumbers;
 use sg_ctl::model::Model;
 use sg_ctl::rulefile::{self, Diagnostic, Parsed};
 
@@ -35,9 +36,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         return print_json(result.as_ref());
     }
     let Parsed { model, warnings } = result?;
-    if !warnings.diagnostics.is_empty() {
-        note(warnings.to_string().trim_end());
-    }
+    rule_files::warn(&warnings);
     print_table(&model)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -69,8 +68,12 @@ fn print_json(result: Result<&Parsed, &rulefile::Report>) -> anyhow::Result<Exit
 fn print_table(model: &Model) -> anyhow::Result<()> {
     if model.interfaces.is_empty() {
         note("no interface is named: these are the rules of each group");
-        let rules: Vec<_> = model.groups.values().flat_map(RuleView::of_group).collect();
-        output::text(RuleView::table(&rules))?;
+        let numbers = RuleNumbers::default();
+        let groups = model.groups.values();
+        let rules: Vec<_> = groups
+            .flat_map(|group| RuleView::of_group(group, &numbers))
+            .collect();
+        output::text(RuleView::table(&rules, false))?;
         return Ok(());
     }
     let rules: Vec<_> = model

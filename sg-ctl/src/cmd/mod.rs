@@ -1,7 +1,75 @@
 //! The verbs, one file each, each with one function `run`. Only `main` calls them.
 
+pub(crate) mod apply;
+pub(crate) mod attach;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod detach;
+pub(crate) mod flows;
+pub(crate) mod logs;
 pub(crate) mod man;
 mod rule_files;
 pub(crate) mod schema;
+pub(crate) mod show;
+pub(crate) mod status;
+
+use serde::Serialize;
+use sg_ctl::host::{Host, HostError};
+use sg_ctl::paths::Paths;
+use sg_ctl::state::State;
+
+use crate::cli::Global;
+use crate::output::table::Table;
+use crate::output::{self, note};
+
+/// What every verb is given besides its own options.
+#[derive(Debug)]
+pub(crate) struct Context {
+    paths: Paths,
+    verbose: bool,
+}
+
+impl Context {
+    /// The context that the command line asks for.
+    pub(crate) fn new(global: Global) -> Self {
+        Self {
+            paths: Paths {
+                state: global.state_dir,
+                pins: global.pin_dir,
+            },
+            verbose: global.verbose,
+        }
+    }
+
+    fn host(&self) -> Result<Host, HostError> {
+        Host::open(&self.paths)
+    }
+}
+
+/// Prints a list; an empty one says so beside the data.
+fn print_list<V: Serialize>(
+    views: &[V],
+    json: bool,
+    nothing: &str,
+    table: impl FnOnce(&[V]) -> Table,
+) -> anyhow::Result<()> {
+    if json {
+        output::json(&views)?;
+    } else if views.is_empty() {
+        note(nothing);
+    } else {
+        output::text(table(views))?;
+    }
+    Ok(())
+}
+
+/// Refuses an interface to filter by that is not attached.
+fn check_attached(state: &State, interface: Option<&str>) -> Result<(), HostError> {
+    match interface {
+        Some(name) if !state.attachments.contains_key(name) => Err(HostError::NotAttached {
+            interface: name.to_owned(),
+            attached: state.attachments.keys().cloned().collect(),
+        }),
+        _ => Ok(()),
+    }
+}

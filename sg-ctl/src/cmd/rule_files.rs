@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use sg_ctl::rulefile::Source;
+use sg_ctl::model::Model;
+use sg_ctl::rulefile::{self, Parsed, Report, Source};
 
 use crate::failure::refusal;
+use crate::output::note;
 
 /// Reads the text of rule files.
 ///
@@ -22,4 +24,21 @@ pub(super) fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
             })
         })
         .collect()
+}
+
+/// Reads rule files into a model; warnings go to standard error.
+///
+/// # Errors
+/// When one cannot be read, or anything in them is wrong.
+pub(super) fn model(files: &[PathBuf]) -> anyhow::Result<Model> {
+    let Parsed { model, warnings } = rulefile::read(&open(files)?)?;
+    warn(&warnings);
+    Ok(model)
+}
+
+/// Prints warnings to standard error.
+pub(super) fn warn(warnings: &Report) {
+    if !warnings.diagnostics.is_empty() {
+        note(warnings.to_string().trim_end());
+    }
 }

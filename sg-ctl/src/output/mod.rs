@@ -4,8 +4,19 @@
 //! Text is always made with colours; the streams of `anstream` take them out again when they are
 //! not wanted. A table looks the same on a terminal and in a pipe, and nothing is cut off.
 
+pub(crate) mod change;
+pub(crate) mod event;
+pub(crate) mod flow;
+pub(crate) mod group;
+pub(crate) mod infra;
+pub(crate) mod interface;
+pub(crate) mod log;
+pub(crate) mod names;
+pub(crate) mod packet;
 pub(crate) mod rule;
+pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod time;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -16,8 +27,12 @@ use serde::Serialize;
 /// What a word says about the state of things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
+    /// As it should be.
+    Good,
     /// Something is refused or broken.
     Bad,
+    /// Something deserves a look.
+    Notable,
     /// Less important than what stands beside it.
     Quiet,
     /// A heading.
@@ -28,7 +43,9 @@ impl Tone {
     /// The colours of the tone.
     pub(crate) const fn style(self) -> Style {
         match self {
+            Self::Good => AnsiColor::Green.on_default(),
             Self::Bad => AnsiColor::Red.on_default().effects(Effects::BOLD),
+            Self::Notable => AnsiColor::Yellow.on_default(),
             Self::Quiet => Style::new().effects(Effects::DIMMED),
             Self::Heading => Style::new().effects(Effects::BOLD),
         }
@@ -39,6 +56,12 @@ impl Tone {
         let style = self.style();
         format!("{style}{text}{style:#}")
     }
+}
+
+/// A number with its noun: `1 event`, `2 events`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// Prints text to standard output; `text` brings its own line ends.

@@ -2,6 +2,7 @@
 
 use comfy_table::Cell;
 use serde::Serialize;
+use sg_ctl::compile::RuleNumbers;
 use sg_ctl::model::{
     Direction, IcmpMessage, InterfaceSpec, Model, Rule, SecurityGroup, Service, Transport,
 };
@@ -16,6 +17,8 @@ pub(crate) struct RuleView<'a> {
     group_id: &'a str,
     direction: &'static str,
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u32>,
     protocol: String,
     from_port: Option<u16>,
     to_port: Option<u16>,
@@ -30,15 +33,16 @@ pub(crate) struct RuleView<'a> {
 }
 
 impl<'a> RuleView<'a> {
-    /// The rules of a group, inbound first.
-    pub(crate) fn of_group(group: &'a SecurityGroup) -> Vec<Self> {
+    /// The rules of a group, inbound first; `numbers` are those that flows and events have for
+    /// rules that were ever in force.
+    pub(crate) fn of_group(group: &'a SecurityGroup, numbers: &RuleNumbers) -> Vec<Self> {
         Direction::ALL
             .into_iter()
             .flat_map(|direction| {
-                group
-                    .rules(direction)
-                    .iter()
-                    .map(move |rule| Self::new(group, direction, rule))
+                group.rules(direction).iter().map(move |rule| Self {
+                    number: numbers.find(&group.id, &rule.id),
+                    ..Self::new(group, direction, rule)
+                })
             })
             .collect()
     }
@@ -61,6 +65,7 @@ impl<'a> RuleView<'a> {
             group_id: group.id.as_str(),
             direction: direction.name(),
             id: rule.id.as_str(),
+            number: None,
             protocol: rule.service.protocol_text(),
             from_port,
             to_port,
@@ -74,27 +79,27 @@ impl<'a> RuleView<'a> {
         }
     }
 
-    /// The table of rules, by group.
-    pub(crate) fn table(rules: &[Self]) -> Table {
-        let mut table = Table::new(&[
-            "GROUP",
-            "DIRECTION",
-            "PROTOCOL",
-            "PORTS",
-            "PEER",
-            "RULE",
-            "DESCRIPTION",
-        ]);
+    /// The table of rules, by group; with their numbers if `numbered`.
+    pub(crate) fn table(rules: &[Self], numbered: bool) -> Table {
+        let mut headings = vec!["GROUP", "DIRECTION", "PROTOCOL", "PORTS", "PEER", "RULE"];
+        headings.extend(numbered.then_some(">NUMBER"));
+        headings.push("DESCRIPTION");
+        let mut table = Table::new(&headings);
         for rule in rules {
-            table.push([
+            let mut cells = vec![
                 Cell::new(rule.group),
                 Cell::new(rule.direction),
                 Cell::new(&rule.protocol),
                 Cell::new(&rule.ports),
                 Cell::new(&rule.peer),
                 Tone::Quiet.cell(rule.id),
-                Cell::new(rule.description),
-            ]);
+            ];
+            let number = rule
+                .number
+                .map_or("-".to_owned(), |number| number.to_string());
+            cells.extend(numbered.then(|| Cell::new(number)));
+            cells.push(Cell::new(rule.description));
+            table.push(cells);
         }
         table
     }

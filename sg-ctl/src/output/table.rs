@@ -53,7 +53,9 @@ impl Tone {
     pub(crate) fn cell(self, text: impl ToString) -> Cell {
         let cell = Cell::new(text);
         match self {
+            Self::Good => cell.fg(Color::DarkGreen),
             Self::Bad => cell.fg(Color::DarkRed).add_attribute(Attribute::Bold),
+            Self::Notable => cell.fg(Color::DarkYellow),
             Self::Quiet => cell.add_attribute(Attribute::Dim),
             Self::Heading => cell.add_attribute(Attribute::Bold),
         }

@@ -1,0 +1,54 @@
+//! Values of options that need more than `FromStr`.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use sg_common::proto;
+
+/// Reads a protocol by name or IANA number.
+pub(super) fn protocol(text: &str) -> Result<u8, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "tcp" => Ok(proto::TCP),
+        "udp" => Ok(proto::UDP),
+        "icmp" => Ok(proto::ICMP),
+        "icmpv6" => Ok(proto::ICMPV6),
+        other => other.parse().map_err(|_not_a_number| {
+            "expected tcp, udp, icmp, icmpv6 or a number from 0 to 255".to_owned()
+        }),
+    }
+}
+
+/// Reads an address or an address range; host bits are taken as a range that contains them.
+pub(super) fn range(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpAddr>()
+        .map(IpNet::from)
+        .or_else(|_not_an_address| text.parse::<IpNet>().map(|net| net.trunc()))
+        .map_err(|_neither| "expected an address or a range like 10.0.0.0/8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_have_names_and_numbers() {
+        assert_eq!(protocol("TCP"), Ok(6));
+        assert_eq!(protocol("47"), Ok(47));
+        assert!(protocol("256").is_err());
+        assert!(protocol("http").is_err());
+    }
+
+    #[test]
+    fn an_address_is_a_range_of_one() {
+        assert_eq!(range("10.0.0.1").expect("range").to_string(), "10.0.0.1/32");
+        assert_eq!(
+            range("10.0.0.1/8").expect("range").to_string(),
+            "10.0.0.0/8"
+        );
+        assert_eq!(
+            range("2001:db8::1").expect("range").to_string(),
+            "2001:db8::1/128"
+        );
+        assert!(range("example.com").is_err());
+    }
+}

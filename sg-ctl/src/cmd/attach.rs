@@ -1,0 +1,39 @@
+//! `sg-ctl attach`.
+
+use std::process::ExitCode;
+
+use sg_ctl::host::AttachRequest;
+use sg_ctl::state::Overrides;
+
+use super::{Context, rule_files};
+use crate::cli::AttachArgs;
+use crate::output;
+use crate::output::change::AttachView;
+
+/// Guards an interface.
+pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let model = if args.files.is_empty() {
+        None
+    } else {
+        Some(rule_files::model(&args.files)?)
+    };
+    let request = AttachRequest {
+        interface: args.interface,
+        overrides: Overrides {
+            groups: (!args.groups.is_empty()).then_some(args.groups),
+            side: args.side.map(Into::into),
+            hook: args.hook.map(Into::into),
+            audit: args.audit.then_some(true),
+            log: args.log.map(Into::into),
+        },
+        model,
+    };
+    let summary = context.host()?.attach(request)?;
+    let view = AttachView::new(&summary);
+    if args.format.json {
+        output::json(&view)?;
+    } else {
+        output::text(&view)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,329 @@
+//! `sg-ctl logs`.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sg_common::event::Event;
+use sg_ctl::dataplane::{Attachment, DataplaneError, EventStream, ProgramMessages};
+use sg_ctl::host::{Host, HostError};
+use sg_ctl::state::State;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Context, check_attached};
+use crate::cli::LogsArgs;
+use crate::output::event::EventView;
+use crate::output::log::Log;
+use crate::output::names::Names;
+use crate::output::time::WallClock;
+use crate::output::{counted, note};
+
+/// How often counters of lost events and messages of the programs are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Events that are written before anything else gets its turn.
+const TURN: usize = 4096;
+
+/// Prints verdicts that were logged, and with `--follow` those to come.
+pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let host = context.host()?;
+    check_attached(&host.state()?, args.interface.as_deref())?;
+    let mut printer = Printer {
+        args,
+        clock: WallClock::now()?,
+        log: Log::new(BufWriter::new(anstream::stdout()), args.json),
+        lost: 0,
+    };
+    if args.follow {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the event loop")?
+            .block_on(follow(context, &mut printer))?;
+        let Printer { log, lost, .. } = &printer;
+        let shown = counted(log.verdicts(), "event");
+        note(format_args!("{shown} shown, {lost} lost"));
+    } else {
+        let mut session = Session::open(host)?;
+        while session.turn(&mut printer)? == TURN {}
+        session.tick(&mut printer)?;
+        printer.log.flush()?;
+        if printer.log.verdicts() == 0 {
+            note("no events");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints until a signal comes. While nothing is attached it waits.
+async fn follow<W: Write>(context: &Context, printer: &mut Printer<'_, W>) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_waiting = false;
+    loop {
+        let mut session = match Session::open(context.host()?) {
+            Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => {
+                if !is_waiting {
+                    note("nothing is attached: waiting");
+                    is_waiting = true;
+                }
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    _ = tick.tick() => continue,
+                }
+            }
+            session => session?,
+        };
+        is_waiting = false;
+        let watch = session.events.watch()?;
+        while !session.is_over {
+            let is_more = session.turn(printer)? == TURN;
+            printer.log.flush()?;
+            tokio::select! {
+                biased;
+                () = stop.requested() => {
+                    session.tick(printer)?;
+                    return Ok(printer.log.flush()?);
+                }
+                _ = tick.tick() => session.tick(printer)?,
+                () = std::future::ready(()), if is_more => {}
+                ready = watch.readable() => ready?,
+            }
+        }
+    }
+}
+
+/// The signals that end the command in good order.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Reading from the programs that are attached now. Attaching and detaching makes it go over:
+/// then there are others to read from.
+struct Session {
+    host: Host,
+    events: EventStream,
+    programs: BTreeMap<u32, u32>,
+    messages: Vec<(String, ProgramMessages)>,
+    names: Names,
+    may_reload: bool,
+    is_over: bool,
+}
+
+impl Session {
+    fn open(host: Host) -> Result<Self, HostError> {
+        let events = host.events()?;
+        let state = host.state()?;
+        let programs = programs(&host)?;
+        let mut messages = Vec::new();
+        for (name, record) in &state.attachments {
+            let program = programs.get(&record.zone);
+            match program.map(|program| ProgramMessages::open(*program)) {
+                Some(Ok(source)) => messages.push((name.clone(), source)),
+                Some(Err(error)) => note(format_args!("warning: {name}: {error}")),
+                None => {}
+            }
+        }
+        Ok(Self {
+            names: names(&host, state)?,
+            host,
+            events,
+            programs,
+            messages,
+            may_reload: false,
+            is_over: false,
+        })
+    }
+
+    /// Prints up to [`TURN`] events; returns how many there were.
+    fn turn<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<usize> {
+        let mut count = 0;
+        while count < TURN
+            && let Some(event) = self.events.next()
+        {
+            count += 1;
+            // Rules that were applied after the state was read.
+            if self.may_reload && !self.names.know(&event) {
+                self.may_reload = false;
+                self.names = names(&self.host, self.host.state()?)?;
+            }
+            printer.event(&event, &self.names)?;
+        }
+        Ok(count)
+    }
+
+    /// Prints what does not come as events: how many were lost, and messages of the programs.
+    fn tick<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<()> {
+        self.may_reload = true;
+        self.is_over = programs(&self.host)? != self.programs;
+        let mut lost = 0;
+        for zone in self.programs.keys() {
+            lost += self.host.dataplane().counters(*zone)?.events_lost;
+        }
+        printer.lost(lost)?;
+        for (interface, source) in &mut self.messages {
+            for message in source.take() {
+                printer.message(interface, message.level, &message.text)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A program of each attached zone: all programs of a zone share one buffer for messages.
+fn programs(host: &Host) -> Result<BTreeMap<u32, u32>, HostError> {
+    let attachments = host.dataplane().attachments()?;
+    let program = |attachment: Attachment| {
+        let hook = attachment.egress.or(attachment.ingress)?;
+        Some((attachment.zone, hook.program))
+    };
+    Ok(attachments.into_iter().filter_map(program).collect())
+}
+
+/// Names for what the programs report.
+fn names(host: &Host, state: State) -> Result<Names, HostError> {
+    let mut interfaces = BTreeMap::new();
+    for (name, record) in state.attachments {
+        let ifindex = host.dataplane().settings(record.zone)?.ifindex;
+        interfaces.insert(record.zone, (name, ifindex));
+    }
+    Ok(Names::new(state.numbers, interfaces))
+}
+
+/// Prints what is wanted of the log.
+struct Printer<'a, W> {
+    args: &'a LogsArgs,
+    clock: WallClock,
+    log: Log<W>,
+    /// Events lost since attach, as far as they have been told.
+    lost: u64,
+}
+
+impl<W: Write> Printer<'_, W> {
+    fn event(&mut self, event: &Event, names: &Names) -> io::Result<()> {
+        let view = EventView::new(event, &self.clock, names);
+        let is_wanted = (view.is_denied() || !self.args.denied) && self.is_of(view.interface());
+        if is_wanted {
+            self.log.verdict(&view)?;
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, interface: &str, level: &str, text: &str) -> io::Result<()> {
+        if self.is_of(interface) {
+            self.log
+                .message(&self.clock.now_text(), interface, level, text)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of losses, if `total` is more than has been told.
+    fn lost(&mut self, total: u64) -> io::Result<()> {
+        let more = total.saturating_sub(self.lost);
+        // Counters begin anew when an interface is attached.
+        self.lost = total;
+        if more > 0 {
+            self.log.lost(&self.clock.now_text(), more, total)?;
+        }
+        Ok(())
+    }
+
+    fn is_of(&self, interface: &str) -> bool {
+        self.args
+            .interface
+            .as_ref()
+            .is_none_or(|wanted| wanted == interface)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::event::tests::{denied, passed};
+    use crate::output::names::tests::names;
+
+    fn written(args: &LogsArgs, write: impl FnOnce(&mut Printer<'_, &mut Vec<u8>>)) -> String {
+        let mut bytes = Vec::new();
+        let mut printer = Printer {
+            args,
+            clock: WallClock::now().expect("time"),
+            log: Log::new(&mut bytes, args.json),
+            lost: 0,
+        };
+        write(&mut printer);
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    fn all() -> LogsArgs {
+        LogsArgs {
+            follow: false,
+            denied: false,
+            interface: None,
+            json: false,
+        }
+    }
+
+    #[test]
+    fn filters_leave_out_what_is_not_asked_for() {
+        let lines = |args: &LogsArgs| {
+            let text = written(args, |printer| {
+                printer.event(&denied(), &names()).expect("memory");
+                printer.event(&passed(), &names()).expect("memory");
+                printer.message("eth1", "error", "fault").expect("memory");
+            });
+            text.lines().count()
+        };
+        assert_eq!(lines(&all()), 3);
+        let denied_only = LogsArgs {
+            denied: true,
+            ..all()
+        };
+        assert_eq!(lines(&denied_only), 2);
+        let eth1 = LogsArgs {
+            interface: Some("eth1".to_owned()),
+            ..all()
+        };
+        assert_eq!(lines(&eth1), 1);
+    }
+
+    #[test]
+    fn losses_are_told_when_they_grow() {
+        let text = written(&all(), |printer| {
+            for total in [0, 5, 5, 7, 1] {
+                printer.lost(total).expect("memory");
+            }
+        });
+        let told: Vec<_> = text
+            .lines()
+            .map(|line| line.split_once(' ').expect("time").1)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "5 events lost since attach: the buffer was full",
+                "2 more events lost: the buffer was full (7 since attach)",
+            ]
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! `sg-ctl show`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use sg_ctl::host::{Host, HostError};
+use sg_ctl::model::{Model, SecurityGroup, Side};
+use sg_ctl::state::State;
+
+use super::{Context, print_list};
+use crate::cli::{Show, ShowArgs};
+use crate::failure::refusal;
+use crate::output::group::{GroupView, MemberView};
+use crate::output::infra::InfraView;
+use crate::output::interface::Configured;
+use crate::output::rule::RuleView;
+
+/// Shows one part of what was applied.
+pub(crate) fn run(args: &ShowArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let host = context.host()?;
+    let state = host.state()?;
+    match &args.what {
+        Show::Groups(format) => {
+            let interfaces = Configured::all(&state);
+            let groups = GroupView::all(&state.model, &interfaces);
+            print_list(&groups, format.json, "no groups", GroupView::table)?;
+        }
+        Show::Rules(args) => {
+            let rules: Vec<_> = groups(&state.model, args.group.as_deref())?
+                .into_iter()
+                .flat_map(|group| RuleView::of_group(group, &state.numbers))
+                .collect();
+            print_list(&rules, args.format.json, "no rules", |rules| {
+                RuleView::table(rules, context.verbose)
+            })?;
+        }
+        Show::Interfaces(format) => {
+            let interfaces = Configured::all(&state);
+            print_list(&interfaces, format.json, "no interfaces", Configured::table)?;
+        }
+        Show::Members(format) => {
+            let interfaces = Configured::all(&state);
+            let addresses = addresses(&host, &state)?;
+            let members = MemberView::all(&state.model, &interfaces, &addresses);
+            print_list(&members, format.json, "no members", MemberView::table)?;
+        }
+        Show::Infra(format) => {
+            let mut kinds = Vec::new();
+            for (name, record) in &state.attachments {
+                let switches = host.dataplane().settings(record.zone)?.infra;
+                let counters = host.dataplane().counters(record.zone)?;
+                kinds.extend(InfraView::all(name, switches, &counters));
+            }
+            print_list(
+                &kinds,
+                format.json,
+                "no interface is attached",
+                InfraView::table,
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All groups, or the one that is asked for.
+fn groups<'m>(model: &'m Model, wanted: Option<&str>) -> anyhow::Result<Vec<&'m SecurityGroup>> {
+    let Some(wanted) = wanted else {
+        return Ok(model.groups.values().collect());
+    };
+    if let Some(group) = model.group(wanted) {
+        return Ok(vec![group]);
+    }
+    let names: Vec<_> = model.groups.keys().map(String::as_str).collect();
+    Err(refusal(
+        format!("there is no group `{wanted}`"),
+        format!("the groups are {}", names.join(", ")),
+    ))
+}
+
+/// The addresses that make interfaces members of their groups: those of the host's own side.
+fn addresses(host: &Host, state: &State) -> Result<BTreeMap<String, Vec<IpAddr>>, HostError> {
+    let mut addresses = BTreeMap::new();
+    for attachment in host.dataplane().attachments()? {
+        let record = state
+            .attachments
+            .iter()
+            .find(|(_, record)| record.zone == attachment.zone);
+        if let (Some((name, record)), Some(interface)) = (record, attachment.interface)
+            && record.side == Side::Nic
+        {
+            addresses.insert(name.clone(), interface.addresses()?);
+        }
+    }
+    Ok(addresses)
+}

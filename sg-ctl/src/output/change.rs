@@ -1,0 +1,257 @@
+//! What commands that change something say when it is done.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use sg_ctl::host::{ApplySummary, AttachSummary, Changes, Difference, PolicySummary};
+
+use super::time::span;
+use super::{Tone, counted};
+
+/// Answer of `attach`. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct AttachView<'a> {
+    interface: &'a str,
+    zone: u32,
+    groups: &'a [String],
+    mode: &'static str,
+    ingress: &'static str,
+    ingress_reason: &'a str,
+    egress: &'static str,
+    policy: &'a PolicySummary,
+    duration_ms: u64,
+}
+
+impl<'a> AttachView<'a> {
+    /// The view of what was done.
+    pub(crate) fn new(summary: &'a AttachSummary) -> Self {
+        Self {
+            interface: &summary.interface,
+            zone: summary.zone,
+            groups: &summary.groups,
+            mode: if summary.audit { "audit" } else { "enforce" },
+            ingress: summary.ingress.name(),
+            ingress_reason: &summary.reason,
+            egress: summary.egress.name(),
+            policy: &summary.policy,
+            duration_ms: summary.duration.as_millis() as u64,
+        }
+    }
+}
+
+impl fmt::Display for AttachView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = self.groups.join(", ");
+        if self.mode == "audit" {
+            let audited = Tone::Notable.paint("audited, nothing is dropped");
+            writeln!(f, "{} is {audited}: {groups}", self.interface)?;
+        } else {
+            let guarded = Tone::Good.paint("guarded");
+            writeln!(f, "{} is {guarded}: {groups}", self.interface)?;
+        }
+        writeln!(
+            f,
+            "hooks: ingress {}, {}; egress {}",
+            self.ingress, self.ingress_reason, self.egress
+        )?;
+        writeln!(f, "{}", policy_text(self.policy, self.duration_ms))
+    }
+}
+
+/// Answer of `detach`. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct DetachView {
+    /// Names of the interfaces.
+    pub(crate) detached: Vec<String>,
+}
+
+impl fmt::Display for DetachView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.detached.is_empty() {
+            return writeln!(f, "nothing was attached");
+        }
+        for interface in &self.detached {
+            writeln!(f, "{interface} is detached: its packets pass unfiltered")?;
+        }
+        Ok(())
+    }
+}
+
+/// Answer of `apply`. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct ApplyView<'a> {
+    policy: &'a PolicySummary,
+    changes: &'a Changes,
+    attached: &'a [String],
+    not_attached: &'a [String],
+    notes: &'a [String],
+    duration_ms: u64,
+}
+
+impl<'a> ApplyView<'a> {
+    /// The view of what was done.
+    pub(crate) fn new(summary: &'a ApplySummary) -> Self {
+        Self {
+            policy: &summary.policy,
+            changes: &summary.changes,
+            attached: &summary.attached,
+            not_attached: &summary.not_attached,
+            notes: &summary.notes,
+            duration_ms: summary.duration.as_millis() as u64,
+        }
+    }
+
+    /// What the user should know besides.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        let not_attached = self.not_attached.iter().map(|interface| {
+            format!("{interface} is not attached, its rules wait: sg-ctl attach {interface}")
+        });
+        self.notes.iter().cloned().chain(not_attached)
+    }
+}
+
+impl fmt::Display for ApplyView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.attached.is_empty() {
+            writeln!(f, "the rules are stored; no interface is attached")?;
+        } else {
+            let in_force = Tone::Good.paint("in force");
+            writeln!(
+                f,
+                "the rules are {in_force} on {}",
+                self.attached.join(", ")
+            )?;
+        }
+        if self.changes.is_empty() {
+            writeln!(f, "nothing differs from the rules before")?;
+        }
+        let Changes {
+            groups,
+            prefix_lists,
+            members,
+            interfaces,
+        } = self.changes;
+        for (kind, difference) in [
+            ("groups", groups),
+            ("prefix lists", prefix_lists),
+            ("members of", members),
+            ("interfaces", interfaces),
+        ] {
+            if !difference.is_empty() {
+                writeln!(f, "{kind}: {}", difference_text(difference))?;
+            }
+        }
+        writeln!(f, "{}", policy_text(self.policy, self.duration_ms))
+    }
+}
+
+fn difference_text(difference: &Difference) -> String {
+    let Difference {
+        added,
+        removed,
+        changed,
+    } = difference;
+    [("added", added), ("removed", removed), ("changed", changed)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what} {}", names.join(", ")))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn policy_text(policy: &PolicySummary, duration_ms: u64) -> String {
+    let kernel = match policy.kernel_bytes {
+        0 => String::new(),
+        bytes => format!(", {} KiB of kernel memory", bytes.div_ceil(1024)),
+    };
+    format!(
+        "policy {}: {} in {}{kernel}, took {}",
+        policy.generation,
+        counted(policy.rules as u64, "rule"),
+        counted(policy.groups as u64, "group"),
+        span(Duration::from_millis(duration_ms))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_ctl::dataplane::HookKind;
+
+    use super::*;
+
+    fn policy() -> PolicySummary {
+        PolicySummary {
+            generation: 7,
+            groups: 2,
+            rules: 9,
+            prefix_lists: 0,
+            classes: 3,
+            ranges: 5,
+            bytes: 400,
+            kernel_bytes: 1 << 20,
+        }
+    }
+
+    fn plain(view: &impl fmt::Display) -> String {
+        anstream::adapter::strip_str(&view.to_string()).to_string()
+    }
+
+    #[test]
+    fn attach_tells_groups_hooks_and_policy() {
+        let summary = AttachSummary {
+            interface: "eth0".to_owned(),
+            zone: 0,
+            groups: vec!["web".to_owned(), "ssh".to_owned()],
+            audit: false,
+            ingress: HookKind::Tcx,
+            reason: "because XDP on a veth device costs more than it saves".to_owned(),
+            egress: HookKind::Tcx,
+            policy: policy(),
+            duration: Duration::from_millis(820),
+        };
+        assert_eq!(
+            plain(&AttachView::new(&summary)),
+            "eth0 is guarded: web, ssh\n\
+             hooks: ingress tcx, because XDP on a veth device costs more than it saves; egress tcx\n\
+             policy 7: 9 rules in 2 groups, 1024 KiB of kernel memory, took 820ms\n"
+        );
+        let audit = AttachSummary {
+            audit: true,
+            ..summary
+        };
+        assert!(plain(&AttachView::new(&audit)).contains("nothing is dropped"));
+    }
+
+    #[test]
+    fn apply_tells_what_changed_and_what_waits() {
+        let summary = ApplySummary {
+            policy: PolicySummary {
+                kernel_bytes: 0,
+                ..policy()
+            },
+            changes: Changes {
+                groups: Difference {
+                    added: vec!["web".to_owned()],
+                    changed: vec!["db".to_owned(), "ssh".to_owned()],
+                    ..Difference::default()
+                },
+                ..Changes::default()
+            },
+            attached: vec![],
+            not_attached: vec!["eth1".to_owned()],
+            notes: vec!["a note".to_owned()],
+            duration: Duration::from_millis(3),
+        };
+        let view = ApplyView::new(&summary);
+        assert_eq!(
+            plain(&view),
+            "the rules are stored; no interface is attached\n\
+             groups: added web; changed db, ssh\n\
+             policy 7: 9 rules in 2 groups, took 3ms\n"
+        );
+        let notes: Vec<_> = view.notes().collect();
+        assert_eq!(notes.len(), 2);
+        assert!(notes[1].contains("sg-ctl attach eth1"));
+    }
+}

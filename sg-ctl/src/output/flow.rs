@@ -1,0 +1,238 @@
+//! Live flows: one row, or one JSON object, each.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use comfy_table::Cell;
+use serde::Serialize;
+use sg_common::flow::{Direction, FlowState};
+use sg_ctl::compile::RuleNumbers;
+use sg_ctl::host::LiveFlow;
+
+use super::names::RuleRef;
+use super::packet;
+use super::table::Table;
+use super::time::span;
+
+/// A flow as it is shown. The names of the fields are those of the JSON form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FlowView {
+    interface: String,
+    opened: &'static str,
+    protocol: String,
+    local: IpAddr,
+    local_port: Option<u16>,
+    remote: IpAddr,
+    remote_port: Option<u16>,
+    icmp_type: Option<u8>,
+    icmp_id: Option<u16>,
+    vlan: Vec<u16>,
+    state: &'static str,
+    age_ms: u64,
+    idle_ms: u64,
+    expires_in_ms: u64,
+    packets_in: u64,
+    packets_out: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    rule: Option<RuleRef>,
+}
+
+impl FlowView {
+    /// The view of a flow.
+    pub(crate) fn new(flow: &LiveFlow, numbers: &RuleNumbers) -> Self {
+        let LiveFlow {
+            interface,
+            key,
+            entry,
+            age,
+            idle,
+            expires_in,
+        } = flow;
+        let opened = entry.opened();
+        let (inbound, outbound) = match opened {
+            Direction::Inbound => (0, 1),
+            Direction::Outbound => (1, 0),
+        };
+        let has_ports = packet::has_ports(key.protocol);
+        let is_icmp = packet::is_icmp(key.protocol);
+        let milliseconds = |span: &Duration| span.as_millis() as u64;
+        Self {
+            interface: if interface.is_empty() {
+                format!("zone:{}", key.zone)
+            } else {
+                interface.clone()
+            },
+            opened: opened.name(),
+            protocol: packet::protocol(key.protocol),
+            local: key.local.into(),
+            local_port: has_ports.then_some(key.local_port),
+            remote: key.remote.into(),
+            remote_port: has_ports.then_some(key.remote_port),
+            // The key of a query: the request's type and the opener, and the identifier.
+            icmp_type: is_icmp.then_some(key.remote_port as u8),
+            icmp_id: is_icmp.then_some(key.local_port),
+            vlan: packet::vlan_ids(key.vlan),
+            state: FlowState(entry.state).name(),
+            age_ms: milliseconds(age),
+            idle_ms: milliseconds(idle),
+            expires_in_ms: milliseconds(expires_in),
+            packets_in: entry.packets[inbound],
+            packets_out: entry.packets[outbound],
+            bytes_in: entry.bytes[inbound],
+            bytes_out: entry.bytes[outbound],
+            rule: RuleRef::find(entry.rule, numbers),
+        }
+    }
+
+    /// The order of tables: by interface, then the latest activity first.
+    pub(crate) fn order(&self) -> impl Ord + use<'_> {
+        (
+            &self.interface,
+            self.idle_ms,
+            self.local,
+            self.local_port,
+            self.remote,
+            self.remote_port,
+        )
+    }
+
+    /// The table of flows.
+    pub(crate) fn table(flows: &[Self]) -> Table {
+        let mut table = Table::new(&[
+            "INTERFACE",
+            "OPENED",
+            "PROTOCOL",
+            "LOCAL",
+            "REMOTE",
+            "STATE",
+            ">AGE",
+            ">IDLE",
+            ">EXPIRES",
+            ">PACKETS-IN",
+            ">PACKETS-OUT",
+            ">BYTES-IN",
+            ">BYTES-OUT",
+            "RULE",
+            "GROUP",
+        ]);
+        for flow in flows {
+            let milliseconds = |ms| span(Duration::from_millis(ms));
+            let rule = flow.rule.as_ref();
+            let mut local = packet::endpoint(flow.local, flow.local_port);
+            if let (Some(kind), Some(id)) = (flow.icmp_type, flow.icmp_id) {
+                local = format!("{local} type={kind} id={id}");
+            }
+            if !flow.vlan.is_empty() {
+                let ids: Vec<_> = flow.vlan.iter().map(u16::to_string).collect();
+                local = format!("{local} vlan={}", ids.join("."));
+            }
+            table.push([
+                Cell::new(&flow.interface),
+                Cell::new(flow.opened),
+                Cell::new(&flow.protocol),
+                Cell::new(local),
+                Cell::new(packet::endpoint(flow.remote, flow.remote_port)),
+                Cell::new(flow.state),
+                Cell::new(milliseconds(flow.age_ms)),
+                Cell::new(milliseconds(flow.idle_ms)),
+                Cell::new(milliseconds(flow.expires_in_ms)),
+                Cell::new(flow.packets_in),
+                Cell::new(flow.packets_out),
+                Cell::new(flow.bytes_in),
+                Cell::new(flow.bytes_out),
+                Cell::new(rule.map_or("-".to_owned(), RuleRef::id_text)),
+                Cell::new(rule.and_then(|rule| rule.group.as_deref()).unwrap_or("-")),
+            ]);
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use sg_common::flow::{FLOW_OPENED_OUTBOUND, FlowEntry, FlowKey};
+
+    use super::super::names::tests::numbers;
+    use super::*;
+
+    /// A flow of eth0 between 10.0.1.5:443 and 203.0.113.7:40000, opened from outside.
+    pub(crate) fn flow(protocol: u8) -> LiveFlow {
+        LiveFlow {
+            interface: "eth0".to_owned(),
+            key: FlowKey {
+                local: "10.0.1.5".parse::<IpAddr>().expect("address").into(),
+                remote: "203.0.113.7".parse::<IpAddr>().expect("address").into(),
+                local_port: 443,
+                remote_port: 40000,
+                zone: 0,
+                vlan: [0; 2],
+                protocol,
+                pad: 0,
+            },
+            entry: FlowEntry {
+                created: 1000,
+                last_seen: 2000,
+                packets: [12, 10],
+                bytes: [1200, 64_000],
+                rule: 1,
+                state: FlowState::TCP_ESTABLISHED.0,
+                flags: 0,
+                pad: [0; 2],
+            },
+            age: Duration::from_mins(1),
+            idle: Duration::from_secs(2),
+            expires_in: Duration::from_secs(298),
+        }
+    }
+
+    /// The cells of the row of a flow.
+    fn row(flow: &LiveFlow) -> Vec<String> {
+        let table = FlowView::table(&[FlowView::new(flow, &numbers())]).to_string();
+        let plain = anstream::adapter::strip_str(&table).to_string();
+        let cells = plain.lines().nth(1).expect("a row").split("  ");
+        cells
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn a_row_shows_the_flow_from_the_protected_side() {
+        let mut flow = flow(6);
+        assert_eq!(
+            row(&flow).join(" "),
+            "eth0 inbound tcp 10.0.1.5:443 203.0.113.7:40000 established 1m00s 2s 4m58s \
+             12 10 1200 64000 sgr-0123456789abcdef0 web"
+        );
+        flow.entry.flags = FLOW_OPENED_OUTBOUND;
+        assert_eq!(row(&flow)[9..13], ["10", "12", "64000", "1200"]);
+    }
+
+    #[test]
+    fn an_icmp_flow_shows_type_and_identifier() {
+        let mut flow = flow(1);
+        flow.key.local_port = 77;
+        flow.key.remote_port = 8 | 1 << 8;
+        assert_eq!(row(&flow)[3], "10.0.1.5 type=8 id=77");
+        assert_eq!(row(&flow)[4], "203.0.113.7");
+    }
+
+    #[test]
+    fn a_flow_of_an_unknown_zone_shows_its_number() {
+        let mut flow = flow(6);
+        flow.interface.clear();
+        assert_eq!(row(&flow)[0], "zone:0");
+    }
+
+    #[test]
+    fn json_counts_by_direction() {
+        let json = serde_json::to_value(FlowView::new(&flow(6), &numbers())).expect("JSON");
+        assert_eq!(json["packets_in"], 12);
+        assert_eq!(json["bytes_out"], 64_000);
+        assert_eq!(json["expires_in_ms"], 298_000);
+        assert_eq!(json["icmp_id"], serde_json::Value::Null);
+        assert_eq!(json["rule"]["group"], "web");
+    }
+}

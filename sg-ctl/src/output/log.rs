@@ -1,0 +1,186 @@
+//! The log: verdicts, losses and the programs' own messages, as lines of text or of JSON.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::event::EventView;
+use super::{Tone, counted};
+
+/// One line of the log. `type` of the JSON form tells which.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Entry<'a> {
+    Verdict(&'a EventView),
+    Lost {
+        time: &'a str,
+        events: u64,
+        total: u64,
+    },
+    Message {
+        time: &'a str,
+        interface: &'a str,
+        level: &'a str,
+        text: &'a str,
+    },
+}
+
+/// Writes the log, and counts what it wrote.
+#[derive(Debug)]
+pub(crate) struct Log<W> {
+    stream: W,
+    json: bool,
+    verdicts: u64,
+}
+
+impl<W: Write> Log<W> {
+    /// A log in text, or in JSON lines.
+    pub(crate) const fn new(stream: W, json: bool) -> Self {
+        Self {
+            stream,
+            json,
+            verdicts: 0,
+        }
+    }
+
+    /// Verdicts written so far.
+    pub(crate) const fn verdicts(&self) -> u64 {
+        self.verdicts
+    }
+
+    /// Writes a verdict.
+    ///
+    /// # Errors
+    /// When the stream cannot be written, as with all of these.
+    pub(crate) fn verdict(&mut self, event: &EventView) -> io::Result<()> {
+        self.verdicts += 1;
+        self.write(&Entry::Verdict(event))
+    }
+
+    /// Writes that `events` more verdicts are missing here, `total` since the interfaces were
+    /// attached.
+    pub(crate) fn lost(&mut self, time: &str, events: u64, total: u64) -> io::Result<()> {
+        self.write(&Entry::Lost {
+            time,
+            events,
+            total,
+        })
+    }
+
+    /// Writes a message of the programs of an interface.
+    pub(crate) fn message(
+        &mut self,
+        time: &str,
+        interface: &str,
+        level: &str,
+        text: &str,
+    ) -> io::Result<()> {
+        self.write(&Entry::Message {
+            time,
+            interface,
+            level,
+            text,
+        })
+    }
+
+    /// Makes sure that everything written so far is seen.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+
+    fn write(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut self.stream, entry)?;
+            return self.stream.write_all(b"\n");
+        }
+        match entry {
+            Entry::Verdict(event) => writeln!(self.stream, "{event}"),
+            Entry::Lost {
+                time,
+                events,
+                total,
+            } => {
+                let time = Tone::Quiet.paint(time);
+                let text = Tone::Notable.paint(lost_text(*events, *total));
+                writeln!(self.stream, "{time} {text}")
+            }
+            Entry::Message {
+                time,
+                interface,
+                level,
+                text,
+            } => {
+                let time = Tone::Quiet.paint(time);
+                let level = Tone::Bad.paint(level.to_ascii_uppercase());
+                writeln!(self.stream, "{time} {interface} {level} {text}")
+            }
+        }
+    }
+}
+
+/// Says how many events were lost.
+fn lost_text(events: u64, total: u64) -> String {
+    if events == total {
+        let events = counted(total, "event");
+        format!("{events} lost since attach: the buffer was full")
+    } else {
+        let events = counted(events, "more event");
+        format!("{events} lost: the buffer was full ({total} since attach)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::tests::view;
+    use super::*;
+
+    fn written(json: bool, write: impl FnOnce(&mut Log<Vec<u8>>) -> io::Result<()>) -> String {
+        let mut log = Log::new(Vec::new(), json);
+        write(&mut log).expect("memory");
+        let text = String::from_utf8(log.stream).expect("UTF-8");
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn text_is_one_line_per_entry() {
+        let text = written(false, |log| {
+            log.verdict(&view())?;
+            assert_eq!(log.verdicts(), 1);
+            log.lost("NOW", 1, 1)?;
+            log.lost("NOW", 7, 8)?;
+            log.message("NOW", "eth0", "error", "zone 3 has no settings")
+        });
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].contains(" DENY  no-rule tcp "), "{text}");
+        assert_eq!(
+            lines[1],
+            "NOW 1 event lost since attach: the buffer was full"
+        );
+        assert_eq!(
+            lines[2],
+            "NOW 7 more events lost: the buffer was full (8 since attach)"
+        );
+        assert_eq!(lines[3], "NOW eth0 ERROR zone 3 has no settings");
+    }
+
+    #[test]
+    fn json_lines_tell_their_type() {
+        let text = written(true, |log| {
+            log.verdict(&view())?;
+            log.lost("NOW", 7, 8)?;
+            log.message("NOW", "eth0", "error", "zone 3 has no settings")
+        });
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        assert_eq!(lines[0]["type"], "verdict");
+        assert_eq!(lines[0]["reason"], "no-rule");
+        assert_eq!(
+            lines[1],
+            serde_json::json!({"type": "lost", "time": "NOW", "events": 7, "total": 8})
+        );
+        assert_eq!(lines[2]["type"], "message");
+        assert_eq!(lines[2]["level"], "error");
+    }
+}

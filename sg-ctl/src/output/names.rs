@@ -1,0 +1,129 @@
+//! What stands behind the numbers in flows and events.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use sg_common::event::Event;
+use sg_ctl::compile::RuleNumbers;
+
+use super::packet::quoted;
+
+/// The names of rules and interfaces.
+#[derive(Debug)]
+pub(crate) struct Names {
+    rules: RuleNumbers,
+    interfaces: BTreeMap<u32, (String, u32)>,
+}
+
+impl Names {
+    /// Names for rule numbers, and for zones: name and index of the interface.
+    pub(crate) const fn new(rules: RuleNumbers, interfaces: BTreeMap<u32, (String, u32)>) -> Self {
+        Self { rules, interfaces }
+    }
+
+    /// The interface that had a zone when it had the index `ifindex`: zones are given again.
+    pub(crate) fn interface(&self, zone: u32, ifindex: u32) -> Option<&str> {
+        let (name, index) = self.interfaces.get(&zone)?;
+        (*index == ifindex).then_some(name)
+    }
+
+    /// Whether there is a name for everything in an event.
+    pub(crate) fn know(&self, event: &Event) -> bool {
+        let zone = u32::from(event.zone);
+        self.interface(zone, event.ifindex).is_some()
+            && (event.rule == 0 || self.rules.rule(event.rule).is_some())
+    }
+
+    /// The rule with a number; `None` for 0, which stands for no rule.
+    pub(crate) fn rule(&self, number: u32) -> Option<RuleRef> {
+        RuleRef::find(number, &self.rules)
+    }
+}
+
+/// A rule as flows and events name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RuleRef {
+    /// The number that the programs know.
+    pub(crate) number: u32,
+    /// The rule's id; `None` when the number is of another installation's state.
+    pub(crate) id: Option<String>,
+    /// The group's name.
+    pub(crate) group: Option<String>,
+    /// The group's id.
+    pub(crate) group_id: Option<String>,
+}
+
+impl RuleRef {
+    /// The rule with a number; `None` for 0, which stands for no rule.
+    pub(crate) fn find(number: u32, numbers: &RuleNumbers) -> Option<Self> {
+        let record = numbers.rule(number);
+        (number != 0).then(|| Self {
+            number,
+            id: record.map(|record| record.rule_id.to_string()),
+            group: record.map(|record| record.group.clone()),
+            group_id: record.map(|record| record.group_id.to_string()),
+        })
+    }
+
+    /// The id, or the number where there is none.
+    pub(crate) fn id_text(&self) -> String {
+        match &self.id {
+            Some(id) => id.clone(),
+            None => format!("#{}", self.number),
+        }
+    }
+}
+
+impl fmt::Display for RuleRef {
+    /// Writes `rule=ID group=NAME`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule={}", self.id_text())?;
+        match &self.group {
+            Some(group) => write!(f, " group={}", quoted(group)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use sg_ctl::compile::RuleRecord;
+    use sg_ctl::model::{Peer, Service};
+
+    use super::*;
+
+    /// Rule 1 is one of group `web`, rule 2 one of `web tier`.
+    pub(crate) fn numbers() -> RuleNumbers {
+        let record = |group: &str| RuleRecord {
+            group: group.to_owned(),
+            group_id: "sg-0123456789abcdef0".parse().expect("id"),
+            rule_id: "sgr-0123456789abcdef0".parse().expect("id"),
+            direction: "inbound".to_owned(),
+            service: Service::protocol(6),
+            peer: "0.0.0.0/0".parse::<Peer>().expect("peer"),
+            description: String::new(),
+        };
+        BTreeMap::from([(1, record("web")), (2, record("web tier"))]).into()
+    }
+
+    /// The same rules; zone 0 is eth0 with index 2.
+    pub(crate) fn names() -> Names {
+        Names::new(numbers(), BTreeMap::from([(0, ("eth0".to_owned(), 2))]))
+    }
+
+    #[test]
+    fn rules_are_named_by_id_and_group() {
+        let text = |number| names().rule(number).map(|rule| rule.to_string());
+        assert_eq!(text(0), None);
+        assert_eq!(
+            text(1).as_deref(),
+            Some("rule=sgr-0123456789abcdef0 group=web")
+        );
+        assert_eq!(
+            text(2).as_deref(),
+            Some("rule=sgr-0123456789abcdef0 group=\"web tier\"")
+        );
+        assert_eq!(text(3).as_deref(), Some("rule=#3"));
+    }
+}

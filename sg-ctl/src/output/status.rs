@@ -1,0 +1,522 @@
+//! What is guarded, and whether it is in order.
+
+use std::cmp::Reverse;
+
+use comfy_table::Cell;
+use serde::Serialize;
+use sg_ctl::dataplane::HookKind;
+use sg_ctl::host::{InterfaceStatus, Mode, Status, Traffic};
+use sg_ctl::model::{LogMode, Side};
+
+use super::Tone;
+use super::interface::word;
+use super::table::{Table, or_dash};
+
+/// Drop reasons that the table names.
+const TOP_REASONS: usize = 3;
+
+/// The answer of `status`. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusView<'a> {
+    generation: u64,
+    image: Option<ImageView>,
+    pending: bool,
+    problems: Vec<Problem<'a>>,
+    interfaces: Vec<InterfaceView<'a>>,
+    not_attached: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct ImageView {
+    generation: u64,
+    kernel_bytes: usize,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem<'a> {
+    interface: Option<&'a str>,
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct InterfaceView<'a> {
+    name: &'a str,
+    state: Guard,
+    mode: Mode,
+    ifindex: Option<u32>,
+    zone: u32,
+    side: Side,
+    groups: &'a [String],
+    ingress: Option<&'static str>,
+    egress: Option<&'static str>,
+    programs_before: &'a [String],
+    log: LogMode,
+    passed: Directions,
+    dropped: Directions,
+    audited: Directions,
+    reasons: Vec<ReasonView>,
+    events_lost: u64,
+}
+
+/// How far an interface is guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Guard {
+    /// Verdicts are carried out.
+    Enforcing,
+    /// Packets are judged, and all pass.
+    Auditing,
+    /// One of the two hooks is missing.
+    HalfAttached,
+    /// The interface is there, but no program of ours.
+    NotAttached,
+    /// There is no such interface.
+    Missing,
+}
+
+impl Guard {
+    fn of(interface: &InterfaceStatus) -> Self {
+        match (interface.ingress.is_some(), interface.egress.is_some()) {
+            _ if interface.ifindex.is_none() => Self::Missing,
+            (false, false) => Self::NotAttached,
+            (true, true) if interface.mode == Mode::Audit => Self::Auditing,
+            (true, true) => Self::Enforcing,
+            _ => Self::HalfAttached,
+        }
+    }
+
+    const fn tone(self) -> Tone {
+        match self {
+            Self::Enforcing => Tone::Good,
+            Self::Auditing => Tone::Notable,
+            Self::HalfAttached | Self::NotAttached | Self::Missing => Tone::Bad,
+        }
+    }
+}
+
+/// The same of both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Directions {
+    inbound: Traffic,
+    outbound: Traffic,
+}
+
+impl From<[Traffic; 2]> for Directions {
+    fn from([inbound, outbound]: [Traffic; 2]) -> Self {
+        Self { inbound, outbound }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct ReasonView {
+    direction: &'static str,
+    verdict: &'static str,
+    reason: &'static str,
+    packets: u64,
+    bytes: u64,
+}
+
+impl<'a> StatusView<'a> {
+    /// The view of what is in force.
+    pub(crate) fn new(status: &'a Status) -> Self {
+        Self {
+            generation: status.generation,
+            image: status.image.as_ref().map(|image| ImageView {
+                generation: image.generation,
+                kernel_bytes: image.bytes,
+            }),
+            pending: status.pending,
+            problems: problems(status),
+            interfaces: status.interfaces.iter().map(InterfaceView::new).collect(),
+            not_attached: &status.not_attached,
+        }
+    }
+
+    /// Whether there is anything to show in a table.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.interfaces.is_empty()
+    }
+
+    /// Everything that is not as it should be, a line each.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|problem| {
+            let warning = Tone::Notable.paint("warning:");
+            match problem.interface {
+                Some(interface) => format!("{warning} {interface}: {}", problem.text),
+                None => format!("{warning} {}", problem.text),
+            }
+        })
+    }
+
+    /// One line about the policy.
+    pub(crate) fn policy(&self) -> String {
+        match &self.image {
+            Some(image) => format!(
+                "policy {}, {} KiB of kernel memory\n",
+                image.generation,
+                image.kernel_bytes.div_ceil(1024)
+            ),
+            None => "no policy is in force\n".to_owned(),
+        }
+    }
+
+    /// The table of interfaces.
+    pub(crate) fn interfaces(&self) -> Table {
+        let mut table = Table::new(&[
+            "INTERFACE",
+            "STATE",
+            "SIDE",
+            "INGRESS",
+            "EGRESS",
+            "LOG",
+            "GROUPS",
+        ]);
+        for interface in &self.interfaces {
+            table.push([
+                Cell::new(interface.name),
+                interface.state.tone().cell(word(&interface.state)),
+                Cell::new(word(&interface.side)),
+                Cell::new(interface.ingress.unwrap_or("-")),
+                Cell::new(interface.egress.unwrap_or("-")),
+                Cell::new(word(&interface.log)),
+                Cell::new(or_dash(&interface.groups.join(","))),
+            ]);
+        }
+        table
+    }
+
+    /// The table of packets.
+    pub(crate) fn traffic(&self) -> Table {
+        let mut table = Table::new(&[
+            "INTERFACE",
+            ">PASSED-IN",
+            ">PASSED-OUT",
+            ">DROPPED-IN",
+            ">DROPPED-OUT",
+            ">AUDITED",
+            ">EVENTS-LOST",
+            "TOP-DROPS",
+        ]);
+        for interface in &self.interfaces {
+            let Directions { inbound, outbound } = interface.audited;
+            let top: Vec<_> = interface
+                .top_drops()
+                .into_iter()
+                .map(|(reason, packets)| format!("{reason} {packets}"))
+                .collect();
+            table.push([
+                Cell::new(interface.name),
+                Cell::new(interface.passed.inbound.packets),
+                Cell::new(interface.passed.outbound.packets),
+                Cell::new(interface.dropped.inbound.packets),
+                Cell::new(interface.dropped.outbound.packets),
+                Cell::new(inbound.packets + outbound.packets),
+                Cell::new(interface.events_lost),
+                Cell::new(or_dash(&top.join(", "))),
+            ]);
+        }
+        table
+    }
+
+    /// The table of every reason that there was.
+    pub(crate) fn reasons(&self) -> Table {
+        let mut table = Table::new(&[
+            "INTERFACE",
+            "DIRECTION",
+            "VERDICT",
+            "REASON",
+            ">PACKETS",
+            ">BYTES",
+        ]);
+        for interface in &self.interfaces {
+            for view in &interface.reasons {
+                table.push([
+                    Cell::new(interface.name),
+                    Cell::new(view.direction),
+                    Cell::new(view.verdict),
+                    Cell::new(view.reason),
+                    Cell::new(view.packets),
+                    Cell::new(view.bytes),
+                ]);
+            }
+        }
+        table
+    }
+}
+
+impl<'a> InterfaceView<'a> {
+    fn new(status: &'a InterfaceStatus) -> Self {
+        // The programs count audited packets by the reason that they would have dropped for.
+        let mut dropped = status.dropped;
+        for (dropped, audited) in dropped.iter_mut().zip(status.audited) {
+            dropped.packets = dropped.packets.saturating_sub(audited.packets);
+            dropped.bytes = dropped.bytes.saturating_sub(audited.bytes);
+        }
+        Self {
+            name: &status.name,
+            state: Guard::of(status),
+            mode: status.mode,
+            ifindex: status.ifindex,
+            zone: status.zone,
+            side: status.side,
+            groups: &status.groups,
+            ingress: status.ingress.map(HookKind::name),
+            egress: status.egress.map(HookKind::name),
+            programs_before: &status.before,
+            log: status.log,
+            passed: status.passed.into(),
+            dropped: dropped.into(),
+            audited: status.audited.into(),
+            reasons: status
+                .reasons
+                .iter()
+                .map(|count| ReasonView {
+                    direction: count.direction,
+                    verdict: if count.passes { "allow" } else { "deny" },
+                    reason: count.reason,
+                    packets: count.traffic.packets,
+                    bytes: count.traffic.bytes,
+                })
+                .collect(),
+            events_lost: status.events_lost,
+        }
+    }
+
+    /// The drop reasons with the most packets, both directions together.
+    fn top_drops(&self) -> Vec<(&'static str, u64)> {
+        let mut sums: Vec<(&'static str, u64)> = Vec::new();
+        for view in self.reasons.iter().filter(|view| view.verdict == "deny") {
+            match sums.iter_mut().find(|(reason, _)| *reason == view.reason) {
+                Some((_, packets)) => *packets += view.packets,
+                None => sums.push((view.reason, view.packets)),
+            }
+        }
+        sums.sort_by_key(|(_, packets)| Reverse(*packets));
+        sums.truncate(TOP_REASONS);
+        sums
+    }
+}
+
+fn problems(status: &Status) -> Vec<Problem<'_>> {
+    let mut problems = Vec::new();
+    let mut add = |interface, text: String| problems.push(Problem { interface, text });
+    if status.pending {
+        add(
+            None,
+            "a change is under way, or was interrupted: the next command that changes something \
+             finishes it or takes it back"
+                .to_owned(),
+        );
+    }
+    for interface in &status.interfaces {
+        let name = Some(interface.name.as_str());
+        match Guard::of(interface) {
+            Guard::Enforcing => {}
+            Guard::Auditing => add(name, "only audits: nothing is dropped".to_owned()),
+            Guard::HalfAttached => {
+                let missing = if interface.ingress.is_none() {
+                    "received"
+                } else {
+                    "sent"
+                };
+                add(
+                    name,
+                    format!(
+                        "half attached: packets that it has {missing} are not judged; detach and attach it"
+                    ),
+                );
+            }
+            Guard::NotAttached => add(
+                name,
+                "the state says that it is guarded, but no program is attached: attach it again"
+                    .to_owned(),
+            ),
+            Guard::Missing => add(name, "there is no such interface".to_owned()),
+        }
+        if !interface.recorded {
+            add(
+                name,
+                "attached, but the state does not know it: detach and attach it".to_owned(),
+            );
+        }
+        for program in &interface.before {
+            add(
+                name,
+                format!("{program} sees packets first, and may let them pass unjudged"),
+            );
+        }
+    }
+    match &status.image {
+        _ if status.pending => {}
+        Some(image) if image.generation != status.generation => add(
+            None,
+            format!(
+                "the kernel enforces policy {}, the state says {}: apply the rules again",
+                image.generation, status.generation
+            ),
+        ),
+        None if status.interfaces.iter().any(InterfaceStatus::is_guarded) => {
+            add(
+                None,
+                "no policy is in force: everything is dropped".to_owned(),
+            );
+        }
+        _ => {}
+    }
+    for interface in &status.not_attached {
+        add(
+            Some(interface),
+            "named by the rules, but not attached".to_owned(),
+        );
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_ctl::host::ReasonCount;
+
+    use super::*;
+
+    fn traffic(packets: u64, bytes: u64) -> Traffic {
+        Traffic { packets, bytes }
+    }
+
+    fn interface() -> InterfaceStatus {
+        let count = |direction, reason, passes, packets| ReasonCount {
+            direction,
+            reason,
+            passes,
+            traffic: traffic(packets, packets * 60),
+        };
+        InterfaceStatus {
+            name: "eth0".to_owned(),
+            ifindex: Some(2),
+            zone: 0,
+            recorded: true,
+            ingress: Some(HookKind::Tcx),
+            egress: Some(HookKind::Tcx),
+            before: vec![],
+            side: Side::Nic,
+            mode: Mode::Enforce,
+            log: LogMode::Denied,
+            groups: vec!["web".to_owned()],
+            passed: [traffic(10, 1000), traffic(8, 800)],
+            dropped: [traffic(9, 540), traffic(4, 240)],
+            audited: [traffic(3, 180), Traffic::default()],
+            reasons: vec![
+                count("inbound", "established", true, 10),
+                count("inbound", "no-rule", false, 2),
+                count("inbound", "malformed-tcp", false, 7),
+                count("outbound", "no-rule", false, 4),
+            ],
+            events_lost: 0,
+        }
+    }
+
+    fn status(interfaces: Vec<InterfaceStatus>) -> Status {
+        Status {
+            generation: 7,
+            image: None,
+            hz: 250,
+            pending: false,
+            interfaces,
+            not_attached: vec![],
+        }
+    }
+
+    fn rows(table: &Table) -> Vec<Vec<String>> {
+        let plain = anstream::adapter::strip_str(&table.to_string()).to_string();
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        plain.lines().skip(1).map(words).collect()
+    }
+
+    #[test]
+    fn audited_packets_are_not_dropped() {
+        let status = status(vec![interface()]);
+        let rows = rows(&StatusView::new(&status).traffic());
+        assert_eq!(
+            rows[0].join(" "),
+            "eth0 10 8 6 4 3 0 malformed-tcp 7, no-rule 6"
+        );
+    }
+
+    #[test]
+    fn the_state_of_an_interface_is_one_plain_word() {
+        let state = |interface| {
+            let status = status(vec![interface]);
+            let view = StatusView::new(&status);
+            let row = rows(&view.interfaces()).remove(0);
+            (row[1].clone(), view.problems().next())
+        };
+        let guarded = interface();
+        assert_eq!(state(guarded.clone()).0, "enforcing");
+        let audit = InterfaceStatus {
+            mode: Mode::Audit,
+            ..guarded.clone()
+        };
+        let half = InterfaceStatus {
+            egress: None,
+            ..guarded.clone()
+        };
+        let detached = InterfaceStatus {
+            ingress: None,
+            ..half.clone()
+        };
+        let missing = InterfaceStatus {
+            ifindex: None,
+            ..detached.clone()
+        };
+        for (interface, word, problem) in [
+            (audit, "auditing", "nothing is dropped"),
+            (half, "half-attached", "has sent are not judged"),
+            (detached, "not-attached", "no program is attached"),
+            (missing, "missing", "no such interface"),
+        ] {
+            let (state, found) = state(interface);
+            assert_eq!(state, word);
+            assert!(found.is_some_and(|found| found.contains(problem)), "{word}");
+        }
+    }
+
+    #[test]
+    fn disagreements_are_told() {
+        let unrecorded = InterfaceStatus {
+            recorded: false,
+            before: vec!["ingress: other (12)".to_owned()],
+            ..interface()
+        };
+        let status = Status {
+            pending: true,
+            not_attached: vec!["eth1".to_owned()],
+            ..status(vec![unrecorded])
+        };
+        let problems: Vec<_> = StatusView::new(&status)
+            .problems()
+            .map(|line| anstream::adapter::strip_str(&line).to_string())
+            .collect();
+        let begins = [
+            "warning: a change is under way",
+            "warning: eth0: attached, but the state does not know it",
+            "warning: eth0: ingress: other (12) sees packets first",
+            "warning: eth1: named by the rules",
+        ];
+        assert_eq!(problems.len(), begins.len(), "{problems:#?}");
+        for (problem, begin) in problems.iter().zip(begins) {
+            assert!(problem.starts_with(begin), "{problem}");
+        }
+    }
+
+    #[test]
+    fn json_names_directions() {
+        let status = status(vec![interface()]);
+        let json = serde_json::to_value(StatusView::new(&status)).expect("JSON");
+        let interface = &json["interfaces"][0];
+        assert_eq!(interface["state"], "enforcing");
+        assert_eq!(interface["dropped"]["inbound"]["packets"], 6);
+        assert_eq!(interface["ingress"], "tcx");
+        assert_eq!(interface["reasons"][1]["verdict"], "deny");
+        assert_eq!(json["image"], serde_json::Value::Null);
+    }
+}
