@@ -48,7 +48,6 @@ impl Dataplane {
     /// When the interface cannot be guarded, is guarded already, or the kernel refuses.
     pub fn attach(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
         self.check(plan)?;
-        self.prepare()?;
         let result = self.attach_hooks(plan);
         if result.is_err() {
             // The first error is the one to report.
@@ -107,6 +106,7 @@ impl Dataplane {
 
     fn attach_hooks(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
         let zone = plan.zone;
+        self.prepare()?;
         self.clear_zone(zone)?;
         self.set_settings(
             zone,
@@ -197,6 +197,12 @@ fn attach_tc(
     let options = match plan.tc {
         HookKind::Clsact => {
             add_clsact(plan)?;
+            // First the pin, by which the filter is found: it outlives this process from the moment
+            // it is attached.
+            let pin = filter_pin(pins, plan.zone, side);
+            program
+                .pin(&pin)
+                .map_err(|error| pin_error("pin", &pin, std::io::Error::other(error)))?;
             TcAttachOptions::Netlink(NlOptions {
                 priority: 1,
                 handle: TcHandle::AUTO_ASSIGN,
@@ -209,16 +215,13 @@ fn attach_tc(
         .attach_with_options(&plan.interface.name, side.attach_type(), options)
         .and_then(|link| program.take_link(link))
         .map_err(attach_error(plan, plan.tc))?;
-    if plan.tc != HookKind::Clsact {
-        return pin_link(FdLink::try_from(link), pins, plan, plan.tc, side);
+    if plan.tc == HookKind::Clsact {
+        // Dropped, it would take the filter with it.
+        std::mem::forget::<SchedClassifierLink>(link);
+        Ok(())
+    } else {
+        pin_link(FdLink::try_from(link), pins, plan, plan.tc, side)
     }
-    let pin = filter_pin(pins, plan.zone, side);
-    program
-        .pin(&pin)
-        .map_err(|error| pin_error("pin", &pin, std::io::Error::other(error)))?;
-    // Dropped, it would take the filter with it.
-    std::mem::forget::<SchedClassifierLink>(link);
-    Ok(())
 }
 
 /// Adds the queueing discipline that clsact filters hang on, which others may have done. It stays

@@ -3,7 +3,6 @@
 //! Not from `/sys/class/net`: that shows the network namespace in which `/sys` was mounted, which
 //! need not be the one of this process.
 
-use std::io;
 use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -13,6 +12,7 @@ use netlink_packet_route::link::{
 };
 
 use super::error::DataplaneError;
+use super::maps::system_error;
 use super::netlink::dump;
 
 /// The XDP program of an interface.
@@ -50,7 +50,7 @@ impl Interface {
     /// When the kernel does not answer.
     pub fn all() -> Result<Vec<Self>, DataplaneError> {
         let links = dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))
-            .map_err(netlink_error("list the interfaces"))?;
+            .map_err(system_error("list the interfaces"))?;
         Ok(links
             .into_iter()
             .filter_map(|message| match message {
@@ -81,7 +81,7 @@ impl Interface {
     /// When the kernel does not answer.
     pub fn addresses(&self) -> Result<Vec<IpAddr>, DataplaneError> {
         let messages = dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
-            .map_err(netlink_error("list the addresses"))?;
+            .map_err(system_error("list the addresses"))?;
         let mut addresses: Vec<_> = messages
             .into_iter()
             .filter_map(|message| match message {
@@ -153,8 +153,4 @@ fn xdp_program(attributes: &[LinkXdp]) -> Option<XdpProgram> {
             generic: *attached == XdpAttached::SocketBuffer,
         }),
     }
-}
-
-pub(super) fn netlink_error(action: &'static str) -> impl FnOnce(io::Error) -> DataplaneError {
-    move |source| DataplaneError::System { action, source }
 }
