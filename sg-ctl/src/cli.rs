@@ -53,7 +53,7 @@ pub(crate) struct Global {
     #[arg(hide_possible_values = true, long_help = help::COLOR)]
     pub(crate) color: Color,
 
-    /// Show more: rule numbers, every cause of an error, what was chosen and why.
+    /// Show more: numbers of rules, and each cause of an error on its own line.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }
@@ -107,15 +107,15 @@ pub(crate) struct AttachArgs {
     #[arg(short, long = "group", value_name = "NAME")]
     pub(crate) groups: Vec<String>,
 
-    /// Rule file to apply first; may be repeated.
+    /// Rule file to put in force with it; may be repeated.
     #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Where packets are met on the receiving path.
+    /// Where packets are met on the receiving path; `auto` unless a rule file says otherwise.
     #[arg(long, value_enum, value_name = "HOOK")]
     pub(crate) hook: Option<Hook>,
 
-    /// Which side of the interface is protected.
+    /// Which side of the interface is protected; `nic` unless a rule file says otherwise.
     #[arg(long, value_enum, value_name = "SIDE")]
     pub(crate) side: Option<Side>,
 
@@ -123,7 +123,7 @@ pub(crate) struct AttachArgs {
     #[arg(long)]
     pub(crate) audit: bool,
 
-    /// Which verdicts are logged.
+    /// Which verdicts are logged; `all` unless a rule file says otherwise.
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) log: Option<Log>,
 
@@ -239,9 +239,9 @@ pub(crate) struct ApplyArgs {
 
 /// Show what is guarded, and whether it is in order.
 ///
-/// Prints every interface with its groups, hooks, mode, flows and packets by verdict, the top drop
-/// reasons, and everything that is not as it should be: an interface that only audits, is missing
-/// or half attached, and a kernel that enforces something else than the state on disk says.
+/// Prints every interface with its groups, hooks and packets by verdict, the top drop reasons, and
+/// everything that is not as it should be: an interface that only audits, is missing or half
+/// attached, and a kernel that enforces something else than the state on disk says.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::STATUS)]
 pub(crate) struct StatusArgs {
@@ -257,7 +257,7 @@ pub(crate) struct StatusArgs {
 ///
 /// Prints what was applied last, as it is kept in the state directory.
 #[derive(Args, Debug)]
-#[command(after_long_help = help::SHOW)]
+#[command(after_long_help = help::SHOW, disable_help_subcommand = true)]
 pub(crate) struct ShowArgs {
     #[command(subcommand)]
     pub(crate) what: Show,
@@ -328,9 +328,9 @@ pub(crate) struct FlowsArgs {
 ///
 /// Prints the events that wait in the kernel's buffer, and with -f goes on until it is interrupted.
 /// What is logged is a setting of the interface (`log:` in rule files, `attach --log`): dropped
-/// packets and new flows unless set otherwise. What one reader takes no other sees, so there is one
-/// at a time. Events that found the buffer full are counted and told. Messages of the programs
-/// themselves, which tell of faults, are printed too.
+/// packets and new flows unless set otherwise. Reading takes events out of the buffer, those too
+/// that a filter leaves out, so there is one reader at a time. Events that found the buffer full
+/// are counted and told. Messages of the programs themselves, which tell of faults, are printed too.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::LOGS)]
 pub(crate) struct LogsArgs {

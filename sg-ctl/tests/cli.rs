@@ -205,7 +205,11 @@ fn every_verb_has_a_manual_page() {
     ] {
         let page = fs::read_to_string(directory.join(format!("{page}.1"))).expect(page);
         assert!(
-            page.contains("EXAMPLES:") || page.contains("EXIT STATUS:"),
+            page.contains(
+                "
+.SH EXAMPLES
+"
+            ),
             "{page}"
         );
     }

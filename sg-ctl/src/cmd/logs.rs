@@ -18,7 +18,7 @@ use crate::cli::LogsArgs;
 use crate::output::event::EventView;
 use crate::output::log::Log;
 use crate::output::names::Names;
-use crate::output::time::WallClock;
+use crate::output::time::{WallClock, monotonic_ns};
 use crate::output::{counted, note};
 
 /// How often counters of lost events and messages of the programs are looked at.
@@ -46,8 +46,10 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
         let shown = counted(log.verdicts(), "event");
         note(format_args!("{shown} shown, {lost} lost"));
     } else {
+        let begin_ns = monotonic_ns()?;
         let mut session = Session::open(host)?;
-        while session.turn(&mut printer)? == TURN {}
+        // Under a flood the buffer is never empty: what comes from now on is for the next reader.
+        while session.turn(&mut printer)? == TURN && session.latest_ns < begin_ns {}
         session.tick(&mut printer)?;
         printer.log.flush()?;
         if printer.log.verdicts() == 0 {
@@ -128,6 +130,8 @@ struct Session {
     names: Names,
     may_reload: bool,
     is_over: bool,
+    /// Time of the latest event that was read.
+    latest_ns: u64,
 }
 
 impl Session {
@@ -152,6 +156,7 @@ impl Session {
             messages,
             may_reload: false,
             is_over: false,
+            latest_ns: 0,
         })
     }
 
@@ -162,6 +167,7 @@ impl Session {
             && let Some(event) = self.events.next()
         {
             count += 1;
+            self.latest_ns = event.time_ns;
             // Rules that were applied after the state was read.
             if self.may_reload && !self.names.know(&event) {
                 self.may_reload = false;

@@ -6,6 +6,15 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
+/// Nanoseconds of `CLOCK_MONOTONIC`, the clock of events.
+///
+/// # Errors
+/// When the kernel does not give the time.
+pub(crate) fn monotonic_ns() -> nix::Result<u64> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+    Ok(now.as_nanos() as u64)
+}
+
 /// Turns the kernel's monotonic time into the time of day.
 ///
 /// Both clocks are compared once, so times keep their distances; a correction of the time of day
@@ -22,8 +31,8 @@ impl WallClock {
     /// # Errors
     /// When the kernel does not give the time.
     pub(crate) fn now() -> anyhow::Result<Self> {
-        let monotonic = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
-        let boot = Timestamp::now().checked_sub(SignedDuration::try_from(monotonic)?)?;
+        let monotonic = SignedDuration::from_nanos_i128(monotonic_ns()?.into());
+        let boot = Timestamp::now().checked_sub(monotonic)?;
         Ok(Self {
             boot,
             zone: TimeZone::system(),
@@ -87,9 +96,8 @@ mod tests {
 
     #[test]
     fn the_time_of_now_is_now() {
-        let monotonic = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).expect("time"));
         let clock = WallClock::now().expect("clock");
-        let text = clock.text(monotonic.as_nanos() as u64);
+        let text = clock.text(monotonic_ns().expect("time"));
         let then: Timestamp = text.parse().expect("RFC 3339");
         assert!((Timestamp::now() - then).as_secs().abs() < 60, "{text}");
     }
