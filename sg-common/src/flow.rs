@@ -44,11 +44,11 @@ impl Direction {
     }
 }
 
-/// Identity of a flow, the same for both directions: 44 bytes.
+/// Identity of a flow, the same for both directions: 48 bytes.
 ///
 /// Local is the protected side. ICMP queries carry the identifier as local port and the type of
 /// the *request* as remote port; other protocols without ports carry zeros.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FlowKey {
     /// Address of the protected side.
@@ -66,7 +66,42 @@ pub struct FlowKey {
     /// IP protocol number.
     pub protocol: u8,
     /// Explicit padding, zero.
-    pub pad: u8,
+    pub pad: [u8; 5],
+}
+
+impl FlowKey {
+    /// All zero: the key of no flow.
+    pub const NONE: Self = Self {
+        local: Addr::UNSPECIFIED,
+        remote: Addr::UNSPECIFIED,
+        local_port: 0,
+        remote_port: 0,
+        zone: 0,
+        vlan: [0; 2],
+        protocol: 0,
+        pad: [0; 5],
+    };
+
+    /// 64-bit words of a key.
+    pub const WORDS: usize = 6;
+
+    /// The key as numbers, for hashing and comparing; each is two words of memory, as they lie.
+    #[inline(always)]
+    pub const fn words(&self) -> [u64; Self::WORDS] {
+        let [l0, l1, l2, l3] = self.local.wire();
+        let [r0, r1, r2, r3] = self.remote.wire();
+        let ports = self.local_port as u32 | (self.remote_port as u32) << 16;
+        let zone = self.zone as u32 | (self.vlan[0] as u32) << 16;
+        let rest = self.vlan[1] as u32 | (self.protocol as u32) << 16;
+        [
+            l0 as u64 | (l1 as u64) << 32,
+            l2 as u64 | (l3 as u64) << 32,
+            r0 as u64 | (r1 as u64) << 32,
+            r2 as u64 | (r3 as u64) << 32,
+            ports as u64 | (zone as u64) << 32,
+            rest as u64,
+        ]
+    }
 }
 
 /// State of a flow. Its code indexes the timeouts of the interface.
@@ -77,6 +112,8 @@ pub struct FlowState(pub u8);
 impl FlowState {
     /// Slots of a table indexed by state, a power of two so that the kernel can mask an index.
     pub const SLOTS: usize = 16;
+    /// No flow: a slot that is free, being written, or whose flow has been deleted.
+    pub const NONE: Self = Self(0);
     /// TCP: a SYN was sent, nothing came back.
     pub const TCP_SYN_SENT: Self = Self(1);
     /// TCP: SYN and SYN-ACK were seen.
@@ -137,15 +174,15 @@ impl FlowState {
         }
     }
 
+    /// The half-open states, one bit per code: no answer yet, or no complete handshake.
+    pub const HALF_OPEN: u32 = 1 << Self::TCP_SYN_SENT.0
+        | 1 << Self::TCP_SYN_RECEIVED.0
+        | 1 << Self::TCP_PICKED_UP.0
+        | 1 << Self::UDP_UNANSWERED.0;
+
     /// Whether the flow is half-open: its slot may be taken when there is no other.
     pub const fn is_half_open(self) -> bool {
-        matches!(
-            self,
-            Self::TCP_SYN_SENT
-                | Self::TCP_SYN_RECEIVED
-                | Self::TCP_PICKED_UP
-                | Self::UDP_UNANSWERED
-        )
+        Self::HALF_OPEN >> (self.0 & 31) & 1 != 0
     }
 }
 
@@ -161,9 +198,6 @@ pub const FLOW_DATA_ORIGINAL: u8 = 1 << 3;
 pub const FLOW_DATA_REPLY: u8 = 1 << 4;
 
 /// What is remembered about a flow: 56 bytes.
-///
-/// Written by the programs without a lock: two CPUs that judge packets of one flow at the same
-/// moment may lose one packet in a counter or one refresh of `last_seen`, both harmless.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowEntry {
@@ -185,6 +219,37 @@ pub struct FlowEntry {
     pub pad: [u8; 2],
 }
 
+/// What opens a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// Number of the rule that admits it.
+    pub rule: u32,
+    /// First state.
+    pub state: FlowState,
+    /// `FLOW_…` bits.
+    pub flags: u8,
+    /// Packets of the first frame.
+    pub packets: u32,
+    /// Bytes of the first frame.
+    pub bytes: u32,
+}
+
+impl Opening {
+    /// The entry of a flow opened at `now`, in jiffies.
+    pub const fn entry(self, now: u64) -> FlowEntry {
+        FlowEntry {
+            created: now,
+            last_seen: now,
+            packets: [self.packets as u64, 0],
+            bytes: [self.bytes as u64, 0],
+            rule: self.rule,
+            state: self.state.0,
+            flags: self.flags,
+            pad: [0; 2],
+        }
+    }
+}
+
 impl FlowEntry {
     /// The direction of the flow's first packet.
     pub const fn opened(&self) -> Direction {
@@ -193,6 +258,50 @@ impl FlowEntry {
         } else {
             Direction::Outbound
         }
+    }
+}
+
+/// A slot of the flow table: 128 bytes, two cache lines, of which a look-up reads the first.
+///
+/// See [`table`](crate::table) for who writes what when.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowSlot {
+    /// Identity of the flow.
+    pub key: FlowKey,
+    /// [`Meta`](crate::table::Meta): version, state and flags.
+    pub meta: u64,
+    /// Jiffies of the latest packet.
+    pub last_seen: u64,
+    /// Jiffies of the first packet.
+    pub created: u64,
+    /// Packets of the opener and of the answering side.
+    pub packets: [u64; 2],
+    /// Bytes of the opener and of the answering side.
+    pub bytes: [u64; 2],
+    /// Number of the rule that admitted the flow.
+    pub rule: u32,
+    /// Explicit padding, zero.
+    pub pad: [u32; 5],
+}
+
+impl FlowSlot {
+    /// The entry that the slot holds, `None` when it holds none or is being written.
+    pub const fn entry(&self) -> Option<FlowEntry> {
+        let meta = crate::table::Meta(self.meta);
+        if meta.version() & 1 != 0 || meta.state().0 == FlowState::NONE.0 {
+            return None;
+        }
+        Some(FlowEntry {
+            created: self.created,
+            last_seen: self.last_seen,
+            packets: self.packets,
+            bytes: self.bytes,
+            rule: self.rule,
+            state: meta.state().0,
+            flags: meta.flags(),
+            pad: [0; 2],
+        })
     }
 }
 
@@ -218,6 +327,20 @@ pub struct FragmentKey {
     pub pad: [u8; 4],
 }
 
+impl FragmentKey {
+    /// All zero: the key of no datagram.
+    pub const NONE: Self = Self {
+        src: Addr::UNSPECIFIED,
+        dst: Addr::UNSPECIFIED,
+        id: 0,
+        zone: 0,
+        vlan: [0; 2],
+        protocol: 0,
+        direction: 0,
+        pad: [0; 4],
+    };
+}
+
 /// What the first fragment leaves for the later ones: 16 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -234,8 +357,9 @@ pub struct FragmentEntry {
 pub const FRAGMENT_SECONDS: u64 = 60;
 
 const _: () = {
-    assert!(size_of::<FlowKey>() == 44);
+    assert!(size_of::<FlowKey>() == 48);
     assert!(size_of::<FlowEntry>() == 56);
+    assert!(size_of::<FlowSlot>() == 128);
     assert!(size_of::<FragmentKey>() == 48);
     assert!(size_of::<FragmentEntry>() == 16);
 };

@@ -15,10 +15,12 @@
 
 pub mod addr;
 pub mod counters;
+pub mod datapath;
 pub mod event;
 pub mod flow;
 pub mod icmp;
 pub mod image;
+pub mod infra;
 #[cfg(any(test, feature = "user"))]
 pub mod memory;
 pub mod names;
@@ -33,5 +35,7 @@ pub mod proto;
 pub mod reason;
 pub mod service;
 pub mod settings;
+pub mod subject;
+pub mod table;
 pub mod tcp;
 pub mod verifier;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::counters::ZoneCounters;
+use crate::datapath::{Datapath, Flow, Settings};
 use crate::event::Event;
-use crate::flow::{Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey};
+use crate::flow::{Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening};
 use crate::outcome::Outcome;
 use crate::packet::Packet;
-use crate::pipeline::{self, Datapath, Flow, Settings};
+use crate::pipeline::{self, Scratch};
 use crate::policy::{self, Question};
 use crate::reason::{Reason, Verdict};
 use crate::settings::InterfaceSettings;
@@ -93,13 +94,11 @@ impl Memory {
 
     /// Judges a frame that goes in `direction`.
     pub fn run<P: Packet>(&self, packet: &P, direction: Direction) -> Verdict {
-        pipeline::run(
-            packet,
-            &Hook {
-                memory: self,
-                direction,
-            },
-        )
+        let hook = Hook {
+            memory: self,
+            direction,
+        };
+        pipeline::run(packet, &hook, &mut Scratch::EMPTY.clone())
     }
 
     /// The entry of a flow, live or expired.
@@ -161,12 +160,12 @@ impl Datapath for Hook<'_> {
         self.memory.flows.borrow().get(key).cloned()
     }
 
-    fn open_flow(&self, key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
+    fn open_flow(&self, key: &FlowKey, opening: Opening) -> Result<(), Reason> {
         let mut flows = self.memory.flows.borrow_mut();
         if flows.len() >= self.memory.flow_limit && !flows.contains_key(key) {
             return Err(Reason::FlowTableFull);
         }
-        flows.insert(*key, Rc::new(Shared::new(*entry)));
+        flows.insert(*key, Rc::new(Shared::new(opening.entry(self.memory.now))));
         Ok(())
     }
 

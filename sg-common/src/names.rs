@@ -15,13 +15,21 @@ pub const PROGRAM_CLOCK: &str = "sg_clock";
 
 /// `.rodata` variable of type [`ProgramConfig`](crate::settings::ProgramConfig).
 pub const GLOBAL_CONFIG: &str = "CONFIG";
+/// `.rodata` variable of type `u32`: buckets of the flow table.
+pub const GLOBAL_FLOW_BUCKETS: &str = "FLOW_BUCKETS";
+/// `.rodata` variable of type [`HashSeed`](crate::table::HashSeed).
+pub const GLOBAL_HASH_SEED: &str = "HASH_SEED";
 
 /// zone → [`InterfaceSettings`](crate::settings::InterfaceSettings).
 pub const MAP_INTERFACES: &str = "INTERFACES";
 /// zone → [`ZoneCounters`](crate::counters::ZoneCounters), per CPU.
 pub const MAP_COUNTERS: &str = "COUNTERS";
-/// [`FlowKey`](crate::flow::FlowKey) → [`FlowEntry`](crate::flow::FlowEntry).
-pub const MAP_FLOWS: &str = "FLOWS";
+/// bucket → tag word, see [`table`](crate::table).
+pub const MAP_FLOW_TAGS: &str = "FLOW_TAGS";
+/// bucket × 8 + index → [`FlowSlot`](crate::flow::FlowSlot).
+pub const MAP_FLOW_SLOTS: &str = "FLOW_SLOTS";
+/// 0 → [`HashSeed`](crate::table::HashSeed) of the flow table, for programs that are loaded later.
+pub const MAP_FLOW_SEED: &str = "FLOW_SEED";
 /// [`FragmentKey`](crate::flow::FragmentKey) → [`FragmentEntry`](crate::flow::FragmentEntry).
 pub const MAP_FRAGMENTS: &str = "FRAGMENTS";
 /// Ring buffer of [`Event`](crate::event::Event).
@@ -33,10 +41,12 @@ pub const MAP_IMAGES: [&str; 2] = ["IMAGE_SMALL", "IMAGE_LARGE"];
 /// 0 → jiffies, read only by programs loaded with `test_clock`.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 /// Every map that is pinned and shared by the programs of all interfaces.
-pub const SHARED_MAPS: [&str; 9] = [
+pub const SHARED_MAPS: [&str; 11] = [
     MAP_INTERFACES,
     MAP_COUNTERS,
-    MAP_FLOWS,
+    MAP_FLOW_TAGS,
+    MAP_FLOW_SLOTS,
+    MAP_FLOW_SEED,
     MAP_FRAGMENTS,
     MAP_EVENTS,
     MAP_SELECTOR,

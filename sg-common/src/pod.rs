@@ -6,8 +6,9 @@
 
 use crate::counters::ZoneCounters;
 use crate::event::Event;
-use crate::flow::{FlowEntry, FlowKey, FragmentEntry, FragmentKey};
+use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
 use crate::settings::{InterfaceSettings, ProgramConfig};
+use crate::table::HashSeed;
 
 /// Implements `Pod` for a type whose fields fill it: the sum of the field sizes is its size, so no
 /// padding byte can reach the kernel.
@@ -34,16 +35,17 @@ pod!(FlowKey {
     protocol,
     pad
 });
-pod!(FlowEntry {
-    created,
+pod!(FlowSlot {
+    key,
+    meta,
     last_seen,
+    created,
     packets,
     bytes,
     rule,
-    state,
-    flags,
     pad
 });
+pod!(HashSeed { words });
 pod!(FragmentKey {
     src,
     dst,
@@ -59,7 +61,7 @@ pod!(ProgramConfig {
     zone,
     workload_side,
     test_clock,
-    hz
+    hz,
 });
 pod!(InterfaceSettings {
     timeouts,

@@ -25,6 +25,17 @@ pub struct Question {
     pub reply_service: u32,
 }
 
+impl Question {
+    /// About nothing.
+    pub const NONE: Self = Self {
+        remote: Addr::UNSPECIFIED,
+        zone: 0,
+        direction: 0,
+        service: NO_REPLY,
+        reply_service: NO_REPLY,
+    };
+}
+
 /// Answers by an image: `New` for a packet that is admitted and needs tracking, `Untracked` or
 /// `UntrackedReply` for one that is admitted and does not, `NoRule`, or `NoPolicy`.
 ///

@@ -2,6 +2,9 @@
 
 use crate::flow::FlowState;
 
+/// Flows that the table is made for unless told otherwise (AWS: "tracked connections").
+pub const DEFAULT_FLOWS: u32 = 262_144;
+
 /// Number of zones: interfaces that one host can guard at a time.
 pub const MAX_ZONES: u32 = 1024;
 

@@ -1,22 +1,23 @@
 //! The kernel behind the pipeline's traits: maps, clock, counters, events.
 
-use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
+use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use sg_common::counters::{Tally, ZoneCounters};
+use sg_common::datapath::{Datapath, Settings};
 use sg_common::event::Event;
-use sg_common::flow::{Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey};
+use sg_common::flow::{Direction, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening};
 use sg_common::outcome::Outcome;
-use sg_common::pipeline::{Datapath, Flow, Settings};
 use sg_common::policy::{self, Question};
 use sg_common::reason::{REASON_SLOTS, Reason};
-use sg_common::settings::{InterfaceSettings, ProgramConfig};
-use sg_common::tcp::Step;
+use sg_common::settings::InterfaceSettings;
+use sg_common::table::{self, Refused};
 use sg_common::verifier::opaque;
 
+use crate::flows::{FlowTable, SharedFlow};
 use crate::image::Image;
-use crate::maps;
+use crate::{config, maps};
 
 /// Asks the image in force: returns the bits of an [`Outcome`].
 ///
@@ -32,6 +33,30 @@ extern "C" fn sg_ask(question: *const Question) -> u64 {
     outcome.to_bits()
 }
 
+/// Opens a flow: returns the code of `New`, or of the reason why there is no slot for it. Global,
+/// see [`sg_ask`].
+///
+/// `what` is rule (32 bits), flags (8), state (8); `size` is packets (32) and bytes (32).
+#[unsafe(no_mangle)]
+extern "C" fn sg_open_flow(key: *const FlowKey, what: u64, size: u64) -> u64 {
+    // SAFETY: the verifier passes a pointer to a whole key or null.
+    let Some(key) = (unsafe { key.as_ref() }) else {
+        return Reason::FlowTableFull as u64;
+    };
+    let opening = Opening {
+        rule: (what >> 32) as u32,
+        state: FlowState(what as u8),
+        flags: (what >> 8) as u8,
+        packets: (size >> 32) as u32,
+        bytes: size as u32,
+    };
+    match table::open(&FlowTable, key, &FlowTable::place(key), opening) {
+        Ok(()) => Reason::New as u64,
+        Err(Refused::Full) => Reason::FlowTableFull as u64,
+        Err(Refused::Contended) => Reason::FlowContended as u64,
+    }
+}
+
 /// Reads or writes one field of a value that other CPUs and user space share.
 ///
 /// SAFETY of every use: the pointer comes from a map look-up that succeeded, and map values live
@@ -39,45 +64,43 @@ extern "C" fn sg_ask(question: *const Question) -> u64 {
 macro_rules! field {
     ($base:expr, $($field:tt)+) => {
         // SAFETY: see the macro's comment.
-        unsafe { read_volatile(addr_of!((*$base).$($field)+)) }
+        unsafe { read_volatile(&raw const (*$base).$($field)+) }
     };
 }
 macro_rules! set_field {
     ($base:expr, $value:expr, $($field:tt)+) => {{
         let value = $value;
         // SAFETY: see the comment of `field!`.
-        unsafe { write_volatile(addr_of_mut!((*$base).$($field)+), value) }
+        unsafe { write_volatile(&raw mut (*$base).$($field)+, value) }
     }};
 }
 
 /// The tables of one interface.
-pub(crate) struct Kernel<'a> {
-    config: &'a ProgramConfig,
+pub(crate) struct Kernel {
     direction: Direction,
     settings: SharedSettings,
 }
 
-impl<'a> Kernel<'a> {
+impl Kernel {
     /// Finds the interface's settings.
     #[inline(always)]
-    pub(crate) fn new(config: &'a ProgramConfig, direction: Direction) -> Option<Self> {
-        let settings = SharedSettings(maps::INTERFACES.get_ptr(config.zone)?);
+    pub(crate) fn new(direction: Direction) -> Option<Self> {
+        let settings = SharedSettings(maps::INTERFACES.get_ptr(config::zone())?);
         // A slot that user space has not filled yet has no timeouts.
         (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self {
-            config,
             direction,
             settings,
         })
     }
 }
 
-impl Datapath for Kernel<'_> {
+impl Datapath for Kernel {
     type Flow = SharedFlow;
     type Settings = SharedSettings;
 
     #[inline(always)]
     fn zone(&self) -> u32 {
-        self.config.zone
+        config::zone()
     }
 
     #[inline(always)]
@@ -92,20 +115,12 @@ impl Datapath for Kernel<'_> {
 
     #[inline(always)]
     fn now(&self) -> u64 {
-        if self.config.test_clock != 0 {
-            return maps::TEST_CLOCK.get(0).map_or(0, |clock| {
-                let clock: *const u64 = clock;
-                // SAFETY: a map value, alive until the program returns.
-                unsafe { read_volatile(clock) }
-            });
-        }
-        // SAFETY: a helper without arguments.
-        unsafe { bpf_jiffies64() }
+        now()
     }
 
     #[inline(always)]
     fn hz(&self) -> u64 {
-        u64::from(self.config.hz)
+        config::hz()
     }
 
     #[inline(always)]
@@ -115,14 +130,20 @@ impl Datapath for Kernel<'_> {
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<SharedFlow> {
-        maps::FLOWS.get_ptr_mut(key).map(SharedFlow)
+        let (slot, meta) = table::find(&FlowTable, key, &FlowTable::place(key))?;
+        Some(SharedFlow { slot, meta })
     }
 
     #[inline(always)]
-    fn open_flow(&self, key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
-        match maps::FLOWS.insert(key, entry, u64::from(BPF_ANY)) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Reason::FlowTableFull),
+    fn open_flow(&self, key: &FlowKey, opening: Opening) -> Result<(), Reason> {
+        let what = u64::from(opening.rule) << 32
+            | u64::from(opening.flags) << 8
+            | u64::from(opening.state.0);
+        let size = u64::from(opening.packets) << 32 | u64::from(opening.bytes);
+        match Reason::from_code(sg_open_flow(key, what, size) as u8) {
+            Some(Reason::New) => Ok(()),
+            Some(reason) => Err(reason),
+            None => Err(Reason::FlowTableFull),
         }
     }
 
@@ -145,7 +166,7 @@ impl Datapath for Kernel<'_> {
 
     #[inline(always)]
     fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32) {
-        let Some(counters) = maps::COUNTERS.get_ptr_mut(self.config.zone) else {
+        let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) else {
             return;
         };
         // LLVM knows which codes exist and would leave the masks out; the verifier does not.
@@ -154,8 +175,8 @@ impl Datapath for Kernel<'_> {
         // SAFETY: this CPU's map value; both indexes are masked to the arrays' lengths.
         let (reason, audit) = unsafe {
             (
-                addr_of_mut!((*counters).reasons[side][slot]),
-                addr_of_mut!((*counters).audited[side]),
+                &raw mut (*counters).reasons[side][slot],
+                &raw mut (*counters).audited[side],
             )
         };
         add(reason, packets, bytes);
@@ -173,11 +194,24 @@ impl Datapath for Kernel<'_> {
                 ..*event
             });
             slot.submit(0);
-        } else if let Some(counters) = maps::COUNTERS.get_ptr_mut(self.config.zone) {
+        } else if let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) {
             let counters: *mut ZoneCounters = counters;
             set_field!(counters, field!(counters, events_lost) + 1, events_lost);
         }
     }
+}
+
+/// Jiffies, or the test clock.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    if config::test_clock() {
+        return maps::TEST_CLOCK.get_ptr(0).map_or(0, |clock| {
+            // SAFETY: a map value, alive until the program returns.
+            unsafe { read_volatile(clock) }
+        });
+    }
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() }
 }
 
 /// Adds to a counter of this CPU; `tally` points into its map value.
@@ -188,7 +222,7 @@ fn add(tally: *mut Tally, packets: u32, bytes: u32) {
 }
 
 /// Settings in the `INTERFACES` map.
-pub(crate) struct SharedSettings(*const InterfaceSettings);
+pub(crate) struct SharedSettings(pub(crate) *const InterfaceSettings);
 
 impl Settings for SharedSettings {
     #[inline(always)]
@@ -235,54 +269,5 @@ impl Settings for SharedSettings {
     #[inline(always)]
     fn tcp_pickup(&self) -> u8 {
         field!(self.0, tcp_pickup)
-    }
-}
-
-/// An entry in the `FLOWS` map.
-pub(crate) struct SharedFlow(*mut FlowEntry);
-
-impl Flow for SharedFlow {
-    #[inline(always)]
-    fn last_seen(&self) -> u64 {
-        field!(self.0, last_seen)
-    }
-
-    #[inline(always)]
-    fn state(&self) -> FlowState {
-        FlowState(field!(self.0, state))
-    }
-
-    #[inline(always)]
-    fn flags(&self) -> u8 {
-        field!(self.0, flags)
-    }
-
-    #[inline(always)]
-    fn rule(&self) -> u32 {
-        field!(self.0, rule)
-    }
-
-    #[inline(always)]
-    fn account(&self, side: usize, now: u64, packets: u32, bytes: u32) {
-        let side = side & 1;
-        set_field!(
-            self.0,
-            field!(self.0, packets[side]) + u64::from(packets),
-            packets[side]
-        );
-        set_field!(
-            self.0,
-            field!(self.0, bytes[side]) + u64::from(bytes),
-            bytes[side]
-        );
-        if field!(self.0, last_seen) != now {
-            set_field!(self.0, now, last_seen);
-        }
-    }
-
-    #[inline(always)]
-    fn advance(&self, step: Step) {
-        set_field!(self.0, step.state.0, state);
-        set_field!(self.0, step.flags, flags);
     }
 }

@@ -4,12 +4,15 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod config;
+#[macro_use]
 mod datapath;
+mod flows;
 mod image;
 mod maps;
 mod packet;
 
-use aya_ebpf::Global;
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::bpf_jiffies64;
@@ -20,19 +23,9 @@ use sg_common::flow::Direction;
 use sg_common::packet::Packet;
 use sg_common::pipeline;
 use sg_common::reason::Verdict;
-use sg_common::settings::ProgramConfig;
 
 use crate::datapath::Kernel;
 use crate::packet::{TcPacket, XdpPacket};
-
-/// Constants of this instance, written by the loader before the verifier sees them.
-#[unsafe(no_mangle)]
-static CONFIG: Global<ProgramConfig> = Global::new(ProgramConfig {
-    zone: 0,
-    workload_side: 0,
-    test_clock: 0,
-    hz: 250,
-});
 
 /// Ingress hook: XDP, native or generic.
 #[xdp(frags)]
@@ -41,11 +34,7 @@ pub fn sg_xdp(ctx: XdpContext) -> u32 {
         Some(Verdict::Pass) => XDP_PASS,
         Some(Verdict::Drop) => XDP_DROP,
         None => {
-            error!(
-                &ctx,
-                "zone {} has no settings: packet dropped",
-                CONFIG.load().zone
-            );
+            report_no_settings(&ctx);
             XDP_DROP
         }
     }
@@ -75,30 +64,38 @@ fn tc(ctx: &TcContext, hook: Direction) -> i32 {
     match judge(&TcPacket::new(ctx), hook) {
         // "No opinion" lets the programs behind this one have theirs (TCX_NEXT is the same number).
         Some(Verdict::Pass) => TC_ACT_UNSPEC,
-        Some(Verdict::Drop) => TC_ACT_SHOT as i32,
+        Some(Verdict::Drop) => TC_ACT_SHOT,
         None => {
-            error!(
-                ctx,
-                "zone {} has no settings: packet dropped",
-                CONFIG.load().zone
-            );
-            TC_ACT_SHOT as i32
+            report_no_settings(ctx);
+            TC_ACT_SHOT
         }
     }
+}
+
+/// Says why everything drops: the interface's slot is empty, which sg-ctl never leaves so.
+#[inline(never)]
+fn report_no_settings<C: EbpfContext>(ctx: &C) {
+    error!(
+        ctx,
+        "zone {} has no settings: packet dropped",
+        config::zone()
+    );
 }
 
 /// Judges a frame at a hook that faces `hook`; `None` when the interface has no settings.
 #[inline(always)]
 fn judge<P: Packet>(packet: &P, hook: Direction) -> Option<Verdict> {
-    let config = CONFIG.load();
     // What enters the host end of a workload's link leaves the workload.
-    let direction = if config.workload_side != 0 {
+    let direction = if config::workload_side() {
         hook.reverse()
     } else {
         hook
     };
-    let kernel = Kernel::new(&config, direction)?;
-    Some(pipeline::run(packet, &kernel))
+    let kernel = Kernel::new(direction)?;
+    let scratch = maps::SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's map value; no other program runs on this CPU until this one returns, for
+    // both hooks run with bottom halves off.
+    Some(pipeline::run(packet, &kernel, unsafe { &mut *scratch }))
 }
 
 #[cfg(not(test))]

@@ -1,15 +1,17 @@
 //! Every map, and the only code that touches map memory through pointers.
 //!
-//! All of them are pinned by the loader and shared by the programs of every interface.
+//! All but `SCRATCH` are pinned by the loader and shared by the programs of every interface.
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use sg_common::counters::ZoneCounters;
 use sg_common::event::Event;
-use sg_common::flow::{FlowEntry, FlowKey, FragmentEntry, FragmentKey};
+use sg_common::flow::{FlowSlot, FragmentEntry, FragmentKey};
 use sg_common::image::SIZE_CLASSES;
-use sg_common::settings::{InterfaceSettings, MAX_ZONES};
+use sg_common::pipeline::Scratch;
+use sg_common::settings::{DEFAULT_FLOWS, InterfaceSettings, MAX_ZONES};
+use sg_common::table::{BUCKET_SLOTS, HashSeed, buckets_for};
 
 /// zone → settings. Written by user space, read per packet. 176 B each.
 #[btf_map]
@@ -19,9 +21,25 @@ pub(crate) static INTERFACES: Array<InterfaceSettings, { MAX_ZONES as usize }> =
 #[btf_map]
 pub(crate) static COUNTERS: PerCpuArray<ZoneCounters, { MAX_ZONES as usize }> = PerCpuArray::new();
 
-/// Flow → entry. Written here, listed and deleted by user space. About 170 B each.
+/// Bucket → tag word. Written here, read by user space. 64 Ki × 8 B.
+///
+/// The loader sets the number of entries of this map and the next by the size of the flow table.
 #[btf_map]
-pub(crate) static FLOWS: LruHashMap<FlowKey, FlowEntry, 262_144> = LruHashMap::new();
+pub(crate) static FLOW_TAGS: Array<u64, FLOW_BUCKETS, MMAPABLE> = Array::new();
+
+/// Bucket × 8 + index → flow. Written here; user space lists flows and takes the state of those it
+/// deletes. 512 Ki × 128 B = 64 MiB.
+#[btf_map]
+pub(crate) static FLOW_SLOTS: Array<FlowSlot, { FLOW_BUCKETS * BUCKET_SLOTS as usize }, MMAPABLE> =
+    Array::new();
+
+/// 0 → seed of the flow table's hash. Written once by user space, for programs loaded later.
+#[btf_map]
+pub(crate) static FLOW_SEED: Array<HashSeed, 1> = Array::new();
+
+/// 0 → working memory of the program that runs on this CPU. Not shared, not pinned.
+#[btf_map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
 /// Fragmented datagram → what its first fragment left. Written here only. About 140 B each.
 #[btf_map]
@@ -35,7 +53,10 @@ pub(crate) static EVENTS: RingBuf<Event, { 4 << 20 }> = RingBuf::new();
 #[btf_map]
 pub(crate) static SELECTOR: Array<u32, 1> = Array::new();
 
-type ImageMap<const WORDS: usize> = Array<[u32; WORDS], 1, { BPF_F_MMAPABLE as usize }>;
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+const FLOW_BUCKETS: usize = buckets_for(DEFAULT_FLOWS) as usize;
+
+type ImageMap<const WORDS: usize> = Array<[u32; WORDS], 1, MMAPABLE>;
 
 /// 0 → the image, of the smaller size class. Replaced as a whole by user space.
 #[btf_map]

@@ -1,13 +1,18 @@
-//! Lists and deletes entries of the flow table, in batches.
+//! Lists and deletes entries of the flow table, through a mapping of its memory: no system calls.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use aya::Pod;
+use aya::maps::MapInfo;
 use nix::errno::Errno;
-use sg_common::flow::{FlowEntry, FlowKey};
+use sg_common::flow::{FlowEntry, FlowKey, FlowState};
+use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
+use sg_common::table::{HashSeed, Meta};
 
 use super::error::DataplaneError;
-use super::maps::{Maps, system_error};
+use super::maps::{self, Maps, map_error, system_error};
+use super::pins::PinDir;
 use super::sys::{Cursor, Table};
 
 /// Entries asked for at a time: a system call each, 0.5 µs per entry and less.
@@ -56,28 +61,72 @@ impl<K: Pod, V: Pod> Iterator for Entries<'_, K, V> {
     }
 }
 
-/// Every entry of the flow table, expired ones included.
-pub(super) fn flows(
-    maps: &Maps,
-) -> impl Iterator<Item = Result<(FlowKey, FlowEntry), DataplaneError>> {
-    Entries::new(&maps.flows).map(|entry| entry.map_err(system_error("read the flow table")))
+/// What programs must know of the flow table before they are loaded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowTable {
+    pub(super) buckets: u32,
+    pub(super) seed: HashSeed,
 }
 
-/// Deletes flows; returns how many there still were.
-pub(super) fn delete(maps: &Maps, keys: &[FlowKey]) -> Result<usize, DataplaneError> {
-    delete_from(&maps.flows, keys).map_err(system_error("delete flows"))
+impl FlowTable {
+    /// Describes the pinned table. The first caller seeds its hash: a table whose flows programs
+    /// have hashed keeps its seed.
+    pub(super) fn open(pins: &PinDir) -> Result<Self, DataplaneError> {
+        let info =
+            MapInfo::from_pin(pins.map(MAP_FLOW_TAGS)).map_err(map_error("open", MAP_FLOW_TAGS))?;
+        let mut seeds = maps::array::<HashSeed>(pins, MAP_FLOW_SEED)?;
+        let mut seed = seeds.get(&0, 0).map_err(map_error("read", MAP_FLOW_SEED))?;
+        if seed == HashSeed::default() {
+            for word in &mut seed.words {
+                *word = getrandom::u64()
+                    .map_err(|error| system_error("seed the flow table")(error.into()))?;
+            }
+            seeds
+                .set(0, seed, 0)
+                .map_err(map_error("write", MAP_FLOW_SEED))?;
+        }
+        Ok(Self {
+            buckets: info.max_entries(),
+            seed,
+        })
+    }
+}
+
+/// Every entry of the flow table, expired ones included, as it is when the iterator gets there.
+pub(super) fn flows(maps: &Maps) -> impl Iterator<Item = (FlowKey, FlowEntry)> {
+    (0..maps.flows.len()).filter_map(|index| {
+        let slot = maps.flows.read(index)?;
+        Some((slot.key, slot.entry()?))
+    })
+}
+
+/// Deletes the flows of which `chosen` says so; returns how many.
+///
+/// A deleted flow is one without state: the programs take it for absent at once, and its slot when
+/// they need one. A flow whose state changes at the very moment is looked at again.
+pub(super) fn delete(maps: &Maps, mut chosen: impl FnMut(&FlowKey, &FlowEntry) -> bool) -> usize {
+    let mut deleted = 0;
+    for index in 0..maps.flows.len() {
+        while let Some(slot) = maps.flows.read(index)
+            && let Some(entry) = slot.entry()
+            && chosen(&slot.key, &entry)
+            && let Some(meta) = maps.flows.meta(index)
+        {
+            let gone = Meta(slot.meta).with(FlowState::NONE, 0);
+            let swap =
+                meta.compare_exchange(slot.meta, gone.0, Ordering::AcqRel, Ordering::Relaxed);
+            if swap.is_ok() {
+                deleted += 1;
+                break;
+            }
+        }
+    }
+    deleted
 }
 
 /// Deletes everything that the tables hold about a zone.
 pub(super) fn delete_zone(maps: &Maps, zone: u32) -> Result<(), DataplaneError> {
-    let mut keys = Vec::new();
-    for flow in flows(maps) {
-        let (key, _) = flow?;
-        if u32::from(key.zone) == zone {
-            keys.push(key);
-        }
-    }
-    delete(maps, &keys)?;
+    delete(maps, |key, _| u32::from(key.zone) == zone);
     let mut keys = Vec::new();
     for entry in Entries::new(&maps.fragments) {
         let (key, _) = entry.map_err(system_error("read the fragment table"))?;

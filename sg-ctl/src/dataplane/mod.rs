@@ -198,24 +198,24 @@ impl Dataplane {
             .map_err(map_error("write", MAP_COUNTERS))
     }
 
-    /// Every entry of the flow table, expired ones included. Entries that come or go meanwhile may
-    /// be missed or seen twice.
+    /// Every entry of the flow table, expired ones included, each as it is when the iterator gets
+    /// there.
     ///
     /// # Errors
     /// When nothing is loaded.
-    pub fn flows(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<(FlowKey, FlowEntry), DataplaneError>>, DataplaneError>
-    {
+    pub fn flows(&self) -> Result<impl Iterator<Item = (FlowKey, FlowEntry)>, DataplaneError> {
         Ok(flows::flows(self.maps()?))
     }
 
-    /// Deletes flows; returns how many there still were.
+    /// Deletes the flows that `chosen` picks; returns how many.
     ///
     /// # Errors
     /// When nothing is loaded.
-    pub fn delete_flows(&mut self, keys: &[FlowKey]) -> Result<usize, DataplaneError> {
-        flows::delete(self.maps()?, keys)
+    pub fn delete_flows(
+        &mut self,
+        chosen: impl FnMut(&FlowKey, &FlowEntry) -> bool,
+    ) -> Result<usize, DataplaneError> {
+        Ok(flows::delete(self.maps()?, chosen))
     }
 
     /// What is attached, by zone, in ascending order.

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use sg_common::names::{
-    GLOBAL_CONFIG, PROGRAM_CLOCK, PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP, SHARED_MAPS,
+    GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_FLOW_SEED, PROGRAM_CLOCK,
+    PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP, SHARED_MAPS,
 };
 use sg_common::settings::ProgramConfig;
 
 use super::compat;
 use super::error::DataplaneError;
+use super::flows::FlowTable;
 use super::pins::PinDir;
 
 /// The compiled sg-ebpf.
@@ -35,11 +37,15 @@ impl Programs {
     pub fn load(pins: &PinDir, config: ProgramConfig) -> Result<Self, DataplaneError> {
         pins.create()?;
         compat::check(OBJECT, pins)?;
-        let mut loader = EbpfLoader::new();
-        loader.override_global(GLOBAL_CONFIG, &config, true);
-        for name in SHARED_MAPS {
-            loader.map_pin_path(name, pins.map(name));
+        if !pins.map(MAP_FLOW_SEED).exists() {
+            // Makes the maps, for what the programs must know of them.
+            loader(pins).load(OBJECT).map_err(object_error)?;
         }
+        let table = FlowTable::open(pins)?;
+        let mut loader = loader(pins);
+        loader.override_global(GLOBAL_CONFIG, &config, true);
+        loader.override_global(GLOBAL_FLOW_BUCKETS, &table.buckets, true);
+        loader.override_global(GLOBAL_HASH_SEED, &table.seed, true);
         let ebpf = loader.load(OBJECT).map_err(object_error)?;
         Ok(Self { ebpf })
     }
@@ -91,6 +97,15 @@ impl Programs {
             Err(error) => Err(refused(name, error)),
         }
     }
+}
+
+/// A loader that opens the pinned maps, or makes and pins them.
+fn loader(pins: &PinDir) -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    for name in SHARED_MAPS {
+        loader.map_pin_path(name, pins.map(name));
+    }
+    loader
 }
 
 fn object_error(error: EbpfError) -> DataplaneError {

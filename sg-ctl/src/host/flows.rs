@@ -1,6 +1,6 @@
 //! The flows that are alive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use sg_common::flow::{FlowEntry, FlowKey};
@@ -38,8 +38,7 @@ impl Host {
             timeouts.insert(attachment.zone, settings.timeouts);
         }
         let mut flows = Vec::new();
-        for flow in self.dataplane.flows()? {
-            let (key, entry) = flow?;
+        for (key, entry) in self.dataplane.flows()? {
             let zone = u32::from(key.zone);
             let timeout = timeouts
                 .get(&zone)
@@ -68,6 +67,7 @@ impl Host {
     /// # Errors
     /// When nothing is attached.
     pub fn delete_flows(&mut self, keys: &[FlowKey]) -> Result<usize, HostError> {
-        Ok(self.dataplane.delete_flows(keys)?)
+        let keys: HashSet<&FlowKey> = keys.iter().collect();
+        Ok(self.dataplane.delete_flows(|key, _| keys.contains(key))?)
     }
 }

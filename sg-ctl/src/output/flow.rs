@@ -168,7 +168,7 @@ pub(crate) mod tests {
                 zone: 0,
                 vlan: [0; 2],
                 protocol,
-                pad: 0,
+                pad: [0; 5],
             },
             entry: FlowEntry {
                 created: 1000,

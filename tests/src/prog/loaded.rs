@@ -7,7 +7,7 @@
 use std::{cell::RefCell, fs::File, os::fd::AsRawFd, path::PathBuf, sync::Mutex, time::Duration};
 
 use aya::{
-    maps::{HashMap, Map, MapData, RingBuf},
+    maps::{Map, MapData, RingBuf},
     programs::{TestRun, TestRunOptions},
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -15,7 +15,7 @@ use sg_common::{
     counters::ZoneCounters,
     event::Event,
     flow::{FlowEntry, FlowKey},
-    names::{MAP_EVENTS, MAP_FLOWS},
+    names::MAP_EVENTS,
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
 };
@@ -44,7 +44,6 @@ pub(super) struct Loaded {
     side: Side,
     dataplane: Dataplane,
     programs: RefCell<Programs>,
-    flows: HashMap<MapData, FlowKey, FlowEntry>,
     events: RefCell<RingBuf<MapData>>,
     hz: u64,
     now: u64,
@@ -64,10 +63,9 @@ impl Loaded {
     /// Gives the programs to the next test, with empty tables.
     pub(super) fn give_back(mut self) {
         self.take_events();
-        let keys: Vec<_> = self.flows.keys().flatten().collect();
-        for key in keys {
-            self.flows.remove(&key).expect("it was just there");
-        }
+        self.dataplane
+            .delete_flows(|_, _| true)
+            .expect("maps are open");
         self.dataplane.reset_counters(ZONE).expect("maps are open");
         self.advance(BETWEEN_TESTS);
         let mut idle = IDLE.lock().expect("nobody panics with the lock");
@@ -92,12 +90,10 @@ impl Loaded {
                 .and_then(Map::from_map_data)
                 .expect("the maps are pinned")
         };
-        let flows = HashMap::try_from(map(MAP_FLOWS)).expect("it is a hash");
         let events = RingBuf::try_from(map(MAP_EVENTS)).expect("it is a ring buffer");
         let mut loaded = Self {
             side,
             programs: RefCell::new(programs),
-            flows,
             events: RefCell::new(events),
             hz,
             now: 1 << 32,
@@ -151,8 +147,7 @@ impl Loaded {
     }
 
     pub(super) fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
-        let flows: Result<_, _> = self.flows.iter().collect();
-        flows.expect("nobody else changes the table")
+        self.dataplane.flows().expect("maps are open").collect()
     }
 
     /// Takes the events since the last call.

@@ -1,0 +1,389 @@
+//! The flow table: set-associative, in array memory, shared by all CPUs without a global lock.
+//!
+//! ```text
+//! hash of the key ──► bucket A, bucket B, tag          (two choices, a 7-bit tag)
+//! TAGS[bucket]    ──► eight tags and a lock in 64 bits  (1 byte per slot: stays in the cache)
+//! SLOTS[bucket*8+i] ► one flow, 128 bytes               (key and state in its first cache line)
+//! ```
+//!
+//! A look-up reads two tag words, which are small enough to stay in the cache, and then, as a rule,
+//! the one slot that holds the flow: one cache miss for a flow that is there, none for one that is
+//! not.
+//!
+//! Opening a flow locks both buckets (the lock is a bit of the tag word), searches again, and only
+//! then claims a slot: so no key is ever in the table twice. A slot is claimed free first, then
+//! expired, then half-open (the oldest); a live flow's slot never. When there is none the new flow
+//! is refused.
+//!
+//! Readers take no lock. A slot has a version that is odd while it is written and changes with each
+//! claim; a reader compares key and version, and changes state by compare-and-swap on the word that
+//! holds both, so that a stale reader cannot touch the flow that follows in its slot. Packet and
+//! byte counts and the time stamp are plain stores: two CPUs at one flow at the same moment may
+//! lose a count.
+//!
+//! Nobody sweeps: an expired flow is as good as a free slot.
+
+mod tags;
+
+use self::tags::{LOCKED, count, lowest, matching, without};
+use crate::flow::{FlowKey, FlowState, Opening};
+use crate::verifier::{at_or_below, opaque};
+
+/// Slots of one bucket.
+pub const BUCKET_SLOTS: u32 = 8;
+/// Slots that are allocated for each flow that must fit: at this load two choices of eight are
+/// refused less than once in 100 000, also after flows have come and gone for long (see the tests).
+pub const SLOTS_PER_FLOW: u32 = 2;
+/// Free slots in the emptier bucket below which both are swept: counting expired flows as flows
+/// would wear out the balance between buckets.
+const SWEEP_BELOW: u32 = 3;
+/// Tries to lock a bucket before the packet is refused.
+pub const LOCK_TRIES: u32 = 64;
+
+/// Number of buckets of a table in which `flows` flows fit.
+pub const fn buckets_for(flows: u32) -> u32 {
+    let slots = flows as u64 * SLOTS_PER_FLOW as u64;
+    let buckets = slots.div_ceil(BUCKET_SLOTS as u64) as u32;
+    if buckets < 2 { 2 } else { buckets }
+}
+
+/// Secret random numbers that key the hash, so that nobody can aim at a bucket.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HashSeed {
+    /// Random numbers, one per word of the key.
+    pub words: [u64; FlowKey::WORDS],
+}
+
+/// Where a key belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    first: u32,
+    second: u32,
+    tag: u64,
+}
+
+impl Place {
+    /// Places a key in a table of `buckets` buckets.
+    #[inline(always)]
+    pub fn of(key: &FlowKey, seed: &HashSeed, buckets: u32) -> Self {
+        // NH, the universal hash of UMAC (RFC 4418 §5.2.1): a product per word, all independent.
+        let nh = |word: u64, secret: u64| {
+            let low = (word as u32).wrapping_add(secret as u32);
+            let high = ((word >> 32) as u32).wrapping_add((secret >> 32) as u32);
+            u64::from(low) * u64::from(high)
+        };
+        let (words, secrets) = (key.words(), seed.words);
+        let pair =
+            |i: usize| nh(words[i], secrets[i]).wrapping_add(nh(words[i + 1], secrets[i + 1]));
+        let sum = pair(0).wrapping_add(pair(2)).wrapping_add(pair(4));
+        let hash = (sum ^ (sum >> 32)).wrapping_mul(0x9fb2_1c65_1e98_df25);
+        let other = (hash ^ (hash >> 29)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let below = |hash: u64, bound: u64| ((hash >> 32) * bound) >> 32;
+        let buckets = u64::from(buckets);
+        let first = below(hash, buckets);
+        // Any bucket but the first.
+        let second = first + 1 + below(other, buckets - 1);
+        let tag = hash & 0x7f;
+        Self {
+            first: first as u32,
+            second: (if second < buckets {
+                second
+            } else {
+                second - buckets
+            }) as u32,
+            tag: tag + u64::from(tag == 0),
+        }
+    }
+}
+
+/// One slot. Reads and writes are single, never torn, and in program order.
+pub trait Slot: Copy {
+    /// Version, state and flags, see [`Meta`].
+    fn meta(self) -> Meta;
+    /// Stores the meta word; by the holder of the bucket's lock.
+    fn set_meta(self, meta: Meta);
+    /// Replaces the meta word if it is still `old`.
+    fn swap_meta(self, old: Meta, new: Meta) -> bool;
+    /// Whether the slot's key is `key`.
+    fn is_key(self, key: &FlowKey) -> bool;
+    /// Zone of the slot's key.
+    fn zone(self) -> u32;
+    /// Jiffies of the latest packet.
+    fn last_seen(self) -> u64;
+    /// Stores all but the meta word, for a flow opened at `now`.
+    fn write(self, key: &FlowKey, opening: Opening, now: u64);
+}
+
+/// The memory of a table.
+pub trait Table {
+    /// A slot.
+    type Slot: Slot;
+
+    /// The tag word of a bucket.
+    fn tags(&self, bucket: u32) -> u64;
+    /// Stores the tag word of a bucket, after everything stored before; by the holder of its lock.
+    fn set_tags(&self, bucket: u32, tags: u64);
+    /// Replaces the tag word of a bucket if it is still `old`.
+    fn swap_tags(&self, bucket: u32, old: u64, new: u64) -> bool;
+    /// A slot by number.
+    fn slot(&self, index: u32) -> Option<Self::Slot>;
+    /// Jiffies.
+    fn now(&self) -> u64;
+    /// Idle timeout of a state in a zone, in jiffies; 0 for a zone that is no longer guarded.
+    fn timeout(&self, zone: u32, state: FlowState) -> u64;
+}
+
+/// The word of a slot that changes by compare-and-swap: version (32 bits), state (8), flags (8).
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Meta(pub u64);
+
+impl Meta {
+    #[inline(always)]
+    const fn new(version: u32, state: FlowState, flags: u8) -> Self {
+        Self((version as u64) << 32 | (flags as u64) << 8 | state.0 as u64)
+    }
+
+    /// Odd while the slot is being written.
+    #[inline(always)]
+    pub const fn version(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// State of the flow; [`FlowState::NONE`] when there is none.
+    #[inline(always)]
+    pub const fn state(self) -> FlowState {
+        FlowState(self.0 as u8)
+    }
+
+    /// `FLOW_…` bits.
+    #[inline(always)]
+    pub const fn flags(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    /// The same version in another state.
+    #[must_use]
+    #[inline(always)]
+    pub const fn with(self, state: FlowState, flags: u8) -> Self {
+        Self::new(self.version(), state, flags)
+    }
+}
+
+/// Why a flow was not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// Both buckets hold live flows only.
+    Full,
+    /// Another CPU kept a bucket locked.
+    Contended,
+}
+
+/// Finds the slot of a key, live or expired, with its meta word.
+#[inline(always)]
+pub fn find<T: Table>(table: &T, key: &FlowKey, place: &Place) -> Option<(T::Slot, Meta)> {
+    let second = table.tags(place.second);
+    if let Some(found) = find_in(table, place.first, table.tags(place.first), key, place.tag) {
+        return Some(found);
+    }
+    find_in(table, place.second, second, key, place.tag)
+}
+
+#[inline(always)]
+fn find_in<T: Table>(
+    table: &T,
+    bucket: u32,
+    tags: u64,
+    key: &FlowKey,
+    tag: u64,
+) -> Option<(T::Slot, Meta)> {
+    let mut candidates = matching(tags, tag);
+    for _ in 0..BUCKET_SLOTS {
+        if candidates == 0 {
+            break;
+        }
+        let slot = table.slot(bucket * BUCKET_SLOTS + lowest(candidates))?;
+        let meta = slot.meta();
+        if slot.is_key(key) && meta == slot.meta() && meta.version() & 1 == 0 {
+            return (meta.state() != FlowState::NONE).then_some((slot, meta));
+        }
+        candidates &= candidates - 1;
+    }
+    None
+}
+
+/// Opens a flow: creates its entry, or replaces the one of the same key.
+///
+/// # Errors
+/// Why there is no slot for it.
+#[inline(always)]
+pub fn open<T: Table>(
+    table: &T,
+    key: &FlowKey,
+    place: &Place,
+    opening: Opening,
+) -> Result<(), Refused> {
+    // Everyone locks in the same order, so nobody waits in a circle.
+    let low = place.first.min(place.second);
+    let high = place.first.max(place.second);
+    let mut low_tags = lock(table, low).ok_or(Refused::Contended)?;
+    let Some(mut high_tags) = lock(table, high) else {
+        table.set_tags(low, low_tags);
+        return Err(Refused::Contended);
+    };
+    let claimed = claim(
+        table,
+        key,
+        place,
+        (low, &mut low_tags),
+        (high, &mut high_tags),
+    );
+    if let Some((slot, in_low, index)) = claimed {
+        let version = slot.meta().version().wrapping_add(1) | 1;
+        slot.set_meta(Meta::new(version, FlowState::NONE, 0));
+        slot.write(key, opening, table.now());
+        slot.set_meta(Meta::new(
+            version.wrapping_add(1),
+            opening.state,
+            opening.flags,
+        ));
+        let tags = if in_low {
+            &mut low_tags
+        } else {
+            &mut high_tags
+        };
+        *tags = without(*tags, index) | place.tag << (index * 8);
+    }
+    table.set_tags(high, high_tags);
+    table.set_tags(low, low_tags);
+    claimed.map(|_| ()).ok_or(Refused::Full)
+}
+
+#[inline(always)]
+fn lock<T: Table>(table: &T, bucket: u32) -> Option<u64> {
+    for _ in 0..LOCK_TRIES {
+        let tags = table.tags(bucket);
+        if tags & LOCKED == 0 && table.swap_tags(bucket, tags, tags | LOCKED) {
+            return Some(tags);
+        }
+    }
+    None
+}
+
+/// Picks the slot for a key in two locked buckets; true = in the first of them.
+#[inline(always)]
+fn claim<T: Table>(
+    table: &T,
+    key: &FlowKey,
+    place: &Place,
+    low: (u32, &mut u64),
+    high: (u32, &mut u64),
+) -> Option<(T::Slot, bool, u32)> {
+    let ((low, low_tags), (high, high_tags)) = (low, high);
+    // Another CPU may have opened the flow meanwhile, or an earlier one has expired.
+    if let Some((slot, index)) = slot_of(table, low, *low_tags, key, place.tag) {
+        return Some((slot, true, index));
+    }
+    if let Some((slot, index)) = slot_of(table, high, *high_tags, key, place.tag) {
+        return Some((slot, false, index));
+    }
+    let free = count(matching(*low_tags, 0)).max(count(matching(*high_tags, 0)));
+    if free < SWEEP_BELOW {
+        *low_tags = sweep(table, low, *low_tags);
+        *high_tags = sweep(table, high, *high_tags);
+    }
+    let free = (matching(*low_tags, 0), matching(*high_tags, 0));
+    let (bucket, index, in_low) = if free.0 | free.1 != 0 {
+        // The emptier bucket; of two that are equal the one that is looked into first.
+        let in_low = match count(free.0).cmp(&count(free.1)) {
+            core::cmp::Ordering::Greater => true,
+            core::cmp::Ordering::Equal => low == place.first,
+            core::cmp::Ordering::Less => false,
+        };
+        if in_low {
+            (low, lowest(free.0), true)
+        } else {
+            (high, lowest(free.1), false)
+        }
+    } else {
+        let oldest = oldest_half_open(table, low, (u64::MAX, u32::MAX));
+        let (_, number) = oldest_half_open(table, high, oldest);
+        if number == u32::MAX {
+            return None;
+        }
+        let bucket = number / BUCKET_SLOTS;
+        (bucket, number % BUCKET_SLOTS, bucket == low)
+    };
+    Some((table.slot(bucket * BUCKET_SLOTS + index)?, in_low, index))
+}
+
+#[inline(always)]
+fn slot_of<T: Table>(
+    table: &T,
+    bucket: u32,
+    tags: u64,
+    key: &FlowKey,
+    tag: u64,
+) -> Option<(T::Slot, u32)> {
+    let mut candidates = matching(tags, tag);
+    for _ in 0..BUCKET_SLOTS {
+        if candidates == 0 {
+            break;
+        }
+        let index = lowest(candidates);
+        let slot = table.slot(bucket * BUCKET_SLOTS + index)?;
+        if slot.is_key(key) {
+            return Some((slot, index));
+        }
+        candidates &= candidates - 1;
+    }
+    None
+}
+
+/// Frees the slots of expired flows in a locked bucket; returns its tags.
+#[inline(always)]
+fn sweep<T: Table>(table: &T, bucket: u32, mut tags: u64) -> u64 {
+    for index in 0..BUCKET_SLOTS {
+        if let Some(slot) = table.slot(bucket * BUCKET_SLOTS + index) {
+            let over = opaque(u64::from(!is_live(table, slot)));
+            tags &= !((over * 0x7f) << (index * 8));
+        }
+    }
+    tags
+}
+
+/// Whether a slot's flow has been heard of within its idle timeout.
+#[inline(always)]
+pub fn is_live<T: Table>(table: &T, slot: T::Slot) -> bool {
+    let state = slot.meta().state();
+    if state == FlowState::NONE {
+        return false;
+    }
+    let idle = table.now().wrapping_sub(slot.last_seen());
+    // Another CPU may have stamped the entry with a later tick than ours.
+    idle.cast_signed() < 0 || idle <= table.timeout(slot.zone(), state)
+}
+
+/// The half-open flow of a bucket that was seen longest ago, if before `best`: time and number.
+#[inline(always)]
+fn oldest_half_open<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (u64, u32) {
+    for index in 0..BUCKET_SLOTS {
+        let number = bucket * BUCKET_SLOTS + index;
+        if let Some(slot) = table.slot(number) {
+            let seen = slot.last_seen();
+            let half_open = FlowState::HALF_OPEN >> (slot.meta().state().0 & 31) & 1;
+            let better = opaque(u64::from(half_open) & at_or_below(seen, best.0));
+            // All ones or all zeros: a branch here would double the paths at each slot.
+            let mask = better.wrapping_neg();
+            best = (
+                seen & mask | best.0 & !mask,
+                number & mask as u32 | best.1 & !mask as u32,
+            );
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests;
