@@ -37,7 +37,7 @@ fn write_pages(command: &Command, directory: &Path) -> io::Result<()> {
 }
 
 /// The page of a verb. What stands below its options is laid out by hand, so it is set as it is;
-/// clap_mangen would fill its lines.
+/// `clap_mangen` would fill its lines.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let below = command.get_after_long_help().map(ToString::to_string);
     let above = command

@@ -104,7 +104,7 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ctl/"],
-        except: &["sg-ctl/src/dataplane/sys.rs"],
+        except: &["sg-ctl/src/dataplane/sys.rs", "sg-ctl/src/dataplane/sys/"],
         banned: &["unsafe"],
         why: "only dataplane/sys.rs is unsafe",
     },
