@@ -94,8 +94,10 @@ enum Task {
     /// Prints what the kernel's verifier makes of each program.
     ///
     /// Loads each on the running kernel: instructions verified (a million is the kernel's limit),
-    /// bytes of the translated program and of its machine code, and the time it took.
-    Verifier,
+    /// bytes of the translated program and of its machine code, the time it took, and the bytes of
+    /// stack of each of its functions or, by newer kernels, of the deepest chain of calls (512 is
+    /// the limit).
+    Verifier(verifier::VerifierArgs),
 
     /// Checks formatting, clippy and rustdoc of the host crates and of the kernel programs.
     ///
@@ -119,7 +121,7 @@ fn main() -> ExitCode {
         Task::Demo { keep, sg_ctl } => demo(keep, sg_ctl),
         Task::Test(arguments) => test::run(&arguments),
         Task::Vmtest(arguments) => vmtest::run(&arguments),
-        Task::Verifier => verifier::run(),
+        Task::Verifier(arguments) => verifier::run(&arguments),
         Task::Lint => lint::run(),
         Task::Install(arguments) => install::run(&arguments),
     };

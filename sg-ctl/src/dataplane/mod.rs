@@ -42,7 +42,7 @@ pub use interface::{Interface, XdpProgram};
 pub use links::{AttachedHook, Attachment, HookSide};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use pins::PinDir;
-pub use program::Programs;
+pub use program::{OBJECT, Programs};
 
 use maps::{Maps, map_error};
 use pins::pin_error;

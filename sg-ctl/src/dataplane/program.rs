@@ -16,8 +16,8 @@ use super::error::DataplaneError;
 use super::flows::FlowTable;
 use super::pins::PinDir;
 
-/// The compiled sg-ebpf.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SG_EBPF_OBJ"));
+/// The compiled sg-ebpf: an ELF file with the programs and maps of [`sg_common::names`].
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SG_EBPF_OBJ"));
 
 /// The programs of one interface, on the shared maps of one pin directory.
 ///

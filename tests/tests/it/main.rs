@@ -17,4 +17,5 @@ mod state;
 mod tcp;
 mod untracked;
 mod vectors;
+mod verifier;
 mod vlan;

@@ -19,11 +19,14 @@ use crate::{
     cargo::{self, Executable},
     privilege::find_program,
     progress::Step,
-    root, setup,
+    root, setup, verifier,
 };
 
 /// Series of kernels that `all` stands for, besides the newest; the first must be there.
 const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
+
+/// The run of a guest that prints what programs cost.
+const COSTS: &str = "verifier";
 
 /// Options of `cargo xtask vmtest`.
 #[derive(clap::Args)]
@@ -36,6 +39,10 @@ pub(crate) struct VmtestArgs {
         default_value = "all"
     )]
     kernel: Vec<Choice>,
+
+    /// Run no tests, but write down what the programs cost, see `cargo xtask verifier`.
+    #[arg(long, conflicts_with = "filter")]
+    record: bool,
 
     /// Run the tests whose name contains this.
     #[arg(last = true)]
@@ -73,7 +80,10 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
     setup::run()?;
     setup::provide_programs(&[QEMU])?;
     let built = cargo::build(&["--workspace", "--bins", "--tests"])?;
-    let payload = payload(&built, arguments.filter.as_deref())?;
+    let mut payload = payload(&built, arguments.filter.as_deref())?;
+    if arguments.record {
+        payload.runs.retain(|(name, _)| *name == COSTS);
+    }
 
     let series = |text: &str| text.parse::<Series>().map_err(anyhow::Error::msg);
     let all = SERIES.map(series).into_iter().collect::<Result<Vec<_>>>()?;
@@ -110,6 +120,9 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
         match &report {
             Ok(report) => {
                 let found = report.failures(payload.runs.len());
+                if arguments.record && found.is_empty() {
+                    verifier::record(&series.to_string(), &report.costs)?;
+                }
                 failures.extend(found.iter().map(|failure| format!("{series}: {failure}")));
                 if !found.is_empty() {
                     let log = guest::log(&directory, series);
@@ -178,7 +191,7 @@ fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
             ("sleep", system("sleep")?),
         ],
         runs: vec![
-            ("verifier", "/bin/sg-verifier".to_owned()),
+            (COSTS, "/bin/sg-verifier".to_owned()),
             ("tests", tests.trim_end().to_owned()),
         ],
     })
