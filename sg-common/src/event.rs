@@ -23,7 +23,7 @@ pub struct Event {
     pub ifindex: u32,
     /// Zone of the interface.
     pub zone: u16,
-    /// Port of the protected side; for ICMP the identifier.
+    /// Port of the protected side; for ICMP queries and their answers the identifier.
     pub local_port: u16,
     /// Port of the other side.
     pub remote_port: u16,

@@ -342,6 +342,10 @@ fn only_audits<D: Datapath>(datapath: &D) -> bool {
 #[inline(never)]
 fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outcome, flags: u8) {
     let ends = Ends::of(parsed, datapath.direction());
+    let identifier = match icmp::query(parsed.protocol, parsed.icmp_type) {
+        Query::Request(_) | Query::Reply(_) => parsed.icmp_id,
+        Query::None => 0,
+    };
     datapath.log(&Event {
         time_ns: 0,
         local: ends.local,
@@ -350,7 +354,8 @@ fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outc
         length,
         ifindex: datapath.settings().ifindex(),
         zone: datapath.zone() as u16,
-        local_port: ends.local_port,
+        // One of them is 0.
+        local_port: ends.local_port | identifier,
         remote_port: ends.remote_port,
         vlan: parsed.vlan,
         protocol: parsed.protocol,

@@ -477,3 +477,21 @@ fn events_say_who_and_which_rule() {
         (TCP, SYN, 0)
     );
 }
+
+#[test]
+fn events_of_pings_carry_the_identifier() {
+    let memory = memory(&[], &[]);
+    for (kind, expected) in [(8, 0x0107), (0, 0x0107), (3, 0)] {
+        let message = [kind, 0, 0, 0, 1, 7, 0, 1];
+        assert_eq!(
+            send(&memory, Inbound, ICMP, &message),
+            Reason::NoRule,
+            "type {kind}"
+        );
+        memory.run(
+            &Slice(&ethernet(&ipv4(ICMP, REMOTE, LOCAL, &message))),
+            Inbound,
+        );
+        assert_eq!(memory.take_events()[0].local_port, expected, "type {kind}");
+    }
+}
