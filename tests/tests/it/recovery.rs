@@ -1,0 +1,294 @@
+//! An operation that is killed leaves the old policy or the new one, and the next one goes on.
+//!
+//! Each test does by hand what an operation does up to the point at which it dies, then lets the
+//! next operation find it.
+
+use sg_common::settings::{MODE_AUDIT, MODE_ENFORCE};
+use sg_ctl::{
+    compile::{ZonePolicy, compile},
+    dataplane::{AttachPlan, Dataplane, HookKind, Interface},
+    host::{AttachRequest, Host, HostError, Target, settings},
+    model::{Hook, InterfaceSpec, Model, Side},
+    paths::Paths,
+    state::{AttachmentRecord, Overrides, State, StateDir},
+};
+use sg_tests::{netns::Namespace, scratch::Directory};
+
+/// A namespace with an interface to guard, and an installation of its own.
+struct Machine {
+    namespace: Namespace,
+    state: Directory,
+    pins: Directory,
+}
+
+/// The interface.
+const GUARDED: &str = "guarded";
+
+impl Machine {
+    fn new() -> Self {
+        let namespace = Namespace::new("machine");
+        namespace.ip(&format!(
+            "link add {GUARDED} type veth peer name peer
+             addr add 198.51.100.2/28 dev {GUARDED}
+             link set {GUARDED} up
+             link set peer up
+            "
+        ));
+        Self {
+            namespace,
+            state: Directory::temporary("state"),
+            pins: Directory::for_pins("pins"),
+        }
+    }
+
+    /// Works inside the namespace.
+    fn with<T: Send>(&self, work: impl FnOnce(Machinery) -> T + Send) -> T {
+        let paths = Paths {
+            state: self.state.path().to_owned(),
+            pins: self.pins.path().to_owned(),
+        };
+        self.namespace.enter(|| work(Machinery { paths }))
+    }
+
+    /// The same with the interface attached.
+    fn attached() -> Self {
+        let machine = Self::new();
+        machine.with(|machinery| {
+            let request = AttachRequest {
+                interface: GUARDED.to_owned(),
+                ..AttachRequest::default()
+            };
+            machinery.host().attach(request).expect("attaches");
+        });
+        machine
+    }
+}
+
+/// The steps of operations, one by one.
+struct Machinery {
+    paths: Paths,
+}
+
+impl Machinery {
+    fn host(&self) -> Host {
+        Host::open(&self.paths).expect("root may look")
+    }
+
+    fn dataplane(&self) -> Dataplane {
+        Dataplane::open(&self.paths.pins).expect("root may look")
+    }
+
+    fn state(&self) -> State {
+        self.host().state().expect("the state is whole")
+    }
+
+    /// A state after the one in force, with the interface attached or not.
+    fn next(&self, is_attached: bool) -> State {
+        let mut next = self.state();
+        next.generation += 1;
+        next.model
+            .prefix_lists
+            .insert("new".to_owned(), <_>::default());
+        next.attachments.clear();
+        if is_attached {
+            let record = AttachmentRecord {
+                zone: 0,
+                side: Side::Nic,
+                hook: Hook::Auto,
+                overrides: Overrides::default(),
+            };
+            next.attachments.insert(GUARDED.to_owned(), record);
+        }
+        next
+    }
+
+    /// Step 1 of every operation.
+    fn prepare(&self, next: &State) {
+        let lock = StateDir::new(&self.paths.state)
+            .lock()
+            .expect("nobody works here");
+        lock.prepare(next).expect("there is room");
+    }
+
+    /// The hooks, as attach puts them on.
+    fn attach_hooks(&self) {
+        let interface = Interface::find(GUARDED).expect("it is there");
+        let hz = Dataplane::hz().expect("the kernel tells");
+        let plan = AttachPlan {
+            zone: 0,
+            side: Side::Nic,
+            hook: Hook::Auto,
+            tc: HookKind::tc(),
+            settings: settings(&InterfaceSpec::default(), interface.index, hz, (0, 0)),
+            interface,
+        };
+        self.dataplane().attach(&plan).expect("attaches");
+    }
+
+    /// The image of a state.
+    fn install(&self, state: &mut State) {
+        let zone = ZonePolicy {
+            zone: 0,
+            groups: InterfaceSpec::default().groups,
+            addresses: Vec::new(),
+        };
+        let image = compile(&state.model, &[zone], &mut state.numbers, state.generation);
+        let image = image.expect("a small policy");
+        self.dataplane().install(image.words()).expect("it fits");
+    }
+
+    /// An operation that fails after it has brought to an end what it found.
+    fn settle(&self) {
+        let request = AttachRequest {
+            interface: "nowhere".to_owned(),
+            ..AttachRequest::default()
+        };
+        let error = self.host().attach(request).expect_err("no such interface");
+        assert!(error.is_refusal(), "{error}");
+    }
+
+    /// Asserts that state and kernel say the same and nothing is pending; returns the mode.
+    fn assert_consistent(&self, is_attached: bool) -> Option<u8> {
+        let status = self.host().status().expect("it can be read");
+        assert!(!status.pending);
+        if !is_attached {
+            assert_eq!(status.interfaces, []);
+            assert_eq!(status.image, None);
+            return None;
+        }
+        let [interface] = status.interfaces.as_slice() else {
+            panic!("{status:#?}");
+        };
+        assert!(interface.is_guarded() && interface.recorded, "{status:#?}");
+        let image = status.image.expect("a policy is in force");
+        assert_eq!(image.generation, status.generation);
+        Some(self.dataplane().settings(0).expect("it is loaded").mode)
+    }
+}
+
+/// Whether the state is the one that [`Machinery::next`] makes.
+fn is_new(state: &State) -> bool {
+    state.model.prefix_lists.contains_key("new")
+}
+
+#[test]
+fn an_apply_killed_before_the_swap_never_was() {
+    Machine::attached().with(|machine| {
+        machine.prepare(&machine.next(true));
+        machine.settle();
+        assert!(!is_new(&machine.state()));
+        assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
+    });
+}
+
+#[test]
+fn an_apply_killed_after_the_swap_is_finished() {
+    Machine::attached().with(|machine| {
+        let mut next = machine.next(true);
+        machine.prepare(&next);
+        machine.install(&mut next);
+        machine.settle();
+        assert!(is_new(&machine.state()));
+        assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
+    });
+}
+
+#[test]
+fn an_attach_killed_before_its_policy_was_in_force_never_was() {
+    Machine::new().with(|machine| {
+        machine.prepare(&machine.next(true));
+        machine.settle();
+        machine.assert_consistent(false);
+
+        machine.prepare(&machine.next(true));
+        machine.attach_hooks();
+        assert_eq!(
+            machine.dataplane().settings(0).expect("it is loaded").mode,
+            MODE_AUDIT,
+            "nothing is dropped before there is a policy"
+        );
+        machine.settle();
+        assert!(!is_new(&machine.state()));
+        machine.assert_consistent(false);
+    });
+}
+
+#[test]
+fn an_attach_killed_after_its_policy_was_in_force_is_finished() {
+    Machine::new().with(|machine| {
+        let mut next = machine.next(true);
+        machine.prepare(&next);
+        machine.attach_hooks();
+        machine.install(&mut next);
+        machine.settle();
+        assert!(is_new(&machine.state()));
+        assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
+    });
+}
+
+#[test]
+fn a_detach_killed_before_the_hooks_went_never_was() {
+    Machine::attached().with(|machine| {
+        machine.prepare(&machine.next(false));
+        machine.settle();
+        assert!(!is_new(&machine.state()));
+        assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
+    });
+}
+
+#[test]
+fn a_detach_killed_after_the_hooks_went_is_finished() {
+    Machine::attached().with(|machine| {
+        machine.prepare(&machine.next(false));
+        machine.dataplane().detach(0).expect("it is attached");
+        machine.settle();
+        assert!(is_new(&machine.state()));
+        machine.assert_consistent(false);
+    });
+}
+
+#[test]
+fn a_lost_state_is_noticed_and_detaching_needs_none() {
+    Machine::attached().with(|machine| {
+        let state = machine.paths.state.join("state.json");
+        std::fs::remove_file(&state).expect("it is there");
+        let error = machine
+            .host()
+            .apply(Model::new())
+            .expect_err("groups are lost");
+        assert!(matches!(error, HostError::Unrecorded { .. }), "{error}");
+        let status = machine.host().status().expect("the kernel knows");
+        assert!(status.interfaces[0].is_guarded() && !status.interfaces[0].recorded);
+
+        std::fs::write(&state, "{").expect("it is ours");
+        let names = machine.host().detach(&Target::All).expect("always works");
+        assert_eq!(names, Vec::<String>::new(), "nobody knows them any more");
+        machine.assert_consistent(false);
+    });
+}
+
+#[test]
+fn an_interface_that_came_back_can_be_attached_again() {
+    let machine = Machine::attached();
+    machine.namespace.ip(&format!(
+        "link del {GUARDED}
+         link add {GUARDED} type veth peer name peer
+        "
+    ));
+    machine.with(|machine| {
+        let status = machine.host().status().expect("it can be read");
+        let [interface] = status.interfaces.as_slice() else {
+            panic!("{status:#?}");
+        };
+        assert!(interface.ifindex.is_some() && !interface.is_guarded());
+        let request = AttachRequest {
+            interface: GUARDED.to_owned(),
+            ..AttachRequest::default()
+        };
+        machine.host().attach(request).expect("the old one is gone");
+        machine.assert_consistent(true);
+        let target = Target::One(GUARDED.to_owned());
+        machine.host().detach(&target).expect("it is attached");
+        machine.assert_consistent(false);
+    });
+}
