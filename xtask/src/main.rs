@@ -60,10 +60,18 @@ enum Task {
         #[arg(long)]
         keep: bool,
 
+        /// Remove what an earlier demo has left, with `--keep` or by being killed.
+        #[arg(long, conflicts_with = "keep")]
+        clean: bool,
+
         /// A ready sg-ctl: neither set-up nor build.
         #[arg(long, hide = true, value_name = "FILE")]
         sg_ctl: Option<PathBuf>,
     },
+
+    /// A part in the demo, played inside a namespace.
+    #[command(hide = true, subcommand)]
+    DemoHost(demo::Part),
 
     /// Runs all tests: those that need no root, then the kernel and network tests as root
     ///
@@ -118,7 +126,9 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Setup => setup::run().map(drop),
-        Task::Demo { keep, sg_ctl } => demo(keep, sg_ctl),
+        Task::Demo { clean: true, .. } => clean(),
+        Task::Demo { keep, sg_ctl, .. } => demo(keep, sg_ctl),
+        Task::DemoHost(part) => demo::play(&part),
         Task::Test(arguments) => test::run(&arguments),
         Task::Vmtest(arguments) => vmtest::run(&arguments),
         Task::Verifier(arguments) => verifier::run(&arguments),
@@ -132,6 +142,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Removes a demo, as root: in another program if need be.
+fn clean() -> anyhow::Result<()> {
+    if privilege::is_root() {
+        return demo::remove();
+    }
+    let again = [
+        std::env::current_exe()?.into(),
+        "demo".into(),
+        "--clean".into(),
+    ];
+    // Takes this process's place, unless it cannot start.
+    Err(privilege::elevate(&again)?.exec().into())
 }
 
 /// Builds as the caller, then runs the demo as root: in another program if need be.

@@ -172,7 +172,14 @@ pub(crate) const DEPENDENCIES: &[(&str, &[&str])] = &[
     // None of ours: xtask must build where the kernel programs do not yet.
     (
         "xtask",
-        &["anyhow", "clap", "indicatif", "lzma-rust2", "serde_json"],
+        &[
+            "anyhow",
+            "clap",
+            "console",
+            "indicatif",
+            "lzma-rust2",
+            "serde_json",
+        ],
     ),
 ];
 
