@@ -7,6 +7,7 @@
     reason = "panics are how a test harness reports"
 )]
 
+pub mod family;
 pub mod foreign;
 pub mod netns;
 pub mod packet;

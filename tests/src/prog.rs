@@ -14,11 +14,7 @@
 mod loaded;
 mod seen;
 
-use std::{
-    fmt::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
+use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
 use sg_common::{
     counters::ZoneCounters,
@@ -33,7 +29,8 @@ use sg_ctl::{
     rulefile::{self, Source},
 };
 
-use crate::{packet::Frame, topology::Family};
+use crate::{family::Family, packet::Frame};
+pub use loaded::FLOWS;
 use loaded::Loaded;
 pub use seen::Seen;
 
@@ -42,18 +39,6 @@ pub const ZONE: u32 = 7;
 
 /// The interface index that events tell.
 pub const IFINDEX: u32 = 77;
-
-/// Addresses of the protected side, and of a second guarded interface of the same host.
-const LOCAL: [(Ipv4Addr, Ipv6Addr); 2] = [
-    (
-        Ipv4Addr::new(192, 0, 2, 10),
-        Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 0x10),
-    ),
-    (
-        Ipv4Addr::new(192, 0, 2, 20),
-        Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 0x20),
-    ),
-];
 
 /// Which program judges what the guarded interface receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,17 +136,17 @@ impl Filter {
         };
         let parsed = rulefile::read(&[source]).unwrap_or_else(|report| panic!("{report}"));
         self.model = parsed.model;
-        let zone = |(name, zone, (v4, v6)): (&str, u32, (Ipv4Addr, Ipv6Addr))| {
+        let zone = |name: &str, zone, address: fn(Family) -> IpAddr| {
             let spec = self.model.interfaces.get(name).cloned();
             ZonePolicy {
                 zone,
                 groups: spec.unwrap_or_default().groups,
-                addresses: vec![v4.into(), v6.into()],
+                addresses: Family::BOTH.map(address).to_vec(),
             }
         };
-        let mut zones = vec![zone(("eth0", ZONE, LOCAL[0]))];
+        let mut zones = vec![zone("eth0", ZONE, Family::local)];
         if self.model.interfaces.contains_key("eth1") {
-            zones.push(zone(("eth1", ZONE + 1, LOCAL[1])));
+            zones.push(zone("eth1", ZONE + 1, Family::second_local));
         }
         self.generation += 1;
         let image = compile(&self.model, &zones, &mut self.numbers, self.generation)
@@ -355,59 +340,5 @@ impl Bytes for [u8] {
 impl Bytes for Vec<u8> {
     fn bytes(&self) -> Vec<u8> {
         self.clone()
-    }
-}
-
-/// Addresses of a family as tests use them.
-impl Family {
-    /// Both.
-    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// The address of the protected side.
-    pub fn local(self) -> IpAddr {
-        match self {
-            Self::V4 => LOCAL[0].0.into(),
-            Self::V6 => LOCAL[0].1.into(),
-        }
-    }
-
-    /// The address of the host's second guarded interface.
-    pub fn second_local(self) -> IpAddr {
-        match self {
-            Self::V4 => LOCAL[1].0.into(),
-            Self::V6 => LOCAL[1].1.into(),
-        }
-    }
-
-    /// An address of the other side.
-    pub fn remote(self) -> IpAddr {
-        match self {
-            Self::V4 => Ipv4Addr::new(203, 0, 113, 7).into(),
-            Self::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xcb, 0, 0, 0, 0, 7).into(),
-        }
-    }
-
-    /// A router on the way to the other side.
-    pub fn router(self) -> IpAddr {
-        match self {
-            Self::V4 => Ipv4Addr::new(198, 51, 100, 1).into(),
-            Self::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, 1).into(),
-        }
-    }
-
-    /// The CIDR of all addresses.
-    pub const fn everything(self) -> &'static str {
-        match self {
-            Self::V4 => "0.0.0.0/0",
-            Self::V6 => "::/0",
-        }
-    }
-
-    /// The protocol of its control messages, as rule files name it.
-    pub const fn icmp(self) -> &'static str {
-        match self {
-            Self::V4 => "icmp",
-            Self::V6 => "icmpv6",
-        }
     }
 }

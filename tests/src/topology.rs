@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::netns::Namespace;
+use crate::{family::Family, netns::Namespace};
 
 /// A host of a [`Network`].
 #[derive(Debug)]
@@ -37,15 +37,6 @@ impl Host {
             .ip(&format!("addr add {address}/28 dev eth0\n"));
         address
     }
-}
-
-/// An IP version, for tests that hold for both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
 }
 
 /// Hosts around a router.

@@ -4,9 +4,17 @@
 //! Nothing of them can be left behind: their pins are in a BPF file system that was taken out of
 //! the tree of mounts, and ends with the file descriptor that leads to it.
 
-use std::{cell::RefCell, fs::File, os::fd::AsRawFd, path::PathBuf, sync::Mutex, time::Duration};
+use std::{
+    cell::RefCell,
+    fs::{self, File},
+    os::fd::AsRawFd,
+    path::PathBuf,
+    sync::Mutex,
+    time::Duration,
+};
 
 use aya::{
+    EbpfLoader,
     maps::{Map, MapData, RingBuf},
     programs::{TestRun, TestRunOptions},
 };
@@ -15,17 +23,21 @@ use sg_common::{
     counters::ZoneCounters,
     event::Event,
     flow::{FlowEntry, FlowKey},
-    names::MAP_EVENTS,
+    names::{MAP_EVENTS, MAP_FLOW_SLOTS, MAP_FLOW_TAGS},
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
+    table::{BUCKET_SLOTS, buckets_for},
 };
 use sg_ctl::{
-    dataplane::{Dataplane, Programs},
+    dataplane::{Dataplane, OBJECT, PinDir, Programs},
     model::Side,
 };
 
 use super::{Hook, ZONE};
 use crate::scratch::Directory;
+
+/// Flows that fit the table for certain; there are twice as many slots.
+pub const FLOWS: u32 = 1024;
 
 /// Longer than any timeout: what one test leaves in a table is over when the next one begins.
 const BETWEEN_TESTS: Duration = Duration::from_secs(10_000_000);
@@ -77,6 +89,7 @@ impl Loaded {
         let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
         let hz = Dataplane::hz().expect("the kernel tells HZ");
         let mut dataplane = Dataplane::open(&path).expect("nothing is pinned yet");
+        pin_small_flow_table(dataplane.pins());
         dataplane.prepare().expect("the maps can be made");
         let config = ProgramConfig {
             zone: ZONE,
@@ -174,6 +187,24 @@ impl Loaded {
             .set_test_clock(self.now)
             .expect("maps are open");
     }
+}
+
+/// Makes the flow table that programs find and take as it is. One of the usual size would be
+/// searched for half a second between tests.
+fn pin_small_flow_table(pins: &PinDir) {
+    let buckets = buckets_for(FLOWS);
+    let mut loader = EbpfLoader::new();
+    for (name, entries) in [
+        (MAP_FLOW_TAGS, buckets),
+        (MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS),
+    ] {
+        let pin = pins.map(name);
+        let directory = pin.parent().expect("maps have a directory");
+        fs::create_dir_all(directory).expect("it is a BPF file system");
+        loader.map_pin_path(name, pin);
+        loader.map_max_entries(name, entries);
+    }
+    loader.load(OBJECT).expect("the object is sound");
 }
 
 fn run<P>(program: &P, frame: &[u8], times: u32) -> u32

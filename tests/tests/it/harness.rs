@@ -8,9 +8,10 @@ use std::{
 
 use rstest::rstest;
 use sg_tests::{
+    family::Family,
     netns::Namespace,
     scratch::{self, Directory},
-    topology::{Family, Network},
+    topology::Network,
     traffic::{
         Connection, Server, ping, ping_is_silent, tcp_is_silent, udp_exchange, udp_is_silent,
     },

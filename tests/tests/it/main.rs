@@ -2,6 +2,7 @@
 
 mod audit;
 mod datagrams;
+mod flow_table;
 mod fragments;
 mod groups;
 mod harness;

@@ -4,9 +4,9 @@ pub(crate) use rstest::rstest;
 pub(crate) use rstest_reuse::apply;
 pub(crate) use sg_common::{flow::FlowState, reason::Reason};
 pub(crate) use sg_tests::{
+    family::Family::{self, V4, V6},
     packet::{Frame, ethernet, icmp, icmp_error, ip, ping, tcp, udp},
     prog::{Filter, NIC_TC, NIC_XDP, Place, WORKLOAD_TC, WORKLOAD_XDP},
-    topology::Family::{self, V4, V6},
 };
 
 use rstest_reuse::template;
