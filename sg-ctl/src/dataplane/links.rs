@@ -1,6 +1,7 @@
 //! What is attached, read from the pins and the kernel: true whatever the state file says.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use aya::programs::tc::{SchedClassifierLink, TcAttachType, TcHandle};
@@ -72,9 +73,9 @@ pub struct Attachment {
     pub zone: u32,
     /// The interface, `None` when it is gone.
     pub interface: Option<Interface>,
-    /// The program of the ingress hook, `None` when it is missing.
+    /// The program of the ingress hook, `None` when it is not there (any more).
     pub ingress: Option<AttachedHook>,
-    /// The program of the egress hook, `None` when it is missing.
+    /// The program of the egress hook, `None` when it is not there (any more).
     pub egress: Option<AttachedHook>,
 }
 
@@ -132,16 +133,22 @@ pub(super) fn attachments(
         .collect()
 }
 
-/// A hook with a link: what it is, and the interface index (0 when the interface is gone).
+fn open_link(pins: &PinDir, zone: u32, side: HookSide) -> Result<Option<OwnedFd>, DataplaneError> {
+    match sys::open_pin(&link_pin(pins, zone, side)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        link => link.map(Some).map_err(system_error("open a pinned link")),
+    }
+}
+
+/// A hook with a link: what it is, and the interface index.
 fn read_link(
     pins: &PinDir,
     zone: u32,
     side: HookSide,
     interfaces: &[Interface],
 ) -> Result<Option<(AttachedHook, u32)>, DataplaneError> {
-    let link = match sys::open_pin(&link_pin(pins, zone, side)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        link => link.map_err(system_error("open a pinned link"))?,
+    let Some(link) = open_link(pins, zone, side)? else {
+        return Ok(None);
     };
     let (target, program) =
         sys::link_target(&link).map_err(system_error("ask about a pinned link"))?;
@@ -162,7 +169,8 @@ fn read_link(
         LinkTarget::Tcx { ifindex } => (HookKind::Tcx, ifindex),
         LinkTarget::Other => return Ok(None),
     };
-    Ok(Some((AttachedHook { kind, program }, ifindex)))
+    // A link outlives its interface, and detaching, but holds nothing then.
+    Ok((ifindex != 0).then_some((AttachedHook { kind, program }, ifindex)))
 }
 
 /// A hook with a clsact filter.
@@ -237,17 +245,19 @@ fn runs(filter: &TcMessage, program: u32) -> bool {
     })
 }
 
-/// Takes the programs of a zone off their hooks by removing its pins. Whatever of it is gone
-/// already, the interface included, is fine.
+/// Takes the programs of a zone off their hooks and removes its pins. Whatever of it is gone
+/// already, the interface included, is fine. When it returns no packet meets the programs.
 pub(super) fn detach(pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
     for side in HookSide::ALL {
+        if let Some(link) = open_link(pins, zone, side)? {
+            sys::detach_link(&link).map_err(system_error("detach a pinned link"))?;
+        }
         if let Some(program) = filter_program(pins, zone, side)? {
             for interface in Interface::all()? {
                 remove_filter(&interface, side, program)?;
             }
         }
     }
-    // Each link pin is the last reference to its link.
     remove_tree(&pins.zone(zone))
 }
 

@@ -76,17 +76,26 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     }
 }
 
+/// Takes a link's program off its hook (`BPF_LINK_DETACH`, Linux 5.9). Returns when no packet meets
+/// it any more; the kernel releases a link without pins and descriptors only some time later.
+pub(super) fn detach_link(link: &OwnedFd) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.link_detach.link_fd = fd(link);
+    // SAFETY: the only field of this command.
+    unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr).map(drop) }
+}
+
 /// Where a link attaches its program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LinkTarget {
     /// XDP on an interface.
     Xdp {
-        /// Interface index, 0 when the interface is gone.
+        /// Interface index, 0 when the interface is gone or the link detached.
         ifindex: u32,
     },
     /// TCX on an interface.
     Tcx {
-        /// Interface index, 0 when the interface is gone.
+        /// Interface index, 0 when the interface is gone or the link detached.
         ifindex: u32,
     },
     /// Something that is not ours.

@@ -196,8 +196,6 @@ fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> I
         .map(|record| record.overrides.clone())
         .unwrap_or_default();
     let spec = effective(&state.model, name, &overrides);
-    // Links outlive their interface, but guard nothing then.
-    let exists = attachment.interface.is_some();
     InterfaceStatus {
         name: name.to_owned(),
         ifindex: attachment
@@ -206,8 +204,8 @@ fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> I
             .map(|interface| interface.index),
         zone: attachment.zone,
         recorded: record.is_some(),
-        ingress: attachment.ingress.filter(|_| exists).map(|hook| hook.kind),
-        egress: attachment.egress.filter(|_| exists).map(|hook| hook.kind),
+        ingress: attachment.ingress.map(|hook| hook.kind),
+        egress: attachment.egress.map(|hook| hook.kind),
         before: Vec::new(),
         side: record.map_or(spec.side, |record| record.side),
         mode,
