@@ -68,6 +68,8 @@ pub const fn tcp_step(state: FlowState, flags: u8, tcp: u8, reply: bool, has_dat
             _ if flags & BOTH_FINS == BOTH_FINS => FlowState::TCP_CLOSING,
             // Nobody has answered yet: it stays half-open.
             FlowState::TCP_SYN_SENT | FlowState::TCP_PICKED_UP if !reply => state,
+            // After RST a FIN must not lengthen what is left.
+            FlowState::TCP_CLOSING => state,
             _ => FlowState::TCP_HALF_CLOSED,
         };
         return Step { state, flags };
@@ -162,6 +164,8 @@ mod tests {
             walk(&[(SYN, ORIGINAL, false), fin]),
             FlowState::TCP_SYN_SENT
         );
+        let rst = (RST, ORIGINAL, false);
+        assert_eq!(walk(&[ack, rst, fin]), FlowState::TCP_CLOSING);
         let answer = (ACK, REPLY, false);
         assert_eq!(walk(&[ack, fin, answer]), FlowState::TCP_HALF_CLOSED);
         let last = (FIN | ACK, REPLY, false);
