@@ -10,6 +10,7 @@
 pub mod family;
 pub mod foreign;
 pub mod netns;
+pub mod oracle;
 pub mod packet;
 pub mod prog;
 pub mod scratch;

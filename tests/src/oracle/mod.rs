@@ -1,0 +1,271 @@
+//! An independent judge of packets: `docs/semantics.md`, evaluated as plainly as possible.
+//!
+//! It loops over rules, compares addresses with nets one by one and keeps flows in a map. It shares
+//! nothing with the compiler and the programs but names, so where both say the same, either both
+//! are right or two people made one mistake twice.
+
+mod flows;
+mod frames;
+mod infra;
+pub mod packet;
+mod related;
+mod rules;
+
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use sg_common::{
+    flow::Direction,
+    reason::{Reason, Verdict},
+};
+use sg_ctl::model::{GroupId, InterfaceSpec, Model, RuleId, TcpPickup};
+
+pub use flows::{Detail, Flow, FlowId, State};
+use frames::{Place, Seen};
+use packet::{Content, Ip, Packet, TCP, Upper};
+use rules::{Admitted, Wanted};
+
+/// Seconds after attach for which an interface picks connections up, if it is so set.
+const PICKUP: Duration = Duration::from_mins(2);
+/// How long later fragments find their first one.
+const DATAGRAM: Duration = Duration::from_mins(1);
+
+/// What one guarded interface of a host is judged by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Groups, prefix lists and members elsewhere.
+    pub model: Model,
+    /// The interface, with the groups that it carries.
+    pub interface: InterfaceSpec,
+    /// Addresses of its protected side.
+    pub addresses: Vec<IpAddr>,
+    /// Other guarded interfaces: the groups that they carry, and their addresses.
+    pub others: Vec<(Vec<String>, Vec<IpAddr>)>,
+    /// Whether the interface has a policy: it has none between attach and the first `apply`.
+    pub has_policy: bool,
+}
+
+/// A rule, by the ids of its group and its own.
+pub type RuleName = (GroupId, RuleId);
+
+/// What becomes of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether it goes on.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// The deciding rule.
+    pub rule: Option<RuleName>,
+}
+
+/// A reason and the rule behind it.
+type Decision = (Reason, Option<RuleName>);
+
+/// What names a fragmented datagram: VLAN ids, direction, source, destination, identification, and
+/// for IPv4 the protocol.
+type DatagramId = ([u16; 2], Direction, IpAddr, IpAddr, u16, Option<u8>);
+
+/// The judge of one interface, with everything that it remembers.
+#[derive(Debug)]
+pub struct Oracle {
+    host: Host,
+    /// Time since the interface was attached.
+    now: Duration,
+    flows: HashMap<FlowId, Flow>,
+    /// When the latest first fragment passed, and by which rule.
+    datagrams: HashMap<DatagramId, (Duration, Option<RuleName>)>,
+}
+
+/// One packet on its way, with what can be read of it.
+#[derive(Clone, Copy)]
+struct OnTheWay<'a> {
+    direction: Direction,
+    vlan: [u16; 2],
+    ip: &'a Ip,
+    seen: Seen,
+}
+
+impl OnTheWay<'_> {
+    fn local(&self) -> IpAddr {
+        match self.direction {
+            Direction::Inbound => self.ip.destination,
+            Direction::Outbound => self.ip.source,
+        }
+    }
+
+    fn remote(&self) -> IpAddr {
+        match self.direction {
+            Direction::Inbound => self.ip.source,
+            Direction::Outbound => self.ip.destination,
+        }
+    }
+
+    /// Whether it is a segment that opens a connection.
+    fn opens_connection(&self) -> bool {
+        matches!(self.ip.upper, Upper::Tcp { flags, .. } if flows::opens_connection(flags))
+    }
+}
+
+impl Oracle {
+    /// The judge of an interface that is attached at this moment.
+    pub fn new(host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            now: Duration::ZERO,
+            flows: HashMap::new(),
+            datagrams: HashMap::new(),
+        }
+    }
+
+    /// Takes other rules, groups, members or settings from now on.
+    pub fn set_host(&mut self, host: &Host) {
+        self.host = host.clone();
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// The flows that are alive.
+    pub fn flows(&self) -> impl Iterator<Item = (&FlowId, &Flow)> {
+        self.flows.iter().filter(|(_, flow)| self.is_alive(flow))
+    }
+
+    /// Judges a frame of so many bytes.
+    pub fn judge(&mut self, direction: Direction, packet: &Packet, bytes: u64) -> Judgement {
+        let (reason, rule) = self.decide(direction, packet, bytes);
+        let verdict = if self.host.interface.audit {
+            Verdict::Pass
+        } else {
+            reason.verdict()
+        };
+        Judgement {
+            verdict,
+            reason,
+            rule,
+        }
+    }
+
+    fn decide(&mut self, direction: Direction, packet: &Packet, bytes: u64) -> Decision {
+        let seen = match frames::read(packet) {
+            Ok(seen) => seen,
+            Err(reason) => return (reason, None),
+        };
+        let on = self.host.interface.infrastructure;
+        let switched = |is_on, reason| (if is_on { reason } else { Reason::NoRule }, None);
+        let ip = match &packet.content {
+            Content::Arp => return switched(on.arp, Reason::InfraArp),
+            Content::Other(_) => return switched(on.non_ip, Reason::InfraNonIp),
+            Content::Ip(ip) => ip,
+        };
+        let tag = |depth: usize| packet.tags.get(depth).copied().unwrap_or(0);
+        let packet = OnTheWay {
+            direction,
+            vlan: [tag(0), tag(1)],
+            ip,
+            seen,
+        };
+        let (reason, rule) = self.decide_ip(&packet, bytes);
+        if seen.place == Place::First && reason.verdict() == Verdict::Pass {
+            let datagram = datagram_id(&packet);
+            self.datagrams.insert(datagram, (self.now, rule.clone()));
+        }
+        (reason, rule)
+    }
+
+    fn decide_ip(&mut self, packet: &OnTheWay<'_>, bytes: u64) -> Decision {
+        if let Some(reason) = infra::kind(packet, self.host.interface.infrastructure) {
+            return (reason, None);
+        }
+        if packet.seen.place == Place::Later {
+            return self.decide_later_fragment(packet);
+        }
+        let id = flows::id(packet);
+        if let Some(id) = &id
+            && let Some(flow) = self.flows.get(id)
+            && self.is_alive(flow)
+            && !(packet.opens_connection() && flow.is_over())
+        {
+            let rule = flow.rule.clone();
+            let now = self.now;
+            let flow = self.flows.get_mut(id).expect("it was just there");
+            flow.take(packet, now, bytes);
+            return (Reason::Established, Some(rule));
+        }
+        if let Some(rule) = self.related(packet) {
+            return (Reason::Related, Some(rule));
+        }
+        if !self.host.has_policy {
+            return (Reason::NoPolicy, None);
+        }
+        let Some(admitted) = rules::admitted(&self.host, packet) else {
+            return (Reason::NoRule, None);
+        };
+        match admitted {
+            Admitted::Untracked(rule) => (Reason::Untracked, Some(rule)),
+            Admitted::UntrackedReply(rule) => (Reason::UntrackedReply, Some(rule)),
+            Admitted::Tracked(rule) => (self.track(packet, id, &rule, bytes), Some(rule)),
+        }
+    }
+
+    fn decide_later_fragment(&self, packet: &OnTheWay<'_>) -> Decision {
+        if let Some((since, rule)) = self.datagrams.get(&datagram_id(packet))
+            && self.now <= *since + DATAGRAM
+        {
+            return (Reason::Fragment, rule.clone());
+        }
+        if !self.host.has_policy {
+            return (Reason::NoPolicy, None);
+        }
+        let wanted = Wanted::WholeProtocol(packet.seen.protocol);
+        let mut rules = rules::matching(&self.host, packet.direction, packet.remote(), wanted);
+        match rules.next() {
+            Some(rule) => (Reason::Fragment, Some(rule.name())),
+            None => (Reason::FragmentUnknown, None),
+        }
+    }
+
+    /// Opens a flow for a packet that a rule admits, if packets of its kind do so.
+    fn track(
+        &mut self,
+        packet: &OnTheWay<'_>,
+        id: Option<FlowId>,
+        rule: &RuleName,
+        bytes: u64,
+    ) -> Reason {
+        let picks_up = match self.host.interface.tcp_pickup {
+            TcpPickup::Attach => self.now <= PICKUP,
+            TcpPickup::Always => true,
+            TcpPickup::Never => false,
+        };
+        let state = flows::first_state(packet, picks_up);
+        match (id, state) {
+            (Some(id), Some(state)) => {
+                let flow = Flow::open(packet.direction, state, rule.clone(), self.now, bytes);
+                self.flows.insert(id, flow);
+                Reason::New
+            }
+            _ if packet.seen.protocol == TCP => Reason::MidStream,
+            _ => Reason::Stateless,
+        }
+    }
+
+    fn is_alive(&self, flow: &Flow) -> bool {
+        self.now <= flow.seen + flow.timeout(&self.host.interface.timeouts)
+    }
+}
+
+fn datagram_id(packet: &OnTheWay<'_>) -> DatagramId {
+    let ip = packet.ip;
+    let protocol = ip.source.is_ipv4().then_some(packet.seen.protocol);
+    (
+        packet.vlan,
+        packet.direction,
+        ip.source,
+        ip.destination,
+        packet.seen.id,
+        protocol,
+    )
+}
