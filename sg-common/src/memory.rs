@@ -106,6 +106,12 @@ impl Memory {
         self.flows.borrow().get(key).map(|entry| entry.get())
     }
 
+    /// All flows, live or expired.
+    pub fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
+        let flows = self.flows.borrow();
+        flows.iter().map(|(key, flow)| (*key, flow.get())).collect()
+    }
+
     /// Number of flows, live or expired.
     pub fn flow_count(&self) -> usize {
         self.flows.borrow().len()

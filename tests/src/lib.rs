@@ -13,6 +13,7 @@ pub mod netns;
 pub mod oracle;
 pub mod packet;
 pub mod prog;
+pub mod random;
 pub mod scratch;
 pub mod sg_ctl;
 pub mod topology;

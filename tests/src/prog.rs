@@ -13,6 +13,7 @@
 
 mod loaded;
 mod seen;
+mod settings;
 
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
@@ -20,19 +21,19 @@ use sg_common::{
     counters::ZoneCounters,
     event::Event,
     flow::{Direction, FlowEntry, FlowKey},
-    settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS},
+    settings::InterfaceSettings,
 };
 use sg_ctl::{
     compile::{RuleNumbers, RuleRecord, ZonePolicy, compile},
-    host,
     model::{Model, Side},
     rulefile::{self, Source},
 };
 
 use crate::{family::Family, packet::Frame};
 pub use loaded::FLOWS;
-use loaded::Loaded;
+pub(crate) use loaded::Loaded;
 pub use seen::Seen;
+pub(crate) use settings::settings;
 
 /// The zone that the programs are loaded for.
 pub const ZONE: u32 = 7;
@@ -113,12 +114,7 @@ impl Filter {
         };
         filter.apply(rules);
         let spec = filter.model.interfaces.get("eth0").cloned();
-        let pickup_until = filter.now() + PICKUP_WINDOW_SECONDS * filter.hz();
-        let spec = spec.unwrap_or_default();
-        let settings = InterfaceSettings {
-            log_reasons: u64::MAX,
-            ..host::settings(&spec, IFINDEX, filter.hz(), (pickup_until, 0))
-        };
+        let settings = settings(&spec.unwrap_or_default(), filter.now(), filter.hz());
         filter.loaded_mut().set_settings(&settings);
         filter
     }

@@ -52,7 +52,7 @@ const TC_DROP: u32 = 2;
 static IDLE: Mutex<Vec<(Side, Loaded)>> = Mutex::new(Vec::new());
 
 /// The programs of one interface with their maps.
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     side: Side,
     dataplane: Dataplane,
     programs: RefCell<Programs>,
@@ -65,7 +65,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Takes idle programs, or loads some.
-    pub(super) fn take(side: Side) -> Self {
+    pub(crate) fn take(side: Side) -> Self {
         let mut idle = IDLE.lock().expect("nobody panics with the lock");
         let found = idle.iter().position(|(its, _)| *its == side);
         let idle = found.map(|index| idle.swap_remove(index).1);
@@ -73,15 +73,25 @@ impl Loaded {
     }
 
     /// Gives the programs to the next test, with empty tables.
-    pub(super) fn give_back(mut self) {
-        self.take_events();
+    pub(crate) fn give_back(mut self) {
+        self.forget();
+        let mut idle = IDLE.lock().expect("nobody panics with the lock");
+        idle.push((self.side, self));
+    }
+
+    /// Empties the tables.
+    fn forget(&mut self) {
         self.dataplane
             .delete_flows(|_, _| true)
             .expect("maps are open");
+        self.let_expire();
+    }
+
+    /// Lets so much time pass that whatever is in the tables is over, and resets the counters.
+    pub(crate) fn let_expire(&mut self) {
+        self.take_events();
         self.dataplane.reset_counters(ZONE).expect("maps are open");
         self.advance(BETWEEN_TESTS);
-        let mut idle = IDLE.lock().expect("nobody panics with the lock");
-        idle.push((self.side, self));
     }
 
     fn load(side: Side) -> Self {
@@ -118,7 +128,7 @@ impl Loaded {
     }
 
     /// Runs the program of the receiving path `times` over.
-    pub(super) fn run_ingress(&self, hook: Hook, frame: &[u8], times: u32) -> Verdict {
+    pub(crate) fn run_ingress(&self, hook: Hook, frame: &[u8], times: u32) -> Verdict {
         let mut programs = self.programs.borrow_mut();
         match hook {
             Hook::Xdp => {
@@ -133,38 +143,38 @@ impl Loaded {
     }
 
     /// Runs the program of the sending path `times` over.
-    pub(super) fn run_egress(&self, frame: &[u8], times: u32) -> Verdict {
+    pub(crate) fn run_egress(&self, frame: &[u8], times: u32) -> Verdict {
         let mut programs = self.programs.borrow_mut();
         let program = programs.tc_egress().expect("the kernel takes sg_tc_egress");
         tc_verdict(run(program, frame, times))
     }
 
-    pub(super) fn install(&mut self, words: &[u32]) {
+    pub(crate) fn install(&mut self, words: &[u32]) {
         self.dataplane
             .install(words)
             .expect("the kernel takes the image");
     }
 
-    pub(super) fn settings(&self) -> InterfaceSettings {
+    pub(crate) fn settings(&self) -> InterfaceSettings {
         self.dataplane.settings(ZONE).expect("maps are open")
     }
 
-    pub(super) fn set_settings(&mut self, settings: &InterfaceSettings) {
+    pub(crate) fn set_settings(&mut self, settings: &InterfaceSettings) {
         self.dataplane
             .set_settings(ZONE, settings)
             .expect("maps are open");
     }
 
-    pub(super) fn counters(&self) -> ZoneCounters {
+    pub(crate) fn counters(&self) -> ZoneCounters {
         self.dataplane.counters(ZONE).expect("maps are open")
     }
 
-    pub(super) fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
+    pub(crate) fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
         self.dataplane.flows().expect("maps are open").collect()
     }
 
     /// Takes the events since the last call.
-    pub(super) fn take_events(&self) -> Vec<Event> {
+    pub(crate) fn take_events(&self) -> Vec<Event> {
         let mut ring = self.events.borrow_mut();
         let mut events = Vec::new();
         while let Some(item) = ring.next() {
@@ -173,15 +183,15 @@ impl Loaded {
         events
     }
 
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.now
     }
 
-    pub(super) fn hz(&self) -> u64 {
+    pub(crate) fn hz(&self) -> u64 {
         self.hz
     }
 
-    pub(super) fn advance(&mut self, time: Duration) {
+    pub(crate) fn advance(&mut self, time: Duration) {
         self.now += (time.as_millis() as u64 * self.hz).div_ceil(1000);
         self.dataplane
             .set_test_clock(self.now)

@@ -1,0 +1,92 @@
+//! The pipeline on tables in memory, as a subject.
+
+use std::time::Duration;
+
+use sg_common::{
+    counters::ZoneCounters,
+    event::Event,
+    flow::{Direction, FlowEntry, FlowKey},
+    memory::Memory,
+    packet::Slice,
+    reason::Verdict,
+    settings::InterfaceSettings,
+};
+use sg_ctl::model::InterfaceSpec;
+
+use super::{Subject, policy::Policy};
+use crate::{
+    oracle::{Host, RuleName},
+    prog::{ZONE, settings},
+};
+
+/// Jiffies per second; nothing depends on it.
+const HZ: u64 = 250;
+
+/// The pipeline on tables in memory.
+pub struct InMemory {
+    memory: Memory,
+    start: u64,
+    policy: Policy,
+}
+
+impl Default for InMemory {
+    fn default() -> Self {
+        let nothing = settings(&InterfaceSpec::default(), 0, HZ);
+        let memory = Memory::new(nothing, HZ, Vec::new());
+        Self {
+            start: memory.now,
+            memory,
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl Subject for InMemory {
+    fn start(&mut self, host: &Host) {
+        *self = Self::default();
+        self.memory.zone = ZONE;
+        self.set_host(host);
+    }
+
+    fn set_host(&mut self, host: &Host) {
+        self.memory.settings = settings(&host.interface, self.start, HZ);
+        let image = self.policy.compile(host);
+        self.memory.image = image.words().to_vec();
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.memory.now += time.as_millis() as u64 * HZ / 1000;
+    }
+
+    fn takes(&self, _direction: Direction, _tc: bool, _frame: &[u8]) -> bool {
+        true
+    }
+
+    fn judge(&mut self, direction: Direction, _tc: bool, frame: &[u8]) -> Verdict {
+        self.memory.run(&Slice(frame), direction)
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        self.memory.take_events()
+    }
+
+    fn counters(&self) -> ZoneCounters {
+        self.memory.counters()
+    }
+
+    fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
+        self.memory.flows()
+    }
+
+    fn settings(&self) -> InterfaceSettings {
+        self.memory.settings
+    }
+
+    fn jiffies(&self) -> [u64; 3] {
+        [self.memory.now, self.start, HZ]
+    }
+
+    fn rule(&self, number: u32) -> Option<RuleName> {
+        self.policy.rule(number)
+    }
+}
