@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every tier of tests, each with the rights it needs.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
@@ -23,6 +23,14 @@ const KERNEL_TESTS: &str = "tests";
 pub(crate) struct TestArgs {
     /// Run the tests whose name contains this.
     filter: Option<String>,
+
+    /// Judge a hundred times as many random packets: an hour and more.
+    #[arg(long)]
+    long: bool,
+
+    /// Where random scenarios begin, as a run that failed has printed it.
+    #[arg(long)]
+    seed: Option<u64>,
 
     /// Passed on to the test programs, such as `--test-threads 1` or `--nocapture`.
     #[arg(last = true)]
@@ -55,7 +63,7 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
     let mut kernel = Counts::default();
     let tests = || executables.iter().filter(|built| built.is_test);
     let command_line = |program: &Executable| {
-        let mut words = environment(program, &sg_ctl);
+        let mut words = environment(program, &sg_ctl, arguments);
         words.push(program.path.clone().into());
         words.extend(options().map(OsString::from));
         words
@@ -76,19 +84,26 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
 }
 
 /// What cargo would set for a test program, and the sg-ctl to test; sudo passes neither on.
-fn environment(program: &Executable, sg_ctl: &Path) -> Vec<OsString> {
-    let set = |name: &str, value: &Path| {
+fn environment(program: &Executable, sg_ctl: &Path, arguments: &TestArgs) -> Vec<OsString> {
+    let set = |name: &str, value: &OsStr| {
         let mut word = OsString::from(name);
         word.push("=");
         word.push(value);
         word
     };
     let manifest_dir = root().join(&program.package);
-    vec![
+    let mut words = vec![
         "env".into(),
-        set("SG_CTL", sg_ctl),
-        set("CARGO_MANIFEST_DIR", &manifest_dir),
-    ]
+        set("SG_CTL", sg_ctl.as_os_str()),
+        set("CARGO_MANIFEST_DIR", manifest_dir.as_os_str()),
+    ];
+    if arguments.long {
+        words.push(set("SG_LONG", "1".as_ref()));
+    }
+    if let Some(seed) = arguments.seed {
+        words.push(set("SG_SEED", seed.to_string().as_ref()));
+    }
+    words
 }
 
 impl Counts {
