@@ -9,6 +9,7 @@
 
 pub mod family;
 pub mod foreign;
+pub mod guard;
 pub mod netns;
 pub mod oracle;
 pub mod packet;

@@ -48,6 +48,11 @@ impl<'a> SgCtl<'a> {
         self.state.path()
     }
 
+    /// The directory of its pins.
+    pub fn pins(&self) -> &Path {
+        self.pins.path()
+    }
+
     /// Writes a rule file and returns its path.
     pub fn rule_file(&self, name: &str, rules: &str) -> String {
         let path = self.directory().join(name);

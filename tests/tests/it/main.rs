@@ -11,6 +11,7 @@ mod hooks;
 mod infra;
 mod log;
 mod malformed;
+mod net;
 mod oracle;
 mod policy;
 mod prelude;

@@ -1,6 +1,6 @@
 //! What guests said, read and summed up.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::guest::Transcript;
 use crate::verifier::Cost;
@@ -29,17 +29,35 @@ pub(super) struct Run {
     pub(super) succeeded: bool,
     /// Seconds it took, if it came to an end, and how it failed, if it did.
     pub(super) ending: String,
-    /// Tests that passed.
-    pub(super) passed: u32,
-    /// Names of tests that failed.
-    pub(super) failed: Vec<String>,
+    /// Its tests, if it has any.
+    pub(super) tests: Vec<Test>,
 }
+
+/// One test of a run.
+#[derive(Debug, PartialEq)]
+pub(super) struct Test {
+    /// Its whole name.
+    pub(super) name: String,
+    /// Whether it passed, also by skipping.
+    pub(super) passed: bool,
+    /// Why it did nothing, if that is what it did.
+    pub(super) skipped: Option<String>,
+}
+
+/// Hooks, by the end of the names of their test cases, and their titles.
+const HOOKS: [(&str, &str); 4] = [
+    ("_xdp_native", "xdp"),
+    ("_xdp_generic", "xdp-generic"),
+    ("_tcx", "tcx"),
+    ("_clsact", "clsact"),
+];
 
 impl Report {
     /// Reads the console of a guest.
     pub(super) fn read(transcript: &Transcript) -> Self {
         let mut report = Self {
             time: transcript.time,
+            faults: transcript.fault.iter().cloned().collect(),
             ..Self::default()
         };
         for line in &transcript.lines {
@@ -56,15 +74,9 @@ impl Report {
             self.costs.push(cost);
         } else if let Some(event) = line.strip_prefix("TEST ") {
             self.add_event(event);
-        } else if let (Some(result), Some(run)) = (line.strip_prefix("test "), self.runs.last_mut())
+        } else if let Some(run) = self.runs.last_mut()
+            && run.add(line)
         {
-            match result.split_once(" ... ") {
-                Some((_, "ok")) => run.passed += 1,
-                Some((name, result)) if result.starts_with("FAILED") => {
-                    run.failed.push(name.to_owned());
-                }
-                _ => {}
-            }
         } else if line.contains("Kernel panic") {
             self.faults.push(line.to_owned());
         }
@@ -102,76 +114,140 @@ impl Report {
         let mut failures = self.faults.clone();
         for run in self.runs.iter().filter(|run| !run.succeeded) {
             failures.push(format!("{} failed after {} s", run.name, run.ending));
-            failures.extend(run.failed.iter().map(|name| format!("  {name}")));
+            let failed = run.tests.iter().filter(|test| !test.passed);
+            failures.extend(failed.map(|test| format!("  {}", test.name)));
         }
         if self.runs.len() < planned && failures.is_empty() {
             failures.push("the guest ended early".to_owned());
         }
         failures
     }
+
+    /// Returns why tests did nothing, each reason once.
+    fn skipped(&self) -> BTreeSet<&str> {
+        let tests = self.runs.iter().flat_map(|run| &run.tests);
+        tests.filter_map(|test| test.skipped.as_deref()).collect()
+    }
+
+    /// Sums up the tests whose case is named after a hook.
+    fn hook(&self, suffix: &str) -> String {
+        let is_about = |test: &&Test| test.name.split("::").any(|part| part.ends_with(suffix));
+        let tests = self.runs.iter().flat_map(|run| &run.tests);
+        let tests: Vec<_> = tests.filter(is_about).collect();
+        if tests.iter().all(|test| test.skipped.is_some()) {
+            "-".to_owned()
+        } else if tests.iter().all(|test| test.passed) {
+            "ok".to_owned()
+        } else {
+            "FAILED".to_owned()
+        }
+    }
 }
 
 impl Run {
+    /// Reads a line of a test program; `false` if it is of another kind.
+    fn add(&mut self, line: &str) -> bool {
+        if let Some((name, verdict)) = line
+            .strip_prefix("test ")
+            .and_then(|result| result.split_once(" ... "))
+        {
+            self.tests.push(Test {
+                name: name.to_owned(),
+                passed: verdict == "ok",
+                skipped: None,
+            });
+        } else if let Some(name) = line
+            .strip_prefix("---- ")
+            .and_then(|title| title.strip_suffix(" stdout ----"))
+        {
+            // Its output follows: make it the last test.
+            if let Some(index) = self.tests.iter().position(|test| test.name == name) {
+                let test = self.tests.remove(index);
+                self.tests.push(test);
+            }
+        } else if let (Some(reason), Some(test)) =
+            (line.strip_prefix("skipped: "), self.tests.last_mut())
+        {
+            test.skipped = Some(reason.to_owned());
+        } else {
+            return false;
+        }
+        true
+    }
+
     fn cell(&self) -> String {
-        match (self.succeeded, self.failed.len()) {
-            (true, _) if self.passed > 0 => format!("{} ok", self.passed),
-            (true, _) => "ok".to_owned(),
-            (false, 0) => "FAILED".to_owned(),
-            (false, failed) => format!("{failed} FAILED"),
+        let count =
+            |counts: fn(&Test) -> bool| self.tests.iter().filter(|test| counts(test)).count();
+        let skipped = count(|test| test.skipped.is_some());
+        let passed = count(|test| test.passed) - skipped;
+        let failed = count(|test| !test.passed);
+        match (self.succeeded, passed + skipped, failed) {
+            (true, 0, _) => "ok".to_owned(),
+            (true, ..) if skipped == 0 => format!("{passed} ok"),
+            (true, ..) => format!("{passed} ok, {skipped} skipped"),
+            (false, _, 0) => "FAILED".to_owned(),
+            (false, ..) => format!("{failed} FAILED"),
         }
     }
 }
 
-/// Prints a table of kernels: what the verifier went through, how the runs ended. Kernels that are
-/// not to be had have the reason in place of a report.
+/// Prints a table of kernels: what the verifier went through, which hooks work, how the runs ended.
+/// Kernels that are not to be had have the reason in place of a report.
 pub(super) fn print(rows: &[(String, Result<Report, String>)]) {
     let reports = || rows.iter().filter_map(|(_, report)| report.as_ref().ok());
-    let mut titles = vec!["kernel".to_owned(), "version".to_owned()];
-    let longest = reports().max_by_key(|report| report.runs.len());
     let costs = reports().find(|report| !report.costs.is_empty());
-    titles.extend(
-        costs
-            .into_iter()
-            .flat_map(|report| &report.costs)
-            .map(|cost| cost.program.clone()),
-    );
-    let first_run = titles.len();
-    titles.extend(
-        longest
-            .into_iter()
-            .flat_map(|report| &report.runs)
-            .map(|run| run.name.clone()),
-    );
-    titles.push("time".to_owned());
+    let costs = costs.map(|report| &report.costs[..]).unwrap_or_default();
+    let longest = reports().max_by_key(|report| report.runs.len());
+    let runs = longest.map(|report| &report.runs[..]).unwrap_or_default();
 
-    let mut table = vec![titles];
+    let mut titles = vec!["kernel", "version"];
+    titles.extend(costs.iter().map(|cost| cost.program.as_str()));
+    titles.extend(HOOKS.map(|(_, title)| title));
+    titles.extend(runs.iter().map(|run| run.name.as_str()));
+    titles.push("time");
+    let mut table = vec![titles.into_iter().map(str::to_owned).collect()];
     for (name, report) in rows {
-        let mut cells = vec![name.clone()];
-        match report {
-            Ok(report) => {
-                cells.push(report.version.clone());
-                let cost = report
-                    .costs
-                    .iter()
-                    .map(|cost| cost.verified_instructions.to_string());
-                cells.extend(cost);
-                cells.resize(first_run.max(cells.len()), "-".to_owned());
-                cells.extend(report.runs.iter().map(Run::cell));
-                cells.resize((table[0].len() - 1).max(cells.len()), "-".to_owned());
-                cells.push(format!("{:.0} s", report.time.as_secs_f32()));
+        let report = match report {
+            Ok(report) => report,
+            Err(reason) => {
+                table.push(vec![name.clone(), reason.clone()]);
+                continue;
             }
-            Err(reason) => cells.push(reason.clone()),
-        }
-        table.push(cells);
+        };
+        let mut row = vec![name.clone(), report.version.clone()];
+        row.extend(costs.iter().map(|cost| {
+            let same = report.costs.iter().find(|own| own.program == cost.program);
+            same.map_or_else(missing, |own| own.verified_instructions.to_string())
+        }));
+        row.extend(HOOKS.map(|(suffix, _)| report.hook(suffix)));
+        row.extend(runs.iter().map(|run| {
+            let same = report.runs.iter().find(|own| own.name == run.name);
+            same.map_or_else(missing, Run::cell)
+        }));
+        row.push(format!("{:.0} s", report.time.as_secs_f32()));
+        table.push(row);
     }
-    let widths: Vec<usize> = (0..table[0].len())
-        .map(|column| {
-            // A reason is as long as it is: it is the last cell of its row.
-            let rows = table.iter().filter(|row| row.len() == table[0].len());
-            rows.map(|row| row[column].len()).max().unwrap_or(0)
-        })
-        .collect();
     println!();
+    print_columns(&table);
+    for (name, report) in rows {
+        for reason in report.iter().flat_map(Report::skipped) {
+            println!("{name}: skipped: {reason}");
+        }
+    }
+}
+
+fn missing() -> String {
+    "-".to_owned()
+}
+
+/// Prints rows with cells of a column below each other. The last cell of a short row may be long.
+fn print_columns(table: &[Vec<String>]) {
+    let columns = table.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let rows = table.iter().filter(|row| row.len() == columns);
+        rows.map(|row| row[column].len()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
     for row in table {
         let cells = row.iter().zip(&widths);
         let line: Vec<_> = cells
@@ -189,6 +265,7 @@ mod tests {
         Report::read(&Transcript {
             lines: lines.iter().map(|&line| line.to_owned()).collect(),
             time: Duration::ZERO,
+            fault: None,
         })
     }
 
@@ -201,25 +278,26 @@ mod tests {
             r#"{"program":"sg_xdp","verified_instructions":3,"translated_bytes":2,"jited_bytes":1,"stack":"0","load_ms":9}"#,
             "TEST verifier OK 1.5",
             "TEST tests begins",
-            "test a::b ... ok",
-            "test a::c ... FAILED",
+            "test a::case_1_tcx ... ok",
+            "test a::case_2_clsact ... FAILED",
+            "test a::c ... ok",
+            "---- a::case_1_tcx stdout ----",
+            "skipped: no TCX",
             "TEST tests FAIL 2.5 (exit status: 101)",
         ]);
         assert_eq!(report.version, "6.1.192-2");
         assert_eq!(report.costs[0].verified_instructions, 3);
-        assert_eq!(
-            report.runs[1],
-            Run {
-                name: "tests".to_owned(),
-                succeeded: false,
-                ending: "2.5 (exit status: 101)".to_owned(),
-                passed: 1,
-                failed: vec!["a::c".to_owned()],
-            }
-        );
+        let run = &report.runs[1];
+        assert_eq!((run.succeeded, &run.cell()[..]), (false, "1 FAILED"));
+        assert_eq!(report.hook("_tcx"), "-");
+        assert_eq!(report.hook("_clsact"), "FAILED");
+        assert_eq!(report.skipped(), BTreeSet::from(["no TCX"]));
         assert_eq!(
             report.failures(2),
-            ["tests failed after 2.5 (exit status: 101) s", "  a::c"]
+            [
+                "tests failed after 2.5 (exit status: 101) s",
+                "  a::case_2_clsact"
+            ]
         );
     }
 

@@ -1,0 +1,3 @@
+//! Networks of namespaces, sg-ctl itself, real sockets.
+
+mod every_hook;
