@@ -174,15 +174,18 @@ impl FlowState {
         }
     }
 
-    /// The half-open states, one bit per code: no answer yet, or no complete handshake.
-    pub const HALF_OPEN: u32 = 1 << Self::TCP_SYN_SENT.0
+    /// The states whose slot a new flow may take, one bit per code: no answer yet, no complete
+    /// handshake, or over. Pings are among them: anybody may send them from any address.
+    pub const EVICTABLE: u32 = 1 << Self::TCP_SYN_SENT.0
         | 1 << Self::TCP_SYN_RECEIVED.0
         | 1 << Self::TCP_PICKED_UP.0
-        | 1 << Self::UDP_UNANSWERED.0;
+        | 1 << Self::UDP_UNANSWERED.0
+        | 1 << Self::TCP_CLOSING.0
+        | 1 << Self::ICMP_QUERY.0;
 
-    /// Whether the flow is half-open: its slot may be taken when there is no other.
-    pub const fn is_half_open(self) -> bool {
-        Self::HALF_OPEN >> (self.0 & 31) & 1 != 0
+    /// Whether the flow's slot may be taken when there is no other.
+    pub const fn is_evictable(self) -> bool {
+        Self::EVICTABLE >> (self.0 & 31) & 1 != 0
     }
 }
 

@@ -175,6 +175,9 @@ pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reas
 #[inline(always)]
 pub fn quoted<P: Packet>(packet: &P, error: &Parsed, parsed: &mut Parsed) -> Result<(), Reason> {
     let offset = error.transport_offset + 8;
+    if offset > MAX_HEADER_OFFSET {
+        return Err(Reason::MalformedIcmp);
+    }
     parsed.vlan = error.vlan;
     if error.protocol == ICMP {
         ipv4(packet, offset, Extent::Quoted, parsed)?;

@@ -12,8 +12,8 @@
 //!
 //! Opening a flow locks both buckets (the lock is a bit of the tag word), searches again, and only
 //! then claims a slot: so no key is ever in the table twice. A slot is claimed free first, then
-//! expired, then half-open (the oldest); a live flow's slot never. When there is none the new flow
-//! is refused.
+//! expired, then half-open or finished (the oldest); a live flow's slot never. When there is none the
+//! new flow is refused.
 //!
 //! Readers take no lock. A slot has a version that is odd while it is written and changes with each
 //! claim; a reader compares key and version, and changes state by compare-and-swap on the word that
@@ -111,6 +111,8 @@ pub trait Slot: Copy {
     fn zone(self) -> u32;
     /// Jiffies of the latest packet.
     fn last_seen(self) -> u64;
+    /// Number of the rule that admitted the flow.
+    fn rule(self) -> u32;
     /// Stores all but the meta word, for a flow opened at `now`.
     fn write(self, key: &FlowKey, opening: Opening, now: u64);
 }
@@ -180,9 +182,22 @@ pub enum Refused {
     Contended,
 }
 
-/// Finds the slot of a key, live or expired, with its meta word.
+/// A slot as a look-up found it: all of one version, so of one flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<S> {
+    /// The slot.
+    pub slot: S,
+    /// Its meta word.
+    pub meta: Meta,
+    /// Jiffies of the latest packet.
+    pub last_seen: u64,
+    /// Number of the rule that admitted the flow.
+    pub rule: u32,
+}
+
+/// Finds the slot of a key, live or expired.
 #[inline(always)]
-pub fn find<T: Table>(table: &T, key: &FlowKey, place: &Place) -> Option<(T::Slot, Meta)> {
+pub fn find<T: Table>(table: &T, key: &FlowKey, place: &Place) -> Option<Found<T::Slot>> {
     let second = table.tags(place.second);
     if let Some(found) = find_in(table, place.first, table.tags(place.first), key, place.tag) {
         return Some(found);
@@ -197,16 +212,27 @@ fn find_in<T: Table>(
     tags: u64,
     key: &FlowKey,
     tag: u64,
-) -> Option<(T::Slot, Meta)> {
+) -> Option<Found<T::Slot>> {
     let mut candidates = matching(tags, tag);
     for _ in 0..BUCKET_SLOTS {
         if candidates == 0 {
             break;
         }
         let slot = table.slot(bucket * BUCKET_SLOTS + lowest(candidates))?;
-        let meta = slot.meta();
-        if slot.is_key(key) && meta == slot.meta() && meta.version() & 1 == 0 {
-            return (meta.state() != FlowState::NONE).then_some((slot, meta));
+        let before = slot.meta();
+        if slot.is_key(key) {
+            let (last_seen, rule) = (slot.last_seen(), slot.rule());
+            let meta = slot.meta();
+            // Another CPU may have changed the state meanwhile; only a new version is a new flow.
+            if meta.version() == before.version() && meta.version() & 1 == 0 {
+                let found = Found {
+                    slot,
+                    meta,
+                    last_seen,
+                    rule,
+                };
+                return (meta.state() != FlowState::NONE).then_some(found);
+            }
         }
         candidates &= candidates - 1;
     }
@@ -307,8 +333,8 @@ fn claim<T: Table>(
             (high, lowest(free.1), false)
         }
     } else {
-        let oldest = oldest_half_open(table, low, (u64::MAX, u32::MAX));
-        let (_, number) = oldest_half_open(table, high, oldest);
+        let oldest = oldest_evictable(table, low, (u64::MAX, u32::MAX));
+        let (_, number) = oldest_evictable(table, high, oldest);
         if number == u32::MAX {
             return None;
         }
@@ -365,15 +391,15 @@ pub fn is_live<T: Table>(table: &T, slot: T::Slot) -> bool {
     idle.cast_signed() < 0 || idle <= table.timeout(slot.zone(), state)
 }
 
-/// The half-open flow of a bucket that was seen longest ago, if before `best`: time and number.
+/// The evictable flow of a bucket that was seen longest ago, if before `best`: time and number.
 #[inline(always)]
-fn oldest_half_open<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (u64, u32) {
+fn oldest_evictable<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (u64, u32) {
     for index in 0..BUCKET_SLOTS {
         let number = bucket * BUCKET_SLOTS + index;
         if let Some(slot) = table.slot(number) {
             let seen = slot.last_seen();
-            let half_open = FlowState::HALF_OPEN >> (slot.meta().state().0 & 31) & 1;
-            let better = opaque(u64::from(half_open) & at_or_below(seen, best.0));
+            let evictable = FlowState::EVICTABLE >> (slot.meta().state().0 & 31) & 1;
+            let better = opaque(u64::from(evictable) & at_or_below(seen, best.0));
             // All ones or all zeros: a branch here would double the paths at each slot.
             let mask = better.wrapping_neg();
             best = (

@@ -148,7 +148,7 @@ mod tests {
     fn a_flood_of_one_side_stays_half_open() {
         let ack = (ACK, ORIGINAL, true);
         assert_eq!(walk(&[ack, ack, ack]), FlowState::TCP_PICKED_UP);
-        assert!(walk(&[ack, ack]).is_half_open());
+        assert!(walk(&[ack, ack]).is_evictable());
         assert_eq!(
             walk(&[ack, (ACK, REPLY, false)]),
             FlowState::TCP_ESTABLISHED

@@ -130,8 +130,7 @@ impl Datapath for Kernel {
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<SharedFlow> {
-        let (slot, meta) = table::find(&FlowTable, key, &FlowTable::place(key))?;
-        Some(SharedFlow { slot, meta })
+        table::find(&FlowTable, key, &FlowTable::place(key)).map(SharedFlow)
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use sg_common::datapath::{Flow, Settings as _};
 use sg_common::flow::{FlowKey, FlowSlot, FlowState, Opening};
-use sg_common::table::{Meta, Place, Slot, Table};
+use sg_common::table::{Found, Meta, Place, Slot, Table};
 use sg_common::tcp::Step;
 
 use crate::datapath::{SharedSettings, now};
@@ -151,6 +151,11 @@ impl Slot for SharedSlot {
     }
 
     #[inline(always)]
+    fn rule(self) -> u32 {
+        field!(self.0, rule)
+    }
+
+    #[inline(always)]
     fn write(self, key: &FlowKey, opening: Opening, now: u64) {
         for_each_word(key, |i, word| {
             // SAFETY: a map value; `i` is in bounds.
@@ -166,36 +171,33 @@ impl Slot for SharedSlot {
     }
 }
 
-/// A flow that was found, with the meta word that it was found with.
-pub(crate) struct SharedFlow {
-    pub(crate) slot: SharedSlot,
-    pub(crate) meta: Meta,
-}
+/// A flow that was found.
+pub(crate) struct SharedFlow(pub(crate) Found<SharedSlot>);
 
 impl Flow for SharedFlow {
     #[inline(always)]
     fn last_seen(&self) -> u64 {
-        self.slot.last_seen()
+        self.0.last_seen
     }
 
     #[inline(always)]
     fn state(&self) -> FlowState {
-        self.meta.state()
+        self.0.meta.state()
     }
 
     #[inline(always)]
     fn flags(&self) -> u8 {
-        self.meta.flags()
+        self.0.meta.flags()
     }
 
     #[inline(always)]
     fn rule(&self) -> u32 {
-        field!(self.slot.0, rule)
+        self.0.rule
     }
 
     #[inline(always)]
     fn account(&self, side: usize, now: u64, packets: u32, bytes: u32) {
-        let slot = self.slot.0;
+        let slot = self.0.slot.0;
         let side = side & 1;
         set_field!(
             slot,
@@ -207,7 +209,7 @@ impl Flow for SharedFlow {
             field!(slot, bytes[side]) + u64::from(bytes),
             bytes[side]
         );
-        if field!(slot, last_seen) != now {
+        if self.0.last_seen != now {
             set_field!(slot, now, last_seen);
         }
     }
@@ -216,8 +218,7 @@ impl Flow for SharedFlow {
     fn advance(&self, step: Step) {
         // When another CPU was faster its packet decides; the next packet of this flow goes on
         // from there.
-        let _ = self
-            .slot
-            .swap_meta(self.meta, self.meta.with(step.state, step.flags));
+        let new = self.0.meta.with(step.state, step.flags);
+        let _ = self.0.slot.swap_meta(self.0.meta, new);
     }
 }

@@ -14,16 +14,28 @@ impl Image {
     /// Finds the image in force.
     #[inline(always)]
     pub(crate) fn current() -> Option<Self> {
+        // While a swap changes the size class, the selector may name a class that has just been
+        // emptied: then the other one is in force.
         match *maps::SELECTOR.get(0)? {
-            0 => Some(Self {
-                base: maps::IMAGE_SMALL.get_value(0, &0)?.as_ptr(),
-                mask: SIZE_CLASSES[0] as u32 - 1,
-            }),
-            _ => Some(Self {
-                base: maps::IMAGE_LARGE.get_value(0, &0)?.as_ptr(),
-                mask: SIZE_CLASSES[1] as u32 - 1,
-            }),
+            0 => Self::small().or_else(Self::large),
+            _ => Self::large().or_else(Self::small),
         }
+    }
+
+    #[inline(always)]
+    fn small() -> Option<Self> {
+        Some(Self {
+            base: maps::IMAGE_SMALL.get_value(0, &0)?.as_ptr(),
+            mask: SIZE_CLASSES[0] as u32 - 1,
+        })
+    }
+
+    #[inline(always)]
+    fn large() -> Option<Self> {
+        Some(Self {
+            base: maps::IMAGE_LARGE.get_value(0, &0)?.as_ptr(),
+            mask: SIZE_CLASSES[1] as u32 - 1,
+        })
     }
 }
 

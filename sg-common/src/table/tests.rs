@@ -12,6 +12,7 @@ struct Cells {
     meta: Cell<u64>,
     key: Cell<Option<FlowKey>>,
     last_seen: Cell<u64>,
+    after_read: Cell<Option<u64>>,
 }
 
 /// A table; leaked, so that slots are plain references.
@@ -68,7 +69,7 @@ impl Model {
         result
     }
 
-    fn find(self, key: &FlowKey) -> Option<(&'static Cells, Meta)> {
+    fn find(self, key: &FlowKey) -> Option<Found<&'static Cells>> {
         find(&self, key, &self.place(key))
     }
 
@@ -83,7 +84,10 @@ impl Model {
 
 impl Slot for &'static Cells {
     fn meta(self) -> Meta {
-        Meta(self.meta.get())
+        let meta = self.meta.get();
+        // Another CPU may act between any two reads.
+        self.meta.set(self.after_read.take().unwrap_or(meta));
+        Meta(meta)
     }
 
     fn set_meta(self, meta: Meta) {
@@ -108,6 +112,10 @@ impl Slot for &'static Cells {
 
     fn last_seen(self) -> u64 {
         self.last_seen.get()
+    }
+
+    fn rule(self) -> u32 {
+        1
     }
 
     fn write(self, key: &FlowKey, _opening: Opening, now: u64) {
@@ -310,7 +318,7 @@ fn a_deleted_flow_is_not_found_and_its_slot_is_claimed_again() {
             .open(&key(number), FlowState::TCP_ESTABLISHED)
             .expect("fits");
     }
-    let (slot, meta) = model.find(&key(3)).expect("is there");
+    let Found { slot, meta, .. } = model.find(&key(3)).expect("is there");
     assert!(slot.swap_meta(meta, meta.with(FlowState::NONE, 0)));
     assert!(model.find(&key(3)).is_none());
     model
@@ -342,5 +350,32 @@ fn a_locked_bucket_is_given_up_on() {
             "the other lock is given back"
         );
         model.tags[bucket].set(0);
+    }
+}
+
+#[test]
+fn a_change_of_state_hides_no_flow_and_a_change_of_flow_shows_none() {
+    let model = Model::new(2);
+    model.open(&key(1), FlowState::TCP_SYN_SENT).expect("fits");
+    let Found { slot, meta, .. } = model.find(&key(1)).expect("is there");
+    let advanced = meta.with(FlowState::TCP_ESTABLISHED, 0);
+    slot.after_read.set(Some(advanced.0));
+    let found = model.find(&key(1)).expect("is there all the while");
+    assert_eq!(found.meta, advanced, "and in its new state");
+    slot.after_read.set(Some(advanced.0 + (2 << 32)));
+    assert!(model.find(&key(1)).is_none(), "another flow has the slot");
+}
+
+#[test]
+fn finished_flows_and_pings_give_way() {
+    for state in [FlowState::TCP_CLOSING, FlowState::ICMP_QUERY] {
+        let model = Model::new(2);
+        for number in 0..16 {
+            model.open(&key(number), state).expect("fits");
+        }
+        model
+            .open(&key(99), FlowState::TCP_ESTABLISHED)
+            .expect("takes a slot");
+        assert!(model.find(&key(99)).is_some());
     }
 }
