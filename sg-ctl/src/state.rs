@@ -242,7 +242,8 @@ impl StateDir {
             file.rewind()?;
             writeln!(file, "{}", std::process::id())
         };
-        write_pid().map_err(io_error("write", &path))?;
+        // The number is for the message above; on a full disk the lock must do without it.
+        let _ = write_pid();
         Ok(StateLock {
             directory: self.clone(),
             _lock: file,

@@ -24,6 +24,9 @@ pub enum DataplaneError {
         /// The oldest version that will do.
         needed: &'static str,
     },
+    /// The kernel is one with `PREEMPT_RT`.
+    #[error("the programs do not support real-time kernels (PREEMPT_RT)")]
+    RealTimeKernel,
     /// Pins cannot live at the path.
     #[error("{} is not on a BPF file system", .path.display())]
     NoBpfFs {
@@ -264,6 +267,7 @@ impl DataplaneError {
             self,
             Self::NotPermitted { .. }
                 | Self::KernelTooOld { .. }
+                | Self::RealTimeKernel
                 | Self::NoBpfFs { .. }
                 | Self::PrivateMounts { .. }
                 | Self::NothingLoaded { .. }

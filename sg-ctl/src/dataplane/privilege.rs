@@ -25,6 +25,11 @@ pub(super) fn check() -> Result<(), DataplaneError> {
             return Err(DataplaneError::NotPermitted { missing });
         }
     }
+    // Written by kernels with PREEMPT_RT: there a program may be interrupted by another on the same
+    // CPU, and they share their working memory.
+    if std::fs::read_to_string("/sys/kernel/realtime").is_ok_and(|text| text.trim() == "1") {
+        return Err(DataplaneError::RealTimeKernel);
+    }
     match KernelVersion::current() {
         Ok(running) if running < OLDEST_KERNEL => Err(DataplaneError::KernelTooOld {
             running: std::fs::read_to_string("/proc/sys/kernel/osrelease")

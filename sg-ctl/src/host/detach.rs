@@ -68,7 +68,15 @@ impl Host {
     }
 
     fn detach_all(&mut self) -> Result<Vec<String>, HostError> {
-        let lock = self.directory.lock()?;
+        let lock = match self.directory.lock() {
+            Err(error @ StateError::Locked { .. }) => return Err(error.into()),
+            // Without a directory that can be locked there is no state to keep in step.
+            Err(error) => {
+                self.dataplane.detach_all()?;
+                return Err(error.into());
+            }
+            Ok(lock) => lock,
+        };
         let state = match self.directory.load() {
             Err(StateError::Damaged { .. }) => {
                 self.dataplane.detach_all()?;
@@ -76,7 +84,11 @@ impl Host {
                 lock.put_aside()?;
                 return Ok(Vec::new());
             }
-            state => state?,
+            Err(error) => {
+                self.dataplane.detach_all()?;
+                return Err(error.into());
+            }
+            Ok(state) => state,
         };
         let names = self.attached_names(&state);
         let next = State {

@@ -17,7 +17,7 @@ mod status;
 
 use std::collections::BTreeSet;
 
-use sg_common::settings::InterfaceSettings;
+use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 
 pub use apply::{ApplySummary, PolicySummary};
 pub use attach::{AttachRequest, AttachSummary};
@@ -256,6 +256,11 @@ fn write_settings(
                 audit_after,
                 ..
             } = dataplane.settings(attachment.zone)?;
+            // A zone that was never enforced has no window yet: its attach was cut short.
+            let pickup_until = match pickup_until {
+                0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
+                known => known,
+            };
             let settings = settings::settings(&spec, ifindex, hz, (pickup_until, audit_after));
             dataplane.set_settings(attachment.zone, &settings)?;
         }
