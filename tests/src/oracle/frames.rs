@@ -23,7 +23,7 @@ pub(super) struct Seen {
     pub(super) protocol: u8,
     pub(super) place: Place,
     /// Identification of a fragment.
-    pub(super) id: u16,
+    pub(super) id: u32,
 }
 
 const NOTHING: Seen = Seen {
@@ -100,7 +100,7 @@ fn headers(ip: &Ip) -> Result<Seen, Reason> {
             seen.protocol = extension.number();
             break;
         }
-        if *extension == Extension::HopByHop && depth > 0 {
+        if extension.number() == Extension::HopByHop.number() && depth > 0 {
             return Err(Reason::MalformedIpv6);
         }
         if depth >= MOST_EXTENSIONS {

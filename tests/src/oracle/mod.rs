@@ -4,6 +4,7 @@
 //! nothing with the compiler and the programs but names, so where both say the same, either both
 //! are right or two people made one mistake twice.
 
+mod decode;
 mod flows;
 mod frames;
 mod infra;
@@ -20,6 +21,7 @@ use sg_common::{
 };
 use sg_ctl::model::{GroupId, InterfaceSpec, Model, RuleId, TcpPickup};
 
+pub use decode::decode;
 pub use flows::{Detail, Flow, FlowId, State};
 use frames::{Place, Seen};
 use packet::{Content, Ip, Packet, TCP, Upper};
@@ -64,7 +66,7 @@ type Decision = (Reason, Option<RuleName>);
 
 /// What names a fragmented datagram: VLAN ids, direction, source, destination, identification, and
 /// for IPv4 the protocol.
-type DatagramId = ([u16; 2], Direction, IpAddr, IpAddr, u16, Option<u8>);
+type DatagramId = ([u16; 2], Direction, IpAddr, IpAddr, u32, Option<u8>);
 
 /// The judge of one interface, with everything that it remembers.
 #[derive(Debug)]

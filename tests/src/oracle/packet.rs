@@ -24,7 +24,7 @@ pub struct Packet {
     /// Bytes behind what it carries. They continue what [`Ip::kept`] leaves out of the packet.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub padding: u16,
-    /// The frame ends after so many bytes, if it would be longer; at least 14.
+    /// The frame ends after so many bytes, if it would be longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<u16>,
 }
@@ -72,8 +72,8 @@ pub struct Ip {
 /// A piece of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fragment {
-    /// Identification.
-    pub id: u16,
+    /// Identification, for IPv4 of 16 bits.
+    pub id: u32,
     /// Offset in units of 8 bytes; below 2^13.
     pub offset: u16,
     /// Whether more fragments follow.
@@ -95,6 +95,8 @@ pub enum Extension {
     Authentication,
     /// Fragment header.
     Fragment(Fragment),
+    /// One of those, by number, of another size in bytes.
+    Sized(u8, u16),
 }
 
 /// What can be wrong with an IP header.
@@ -192,6 +194,7 @@ impl Extension {
             Self::Authentication => 51,
             Self::Destination(_) => 60,
             Self::Mobility => 135,
+            Self::Sized(number, _) => number,
         }
     }
 
@@ -200,6 +203,7 @@ impl Extension {
         match self {
             Self::Authentication => 24,
             Self::Destination(units) => u32::from(units) * 8,
+            Self::Sized(_, bytes) => bytes.into(),
             _ => 8,
         }
     }

@@ -10,7 +10,7 @@ use sg_common::{
     settings::InterfaceSettings,
 };
 
-use super::{Scenario, Step, TICK_MS, direction, encode};
+use super::{Scenario, Step, TICK_MS, direction, spoilt};
 use crate::oracle::{
     Detail, FlowId, Host, Judgement, Oracle, RuleName,
     packet::{Content, ICMP, ICMPV6, Packet, TCP, UDP, Upper},
@@ -97,10 +97,10 @@ impl Tally {
 }
 
 /// A packet that the subject has judged.
-struct Judged<'a> {
+struct Judged {
     step: usize,
     direction: Direction,
-    packet: &'a Packet,
+    packet: Packet,
     bytes: u32,
     expected: Judgement,
     verdict: Verdict,
@@ -139,14 +139,15 @@ pub fn check(scenario: &Scenario, subject: &mut impl Subject) -> Result<Tally, M
                 inbound,
                 tc,
                 packet,
+                flips,
             } => {
                 let direction = direction(*inbound);
-                let frame = encode(packet);
+                let (frame, packet) = spoilt(packet, flips);
                 if !subject.takes(direction, *tc, &frame) {
                     continue;
                 }
                 let bytes = frame.len() as u32;
-                let expected = oracle.judge(direction, packet, bytes.into());
+                let expected = oracle.judge(direction, &packet, bytes.into());
                 let side = direction as usize;
                 counters.reasons[side][expected.reason as usize].add(1, bytes);
                 if expected.verdict != expected.reason.verdict() {
@@ -192,7 +193,7 @@ fn same<T: PartialEq + Debug>(
     Err(Mismatch { step, what })
 }
 
-impl Judged<'_> {
+impl Judged {
     fn compare(&self, event: &Event, subject: &impl Subject) -> Result<(), Mismatch> {
         let Judgement {
             verdict,

@@ -37,7 +37,7 @@ impl Traffic {
         lengthen(&mut ip.upper);
         // Tiny first fragments, too.
         let size = one_of(rng, &[8, 16, 24, 32, 32]);
-        let id = rng.u16(..6);
+        let id = rng.u32(..6);
         let trailing = (!ip.source.is_ipv4() && percent(rng, 30)).then(|| extension(rng));
         let mut pieces = Vec::new();
         for index in 0..3 {

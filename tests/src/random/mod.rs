@@ -23,7 +23,7 @@ use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use sg_common::flow::Direction;
 
-use crate::oracle::{Host, packet::Packet};
+use crate::oracle::{Host, decode, packet::Packet};
 pub use change::Change;
 pub use check::{Mismatch, Subject, Tally, check};
 pub use kernel::Kernel;
@@ -61,6 +61,9 @@ pub enum Step {
         tc: bool,
         /// The packet.
         packet: Packet,
+        /// Bits of its frame that are wrong, counted from the first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        flips: Vec<u32>,
     },
 }
 
@@ -94,6 +97,21 @@ impl Scenario {
         let is_packet = |step: &&Step| matches!(step, Step::Packet { .. });
         self.steps.iter().filter(is_packet).count()
     }
+}
+
+/// The frame of a packet with some bits wrong, and the packet that it is then.
+fn spoilt(packet: &Packet, flips: &[u32]) -> (Vec<u8>, Packet) {
+    let mut frame = encode(packet);
+    if flips.is_empty() {
+        return (frame, packet.clone());
+    }
+    for flip in flips {
+        if let Some(byte) = frame.get_mut(*flip as usize / 8) {
+            *byte ^= 1 << (flip % 8);
+        }
+    }
+    let packet = decode(&frame);
+    (frame, packet)
 }
 
 /// The direction of a step's packet.

@@ -122,7 +122,8 @@ fn explain(name: &str, seed: u64, scenario: &Scenario, subject: &mut impl Subjec
     let text = serde_json::to_string_pretty(&small).expect("scenarios are plain data");
     fs::write(&path, text).expect("the directory for temporary files is writable");
     panic!(
-        "{name}: oracle and subject differ, seed {seed}\n{}\nto keep it: cp {} tests/data/seeds/",
+        "{name}: oracle and subject differ, seed {seed}\n{}\nto keep it: cp {} tests/data/seeds/\n\
+         to repeat it: cargo xtask test --seed {seed} oracle",
         tell(&small, &mismatch),
         path.display()
     );
@@ -164,12 +165,13 @@ fn tell(scenario: &Scenario, mismatch: &Mismatch) -> String {
                 inbound,
                 tc,
                 packet,
+                flips,
             } => {
                 let direction = super::direction(*inbound).name();
                 let hook = if *tc { "tc" } else { "xdp" };
                 writeln!(
                     text,
-                    "{mark} {index}: {direction} ({hook}) {}",
+                    "{mark} {index}: {direction} ({hook}) {} {flips:?}",
                     describe(packet)
                 )
             }

@@ -62,10 +62,19 @@ impl Traffic {
     /// Sends a packet, as it is.
     pub(super) fn send(&mut self, direction: Direction, packet: Packet) {
         self.packets += 1;
+        let flips = if percent(&mut self.rng, 4) {
+            // Within Ethernet header, tags, IP header and the beginning of what it carries.
+            (0..=self.rng.usize(..2))
+                .map(|_| self.rng.u32(96..640))
+                .collect()
+        } else {
+            Vec::new()
+        };
         self.steps.push(Step::Packet {
             inbound: direction == Direction::Inbound,
             tc: self.rng.bool(),
             packet: packet.clone(),
+            flips,
         });
         if self.past.len() == MEMORY {
             self.past.swap_remove(self.rng.usize(..MEMORY));

@@ -51,7 +51,7 @@ fn encode_ip(ip: &Ip) -> (Vec<u8>, Vec<u8>) {
     if ip.source.is_ipv4() {
         put(&mut bytes, 2, length);
         if let Some(fragment) = ip.fragment {
-            put(&mut bytes, 4, fragment.id);
+            put(&mut bytes, 4, fragment.id as u16);
             put(
                 &mut bytes,
                 6,
@@ -150,10 +150,9 @@ fn extension(extension: Extension) -> packet::Extension {
     match extension {
         Extension::Authentication => packet::Extension::authentication(),
         Extension::Fragment(fragment) => {
-            packet::Extension::fragment(fragment.id.into(), fragment.offset, fragment.more)
+            packet::Extension::fragment(fragment.id, fragment.offset, fragment.more)
         }
-        Extension::Destination(units) => packet::Extension::padding(60, units.into()),
-        other => packet::Extension::padding(other.number(), 1),
+        other => packet::Extension::padding(other.number(), other.size() as usize / 8),
     }
 }
 
@@ -165,8 +164,13 @@ fn encode_quote(quote: &Quote) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::random::{Scenario, Step};
+    use crate::{
+        oracle::{Oracle, decode},
+        random::{Scenario, Step, TICK_MS, direction},
+    };
 
     #[test]
     fn frames_are_as_long_as_their_description() {
@@ -182,6 +186,40 @@ mod tests {
                 let whole = 14 + tags + ip.size() as usize + usize::from(packet.padding);
                 let cut = packet.cut.map_or(usize::MAX, usize::from);
                 assert_eq!(encode(&packet).len(), whole.min(cut), "{packet:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_is_judged_as_its_description() {
+        for seed in 0..100 {
+            let scenario = Scenario::random(seed, 500);
+            let mut host = scenario.host.clone();
+            let (mut described, mut decoded) = (Oracle::new(&host), Oracle::new(&host));
+            for step in &scenario.steps {
+                match step {
+                    Step::Wait(ticks) => {
+                        let time = Duration::from_millis(ticks * TICK_MS);
+                        described.wait(time);
+                        decoded.wait(time);
+                    }
+                    Step::Change(change) => {
+                        change.apply(&mut host);
+                        described.set_host(&host);
+                        decoded.set_host(&host);
+                    }
+                    Step::Packet {
+                        inbound, packet, ..
+                    } => {
+                        let direction = direction(*inbound);
+                        let again = decode(&encode(packet));
+                        assert_eq!(
+                            described.judge(direction, packet, 0),
+                            decoded.judge(direction, &again, 0),
+                            "seed {seed}: {packet:#?} is read as {again:#?}"
+                        );
+                    }
+                }
             }
         }
     }
