@@ -68,8 +68,15 @@ pub(crate) fn flow_buckets() -> u32 {
 /// Key of the flow table's hash.
 #[inline(always)]
 pub(crate) fn hash_seed() -> HashSeed {
-    let [a, b, c, d, e, f] = &HASH_SEED;
+    // Not `map` over the array: it would become a loop over memory.
     HashSeed {
-        words: [a.load(), b.load(), c.load(), d.load(), e.load(), f.load()],
+        words: [
+            HASH_SEED[0].load(),
+            HASH_SEED[1].load(),
+            HASH_SEED[2].load(),
+            HASH_SEED[3].load(),
+            HASH_SEED[4].load(),
+            HASH_SEED[5].load(),
+        ],
     }
 }
