@@ -9,13 +9,15 @@
 //! ```
 //!
 //! Rules take the whole way of a user's: rule-file text, reader, compiler, image in the kernel.
-//! Each frame's verdict comes with everything that it changed, see [`Seen`].
+//! Each frame's verdict comes with everything that it changed, see [`Seen`], and must be the one
+//! that the [oracle](crate::oracle) gives for the same reason and by the same rule.
 
 mod loaded;
+mod second;
 mod seen;
 mod settings;
 
-use std::{fmt::Write as _, net::IpAddr, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, net::IpAddr, time::Duration};
 
 use sg_common::{
     counters::ZoneCounters,
@@ -32,6 +34,7 @@ use sg_ctl::{
 use crate::{family::Family, packet::Frame};
 pub use loaded::FLOWS;
 pub(crate) use loaded::Loaded;
+use second::SecondOpinion;
 pub use seen::Seen;
 pub(crate) use settings::settings;
 
@@ -99,18 +102,22 @@ pub struct Filter {
     numbers: RuleNumbers,
     generation: u64,
     model: Model,
+    second: RefCell<SecondOpinion>,
 }
 
 impl Filter {
     /// Loads programs that guard `eth0` of a rule file; a file without it guards an `eth0` with the
     /// group `default`.
     pub fn new(place: Place, rules: &str) -> Self {
+        let loaded = Loaded::take(place.side);
+        let model = read(rules);
         let mut filter = Self {
             place,
-            loaded: Some(Loaded::take(place.side)),
             numbers: RuleNumbers::default(),
             generation: 0,
-            model: Model::new(),
+            second: RefCell::new(SecondOpinion::new(&model, loaded.hz())),
+            model,
+            loaded: Some(loaded),
         };
         filter.apply(rules);
         let spec = filter.model.interfaces.get("eth0").cloned();
@@ -126,12 +133,8 @@ impl Filter {
 
     /// Puts other rules in force, as `sg-ctl apply` would. Flows, counters and settings stay.
     pub fn apply(&mut self, rules: &str) {
-        let source = Source {
-            name: "rules.yaml".to_owned(),
-            text: rules.to_owned(),
-        };
-        let parsed = rulefile::read(&[source]).unwrap_or_else(|report| panic!("{report}"));
-        self.model = parsed.model;
+        self.model = read(rules);
+        self.second.get_mut().apply(&self.model);
         let zone = |name: &str, zone, address: fn(Family) -> IpAddr| {
             let spec = self.model.interfaces.get(name).cloned();
             ZonePolicy {
@@ -154,6 +157,7 @@ impl Filter {
     pub fn forget_policy(&mut self) {
         let image = compile(&self.model, &[], &mut self.numbers, self.generation)
             .expect("nothing compiles");
+        self.second.get_mut().forget_policy();
         self.loaded_mut().install(image.words());
     }
 
@@ -163,16 +167,19 @@ impl Filter {
     }
 
     /// Judges a frame on its way to the protected side.
+    #[track_caller]
     pub fn inbound(&self, frame: &(impl Bytes + ?Sized)) -> Seen<'_> {
         self.judge(Direction::Inbound, &frame.bytes())
     }
 
     /// Judges a frame on its way from the protected side.
+    #[track_caller]
     pub fn outbound(&self, frame: &(impl Bytes + ?Sized)) -> Seen<'_> {
         self.judge(Direction::Outbound, &frame.bytes())
     }
 
     /// Judges a frame on its way in `direction`.
+    #[track_caller]
     pub fn judge(&self, direction: Direction, frame: &[u8]) -> Seen<'_> {
         let before = self.counters();
         let verdict = if direction == self.place.receives() {
@@ -180,7 +187,7 @@ impl Filter {
         } else {
             self.loaded().run_egress(frame, 1)
         };
-        Seen {
+        let seen = Seen {
             filter: self,
             direction,
             length: frame.len() as u64,
@@ -188,12 +195,27 @@ impl Filter {
             before,
             after: self.counters(),
             events: self.loaded().take_events(),
+        };
+        // A frame that no program counted was not judged.
+        if let Some(reason) = seen.reason()
+            && let Some((expected, rule)) = self.second.borrow_mut().judge(direction, frame)
+        {
+            assert_eq!(expected, reason, "the oracle differs\n{}", self.dump());
+            if let [event] = seen.events() {
+                let found = self.rule(event.rule);
+                let found = found.map(|rule| (rule.group_id.clone(), rule.rule_id.clone()));
+                assert_eq!(rule, found, "the oracle differs\n{}", self.dump());
+            }
         }
+        seen
     }
 
     /// Judges copies of a frame on its way to the protected side, and leaves their events in the
     /// log.
     pub fn flood(&self, frame: &[u8], copies: u32) {
+        for _ in 0..copies {
+            let _ = self.second.borrow_mut().judge(Direction::Inbound, frame);
+        }
         if self.place.receives() == Direction::Inbound {
             self.loaded().run_ingress(self.place.hook, frame, copies);
         } else {
@@ -208,7 +230,10 @@ impl Filter {
 
     /// Lets time pass.
     pub fn wait(&mut self, time: Duration) {
+        let before = self.now();
         self.loaded_mut().advance(time);
+        let jiffies = self.now() - before;
+        self.second.get_mut().wait(jiffies);
     }
 
     /// Lets seconds pass.
@@ -296,6 +321,15 @@ impl Drop for Filter {
             loaded.give_back();
         }
     }
+}
+
+fn read(rules: &str) -> Model {
+    let source = Source {
+        name: "rules.yaml".to_owned(),
+        text: rules.to_owned(),
+    };
+    let parsed = rulefile::read(&[source]).unwrap_or_else(|report| panic!("{report}"));
+    parsed.model
 }
 
 fn rules_of_one_group(group: &str) -> String {

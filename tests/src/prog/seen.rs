@@ -84,6 +84,14 @@ impl Seen<'_> {
         self
     }
 
+    /// The reason whose counter moved.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        let side = self.direction as usize;
+        let (before, after) = (&self.before.reasons[side], &self.after.reasons[side]);
+        let moved = before.iter().zip(after).position(|(a, b)| a != b)?;
+        Reason::from_code(moved as u8)
+    }
+
     /// The frame's log event.
     #[track_caller]
     pub fn event(&self) -> &Event {
