@@ -1,7 +1,9 @@
 //! The command itself, run on hosts of a test network.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -60,6 +62,23 @@ impl<'a> SgCtl<'a> {
         path.display().to_string()
     }
 
+    /// Whether it has neither state nor pins.
+    pub fn is_untouched(&self) -> bool {
+        let state = self.state.path().join("state");
+        let is_empty = |path: &Path| {
+            fs::read_dir(path).map_or(true, |mut entries| {
+                // The lock is made before anything is decided, and says nothing.
+                entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"))
+            })
+        };
+        is_empty(&state) && self.has_no_pins()
+    }
+
+    /// Whether nothing of it is pinned.
+    pub fn has_no_pins(&self) -> bool {
+        fs::read_dir(self.pins.path()).map_or(true, |mut entries| entries.next().is_none())
+    }
+
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -80,7 +99,10 @@ impl<'a> SgCtl<'a> {
         // A copy that everybody may run, wherever the build directory is.
         let directory = Directory::temporary("everybody");
         let copy = directory.path().join("sg-ctl");
-        fs::copy(program(), &copy).expect("there is room for a copy");
+        // By another process: ours is forked all the time, and a child that still has the copy open
+        // for writing would make it "busy" to run.
+        let cp = Command::new("cp").args([program(), &copy]).status();
+        assert!(cp.is_ok_and(|cp| cp.success()), "there is room for a copy");
         let mut command = self.command(&copy);
         let nobody = 65_534;
         command.args(words).uid(nobody).gid(nobody);
@@ -184,25 +206,34 @@ impl Drop for Running {
     }
 }
 
-/// The program: `SG_CTL` if that is set, else what cargo builds now.
+/// The program: `SG_CTL`, else what cargo builds now, else the one beside this program.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| match env::var_os("SG_CTL") {
-        Some(path) => PathBuf::from(path),
-        None => build(),
+    PROGRAM.get_or_init(|| {
+        if let Some(path) = env::var_os("SG_CTL") {
+            return PathBuf::from(path);
+        }
+        let test = env::current_exe().expect("this test");
+        if let Some(cargo) = env::var_os("CARGO") {
+            return build(&cargo, &test);
+        }
+        let beside = test.with_file_name("sg-ctl");
+        assert!(
+            beside.exists(),
+            "no sg-ctl to test: set SG_CTL, or run `cargo xtask test`, which does"
+        );
+        beside
     })
 }
 
 /// `cargo test` builds libraries and tests only, and an old sg-ctl would prove nothing.
-fn build() -> PathBuf {
+fn build(cargo: &OsStr, test: &Path) -> PathBuf {
     // target/debug/deps/it-… → target/debug/sg-ctl
-    let test = env::current_exe().expect("this test");
     let directory = test.ancestors().nth(2).expect("cargo's layout");
-    let profile = match directory.file_name().and_then(|name| name.to_str()) {
+    let profile = match directory.file_name().and_then(OsStr::to_str) {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--package", "sg-ctl", "--bin", "sg-ctl"])
         .args(["--profile", profile])

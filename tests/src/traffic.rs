@@ -67,7 +67,7 @@ impl Server {
             .set_read_timeout(Some(STOP_INTERVAL))
             .expect("the timeout is not zero");
         Self::start(move |stop| {
-            let mut buffer = [0; 2048];
+            let mut buffer = [0; 8192];
             while !stop.load(Ordering::Relaxed) {
                 if let Ok((length, peer)) = socket.recv_from(&mut buffer) {
                     // The filter on the way back may say no: that is for the test to see.
@@ -138,6 +138,28 @@ impl Connection {
         self.round(text)
     }
 
+    /// Sends `length` bytes and reads them back at the same time.
+    ///
+    /// # Errors
+    /// When they do not come back, or others do.
+    pub fn pour(&mut self, length: usize) -> io::Result<()> {
+        self.0.set_read_timeout(Some(PATIENCE))?;
+        self.0.set_write_timeout(Some(PATIENCE))?;
+        let pattern: Vec<u8> = (0..length).map(|i| (i / 251 + i) as u8).collect();
+        let mut answer = vec![0; length];
+        let (mut sending, mut receiving) = (&self.0, &self.0);
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| sending.write_all(&pattern));
+            receiving.read_exact(&mut answer)?;
+            sender.join().expect("writing does not panic")
+        })?;
+        if answer == pattern {
+            Ok(())
+        } else {
+            Err(io::Error::new(ErrorKind::InvalidData, "other bytes"))
+        }
+    }
+
     /// Whether nothing comes back any more.
     pub fn is_cut(&mut self) -> bool {
         let timeout = self.0.set_read_timeout(Some(SILENCE));
@@ -180,20 +202,39 @@ pub fn udp_exchange(
     address: impl Into<IpAddr>,
     port: u16,
 ) -> io::Result<()> {
-    udp_round(namespace, SocketAddr::new(address.into(), port), PATIENCE)
+    udp_exchange_of(namespace, address, port, 17)
+}
+
+/// Sends a datagram of `length` bytes from a new port and waits for its echo.
+///
+/// # Errors
+/// When it does not come, or comes back shorter.
+pub fn udp_exchange_of(
+    namespace: &Namespace,
+    address: impl Into<IpAddr>,
+    port: u16,
+    length: usize,
+) -> io::Result<()> {
+    let peer = SocketAddr::new(address.into(), port);
+    udp_round(namespace, peer, PATIENCE, length)
 }
 
 /// Whether a datagram from a new port stays without an answer.
 pub fn udp_is_silent(namespace: &Namespace, address: impl Into<IpAddr>, port: u16) -> bool {
     let peer = SocketAddr::new(address.into(), port);
-    match udp_round(namespace, peer, SILENCE) {
+    match udp_round(namespace, peer, SILENCE, 17) {
         Ok(()) => false,
         Err(error) if is_timeout(&error) => true,
         Err(error) => panic!("{peer} refused loudly: {error}"),
     }
 }
 
-fn udp_round(namespace: &Namespace, peer: SocketAddr, timeout: Duration) -> io::Result<()> {
+fn udp_round(
+    namespace: &Namespace,
+    peer: SocketAddr,
+    timeout: Duration,
+    length: usize,
+) -> io::Result<()> {
     let any = match peer {
         SocketAddr::V4(_) => "0.0.0.0:0",
         SocketAddr::V6(_) => "[::]:0",
@@ -201,9 +242,11 @@ fn udp_round(namespace: &Namespace, peer: SocketAddr, timeout: Duration) -> io::
     let socket = namespace.enter(|| UdpSocket::bind(any))?;
     socket.connect(peer)?;
     socket.set_read_timeout(Some(timeout))?;
-    socket.send(b"is anybody there?")?;
-    socket.recv(&mut [0; 64])?;
-    Ok(())
+    socket.send(&vec![b'?'; length])?;
+    match socket.recv(&mut vec![0; length])? {
+        received if received == length => Ok(()),
+        _ => Err(io::Error::new(ErrorKind::InvalidData, "another answer")),
+    }
 }
 
 /// Sends an echo request and waits for its answer.

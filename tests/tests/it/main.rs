@@ -8,6 +8,7 @@ mod groups;
 mod harness;
 mod headers;
 mod hooks;
+mod host;
 mod infra;
 mod log;
 mod malformed;

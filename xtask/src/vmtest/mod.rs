@@ -34,6 +34,9 @@ const TESTS: &str = "/bin/it --show-output";
 /// What the names of tests begin with that need whole networks.
 const NETWORK: &str = "net::";
 
+/// What the names of tests begin with that run the command again and again: for real machines.
+const COMMAND: &str = "host::";
+
 /// Options of `cargo xtask vmtest`.
 #[derive(clap::Args)]
 pub(crate) struct VmtestArgs {
@@ -190,7 +193,10 @@ fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
     if let Some(filter) = filter {
         runs.push(("tests", format!("{TESTS} {filter}")));
     } else {
-        runs.push(("program", format!("{TESTS} --skip {NETWORK}")));
+        runs.push((
+            "program",
+            format!("{TESTS} --skip {NETWORK} --skip {COMMAND}"),
+        ));
         runs.push(("network", format!("{TESTS} {NETWORK}")));
     }
     Ok(Payload {

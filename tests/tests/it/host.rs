@@ -1,0 +1,6 @@
+//! sg-ctl on hosts: the command itself, real sockets, live interfaces.
+
+mod attached;
+mod command;
+mod network;
+mod tags;
