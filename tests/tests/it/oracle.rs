@@ -67,7 +67,7 @@ fn oracle_and_kernel_agree() {
     let amount = Amount::wanted();
     let plan = Plan {
         seed: seed(),
-        scenarios: amount.of(1010),
+        scenarios: amount.of(1050),
         packets: 1000,
         // Puts of images wait for the kernel most of the time.
         threads: if amount == Amount::Short { 1 } else { 4 },
