@@ -106,34 +106,38 @@ struct Judged {
     verdict: Verdict,
 }
 
-/// Judges a scenario by both. Compares the flow tables whenever the host changes, and at the end.
+/// Judges a scenario by both. Compares counters and flow tables, too, whenever the host changes and
+/// at the end.
 ///
 /// # Errors
-/// The first difference, or the first packet that was not reported.
+/// The first difference.
 pub fn check(scenario: &Scenario, subject: &mut impl Subject) -> Result<Tally, Mismatch> {
     let mut host = scenario.host.clone();
-    let mut oracle = Oracle::new(&host);
     subject.start(&host);
-    let mut tally = Tally {
-        scenarios: 1,
-        policies: 1,
-        ..Tally::ZERO
+    let mut course = Course {
+        oracle: Oracle::new(&host),
+        subject,
+        counters: ZoneCounters::ZERO,
+        unsettled: Vec::new(),
+        tally: Tally {
+            scenarios: 1,
+            policies: 1,
+            ..Tally::ZERO
+        },
     };
-    let mut counters = ZoneCounters::ZERO;
-    let mut all = Vec::new();
     for (index, step) in scenario.steps.iter().enumerate() {
         match step {
             Step::Wait(ticks) => {
                 let time = Duration::from_millis(ticks * TICK_MS);
-                oracle.wait(time);
-                subject.wait(time);
+                course.oracle.wait(time);
+                course.subject.wait(time);
             }
             Step::Change(change) => {
-                tally.flows += compare_flows(&oracle, subject)?;
+                course.settle()?;
                 change.apply(&mut host);
-                oracle.set_host(&host);
-                subject.set_host(&host);
-                tally.policies += 1;
+                course.oracle.set_host(&host);
+                course.subject.set_host(&host);
+                course.tally.policies += 1;
             }
             Step::Packet {
                 inbound,
@@ -141,43 +145,67 @@ pub fn check(scenario: &Scenario, subject: &mut impl Subject) -> Result<Tally, M
                 packet,
                 flips,
             } => {
-                let direction = direction(*inbound);
                 let (frame, packet) = spoilt(packet, flips);
-                if !subject.takes(direction, *tc, &frame) {
-                    continue;
-                }
-                let bytes = frame.len() as u32;
-                let expected = oracle.judge(direction, &packet, bytes.into());
-                let side = direction as usize;
-                counters.reasons[side][expected.reason as usize].add(1, bytes);
-                if expected.verdict != expected.reason.verdict() {
-                    counters.audited[side].add(1, bytes);
-                }
-                tally.reasons[expected.reason as usize] += 1;
-                all.push(Judged {
-                    step: index,
-                    direction,
-                    packet,
-                    bytes,
-                    expected,
-                    verdict: subject.judge(direction, *tc, &frame),
-                });
+                course.judge(index, direction(*inbound), *tc, packet, &frame);
             }
         }
     }
-    let events = subject.events();
-    for (judged, event) in all.iter().zip(&events) {
-        judged.compare(event, subject)?;
-    }
-    same(None, "events", &all.len(), &events.len())?;
-    if counters != subject.counters() {
-        return Err(Mismatch {
-            step: None,
-            what: "the counters differ from the events".to_owned(),
+    course.settle()?;
+    Ok(course.tally)
+}
+
+/// A scenario on its way.
+struct Course<'a, S> {
+    oracle: Oracle,
+    subject: &'a mut S,
+    /// What the counters should be.
+    counters: ZoneCounters,
+    /// Packets whose events have not been looked at.
+    unsettled: Vec<Judged>,
+    tally: Tally,
+}
+
+impl<S: Subject> Course<'_, S> {
+    /// Has a frame judged by both.
+    fn judge(&mut self, step: usize, direction: Direction, tc: bool, packet: Packet, frame: &[u8]) {
+        if !self.subject.takes(direction, tc, frame) {
+            return;
+        }
+        let bytes = frame.len() as u32;
+        let expected = self.oracle.judge(direction, &packet, bytes.into());
+        let side = direction as usize;
+        self.counters.reasons[side][expected.reason as usize].add(1, bytes);
+        if expected.verdict != expected.reason.verdict() {
+            self.counters.audited[side].add(1, bytes);
+        }
+        self.tally.reasons[expected.reason as usize] += 1;
+        self.unsettled.push(Judged {
+            step,
+            direction,
+            packet,
+            bytes,
+            expected,
+            verdict: self.subject.judge(direction, tc, frame),
         });
     }
-    tally.flows += compare_flows(&oracle, subject)?;
-    Ok(tally)
+
+    /// Compares everything.
+    fn settle(&mut self) -> Result<(), Mismatch> {
+        let judged = std::mem::take(&mut self.unsettled);
+        let events = self.subject.events();
+        for (judged, event) in judged.iter().zip(&events) {
+            judged.compare(event, self.subject)?;
+        }
+        same(None, "events", &judged.len(), &events.len())?;
+        if self.counters != self.subject.counters() {
+            return Err(Mismatch {
+                step: None,
+                what: "the counters differ from the events".to_owned(),
+            });
+        }
+        self.tally.flows += compare_flows(&self.oracle, self.subject)?;
+        Ok(())
+    }
 }
 
 fn same<T: PartialEq + Debug>(
@@ -194,7 +222,7 @@ fn same<T: PartialEq + Debug>(
 }
 
 impl Judged {
-    fn compare(&self, event: &Event, subject: &impl Subject) -> Result<(), Mismatch> {
+    fn compare<S: Subject>(&self, event: &Event, subject: &S) -> Result<(), Mismatch> {
         let Judgement {
             verdict,
             reason,
@@ -251,7 +279,7 @@ struct View {
 }
 
 /// Compares all live flows. Returns how many there are.
-fn compare_flows(oracle: &Oracle, subject: &impl Subject) -> Result<u64, Mismatch> {
+fn compare_flows<S: Subject>(oracle: &Oracle, subject: &S) -> Result<u64, Mismatch> {
     let [now, start, hz] = subject.jiffies();
     let by_name = |id: &FlowId| format!("{id:?}");
     let expected: BTreeMap<String, View> = oracle
