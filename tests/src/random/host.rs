@@ -9,7 +9,7 @@ use sg_ctl::model::{
     Related, Rule, SecurityGroup, Service, Side, TcpPickup, Timeouts, Transport,
 };
 
-use super::universe::{LOCAL, OTHERS, address, net, one_of, percent, port};
+use super::universe::{LOCAL, OTHERS, address, any_net, net, one_of, percent, port};
 use crate::oracle::Host;
 
 /// Names of groups; `default` is the built-in one.
@@ -52,6 +52,9 @@ pub(super) fn random(rng: &mut Rng) -> Host {
             model.members.insert(name.to_owned(), members.collect());
         }
     }
+    if percent(rng, 4) {
+        widen(rng, &mut model);
+    }
     let others = OTHERS[..rng.usize(..=OTHERS.len())]
         .iter()
         .map(|addresses| {
@@ -64,6 +67,29 @@ pub(super) fn random(rng: &mut Rng) -> Host {
         interface: interface(rng),
         addresses: LOCAL.map(|text| text.parse().expect("an address")).to_vec(),
         has_policy: true,
+    }
+}
+
+/// Adds so many nets, members and rules that look-ups take all their steps.
+fn widen(rng: &mut Rng, model: &mut Model) {
+    for list in model.prefix_lists.values_mut() {
+        list.entries.extend((0..200).map(|_| any_net(rng)));
+    }
+    let members = model.members.entry("db".to_owned()).or_default();
+    members.extend((0..60).map(|_| any_net(rng).network()));
+    for group in model.groups.values_mut() {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let more: Vec<Rule> = (0..30).map(|_| rule(rng, &group.id, direction)).collect();
+            let rules = match direction {
+                Direction::Inbound => &mut group.inbound,
+                Direction::Outbound => &mut group.outbound,
+            };
+            for rule in more {
+                if rules.iter().all(|other| other.id != rule.id) {
+                    rules.push(rule);
+                }
+            }
+        }
     }
 }
 
@@ -132,7 +158,11 @@ fn service(rng: &mut Rng) -> Service {
             }
         }
         40..55 => {
-            let (a, b) = (port(rng), port(rng));
+            let (a, b) = if percent(rng, 30) {
+                (rng.u16(..), rng.u16(..))
+            } else {
+                (port(rng), port(rng))
+            };
             Service::Ports {
                 protocol,
                 from: a.min(b),

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::LazyLock};
 
 use fastrand::Rng;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Addresses of the protected side: two of each family.
 pub(super) const LOCAL: [&str; 4] = ["10.0.0.1", "10.0.0.2", "2001:db8::1", "fe80::1"];
@@ -142,9 +142,47 @@ pub(super) fn address_in(rng: &mut Rng, nets: &[IpNet]) -> Option<IpAddr> {
         .filter(|address| net.contains(address))
         .collect();
     if known.is_empty() {
-        return Some(net.network());
+        let (first, last) = (net.network(), net.broadcast());
+        return Some(one_of(
+            rng,
+            &[first, last, beside(first, false), beside(last, true)],
+        ));
     }
     Some(one_of(rng, &known))
+}
+
+/// The next address, up or down.
+fn beside(address: IpAddr, up: bool) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let bits = v4.to_bits();
+            let next = if up {
+                bits.wrapping_add(1)
+            } else {
+                bits.wrapping_sub(1)
+            };
+            IpAddr::V4(next.into())
+        }
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits();
+            let next = if up {
+                bits.wrapping_add(1)
+            } else {
+                bits.wrapping_sub(1)
+            };
+            IpAddr::V6(next.into())
+        }
+    }
+}
+
+/// Any net, short ones as often as long ones.
+pub(super) fn any_net(rng: &mut Rng) -> IpNet {
+    let net = if rng.bool() {
+        Ipv4Net::new(rng.u32(..).into(), rng.u8(1..=32)).map(IpNet::V4)
+    } else {
+        Ipv6Net::new(rng.u128(..).into(), rng.u8(1..=128)).map(IpNet::V6)
+    };
+    net.expect("a length of the family").trunc()
 }
 
 /// A net; often everything of a family.
