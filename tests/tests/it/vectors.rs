@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, env, process::Command};
 
 /// The vectors that must have a test, or a line that says why not.
 fn all() -> impl Iterator<Item = String> {
-    [('r', 24), ('n', 7), ('g', 7)]
+    [('r', 24), ('n', 7), ('g', 7), ('s', 22), ('m', 3)]
         .into_iter()
         .flat_map(|(letter, last)| (1..=last).map(move |number| format!("{letter}{number:02}")))
 }
