@@ -10,6 +10,7 @@ mod headers;
 mod hooks;
 mod host;
 mod infra;
+mod leftovers;
 mod log;
 mod malformed;
 mod net;
