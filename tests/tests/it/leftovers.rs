@@ -34,6 +34,8 @@ fn leaves_everything_behind() {
         .enter(|| {
             let mut sleep = Command::new("sleep");
             sleep.arg("1000").env("DIRECTORY", files.directory());
+            // Who reads what this process says must not wait for that one's end.
+            sleep.stdout(Stdio::null());
             sleep.spawn()
         })
         .expect("there is sleep");
