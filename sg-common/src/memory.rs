@@ -69,6 +69,8 @@ pub struct Memory {
     pub image: Vec<u32>,
     /// Flows that there is room for.
     pub flow_limit: usize,
+    /// Whether other CPUs keep every flow from being opened.
+    pub contended: bool,
     flows: RefCell<HashMap<FlowKey, Rc<Shared<FlowEntry>>>>,
     fragments: RefCell<HashMap<FragmentKey, FragmentEntry>>,
     counters: RefCell<Box<ZoneCounters>>,
@@ -85,6 +87,7 @@ impl Memory {
             now: 1 << 32,
             image,
             flow_limit: usize::MAX,
+            contended: false,
             flows: RefCell::default(),
             fragments: RefCell::default(),
             counters: RefCell::new(Box::new(ZoneCounters::ZERO)),
@@ -110,6 +113,12 @@ impl Memory {
     pub fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
         let flows = self.flows.borrow();
         flows.iter().map(|(key, flow)| (*key, flow.get())).collect()
+    }
+
+    /// Drops the flows of which `chosen` says so, live or expired.
+    pub fn forget_flows(&self, mut chosen: impl FnMut(&FlowEntry) -> bool) {
+        let mut flows = self.flows.borrow_mut();
+        flows.retain(|_, flow| !chosen(&flow.get()));
     }
 
     /// Number of flows, live or expired.
@@ -167,6 +176,9 @@ impl Datapath for Hook<'_> {
     }
 
     fn open_flow(&self, key: &FlowKey, opening: Opening) -> Result<(), Reason> {
+        if self.memory.contended {
+            return Err(Reason::FlowContended);
+        }
         let mut flows = self.memory.flows.borrow_mut();
         if flows.len() >= self.memory.flow_limit && !flows.contains_key(key) {
             return Err(Reason::FlowTableFull);

@@ -204,6 +204,20 @@ impl Flow {
         matches!(self.state, State::HalfClosed | State::Closing)
     }
 
+    /// Whether a new flow takes its place when there is no other: nobody has answered, the
+    /// handshake is not complete, or it is finished; and any ICMP query.
+    pub(super) fn may_be_replaced(&self) -> bool {
+        matches!(
+            self.state,
+            State::SynSent
+                | State::SynReceived
+                | State::PickedUp
+                | State::Closing
+                | State::Unanswered
+                | State::Query
+        )
+    }
+
     pub(super) fn timeout(&self, timeouts: &Timeouts) -> Duration {
         let seconds = match self.state {
             State::SynSent | State::SynReceived | State::PickedUp => timeouts.tcp_half_open,

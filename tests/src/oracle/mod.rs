@@ -68,6 +68,19 @@ type Decision = (Reason, Option<RuleName>);
 /// for IPv4 the protocol.
 type DatagramId = ([u16; 2], Direction, IpAddr, IpAddr, u32, Option<u8>);
 
+/// What keeps new flows from being opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Room {
+    /// Nothing.
+    #[default]
+    Free,
+    /// Live flows of others hold the whole table, and take every slot of this interface's flows
+    /// that a new flow may take.
+    Taken,
+    /// Others keep the whole table locked.
+    Locked,
+}
+
 /// The judge of one interface, with everything that it remembers.
 #[derive(Debug)]
 pub struct Oracle {
@@ -75,6 +88,7 @@ pub struct Oracle {
     /// Time since the interface was attached.
     now: Duration,
     flows: HashMap<FlowId, Flow>,
+    room: Room,
     /// When the latest first fragment passed, and by which rule.
     datagrams: HashMap<DatagramId, (Duration, Option<RuleName>)>,
 }
@@ -116,6 +130,7 @@ impl Oracle {
             host: host.clone(),
             now: Duration::ZERO,
             flows: HashMap::new(),
+            room: Room::Free,
             datagrams: HashMap::new(),
         }
     }
@@ -123,6 +138,11 @@ impl Oracle {
     /// Takes other rules, groups, members or settings from now on.
     pub fn set_host(&mut self, host: &Host) {
         self.host = host.clone();
+    }
+
+    /// Learns that there is no room for new flows from now on, or that there is again.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
     }
 
     /// Lets time pass.
@@ -137,6 +157,12 @@ impl Oracle {
 
     /// Judges a frame of so many bytes.
     pub fn judge(&mut self, direction: Direction, packet: &Packet, bytes: u64) -> Judgement {
+        if self.room == Room::Taken {
+            let (now, timeouts) = (self.now, &self.host.interface.timeouts);
+            self.flows.retain(|_, flow| {
+                now <= flow.seen + flow.timeout(timeouts) && !flow.may_be_replaced()
+            });
+        }
         let (reason, rule) = self.decide(direction, packet, bytes);
         let verdict = if self.host.interface.audit {
             Verdict::Pass
@@ -244,6 +270,11 @@ impl Oracle {
         };
         let state = flows::first_state(packet, picks_up);
         match (id, state) {
+            (Some(_), Some(_)) if self.room == Room::Locked => Reason::FlowContended,
+            // A flow that begins anew keeps its place.
+            (Some(id), Some(_)) if self.room == Room::Taken && !self.flows.contains_key(&id) => {
+                Reason::FlowTableFull
+            }
             (Some(id), Some(state)) => {
                 let flow = Flow::open(packet.direction, state, rule.clone(), self.now, bytes);
                 self.flows.insert(id, flow);

@@ -4,6 +4,8 @@
 //! Nothing of them can be left behind: their pins are in a BPF file system that was taken out of
 //! the tree of mounts, and ends with the file descriptor that leads to it.
 
+mod room;
+
 use std::{
     cell::RefCell,
     fs::{self, File},
@@ -34,7 +36,7 @@ use sg_ctl::{
 };
 
 use super::{Hook, ZONE};
-use crate::scratch::Directory;
+use crate::{oracle::Room, scratch::Directory};
 
 /// Flows that fit the table for certain; there are twice as many slots.
 pub const FLOWS: u32 = 1024;
@@ -59,6 +61,7 @@ pub(crate) struct Loaded {
     events: RefCell<RingBuf<MapData>>,
     hz: u64,
     now: u64,
+    room: Room,
     /// Keeps the pins.
     _root: File,
 }
@@ -81,14 +84,15 @@ impl Loaded {
 
     /// Empties the tables.
     fn forget(&mut self) {
+        self.let_expire();
         self.dataplane
             .delete_flows(|_, _| true)
             .expect("maps are open");
-        self.let_expire();
     }
 
     /// Lets so much time pass that whatever is in the tables is over, and resets the counters.
     pub(crate) fn let_expire(&mut self) {
+        self.set_room(Room::Free);
         self.take_events();
         self.dataplane.reset_counters(ZONE).expect("maps are open");
         self.advance(BETWEEN_TESTS);
@@ -120,6 +124,7 @@ impl Loaded {
             events: RefCell::new(events),
             hz,
             now: 1 << 32,
+            room: Room::Free,
             dataplane,
             _root: root,
         };
@@ -170,7 +175,10 @@ impl Loaded {
     }
 
     pub(crate) fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
-        self.dataplane.flows().expect("maps are open").collect()
+        let flows = self.dataplane.flows().expect("maps are open");
+        flows
+            .filter(|(key, _)| u32::from(key.zone) == ZONE)
+            .collect()
     }
 
     /// Takes the events since the last call.

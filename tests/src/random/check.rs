@@ -12,7 +12,7 @@ use sg_common::{
 
 use super::{Scenario, Step, TICK_MS, direction, spoilt};
 use crate::oracle::{
-    Detail, FlowId, Host, Judgement, Oracle, RuleName,
+    Detail, FlowId, Host, Judgement, Oracle, Room, RuleName,
     packet::{Content, ICMP, ICMPV6, Packet, TCP, UDP, Upper},
 };
 
@@ -22,6 +22,8 @@ pub trait Subject {
     fn start(&mut self, host: &Host);
     /// Puts other rules, groups, members or settings in force.
     fn set_host(&mut self, host: &Host);
+    /// Takes all room for new flows away, or gives it back.
+    fn set_room(&mut self, room: Room);
     /// Lets time pass.
     fn wait(&mut self, time: Duration);
     /// Whether it can be given the frame at all.
@@ -131,6 +133,10 @@ pub fn check(scenario: &Scenario, subject: &mut impl Subject) -> Result<Tally, M
                 let time = Duration::from_millis(ticks * TICK_MS);
                 course.oracle.wait(time);
                 course.subject.wait(time);
+            }
+            Step::Room(room) => {
+                course.oracle.set_room(*room);
+                course.subject.set_room(*room);
             }
             Step::Change(change) => {
                 course.settle()?;

@@ -13,7 +13,7 @@ use sg_ctl::model::Side;
 
 use super::{Subject, policy::Policy};
 use crate::{
-    oracle::{Host, RuleName},
+    oracle::{Host, Room, RuleName},
     prog::{self, Hook, Loaded},
 };
 
@@ -85,6 +85,10 @@ impl Subject for Kernel {
         self.loaded_mut().advance(time);
     }
 
+    fn set_room(&mut self, room: Room) {
+        self.loaded_mut().set_room(room);
+    }
+
     /// `BPF_PROG_TEST_RUN` makes no socket buffer of less than the headers that the Ethernet header
     /// promises (6.18, `net/bpf/test_run.c`).
     fn takes(&self, direction: Direction, tc: bool, frame: &[u8]) -> bool {
@@ -98,8 +102,10 @@ impl Subject for Kernel {
     }
 
     fn judge(&mut self, direction: Direction, tc: bool, frame: &[u8]) -> Verdict {
-        let loaded = self.loaded();
-        if direction != self.receives() {
+        let receives = self.receives();
+        let loaded = self.loaded_mut();
+        loaded.keep_room();
+        if direction != receives {
             return loaded.run_egress(frame, 1);
         }
         loaded.run_ingress(if tc { Hook::Tc } else { Hook::Xdp }, frame, 1)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sg_common::{
     counters::ZoneCounters,
     event::Event,
-    flow::{Direction, FlowEntry, FlowKey},
+    flow::{Direction, FlowEntry, FlowKey, FlowState},
     memory::Memory,
     packet::Slice,
     reason::Verdict,
@@ -15,7 +15,7 @@ use sg_ctl::model::InterfaceSpec;
 
 use super::{Subject, policy::Policy};
 use crate::{
-    oracle::{Host, RuleName},
+    oracle::{Host, Room, RuleName},
     prog::{ZONE, settings},
 };
 
@@ -58,11 +58,23 @@ impl Subject for InMemory {
         self.memory.now += time.as_millis() as u64 * HZ / 1000;
     }
 
+    fn set_room(&mut self, room: Room) {
+        self.memory.flow_limit = if room == Room::Taken { 0 } else { usize::MAX };
+        self.memory.contended = room == Room::Locked;
+    }
+
     fn takes(&self, _direction: Direction, _tc: bool, _frame: &[u8]) -> bool {
         true
     }
 
     fn judge(&mut self, direction: Direction, _tc: bool, frame: &[u8]) -> Verdict {
+        if self.memory.flow_limit == 0 {
+            let (now, timeouts) = (self.memory.now, self.memory.settings.timeouts);
+            self.memory.forget_flows(|entry| {
+                let state = FlowState(entry.state);
+                state.is_evictable() || now - entry.last_seen > timeouts[state.0 as usize]
+            });
+        }
         self.memory.run(&Slice(frame), direction)
     }
 

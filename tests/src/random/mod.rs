@@ -23,7 +23,7 @@ use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use sg_common::flow::Direction;
 
-use crate::oracle::{Host, decode, packet::Packet};
+use crate::oracle::{Host, Room, decode, packet::Packet};
 pub use change::Change;
 pub use check::{Mismatch, Subject, Tally, check};
 pub use kernel::Kernel;
@@ -51,6 +51,8 @@ pub struct Scenario {
 pub enum Step {
     /// Time passes: so many times [`TICK_MS`].
     Wait(u64),
+    /// The flow table has no room for new flows from now on, or has room again.
+    Room(Room),
     /// The host changes.
     Change(Change),
     /// A packet passes the interface.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     oracle::{
-        Host,
+        Host, Room,
         packet::{Content, Ip, Packet, Upper},
     },
     packet::flags::{ACK, FIN, RST, SYN},
@@ -51,12 +51,30 @@ impl Traffic {
             66..76 => self.fragments(host),
             76..86 => self.error(host),
             86..91 => self.infrastructure(host),
-            91..97 => self.malformed(host),
+            91..96 => self.malformed(host),
+            96 => self.without_room(host),
             _ => {
                 let ticks = one_of(&mut self.rng, &[1, 5, 50, 500, 3000, 9000]);
                 self.steps.push(Step::Wait(ticks));
             }
         }
+    }
+
+    /// Some traffic while no flow can be opened.
+    fn without_room(&mut self, host: &Host) {
+        let room = one_of(&mut self.rng, &[Room::Taken, Room::Locked]);
+        self.steps.push(Step::Room(room));
+        for _ in 0..5 {
+            match self.rng.u32(..100) {
+                0..40 => self.follow(),
+                40..70 => self.open(host),
+                70..85 => self.converse(host),
+                85..92 => self.fragments(host),
+                92..97 => self.error(host),
+                _ => self.wait_for_the_end(host),
+            }
+        }
+        self.steps.push(Step::Room(Room::Free));
     }
 
     /// Sends a packet, as it is.

@@ -203,6 +203,10 @@ mod tests {
                         described.wait(time);
                         decoded.wait(time);
                     }
+                    Step::Room(room) => {
+                        described.set_room(*room);
+                        decoded.set_room(*room);
+                    }
                     Step::Change(change) => {
                         change.apply(&mut host);
                         described.set_host(&host);

@@ -1,0 +1,127 @@
+//! A flow table without room, made through its memory: strangers in every slot, or every bucket
+//! locked.
+
+use std::net::IpAddr;
+
+use aya::maps::{Array, Map, MapData};
+use sg_common::{
+    flow::{FlowEntry, FlowKey, FlowSlot, FlowState},
+    names::{MAP_FLOW_SLOTS, MAP_FLOW_TAGS},
+    settings::InterfaceSettings,
+    table::{BUCKET_SLOTS, Meta},
+};
+
+use super::{Loaded, ZONE};
+use crate::oracle::Room;
+
+/// The zone of another interface, whose flows never end.
+const STRANGERS: u16 = ZONE as u16 + 100;
+
+/// The lock of a bucket, in its tag word (`sg_common::table`).
+const LOCKED: u64 = 1 << 63;
+
+impl Loaded {
+    /// Takes all room for new flows away, or gives it back.
+    pub(crate) fn set_room(&mut self, room: Room) {
+        match self.room {
+            Room::Free => {}
+            Room::Taken => {
+                let is_stranger = |key: &FlowKey, _: &FlowEntry| key.zone == STRANGERS;
+                self.dataplane
+                    .delete_flows(is_stranger)
+                    .expect("maps are open");
+            }
+            Room::Locked => self.change_tags(|tags| tags & !LOCKED),
+        }
+        self.room = room;
+        match room {
+            Room::Free => {}
+            Room::Taken => {
+                let settings = InterfaceSettings {
+                    timeouts: [u64::MAX / 4; FlowState::SLOTS],
+                    ..self.settings()
+                };
+                self.dataplane
+                    .set_settings(STRANGERS.into(), &settings)
+                    .expect("maps are open");
+                self.fill();
+            }
+            Room::Locked => self.change_tags(|tags| tags | LOCKED),
+        }
+    }
+
+    /// Gives strangers the slots that have become theirs to take since the latest frame.
+    pub(crate) fn keep_room(&mut self) {
+        if self.room == Room::Taken {
+            let may_go = self.may_go();
+            if self.flows().iter().any(|(key, entry)| may_go(key, entry)) {
+                self.fill();
+            }
+        }
+    }
+
+    /// Whether a new flow may take the slot of another: one that is over, half-open or finished.
+    fn may_go(&self) -> impl Fn(&FlowKey, &FlowEntry) -> bool + use<> {
+        let (now, timeouts) = (self.now, self.settings().timeouts);
+        move |key, entry| {
+            let state = FlowState(entry.state);
+            u32::from(key.zone) == ZONE
+                && (state.is_evictable() || now - entry.last_seen > timeouts[state.0 as usize])
+        }
+    }
+
+    fn fill(&mut self) {
+        let may_go = self.may_go();
+        self.dataplane.delete_flows(may_go).expect("maps are open");
+        let mut tags = self.array::<u64>(MAP_FLOW_TAGS);
+        let mut slots = self.array::<FlowSlot>(MAP_FLOW_SLOTS);
+        for bucket in 0..tags.len() {
+            let mut word = tags.get(&bucket, 0).expect("there is such a bucket");
+            for index in 0..BUCKET_SLOTS {
+                let number = bucket * BUCKET_SLOTS + index;
+                let slot = slots.get(&number, 0).expect("there is such a slot");
+                let byte = 8 * index;
+                if word >> byte & 0x7f != 0 && slot.entry().is_some() {
+                    continue;
+                }
+                let stranger = self.stranger(number, slot);
+                slots.set(number, stranger, 0).expect("maps are writable");
+                // Any tag will do: nobody looks for a stranger.
+                word = word & !(0x7f << byte) | u64::from(1 + number % 127) << byte;
+            }
+            tags.set(bucket, word, 0).expect("maps are writable");
+        }
+    }
+
+    /// A live flow of the other interface, in a slot that held something else.
+    fn stranger(&self, number: u32, before: FlowSlot) -> FlowSlot {
+        let version = u64::from(Meta(before.meta).version() & !1).wrapping_add(2);
+        FlowSlot {
+            key: FlowKey {
+                local: IpAddr::V4(number.into()).into(),
+                zone: STRANGERS,
+                ..FlowKey::NONE
+            },
+            meta: Meta(version << 32).with(FlowState::UDP_STREAM, 0).0,
+            last_seen: self.now,
+            created: self.now,
+            ..before
+        }
+    }
+
+    fn change_tags(&self, change: impl Fn(u64) -> u64) {
+        let mut tags = self.array::<u64>(MAP_FLOW_TAGS);
+        for bucket in 0..tags.len() {
+            let word = tags.get(&bucket, 0).expect("there is such a bucket");
+            tags.set(bucket, change(word), 0)
+                .expect("maps are writable");
+        }
+    }
+
+    fn array<V: aya::Pod>(&self, name: &str) -> Array<MapData, V> {
+        MapData::from_pin(self.dataplane.pins().map(name))
+            .and_then(Map::from_map_data)
+            .and_then(Array::try_from)
+            .expect("the table is pinned")
+    }
+}
