@@ -31,7 +31,7 @@ use sg_ctl::{
     rulefile::{self, Source},
 };
 
-use crate::{family::Family, packet::Frame};
+use crate::{family::Family, oracle::Room, packet::Frame};
 pub use loaded::FLOWS;
 pub(crate) use loaded::Loaded;
 use second::SecondOpinion;
@@ -221,6 +221,13 @@ impl Filter {
         } else {
             self.loaded().run_egress(frame, copies);
         }
+    }
+
+    /// Lets strangers take every slot of the flow table that a new flow could take, or locks the
+    /// table, or gives it back. Slots that could be taken only later stay.
+    pub fn set_room(&mut self, room: Room) {
+        self.second.get_mut().set_room(room);
+        self.loaded_mut().set_room(room);
     }
 
     /// Takes the events since the last frame that was not part of a flood.

@@ -8,7 +8,7 @@ use sg_ctl::model::{InterfaceSpec, Model};
 use super::FLOWS;
 use crate::{
     family::Family,
-    oracle::{Host, Oracle, RuleName, decode},
+    oracle::{Host, Oracle, Room, RuleName, decode},
 };
 
 /// The oracle, told of everything that happens to the guarded interface.
@@ -50,6 +50,13 @@ impl SecondOpinion {
     fn tell(&mut self) {
         if let Some(oracle) = &mut self.oracle {
             oracle.set_host(&self.host);
+        }
+    }
+
+    /// The flow table has no room any more, or has room again.
+    pub(super) fn set_room(&mut self, room: Room) {
+        if let Some(oracle) = &mut self.oracle {
+            oracle.set_room(room);
         }
     }
 

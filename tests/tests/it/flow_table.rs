@@ -1,6 +1,6 @@
 //! A flow table without room: vector S19. The table of these tests is small, see the harness.
 
-use sg_tests::prog::FLOWS;
+use sg_tests::{oracle::Room, packet::flags, prog::FLOWS};
 
 use crate::prelude::*;
 
@@ -30,8 +30,94 @@ fn fill(filter: &Filter) -> u16 {
     panic!("the table has no end");
 }
 
+/// Some may enter at port 22 and ask at port 53.
+fn rules_of(family: Family) -> String {
+    let remote = family.remote();
+    let bits = if remote.is_ipv4() { 32 } else { 128 };
+    let source = format!("source: '{remote}/{bits}'");
+    format!(
+        "inbound: [{{ type: SSH, {source}, description: ssh }},
+                   {{ type: DNS (UDP), {source}, description: dns }}]
+outbound: []"
+    )
+}
+
+/// A connection that both sides have spoken in.
+fn established(filter: &Filter, family: Family) -> Frame {
+    let segment = tcp((family.remote(), 40000), (family.local(), 22));
+    filter.inbound(&segment.clone().syn()).passes(Reason::New);
+    filter
+        .outbound(&segment.reply().syn_ack())
+        .passes(Reason::Established);
+    filter
+        .inbound(&segment.clone().ack())
+        .passes(Reason::Established);
+    segment
+}
+
+#[apply(everywhere_in_both_families)]
+fn s19_a_full_table_refuses_new_flows_and_keeps_the_live_ones(place: Place, family: Family) {
+    let mut filter = Filter::with_group(place, &rules_of(family));
+    let live = established(&filter, family);
+    filter.set_room(Room::Taken);
+    let more = tcp((family.remote(), 40001), (family.local(), 22));
+    filter
+        .inbound(&more.clone().syn())
+        .drops(Reason::FlowTableFull)
+        .by_rule("ssh");
+    filter
+        .outbound(&more.reply().syn_ack())
+        .drops(Reason::NoRule);
+    filter
+        .inbound(&live.clone().ack())
+        .passes(Reason::Established);
+    filter
+        .outbound(&live.reply().ack())
+        .passes(Reason::Established);
+    filter.set_room(Room::Free);
+    filter.inbound(&more.syn()).passes(Reason::New);
+}
+
+#[apply(everywhere_in_both_families)]
+fn a_locked_table_refuses_new_flows_and_keeps_the_live_ones(place: Place, family: Family) {
+    let mut filter = Filter::with_group(place, &rules_of(family));
+    let live = established(&filter, family);
+    filter.set_room(Room::Locked);
+    let more = tcp((family.remote(), 40001), (family.local(), 22)).syn();
+    filter
+        .inbound(&more)
+        .drops(Reason::FlowContended)
+        .by_rule("ssh");
+    filter
+        .outbound(&live.reply().ack())
+        .passes(Reason::Established);
+    filter.set_room(Room::Free);
+    filter.inbound(&more).passes(Reason::New);
+}
+
+#[apply(everywhere_in_both_families)]
+fn fragments_follow_their_first_one_into_a_full_table(place: Place, family: Family) {
+    let mut filter = Filter::with_group(place, &rules_of(family));
+    let datagram = |port| udp((family.remote(), port), (family.local(), 53)).payload(40);
+    filter.inbound(&datagram(40000)).passes(Reason::New);
+    for _ in 0..2 {
+        filter
+            .outbound(&datagram(40000).reply())
+            .passes(Reason::Established);
+        filter.inbound(&datagram(40000)).passes(Reason::Established);
+    }
+    filter.set_room(Room::Taken);
+    // A first fragment that is refused leaves nothing to its later ones.
+    let refused = datagram(40001).fragments(1, 16);
+    filter.inbound(&refused[0]).drops(Reason::FlowTableFull);
+    filter.inbound(&refused[1]).drops(Reason::FragmentUnknown);
+    let admitted = datagram(40000).fragments(2, 16);
+    filter.inbound(&admitted[0]).passes(Reason::Established);
+    filter.inbound(&admitted[1]).passes(Reason::Fragment);
+}
+
 #[apply(everywhere)]
-fn s19_a_full_table_refuses_new_flows_and_keeps_the_live_ones(place: Place) {
+fn a_table_that_fills_by_itself_refuses_new_flows_and_keeps_the_live_ones(place: Place) {
     let filter = Filter::with_group(place, RULES);
     let flows = fill(&filter);
     assert!(u32::from(flows) >= FLOWS, "only {flows} flows");
@@ -60,21 +146,19 @@ fn expired_flows_make_room(place: Place) {
     }
 }
 
-#[apply(everywhere)]
-fn a_flood_of_half_open_flows_pushes_out_its_own_alone(place: Place) {
+#[rstest]
+#[case::of_syn(flags::SYN)]
+#[case::of_ack(flags::ACK)]
+fn a_flood_of_half_open_flows_pushes_out_its_own_alone(
+    #[values(NIC_XDP, NIC_TC, WORKLOAD_XDP, WORKLOAD_TC)] place: Place,
+    #[case] flags: u8,
+) {
     let mut filter = Filter::with_group(place, RULES);
-    let live = tcp("203.0.113.7:40000", "192.0.2.10:22");
-    filter.inbound(&live.clone().syn()).passes(Reason::New);
-    filter
-        .outbound(&live.reply().syn_ack())
-        .passes(Reason::Established);
-    filter
-        .inbound(&live.clone().ack())
-        .passes(Reason::Established);
+    let live = established(&filter, V4);
     for port in 1..=u16::try_from(4 * FLOWS).expect("a small table") {
         let from = format!("203.0.113.9:{port}");
         filter
-            .inbound(&tcp(from.as_str(), "192.0.2.10:22").syn())
+            .inbound(&tcp(from.as_str(), "192.0.2.10:22").tcp_flags(flags))
             .passes(Reason::New);
     }
     filter.apply_group("outbound: []");
