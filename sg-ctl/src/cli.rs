@@ -3,8 +3,9 @@
 //! The first line of a verb's comment is its summary in lists; the paragraph below it and the
 //! examples of [`help`] are what `--help` and the manual pages teach.
 
+mod explain;
 mod help;
-mod value;
+pub(crate) mod value;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use ipnet::IpNet;
 use sg_ctl::model;
+
+pub(crate) use explain::{ExplainArgs, TestArgs};
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
 ///
@@ -75,6 +78,8 @@ pub(crate) enum Verb {
     Show(ShowArgs),
     Flows(FlowsArgs),
     Logs(LogsArgs),
+    Explain(ExplainArgs),
+    Test(TestArgs),
     Check(CheckArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),

@@ -2,6 +2,7 @@
 
 pub mod compile;
 pub mod dataplane;
+pub mod explain;
 pub mod host;
 pub mod model;
 pub mod paths;

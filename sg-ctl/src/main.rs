@@ -40,6 +40,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Show(args) => cmd::show::run(&args, &context),
         Verb::Flows(args) => cmd::flows::run(&args, &context),
         Verb::Logs(args) => cmd::logs::run(&args, &context),
+        Verb::Explain(args) => cmd::explain::run(&args, &context),
+        Verb::Test(args) => cmd::test::run(&args),
         Verb::Check(args) => cmd::check::run(&args),
         Verb::Schema(_) => cmd::schema::run(),
         Verb::Completions(args) => cmd::completions::run(&args),

@@ -84,6 +84,8 @@ fn help_goes_to_standard_output_and_teaches() {
         "show",
         "flows",
         "logs",
+        "explain",
+        "test",
         "check",
         "schema",
         "completions",
@@ -118,6 +120,8 @@ fn every_verb_that_prints_data_documents_its_json() {
         &["show", "infra"],
         &["flows"],
         &["logs"],
+        &["explain"],
+        &["test"],
         &["check"],
     ] {
         let output = sg_ctl(&[verb, &["--help"]].concat());

@@ -180,6 +180,54 @@ EXAMPLES:
   Who knocks on closed ports:
     sg-ctl logs --json | jq -r 'select(.reason == \"no-rule\") | .source' | sort | uniq -c";
 
+/// The ways to give `explain` a packet.
+pub(super) const EXPLAIN_USAGE: &str = "\
+sg-ctl explain [OPTIONS] --inbound <PROTOCOL> <SOURCE> [DESTINATION]
+       sg-ctl explain [OPTIONS] --outbound <PROTOCOL> <SOURCE> [DESTINATION]
+       sg-ctl explain [OPTIONS] --log <LINE>";
+
+/// Of `explain`.
+pub(super) const EXPLAIN: &str = "\
+JSON: an object with these fields:
+  interface, packet, verdict (allow or deny), audited, reason, rule (number, id, group, group_id),
+  steps      step and finding of each
+  nearest    rules that come near: id, group, protocol, ports, peer, why, file, line
+  elsewhere  groups that would admit the packet and that the interface does not carry
+
+EXAMPLES:
+  May the internet reach the web server, and if not, why not:
+    sg-ctl explain --interface eth0 --inbound tcp 203.0.113.7:40000 443
+
+  Why was this packet dropped:
+    sg-ctl explain --log \"$(sg-ctl logs --denied --json | tail -1)\"
+
+  What would a rule file do:
+    sg-ctl explain -f web.yaml --group web --outbound udp 10.0.0.2:53
+    sg-ctl explain -f web.yaml --group web --inbound icmp 203.0.113.7 --icmp 3/4";
+
+/// Of `test`.
+pub(super) const TEST: &str = "\
+CASES:
+    rules: [web.yaml]              # beside this file
+    cases:
+      - name: the internet reaches the web server
+        groups: [web]              # or `interface: eth0`, which the rules describe
+        inbound: tcp 203.0.113.7:40000 443
+        expect: allow              # or `deny`
+      - groups: [web]
+        inbound: icmp 203.0.113.7
+        icmp: 3/4                  # type and code; an echo request without it
+        expect: deny
+        reason: no-rule            # `reason`, `rule` and `group` may be left out
+
+JSON: an object with these fields:
+  passed, failed, cases (file, name, packet, expected, verdict, reason, rule, group, passed, why)
+
+EXAMPLES:
+    sg-ctl test cases.yaml
+    sg-ctl test cases.yaml -f new-rules.yaml
+    sg-ctl test cases.yaml --junit report.xml";
+
 /// Of `check`.
 pub(super) const CHECK: &str = "\
 JSON: an object with these fields:

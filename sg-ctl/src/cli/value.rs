@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use sg_common::proto;
 
+use crate::output::packet;
+
 /// Reads a protocol by name or IANA number.
 pub(super) fn protocol(text: &str) -> Result<u8, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -26,6 +28,24 @@ pub(super) fn range(text: &str) -> Result<IpNet, String> {
         .map_err(|_neither| "expected an address or a range like 10.0.0.0/8".to_owned())
 }
 
+/// Reads the type of an ICMP message, and its code, 0 unless given: `8`, `3/4`.
+pub(crate) fn message(text: &str) -> Result<[u8; 2], String> {
+    let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
+    match (kind.parse(), code.parse()) {
+        (Ok(kind), Ok(code)) => Ok([kind, code]),
+        _ => Err("expected TYPE or TYPE/CODE, as in 3/4".to_owned()),
+    }
+}
+
+/// Reads names of TCP flags, joined by commas.
+pub(crate) fn tcp_flags(text: &str) -> Result<u8, String> {
+    let flags = text.split(',').map(|name| packet::tcp_flag(name.trim()));
+    flags
+        .into_iter()
+        .try_fold(0, |all, flag| Some(all | flag?))
+        .ok_or_else(|| "expected SYN, ACK, FIN, RST, PSH or URG, joined by commas".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +56,15 @@ mod tests {
         assert_eq!(protocol("47"), Ok(47));
         assert!(protocol("256").is_err());
         assert!(protocol("http").is_err());
+    }
+
+    #[test]
+    fn messages_and_flags_are_read() {
+        assert_eq!(message("8"), Ok([8, 0]));
+        assert_eq!(message("3/4"), Ok([3, 4]));
+        assert!(message("echo").is_err());
+        assert_eq!(tcp_flags("syn,ACK"), Ok(0x12));
+        assert!(tcp_flags("SYN,XYZ").is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod attach;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod detach;
+pub(crate) mod explain;
 pub(crate) mod flows;
 pub(crate) mod logs;
 pub(crate) mod man;
@@ -12,6 +13,7 @@ mod rule_files;
 pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod test;
 
 use serde::Serialize;
 use sg_ctl::host::{Host, HostError};

@@ -123,7 +123,7 @@ pub fn compile(
         .flat_map(|policy| &policy.rules)
         .flatten()
         .map(|rule| rule.peer);
-    let classes = Classes::cut(peers.clone(), |peer| addresses(model, zones, peer));
+    let classes = Classes::cut(peers.clone(), |peer| peer_ranges(model, zones, peer));
     if classes.ranges.len() > MAX_RANGES as usize {
         return Err(CompileError::TooManyRanges {
             ranges: classes.ranges.len(),
@@ -193,7 +193,7 @@ fn merge<'a>(model: &'a Model, zones: &'a [ZonePolicy]) -> Result<Vec<Policy<'a>
 
 /// The address ranges that a peer stands for. A group stands for its members, here and elsewhere;
 /// without members it stands for nobody.
-fn addresses(model: &Model, zones: &[ZonePolicy], peer: &Peer) -> Vec<ipnet::IpNet> {
+pub(crate) fn peer_ranges(model: &Model, zones: &[ZonePolicy], peer: &Peer) -> Vec<ipnet::IpNet> {
     match peer {
         Peer::Cidr(net) => vec![*net],
         Peer::PrefixList(name) => model

@@ -60,6 +60,14 @@ impl Host {
         Ok(self.directory.load()?)
     }
 
+    /// The groups and addresses of every attached interface, as the policy is compiled from them.
+    ///
+    /// # Errors
+    /// When the interfaces cannot be looked at.
+    pub fn zone_policies(&self, state: &State) -> Result<Vec<ZonePolicy>, HostError> {
+        zone_policies(state, &self.dataplane.attachments()?)
+    }
+
     /// The kernel side.
     pub fn dataplane(&self) -> &Dataplane {
         &self.dataplane
@@ -212,8 +220,23 @@ fn compile_policy(
     attachments: &[Attachment],
     coming: Option<&Attachment>,
 ) -> Result<Image, HostError> {
+    let zones = zone_policies(state, attachments.iter().chain(coming))?;
+    let generation = state.generation;
+    Ok(compile(
+        &state.model,
+        &zones,
+        &mut state.numbers,
+        generation,
+    )?)
+}
+
+/// The groups and addresses of interfaces.
+fn zone_policies<'a>(
+    state: &State,
+    attachments: impl IntoIterator<Item = &'a Attachment>,
+) -> Result<Vec<ZonePolicy>, HostError> {
     let mut zones = Vec::new();
-    for attachment in attachments.iter().chain(coming) {
+    for attachment in attachments {
         let Some((name, record)) = record_of(state, attachment.zone) else {
             continue;
         };
@@ -231,13 +254,7 @@ fn compile_policy(
             addresses,
         });
     }
-    let generation = state.generation;
-    Ok(compile(
-        &state.model,
-        &zones,
-        &mut state.numbers,
-        generation,
-    )?)
+    Ok(zones)
 }
 
 /// Gives the programs of everything attached the settings that the state wants.

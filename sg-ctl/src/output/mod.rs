@@ -4,13 +4,16 @@
 //! Text is always made with colours; the streams of `anstream` take them out again when they are
 //! not wanted. A table looks the same on a terminal and in a pipe, and nothing is cut off.
 
+pub(crate) mod cases;
 pub(crate) mod change;
 pub(crate) mod event;
+pub(crate) mod explain;
 pub(crate) mod flow;
 pub(crate) mod group;
 pub(crate) mod infra;
 pub(crate) mod interface;
 pub(crate) mod log;
+pub(crate) mod logline;
 pub(crate) mod names;
 pub(crate) mod packet;
 pub(crate) mod rule;

@@ -15,6 +15,13 @@ pub(crate) fn protocol(number: u8) -> String {
     }
 }
 
+/// The number of a protocol by the name that [`protocol`] gives it.
+pub(crate) fn protocol_number(name: &str) -> Option<u8> {
+    let known = [proto::TCP, proto::UDP, proto::ICMP, proto::ICMPV6];
+    let number = known.into_iter().find(|number| protocol(*number) == name);
+    number.or_else(|| name.parse().ok())
+}
+
 /// Whether a protocol has ports.
 pub(crate) const fn has_ports(number: u8) -> bool {
     matches!(number, proto::TCP | proto::UDP)
@@ -33,17 +40,27 @@ pub(crate) fn endpoint(address: IpAddr, port: Option<u16>) -> String {
     }
 }
 
+/// TCP flags in the order of a connection.
+const TCP_FLAGS: [(u8, &str); 6] = [
+    (tcp_flags::SYN, "SYN"),
+    (tcp_flags::FIN, "FIN"),
+    (tcp_flags::RST, "RST"),
+    (0x08, "PSH"),
+    (tcp_flags::ACK, "ACK"),
+    (0x20, "URG"),
+];
+
+/// The TCP flag with a name.
+pub(crate) fn tcp_flag(name: &str) -> Option<u8> {
+    let found = TCP_FLAGS
+        .into_iter()
+        .find(|(_, known)| known.eq_ignore_ascii_case(name));
+    found.map(|(bit, _)| bit)
+}
+
 /// The names of the TCP flags that are set, in the order of a connection: `SYN,ACK`.
 pub(crate) fn tcp_flag_names(flags: u8) -> Vec<&'static str> {
-    const NAMES: [(u8, &str); 6] = [
-        (tcp_flags::SYN, "SYN"),
-        (tcp_flags::FIN, "FIN"),
-        (tcp_flags::RST, "RST"),
-        (0x08, "PSH"),
-        (tcp_flags::ACK, "ACK"),
-        (0x20, "URG"),
-    ];
-    NAMES
+    TCP_FLAGS
         .into_iter()
         .filter(|(bit, _)| flags & bit != 0)
         .map(|(_, name)| name)

@@ -2,5 +2,6 @@
 
 mod attached;
 mod command;
+mod explain;
 mod network;
 mod tags;

@@ -111,6 +111,7 @@ pub(crate) const WORDS: &[Boundary] = &[
     Boundary {
         within: &[
             "sg-ctl/src/compile/",
+            "sg-ctl/src/explain/",
             "sg-ctl/src/model/",
             "sg-ctl/src/rulefile/",
         ],
