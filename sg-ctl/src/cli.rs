@@ -5,6 +5,7 @@
 
 mod explain;
 mod help;
+mod show;
 pub(crate) mod value;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use sg_ctl::model;
 
 pub(crate) use explain::{ExplainArgs, TestArgs};
+pub(crate) use show::{Show, ShowArgs};
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
 ///
@@ -253,45 +255,6 @@ pub(crate) struct StatusArgs {
     /// Print packets and bytes of every reason.
     #[arg(long)]
     pub(crate) counters: bool,
-
-    #[command(flatten)]
-    pub(crate) format: Format,
-}
-
-/// Show groups, rules, interfaces, members or the traffic that is never filtered.
-///
-/// Prints what was applied last, as it is kept in the state directory.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::SHOW, disable_help_subcommand = true)]
-pub(crate) struct ShowArgs {
-    #[command(subcommand)]
-    pub(crate) what: Show,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum Show {
-    /// Security groups: ids, number of rules, and the interfaces that carry them.
-    #[command(after_long_help = help::SHOW_GROUPS)]
-    Groups(Format),
-    /// Rules of every group, or of one, by direction.
-    #[command(after_long_help = help::SHOW_RULES)]
-    Rules(ShowRulesArgs),
-    /// Interfaces: groups, side, hook, settings.
-    #[command(after_long_help = help::SHOW_INTERFACES)]
-    Interfaces(Format),
-    /// Addresses that carry a group, and where each comes from.
-    #[command(after_long_help = help::SHOW_MEMBERS)]
-    Members(Format),
-    /// Traffic that groups never filter: what it is, where it is on, how much of it passed.
-    #[command(after_long_help = help::SHOW_INFRA)]
-    Infra(Format),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ShowRulesArgs {
-    /// Only this group (name or id).
-    #[arg(short, long, value_name = "NAME")]
-    pub(crate) group: Option<String>,
 
     #[command(flatten)]
     pub(crate) format: Format,
