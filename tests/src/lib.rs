@@ -9,6 +9,7 @@
 
 pub mod family;
 pub mod foreign;
+pub mod fuzz;
 pub mod guard;
 pub mod netns;
 pub mod oracle;

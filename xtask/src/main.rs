@@ -3,6 +3,7 @@
 mod apt;
 mod cargo;
 mod demo;
+mod fuzz;
 mod install;
 mod lint;
 mod privilege;
@@ -99,6 +100,18 @@ enum Task {
     #[command(verbatim_doc_comment)]
     Vmtest(vmtest::VmtestArgs),
 
+    /// Looks for inputs that make the code panic, hang or differ from the oracle
+    ///
+    /// Runs the fuzz targets (packets, policies, rule files) under libFuzzer, guided by coverage.
+    /// What it finds on the way is left in target/fuzzing and is where the next run begins.
+    ///
+    /// Examples:
+    ///   cargo xtask fuzz
+    ///   cargo xtask fuzz --target packets --time 8h
+    ///   cargo xtask fuzz --target packets --input target/fuzzing/packets-crash-0123
+    #[command(verbatim_doc_comment)]
+    Fuzz(fuzz::FuzzArgs),
+
     /// Prints what the kernel's verifier makes of each program.
     ///
     /// Loads each on the running kernel: instructions verified (a million is the kernel's limit),
@@ -131,6 +144,7 @@ fn main() -> ExitCode {
         Task::DemoHost(part) => demo::play(&part),
         Task::Test(arguments) => test::run(&arguments),
         Task::Vmtest(arguments) => vmtest::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Verifier(arguments) => verifier::run(&arguments),
         Task::Lint => lint::run(),
         Task::Install(arguments) => install::run(&arguments),

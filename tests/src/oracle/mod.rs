@@ -25,7 +25,7 @@ pub use decode::decode;
 pub use flows::{Detail, Flow, FlowId, State};
 use frames::{Place, Seen};
 use packet::{Content, Ip, Packet, TCP, Upper};
-use rules::{Admitted, Wanted};
+pub use rules::{Admitted, Wanted, ask};
 
 /// Seconds after attach for which an interface picks connections up, if it is so set.
 const PICKUP: Duration = Duration::from_mins(2);

@@ -12,8 +12,8 @@ use super::{
 };
 
 /// What a packet wants from the rules besides the peer.
-#[derive(Clone, Copy)]
-pub(super) enum Wanted {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
     /// A destination port of TCP or UDP.
     Port(u8, u16),
     /// Protocol, type and code of a control message.
@@ -37,15 +37,18 @@ impl Match<'_> {
 }
 
 /// How a packet is admitted, with the deciding rule.
-pub(super) enum Admitted {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It opens a flow.
     Tracked(RuleName),
+    /// It needs none.
     Untracked(RuleName),
+    /// It answers one that needed none; the rule is the other direction's.
     UntrackedReply(RuleName),
 }
 
 /// Whether and how the rules admit a packet whose ports can be read.
 pub(super) fn admitted(host: &Host, packet: &OnTheWay<'_>) -> Option<Admitted> {
-    let (direction, remote) = (packet.direction, packet.remote());
     let (wanted, reply) = match packet.ip.upper {
         Upper::Tcp {
             source,
@@ -71,12 +74,23 @@ pub(super) fn admitted(host: &Host, packet: &OnTheWay<'_>) -> Option<Admitted> {
         } => (Wanted::Message(protocol, kind, code), None),
         Upper::Other(protocol) => (Wanted::Protocol(protocol), None),
     };
+    let reply = reply.filter(|_| !packet.opens_connection());
+    ask(host, packet.direction, packet.remote(), wanted, reply)
+}
+
+/// Whether and how the rules admit what is wanted; `reply` is what the packet would answer.
+pub fn ask(
+    host: &Host,
+    direction: Direction,
+    remote: IpAddr,
+    wanted: Wanted,
+    reply: Option<Wanted>,
+) -> Option<Admitted> {
     let first = matching(host, direction, remote, wanted).next()?;
     if is_untracked(host, direction, remote, wanted) {
         return Some(Admitted::Untracked(first.name()));
     }
     if let Some(reply) = reply
-        && !packet.opens_connection()
         && is_untracked(host, direction.reverse(), remote, reply)
     {
         let other_way = matching(host, direction.reverse(), remote, reply).next()?;

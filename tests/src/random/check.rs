@@ -115,35 +115,14 @@ struct Judged {
 /// The first difference.
 pub fn check(scenario: &Scenario, subject: &mut impl Subject) -> Result<Tally, Mismatch> {
     let mut host = scenario.host.clone();
-    subject.start(&host);
-    let mut course = Course {
-        oracle: Oracle::new(&host),
-        subject,
-        counters: ZoneCounters::ZERO,
-        unsettled: Vec::new(),
-        tally: Tally {
-            scenarios: 1,
-            policies: 1,
-            ..Tally::ZERO
-        },
-    };
+    let mut course = Course::start(&host, subject);
     for (index, step) in scenario.steps.iter().enumerate() {
         match step {
-            Step::Wait(ticks) => {
-                let time = Duration::from_millis(ticks * TICK_MS);
-                course.oracle.wait(time);
-                course.subject.wait(time);
-            }
-            Step::Room(room) => {
-                course.oracle.set_room(*room);
-                course.subject.set_room(*room);
-            }
+            Step::Wait(ticks) => course.wait(*ticks),
+            Step::Room(room) => course.set_room(*room),
             Step::Change(change) => {
-                course.settle()?;
                 change.apply(&mut host);
-                course.oracle.set_host(&host);
-                course.subject.set_host(&host);
-                course.tally.policies += 1;
+                course.set_host(&host)?;
             }
             Step::Packet {
                 inbound,
@@ -156,14 +135,13 @@ pub fn check(scenario: &Scenario, subject: &mut impl Subject) -> Result<Tally, M
             }
         }
     }
-    course.settle()?;
-    Ok(course.tally)
+    course.finish()
 }
 
 /// A scenario on its way.
-struct Course<'a, S> {
+pub(crate) struct Course<'a, S> {
     oracle: Oracle,
-    subject: &'a mut S,
+    pub(crate) subject: &'a mut S,
     /// What the counters should be.
     counters: ZoneCounters,
     /// Packets whose events have not been looked at.
@@ -171,9 +149,62 @@ struct Course<'a, S> {
     tally: Tally,
 }
 
+impl<'a, S: Subject> Course<'a, S> {
+    /// Has both guard a host.
+    pub(crate) fn start(host: &Host, subject: &'a mut S) -> Self {
+        subject.start(host);
+        Self {
+            oracle: Oracle::new(host),
+            subject,
+            counters: ZoneCounters::ZERO,
+            unsettled: Vec::new(),
+            tally: Tally {
+                scenarios: 1,
+                policies: 1,
+                ..Tally::ZERO
+            },
+        }
+    }
+
+    /// Lets so many times [`TICK_MS`] pass for both.
+    pub(crate) fn wait(&mut self, ticks: u64) {
+        let time = Duration::from_millis(ticks * TICK_MS);
+        self.oracle.wait(time);
+        self.subject.wait(time);
+    }
+
+    /// Takes or gives both the room for more flows.
+    pub(crate) fn set_room(&mut self, room: Room) {
+        self.oracle.set_room(room);
+        self.subject.set_room(room);
+    }
+
+    /// Compares, and changes the host for both.
+    pub(crate) fn set_host(&mut self, host: &Host) -> Result<(), Mismatch> {
+        self.settle()?;
+        self.oracle.set_host(host);
+        self.subject.set_host(host);
+        self.tally.policies += 1;
+        Ok(())
+    }
+
+    /// Compares for the last time.
+    pub(crate) fn finish(mut self) -> Result<Tally, Mismatch> {
+        self.settle()?;
+        Ok(self.tally)
+    }
+}
+
 impl<S: Subject> Course<'_, S> {
     /// Has a frame judged by both.
-    fn judge(&mut self, step: usize, direction: Direction, tc: bool, packet: Packet, frame: &[u8]) {
+    pub(crate) fn judge(
+        &mut self,
+        step: usize,
+        direction: Direction,
+        tc: bool,
+        packet: Packet,
+        frame: &[u8],
+    ) {
         if !self.subject.takes(direction, tc, frame) {
             return;
         }

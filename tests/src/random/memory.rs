@@ -7,13 +7,12 @@ use sg_common::{
     event::Event,
     flow::{Direction, FlowEntry, FlowKey, FlowState},
     memory::Memory,
-    packet::Slice,
     reason::Verdict,
     settings::InterfaceSettings,
 };
 use sg_ctl::model::InterfaceSpec;
 
-use super::{Subject, policy::Policy};
+use super::{Subject, policy::Policy, strict::Strict};
 use crate::{
     oracle::{Host, Room, RuleName},
     prog::{ZONE, settings},
@@ -22,8 +21,10 @@ use crate::{
 /// Jiffies per second; nothing depends on it.
 const HZ: u64 = 250;
 
-/// The pipeline on tables in memory.
+/// The pipeline on tables in memory. Frames are strict about how they are read.
 pub struct InMemory {
+    /// The VLAN id that the hook has beside the next frames, 0 for none.
+    pub(crate) vlan_beside: u16,
     memory: Memory,
     start: u64,
     policy: Policy,
@@ -34,6 +35,7 @@ impl Default for InMemory {
         let nothing = settings(&InterfaceSpec::default(), 0, HZ);
         let memory = Memory::new(nothing, HZ, Vec::new());
         Self {
+            vlan_beside: 0,
             start: memory.now,
             memory,
             policy: Policy::default(),
@@ -75,7 +77,8 @@ impl Subject for InMemory {
                 state.is_evictable() || now - entry.last_seen > timeouts[state.0 as usize]
             });
         }
-        self.memory.run(&Slice(frame), direction)
+        let frame = Strict::new(frame, self.vlan_beside);
+        self.memory.run(&&frame, direction)
     }
 
     fn events(&mut self) -> Vec<Event> {

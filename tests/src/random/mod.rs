@@ -15,6 +15,7 @@ mod packets;
 mod policy;
 mod run;
 mod shrink;
+mod strict;
 mod traffic;
 mod universe;
 mod wire;
@@ -25,6 +26,7 @@ use sg_common::flow::Direction;
 
 use crate::oracle::{Host, Room, decode, packet::Packet};
 pub use change::Change;
+pub(crate) use check::Course;
 pub use check::{Mismatch, Subject, Tally, check};
 pub use kernel::Kernel;
 pub use memory::InMemory;
@@ -101,8 +103,27 @@ impl Scenario {
     }
 }
 
+/// The host of a seed.
+pub(crate) fn host(seed: u64) -> Host {
+    host::random(&mut Rng::with_seed(seed))
+}
+
+/// The change of a host that a seed makes.
+pub(crate) fn change(seed: u64, host: &Host) -> Change {
+    change::random(&mut Rng::with_seed(seed), host)
+}
+
+/// Random traffic at a host: at least so many packets, and time.
+pub(crate) fn traffic(rng: Rng, host: &Host, packets: usize) -> Vec<Step> {
+    let mut traffic = Traffic::new(rng);
+    while traffic.packets < packets {
+        traffic.go_on(host);
+    }
+    traffic.steps
+}
+
 /// The frame of a packet with some bits wrong, and the packet that it is then.
-fn spoilt(packet: &Packet, flips: &[u32]) -> (Vec<u8>, Packet) {
+pub(crate) fn spoilt(packet: &Packet, flips: &[u32]) -> (Vec<u8>, Packet) {
     let mut frame = encode(packet);
     if flips.is_empty() {
         return (frame, packet.clone());
@@ -117,7 +138,7 @@ fn spoilt(packet: &Packet, flips: &[u32]) -> (Vec<u8>, Packet) {
 }
 
 /// The direction of a step's packet.
-fn direction(inbound: bool) -> Direction {
+pub(crate) fn direction(inbound: bool) -> Direction {
     if inbound {
         Direction::Inbound
     } else {
