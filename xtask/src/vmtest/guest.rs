@@ -21,8 +21,8 @@ use crate::privilege::find_program;
 /// The emulator, and the package that has it.
 pub(super) const QEMU: (&str, &str) = ("qemu-system-x86_64", "qemu-system-x86");
 
-/// The longest that a guest may take, hung or not.
-const TIME_LIMIT: Duration = Duration::from_mins(10);
+/// The longest that a guest may take, hung or not: ten times what it does on an idle machine.
+const TIME_LIMIT: Duration = Duration::from_mins(20);
 
 /// Modules that are not part of Debian's kernel images.
 const MODULES: [&str; 3] = ["veth", "sch_ingress", "cls_bpf"];
