@@ -4,6 +4,7 @@
 //! examples of [`help`] are what `--help` and the manual pages teach.
 
 mod explain;
+mod flows;
 mod help;
 mod show;
 pub(crate) mod value;
@@ -12,10 +13,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use ipnet::IpNet;
 use sg_ctl::model;
 
 pub(crate) use explain::{ExplainArgs, TestArgs};
+pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use show::{Show, ShowArgs};
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
@@ -255,38 +256,6 @@ pub(crate) struct StatusArgs {
     /// Print packets and bytes of every reason.
     #[arg(long)]
     pub(crate) counters: bool,
-
-    #[command(flatten)]
-    pub(crate) format: Format,
-}
-
-/// List live flows.
-///
-/// A flow is a connection or an exchange of datagrams that a rule admitted and that is tracked:
-/// its packets pass in both directions whatever the rules say about the answers. Each is shown
-/// with the rule that admitted it. Filters are combined; a flow must match all of them.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::FLOWS)]
-pub(crate) struct FlowsArgs {
-    /// Only flows of this interface.
-    #[arg(short, long, value_name = "IFACE")]
-    pub(crate) interface: Option<String>,
-
-    /// Only this protocol: a name (tcp, udp, icmp, icmpv6) or a number.
-    #[arg(short, long, value_name = "PROTOCOL", value_parser = value::protocol)]
-    pub(crate) protocol: Option<u8>,
-
-    /// Only flows whose local address is in this range.
-    #[arg(short, long, value_name = "ADDRESS|CIDR", value_parser = value::range)]
-    pub(crate) local: Option<IpNet>,
-
-    /// Only flows whose remote address is in this range.
-    #[arg(short, long, value_name = "ADDRESS|CIDR", value_parser = value::range)]
-    pub(crate) remote: Option<IpNet>,
-
-    /// Only TCP and UDP flows with this port, on either side.
-    #[arg(long, value_name = "PORT")]
-    pub(crate) port: Option<u16>,
 
     #[command(flatten)]
     pub(crate) format: Format,

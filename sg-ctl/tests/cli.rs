@@ -119,6 +119,7 @@ fn every_verb_that_prints_data_documents_its_json() {
         &["show", "members"],
         &["show", "infra"],
         &["flows"],
+        &["flows", "kill"],
         &["logs"],
         &["explain"],
         &["test"],
@@ -142,6 +143,9 @@ fn a_command_line_that_makes_no_sense_is_bad_input() {
         (&["attach", "eth0", "--hook", "xpd"], &["xdp-generic"]),
         (&["flows", "--remote", "example.com"], &["10.0.0.0/8"]),
         (&["flows", "--protocol", "http"], &["icmpv6"]),
+        (&["flows", "kill"], &["--all"]),
+        (&["flows", "kill", "--all", "--port", "22"], &["not both"]),
+        (&["flows", "--watch", "0"], &["--watch"]),
         (&["check"], &["FILE"]),
     ] {
         assert_fails(&sg_ctl(arguments), 1, words);

@@ -156,7 +156,20 @@ JSON: an array of objects with these fields:
 EXAMPLES:
     sg-ctl flows
     sg-ctl flows --interface eth0 --protocol tcp --remote 203.0.113.0/24
-    sg-ctl flows --json | jq 'map(.bytes_out) | add'";
+    sg-ctl flows --top 10 --watch
+    sg-ctl flows --json | jq 'map(.bytes_out) | add'
+    sg-ctl flows kill --rule sgr-934118424544edd63";
+
+/// Of `flows kill`.
+pub(super) const FLOWS_KILL: &str = "\
+JSON: an object with the field `killed`, the number of flows
+
+EXAMPLES:
+  End what a rule admitted that is gone now:
+    sg-ctl flows kill --rule sgr-934118424544edd63
+
+  Cut one peer off whom the rules no longer admit:
+    sg-ctl flows kill --remote 203.0.113.7";
 
 /// Of `logs`.
 pub(super) const LOGS: &str = "\

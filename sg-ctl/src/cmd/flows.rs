@@ -2,49 +2,137 @@
 
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use sg_common::addr::Addr;
+use sg_common::flow::FlowState;
+use sg_ctl::compile::RuleNumbers;
 use sg_ctl::dataplane::DataplaneError;
-use sg_ctl::host::{HostError, LiveFlow};
+use sg_ctl::host::{Host, HostError, LiveFlow};
+use sg_ctl::state::State;
 
 use super::{Context, check_attached, print_list};
-use crate::cli::FlowsArgs;
+use crate::cli::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
+use crate::failure::refusal;
 use crate::output::flow::FlowView;
-use crate::output::packet;
+use crate::output::{self, counted, packet};
 
-/// Lists live flows.
+/// Lists live flows, or ends some.
 pub(crate) fn run(args: &FlowsArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(FlowsVerb::Kill(args)) = &args.verb {
+        return kill(args, context);
+    }
+    let Some(seconds) = args.watch else {
+        let views = list(args, context)?;
+        print_list(&views, args.format.json, "no flows", FlowView::table)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    loop {
+        let views = list(args, context)?;
+        output::screen(FlowView::table(&views))?;
+        thread::sleep(Duration::from_secs(seconds.into()));
+    }
+}
+
+/// The flows that are asked for, in the order that is asked for.
+fn list(args: &FlowsArgs, context: &Context) -> anyhow::Result<Vec<FlowView>> {
     let host = context.host()?;
     let state = host.state()?;
-    check_attached(&state, args.interface.as_deref())?;
-    let flows = match host.flows() {
-        Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => Vec::new(),
-        flows => flows?,
-    };
-    let mut flows: Vec<_> = flows
+    let mut views: Vec<_> = wanted(&host, &state, &args.filter)?
         .iter()
-        .filter(|flow| is_wanted(args, flow))
         .map(|flow| FlowView::new(flow, &state.numbers))
         .collect();
-    flows.sort_by(|a, b| a.order().cmp(&b.order()));
-    print_list(&flows, args.format.json, "no flows", FlowView::table)?;
+    let order = args.sort.or(args.top.map(|_| FlowOrder::Bytes));
+    views.sort_by(|a, b| match order {
+        None => a.order().cmp(&b.order()),
+        Some(order) => (b.rank(order), a.order()).cmp(&(a.rank(order), b.order())),
+    });
+    views.truncate(args.top.unwrap_or(usize::MAX));
+    Ok(views)
+}
+
+/// Ends flows.
+fn kill(args: &FlowsKillArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    if args.all != args.filter.is_everything() {
+        return Err(refusal(
+            "which flows to end is not said",
+            "give filters such as --remote or --rule, or else --all, not both",
+        ));
+    }
+    let mut host = context.host()?;
+    let state = host.state()?;
+    let flows = wanted(&host, &state, &args.filter)?;
+    let keys: Vec<_> = flows.iter().map(|flow| flow.key).collect();
+    let killed = if keys.is_empty() {
+        0
+    } else {
+        host.delete_flows(&keys)?
+    };
+    if args.format.json {
+        output::json(&serde_json::json!({ "killed": killed }))?;
+    } else {
+        let flows = counted(killed as u64, "flow");
+        output::text(format_args!("{flows} ended: rules judge what comes next\n"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The live flows that match every filter.
+fn wanted(host: &Host, state: &State, filter: &FlowFilter) -> anyhow::Result<Vec<LiveFlow>> {
+    check_attached(state, filter.interface.as_deref())?;
+    let mut flows = match host.flows() {
+        Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => Vec::new(),
+        flows => flows?,
+    };
+    flows.retain(|flow| is_wanted(filter, flow, &state.numbers));
+    Ok(flows)
+}
+
+impl FlowFilter {
+    /// Whether nothing is filtered out.
+    fn is_everything(&self) -> bool {
+        let Self {
+            interface,
+            protocol,
+            local,
+            remote,
+            port,
+            group,
+            rule,
+            state,
+        } = self;
+        interface.is_none()
+            && protocol.is_none()
+            && local.is_none()
+            && remote.is_none()
+            && port.is_none()
+            && group.is_none()
+            && rule.is_none()
+            && state.is_none()
+    }
+}
+
 /// Whether a flow matches every filter.
-fn is_wanted(args: &FlowsArgs, flow: &LiveFlow) -> bool {
-    let FlowsArgs {
+fn is_wanted(filter: &FlowFilter, flow: &LiveFlow, numbers: &RuleNumbers) -> bool {
+    let FlowFilter {
         interface,
         protocol,
         local,
         remote,
         port,
-        format: _,
-    } = args;
+        group,
+        rule,
+        state,
+    } = filter;
     let key = &flow.key;
     let has_port = |port: u16| {
         packet::has_ports(key.protocol) && [key.local_port, key.remote_port].contains(&port)
+    };
+    let record = numbers.rule(flow.entry.rule);
+    let is_of_group = |name: &String| {
+        record.is_some_and(|record| record.group == *name || record.group_id.as_str() == name)
     };
     interface
         .as_ref()
@@ -53,6 +141,13 @@ fn is_wanted(args: &FlowsArgs, flow: &LiveFlow) -> bool {
         && local.is_none_or(|range| contains(range, key.local))
         && remote.is_none_or(|range| contains(range, key.remote))
         && port.is_none_or(has_port)
+        && group.as_ref().is_none_or(is_of_group)
+        && rule
+            .as_ref()
+            .is_none_or(|id| record.is_some_and(|record| record.rule_id.as_str() == id))
+        && state
+            .as_ref()
+            .is_none_or(|name| FlowState(flow.entry.state).name() == name)
 }
 
 fn contains(range: IpNet, address: Addr) -> bool {
@@ -66,6 +161,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Verb};
     use crate::output::flow::tests::flow;
+    use crate::output::names::tests::numbers;
 
     /// Whether `sg-ctl flows ARGUMENTS` shows a flow of eth0 between 10.0.1.5:443 and
     /// 203.0.113.7:40000.
@@ -76,7 +172,7 @@ mod tests {
         let Verb::Flows(args) = Cli::try_parse_from(words).expect("arguments").verb else {
             panic!("not the verb `flows`");
         };
-        is_wanted(&args, &flow(protocol))
+        is_wanted(&args.filter, &flow(protocol), &numbers())
     }
 
     #[test]
@@ -86,6 +182,8 @@ mod tests {
             "--interface eth0 --remote 203.0.113.0/24 --port 443",
             "--protocol tcp --local 10.0.1.5",
             "--port 40000",
+            "--group web --rule sgr-0123456789abcdef0",
+            "--group sg-0123456789abcdef0 --state established",
         ] {
             assert!(shows(6, arguments), "{arguments}");
         }
@@ -95,6 +193,9 @@ mod tests {
             "--local 10.0.2.0/24",
             "--remote ::/0",
             "--port 80 --protocol tcp",
+            "--group db",
+            "--rule sgr-0000000000000000f",
+            "--state closing",
         ] {
             assert!(!shows(6, arguments), "{arguments}");
         }

@@ -13,6 +13,7 @@ use super::names::RuleRef;
 use super::packet;
 use super::table::Table;
 use super::time::span;
+use crate::cli::FlowOrder;
 
 /// A flow as it is shown. The names of the fields are those of the JSON form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,6 +96,16 @@ impl FlowView {
             self.remote,
             self.remote_port,
         )
+    }
+
+    /// How far in front an order puts it.
+    pub(crate) const fn rank(&self, order: FlowOrder) -> u64 {
+        match order {
+            FlowOrder::Bytes => self.bytes_in + self.bytes_out,
+            FlowOrder::Packets => self.packets_in + self.packets_out,
+            FlowOrder::Age => self.age_ms,
+            FlowOrder::Idle => self.idle_ms,
+        }
     }
 
     /// The table of flows.

@@ -77,6 +77,20 @@ pub(crate) fn text(text: impl Display) -> io::Result<()> {
     stream.flush()
 }
 
+/// Prints text in place of what stood on the terminal before; below it when it is no terminal.
+///
+/// # Errors
+/// When the stream cannot be written.
+pub(crate) fn screen(text: impl Display) -> io::Result<()> {
+    let mut stream = anstream::stdout().lock();
+    if stream.is_terminal() {
+        // Home, and erase what is below (ECMA-48 CUP, ED).
+        io::stdout().write_all(b"\x1b[H\x1b[J")?;
+    }
+    writeln!(stream, "{text}")?;
+    stream.flush()
+}
+
 /// Prints one JSON document to standard output.
 ///
 /// # Errors

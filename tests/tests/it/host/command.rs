@@ -289,3 +289,37 @@ fn flows_name_the_rule_that_admitted_them() {
     assert!(flow["packets_in"].as_u64() >= Some(3), "{flow:#}");
     assert!(packets(&sg, "inbound", "established") >= 2);
 }
+
+#[test]
+fn flows_outlive_their_rule_until_they_are_ended() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), SSH);
+    let _server = Server::tcp(&server.namespace, 22);
+    let open = || {
+        let connection = Connection::open(&client.namespace, server.v4, 22);
+        connection.expect("a rule admits it")
+    };
+    let (mut one, mut other) = (open(), open());
+    let flows = sg.json(&["flows"]);
+    let rule = flows[0]["rule"]["id"].as_str().expect("a rule").to_owned();
+    let nothing = SSH.replace("type: SSH", "type: HTTPS");
+    sg.ok(&["apply", "-f", &sg.rule_file("rules.yaml", &nothing)]);
+    for connection in [&mut one, &mut other] {
+        connection.exchange("hello").expect("the flow is alive");
+    }
+    let top = sg.json(&["flows", "--top", "1", "--sort", "packets"]);
+    let port = top[0]["remote_port"].to_string();
+
+    let of_another_rule = sg.json(&["flows", "kill", "--rule", "sgr-0123456789abcdef0"]);
+    assert_eq!(of_another_rule["killed"], 0);
+    let of_one_port = sg.json(&["flows", "kill", "--port", &port]);
+    assert_eq!(of_one_port["killed"], 1);
+    let of_the_rule = sg.json(&["flows", "kill", "--rule", &rule]);
+    assert_eq!(of_the_rule["killed"], 1);
+    assert_eq!(sg.json(&["flows"]), serde_json::json!([]));
+    for mut connection in [one, other] {
+        assert!(connection.is_cut());
+    }
+    assert!(packets(&sg, "inbound", "no-rule") > 0);
+}
