@@ -13,7 +13,7 @@ use sg_common::{
 use super::{Scenario, Step, TICK_MS, direction, spoilt};
 use crate::oracle::{
     Detail, FlowId, Host, Judgement, Oracle, Room, RuleName,
-    packet::{Content, ICMP, ICMPV6, Packet, TCP, UDP, Upper},
+    packet::{Content, ICMP, ICMPV6, Packet, TCP, UDP},
 };
 
 /// Something that judges frames and is compared with the oracle. It logs everything.
@@ -382,27 +382,4 @@ fn id(key: &FlowKey) -> FlowId {
         protocol: key.protocol,
         detail,
     }
-}
-
-/// One line about a packet.
-pub(super) fn describe(packet: &Packet) -> String {
-    let Content::Ip(ip) = &packet.content else {
-        return format!("{packet:?}");
-    };
-    let port = |port: u16| format!(":{port}");
-    let (from, to) = match ip.upper {
-        Upper::Tcp {
-            source,
-            destination,
-            ..
-        }
-        | Upper::Udp {
-            source,
-            destination,
-            ..
-        } => (port(source), port(destination)),
-        _ => (String::new(), String::new()),
-    };
-    let (source, destination) = (ip.source, ip.destination);
-    format!("{source}{from} → {destination}{to}  {packet:?}")
 }

@@ -15,7 +15,8 @@ use std::{
 
 use sg_common::reason::Reason;
 
-use super::{Mismatch, Scenario, Step, Subject, Tally, check, check::describe, shrink};
+use super::{Mismatch, Scenario, Step, Subject, Tally, check, shrink};
+use crate::oracle::packet::{Content, Packet, Upper};
 
 /// How much to judge.
 #[derive(Clone, Copy, Debug)]
@@ -179,6 +180,29 @@ fn tell(scenario: &Scenario, mismatch: &Mismatch) -> String {
         };
     }
     text
+}
+
+/// One line about a packet.
+fn describe(packet: &Packet) -> String {
+    let Content::Ip(ip) = &packet.content else {
+        return format!("{packet:?}");
+    };
+    let port = |port: u16| format!(":{port}");
+    let (from, to) = match ip.upper {
+        Upper::Tcp {
+            source,
+            destination,
+            ..
+        }
+        | Upper::Udp {
+            source,
+            destination,
+            ..
+        } => (port(source), port(destination)),
+        _ => (String::new(), String::new()),
+    };
+    let (source, destination) = (ip.source, ip.destination);
+    format!("{source}{from} → {destination}{to}  {packet:?}")
 }
 
 fn summary(name: &str, plan: Plan, tally: &Tally, started: Instant) -> String {
