@@ -16,7 +16,7 @@ fn seed() -> u64 {
 /// How much to judge.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Amount {
-    /// A hundredth, where a packet takes long: in virtual machines (`SG_SHORT`).
+    /// A fiftieth, where a packet takes long: in virtual machines (`SG_SHORT`).
     Short,
     /// A million packets.
     Usual,
@@ -39,7 +39,7 @@ impl Amount {
     /// So many in this amount, if they are so many usually.
     fn of(self, usual: u64) -> u64 {
         match self {
-            Self::Short => usual / 100,
+            Self::Short => usual / 50,
             Self::Usual => usual,
             Self::Long => usual * 100,
         }
