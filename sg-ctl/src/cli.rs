@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use sg_ctl::model;
+use sg_ctl::{flowlog, model};
 
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
@@ -283,9 +283,34 @@ pub(crate) struct LogsArgs {
     #[arg(short, long, value_name = "IFACE")]
     pub(crate) interface: Option<String>,
 
+    /// Form of the lines.
+    #[arg(
+        long = "format",
+        value_enum,
+        value_name = "FORM",
+        conflicts_with = "json"
+    )]
+    pub(crate) form: Option<LogFormat>,
+
+    /// Columns of AWS flow logs to print, and in which order: names divided by blanks or commas,
+    /// also in the form `${name}`.
+    #[arg(long, value_name = "FIELDS", conflicts_with_all = ["json", "form"])]
+    pub(crate) fields: Option<flowlog::Format>,
+
     /// Print one JSON document per line in place of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Form of the lines of a log.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON document per line.
+    Json,
+    /// The default line of AWS VPC Flow Logs (version 2), one per packet; what is not IP is left out.
+    Vpc,
 }
 
 /// Check rule files and show what they come to.

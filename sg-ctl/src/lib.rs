@@ -3,6 +3,7 @@
 pub mod compile;
 pub mod dataplane;
 pub mod explain;
+pub mod flowlog;
 pub mod host;
 pub mod model;
 pub mod paths;

@@ -185,10 +185,20 @@ JSON: one object per line; `type` tells which:
   lost     time, events (lost since the last such line), total (lost since attach)
   message  time, interface, level, text (a message of the programs themselves)
 
+FIELDS:
+  of AWS: version, account-id, interface-id, srcaddr, dstaddr, srcport, dstport, protocol, packets,
+          bytes, start, end, action, log-status, tcp-flags, type, pkt-srcaddr, pkt-dstaddr,
+          flow-direction
+  ours:   sg-rule-id, sg-name (group), sg-reason
+
 EXAMPLES:
   What was dropped until now, and what is being dropped:
     sg-ctl logs --denied
     sg-ctl logs -f --denied --interface eth0
+
+  For tools that read AWS VPC Flow Logs, and with what those cannot say:
+    sg-ctl logs -f --format vpc
+    sg-ctl logs -f --fields 'version srcaddr dstaddr dstport action sg-reason sg-rule-id'
 
   Who knocks on closed ports:
     sg-ctl logs --json | jq -r 'select(.reason == \"no-rule\") | .source' | sort | uniq -c";

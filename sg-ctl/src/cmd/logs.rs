@@ -8,15 +8,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sg_common::event::Event;
 use sg_ctl::dataplane::{Attachment, DataplaneError, EventStream, ProgramMessages};
+use sg_ctl::flowlog;
 use sg_ctl::host::{Host, HostError};
 use sg_ctl::state::State;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Context, check_attached};
-use crate::cli::LogsArgs;
+use crate::cli::{LogFormat, LogsArgs};
 use crate::output::event::EventView;
-use crate::output::log::Log;
+use crate::output::log::{Form, Log};
 use crate::output::names::Names;
 use crate::output::time::{WallClock, monotonic_ns};
 use crate::output::{counted, note};
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
     let mut printer = Printer {
         args,
         clock: WallClock::now()?,
-        log: Log::new(BufWriter::new(anstream::stdout()), args.json),
+        log: Log::new(BufWriter::new(anstream::stdout()), form(args)),
         lost: 0,
     };
     if args.follow {
@@ -57,6 +58,17 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The form of the lines that is asked for.
+fn form(args: &LogsArgs) -> Form {
+    match (&args.fields, args.form) {
+        (Some(fields), _) => Form::FlowLog(fields.clone()),
+        (None, Some(LogFormat::Vpc)) => Form::FlowLog(flowlog::Format::default()),
+        (None, Some(LogFormat::Json)) => Form::Json,
+        (None, None) if args.json => Form::Json,
+        (None, Some(LogFormat::Text) | None) => Form::Text,
+    }
 }
 
 /// Prints until a signal comes. While nothing is attached it waits.
@@ -273,7 +285,7 @@ mod tests {
         let mut printer = Printer {
             args,
             clock: WallClock::now().expect("time"),
-            log: Log::new(&mut bytes, args.json),
+            log: Log::new(&mut bytes, form(args)),
             lost: 0,
         };
         write(&mut printer);
@@ -286,6 +298,8 @@ mod tests {
             follow: false,
             denied: false,
             interface: None,
+            form: None,
+            fields: None,
             json: false,
         }
     }

@@ -9,6 +9,7 @@ use sg_common::event::{EVENT_AUDITED, Event};
 use sg_common::flow::Direction;
 use sg_common::proto;
 use sg_common::reason::{Reason, Verdict};
+use sg_ctl::flowlog::Record;
 
 use super::Tone;
 use super::names::{Names, RuleRef};
@@ -19,6 +20,8 @@ use super::time::WallClock;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct EventView {
     time: String,
+    #[serde(skip)]
+    unix_seconds: i64,
     interface: String,
     direction: &'static str,
     verdict: &'static str,
@@ -57,6 +60,7 @@ impl EventView {
         let is_tcp = is_ip && event.protocol == proto::TCP && event.tcp_flags != 0;
         Self {
             time: clock.text(event.time_ns),
+            unix_seconds: clock.unix_seconds(event.time_ns),
             interface: match names.interface(u32::from(event.zone), event.ifindex) {
                 Some(name) => name.to_owned(),
                 None => format!("ifindex:{}", event.ifindex),
@@ -93,6 +97,35 @@ impl EventView {
     /// Whether the packet was dropped, or would have been if the interface did not only audit.
     pub(crate) fn is_denied(&self) -> bool {
         self.verdict == "deny"
+    }
+
+    /// The packet as a record of flow logs; `None` for what they do not record: what is not IP.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let flags = self.tcp_flags.iter().flatten();
+        let rule = self.rule.as_ref();
+        Some(Record {
+            interface: self.interface.clone(),
+            direction: Direction::ALL
+                .into_iter()
+                .find(|direction| direction.name() == self.direction)?,
+            source: Some(self.source?),
+            destination: self.destination,
+            source_port: self.source_port.unwrap_or(0),
+            destination_port: self.destination_port.unwrap_or(0),
+            protocol: packet::protocol_number(self.protocol.as_deref()?)?,
+            packets: 1,
+            bytes: u64::from(self.length),
+            start: self.unix_seconds,
+            end: self.unix_seconds,
+            reason: *Reason::ALL
+                .iter()
+                .find(|reason| reason.name() == self.reason)?,
+            tcp_flags: flags
+                .filter_map(|name| packet::tcp_flag(name))
+                .fold(0, |all, bit| all | bit),
+            rule: rule.and_then(|rule| rule.id.clone()),
+            group: rule.and_then(|rule| rule.group.clone()),
+        })
     }
 
     fn verdict_text(&self) -> (Tone, &'static str) {

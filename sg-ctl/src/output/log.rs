@@ -1,11 +1,24 @@
-//! The log: verdicts, losses and the programs' own messages, as lines of text or of JSON.
+//! The log: verdicts, losses and the programs' own messages, as lines of text, of JSON, or of AWS
+//! flow logs.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
+use sg_ctl::flowlog::{self, Gap};
 
 use super::event::EventView;
-use super::{Tone, counted};
+use super::{Tone, counted, note};
+
+/// The form of the lines.
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    /// Text for people.
+    Text,
+    /// A JSON document each.
+    Json,
+    /// Columns as AWS VPC Flow Logs have them.
+    FlowLog(flowlog::Format),
+}
 
 /// One line of the log. `type` of the JSON form tells which.
 #[derive(Debug, Serialize)]
@@ -29,16 +42,16 @@ enum Entry<'a> {
 #[derive(Debug)]
 pub(crate) struct Log<W> {
     stream: W,
-    json: bool,
+    form: Form,
     verdicts: u64,
 }
 
 impl<W: Write> Log<W> {
-    /// A log in text, or in JSON lines.
-    pub(crate) const fn new(stream: W, json: bool) -> Self {
+    /// A log in a form.
+    pub(crate) const fn new(stream: W, form: Form) -> Self {
         Self {
             stream,
-            json,
+            form,
             verdicts: 0,
         }
     }
@@ -89,10 +102,34 @@ impl<W: Write> Log<W> {
     }
 
     fn write(&mut self, entry: &Entry<'_>) -> io::Result<()> {
-        if self.json {
-            serde_json::to_writer(&mut self.stream, entry)?;
-            return self.stream.write_all(b"\n");
+        match &self.form {
+            Form::Text => self.write_text(entry),
+            Form::Json => {
+                serde_json::to_writer(&mut self.stream, entry)?;
+                self.stream.write_all(b"\n")
+            }
+            Form::FlowLog(format) => match entry {
+                Entry::Verdict(event) => match event.record() {
+                    Some(record) => writeln!(self.stream, "{}", format.line(&record)),
+                    None => Ok(()),
+                },
+                Entry::Lost { .. } => {
+                    // Of which interface is not known: the buffer is the host's.
+                    let now = jiff::Timestamp::now().as_second();
+                    writeln!(self.stream, "{}", format.gap("-", now, now, Gap::SkipData))
+                }
+                Entry::Message {
+                    interface, text, ..
+                } => {
+                    // The format has no place for it.
+                    note(format_args!("{interface}: {text}"));
+                    Ok(())
+                }
+            },
         }
+    }
+
+    fn write_text(&mut self, entry: &Entry<'_>) -> io::Result<()> {
         match entry {
             Entry::Verdict(event) => writeln!(self.stream, "{event}"),
             Entry::Lost {
@@ -134,8 +171,8 @@ mod tests {
     use super::super::event::tests::view;
     use super::*;
 
-    fn written(json: bool, write: impl FnOnce(&mut Log<Vec<u8>>) -> io::Result<()>) -> String {
-        let mut log = Log::new(Vec::new(), json);
+    fn written(form: Form, write: impl FnOnce(&mut Log<Vec<u8>>) -> io::Result<()>) -> String {
+        let mut log = Log::new(Vec::new(), form);
         write(&mut log).expect("memory");
         let text = String::from_utf8(log.stream).expect("UTF-8");
         anstream::adapter::strip_str(&text).to_string()
@@ -143,7 +180,7 @@ mod tests {
 
     #[test]
     fn text_is_one_line_per_entry() {
-        let text = written(false, |log| {
+        let text = written(Form::Text, |log| {
             log.verdict(&view())?;
             assert_eq!(log.verdicts(), 1);
             log.lost("NOW", 1, 1)?;
@@ -165,7 +202,7 @@ mod tests {
 
     #[test]
     fn json_lines_tell_their_type() {
-        let text = written(true, |log| {
+        let text = written(Form::Json, |log| {
             log.verdict(&view())?;
             log.lost("NOW", 7, 8)?;
             log.message("NOW", "eth0", "error", "zone 3 has no settings")
@@ -182,5 +219,20 @@ mod tests {
         );
         assert_eq!(lines[2]["type"], "message");
         assert_eq!(lines[2]["level"], "error");
+    }
+
+    #[test]
+    fn flow_logs_have_a_line_per_packet_and_tell_of_gaps() {
+        let text = written(Form::FlowLog(flowlog::Format::default()), |log| {
+            log.verdict(&view())?;
+            log.lost("NOW", 7, 8)
+        });
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "2 - eth0 203.0.113.7 10.0.1.5 40000 443 6 1 74 1772366401 1772366401 REJECT OK"
+        );
+        assert!(lines[1].starts_with("2 - - - - - - - - - "), "{text}");
+        assert!(lines[1].ends_with(" - SKIPDATA"), "{text}");
     }
 }

@@ -112,6 +112,7 @@ pub(crate) const WORDS: &[Boundary] = &[
         within: &[
             "sg-ctl/src/compile/",
             "sg-ctl/src/explain/",
+            "sg-ctl/src/flowlog.rs",
             "sg-ctl/src/model/",
             "sg-ctl/src/rulefile/",
         ],
