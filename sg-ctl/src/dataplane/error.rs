@@ -93,6 +93,14 @@ pub enum DataplaneError {
         /// The cause.
         source: Box<ProgramError>,
     },
+    /// A program returned what is no verdict.
+    #[error("program {program} returned {code}, which is no verdict")]
+    UnknownVerdict {
+        /// Name of the program.
+        program: &'static str,
+        /// What it returned.
+        code: u32,
+    },
     /// An operation on a map failed.
     #[error("cannot {action} map {map}")]
     Map {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use aya::Pod;
-use aya::maps::MapInfo;
+use aya::maps::{MapData, MapInfo};
 use nix::errno::Errno;
 use sg_common::flow::{FlowEntry, FlowKey, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
@@ -74,13 +74,12 @@ impl FlowTable {
     pub(super) fn open(pins: &PinDir) -> Result<Self, DataplaneError> {
         let info =
             MapInfo::from_pin(pins.map(MAP_FLOW_TAGS)).map_err(map_error("open", MAP_FLOW_TAGS))?;
-        let mut seeds = maps::array::<HashSeed>(pins, MAP_FLOW_SEED)?;
+        let seeds =
+            MapData::from_pin(pins.map(MAP_FLOW_SEED)).map_err(map_error("open", MAP_FLOW_SEED))?;
+        let mut seeds = maps::array::<HashSeed>(seeds, MAP_FLOW_SEED)?;
         let mut seed = seeds.get(&0, 0).map_err(map_error("read", MAP_FLOW_SEED))?;
         if seed == HashSeed::default() {
-            for word in &mut seed.words {
-                *word = getrandom::u64()
-                    .map_err(|error| system_error("seed the flow table")(error.into()))?;
-            }
+            seed = random_seed()?;
             seeds
                 .set(0, seed, 0)
                 .map_err(map_error("write", MAP_FLOW_SEED))?;
@@ -90,6 +89,16 @@ impl FlowTable {
             seed,
         })
     }
+}
+
+/// A seed that nobody can foresee.
+pub(super) fn random_seed() -> Result<HashSeed, DataplaneError> {
+    let mut seed = HashSeed::default();
+    for word in &mut seed.words {
+        *word =
+            getrandom::u64().map_err(|error| system_error("seed the flow table")(error.into()))?;
+    }
+    Ok(seed)
 }
 
 /// Every entry of the flow table, expired ones included, as it is when the iterator gets there.

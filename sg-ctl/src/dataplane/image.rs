@@ -45,16 +45,35 @@ pub(super) fn install(
     pins: &PinDir,
     words: &[u32],
 ) -> Result<ImageInfo, DataplaneError> {
-    check(words)?;
-    let size_class = size_class(words.len())?;
-    let map = create(words, SIZE_CLASSES[size_class])?;
     // The pin, not the map's id, is how `current` finds the image: opening by id would need
     // CAP_SYS_ADMIN.
     let next = pins.next_image();
-    remove_pin(&next)?;
-    map.pin(&next)
-        .map_err(|error| pin_error("pin", &next, io::Error::other(error)))?;
+    let info = swap(maps, words, |map| {
+        remove_pin(&next)?;
+        map.pin(&next)
+            .map_err(|error| pin_error("pin", &next, io::Error::other(error)))
+    })?;
+    let live = pins.image();
+    std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))?;
+    for (class, slot) in maps.images.iter().enumerate() {
+        if class != info.size_class {
+            slot.clear()
+                .map_err(system_error("free the previous policy image"))?;
+        }
+    }
+    Ok(info)
+}
 
+/// Fills a map with an image, hands it to `prepare`, and puts it in force.
+pub(super) fn swap(
+    maps: &mut Maps,
+    words: &[u32],
+    prepare: impl FnOnce(&mut MapData) -> Result<(), DataplaneError>,
+) -> Result<ImageInfo, DataplaneError> {
+    check(words)?;
+    let size_class = size_class(words.len())?;
+    let mut map = create(words, SIZE_CLASSES[size_class])?;
+    prepare(&mut map)?;
     let before = maps
         .selector
         .get(&0, 0)
@@ -66,14 +85,6 @@ pub(super) fn install(
         maps.selector
             .set(0, size_class as u32, 0)
             .map_err(map_error("write", MAP_SELECTOR))?;
-    }
-    let live = pins.image();
-    std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))?;
-    for (class, slot) in maps.images.iter().enumerate() {
-        if class != size_class {
-            slot.clear()
-                .map_err(system_error("free the previous policy image"))?;
-        }
     }
     Ok(ImageInfo::of(words, size_class))
 }

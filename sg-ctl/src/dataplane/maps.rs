@@ -1,9 +1,11 @@
-//! Handles of the shared maps, opened by their pins.
+//! Handles of the maps that all programs share: opened by their pins, or taken from programs that
+//! have maps of their own.
 
 use std::io;
 
-use aya::Pod;
-use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::util::nr_cpus;
+use aya::{Ebpf, Pod};
 use sg_common::counters::ZoneCounters;
 use sg_common::flow::{FragmentEntry, FragmentKey};
 use sg_common::names::{
@@ -31,53 +33,118 @@ impl Maps {
     /// Opens the maps; they must have been checked by [`compat`](super::compat) when they were
     /// created or last attached to.
     pub(super) fn open(pins: &PinDir) -> Result<Self, DataplaneError> {
+        Self::from(|name| MapData::from_pin(pins.map(name)))
+    }
+
+    /// Takes the maps of programs that share them with nobody.
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, DataplaneError> {
+        Self::from(|name| take(ebpf, name))
+    }
+
+    fn from(
+        mut get: impl FnMut(&'static str) -> Result<MapData, MapError>,
+    ) -> Result<Self, DataplaneError> {
+        let mut open = |name| get(name).map_err(map_error("open", name));
         let [small, large] = MAP_IMAGES;
         Ok(Self {
-            interfaces: array(pins, MAP_INTERFACES)?,
-            counters: open(pins, MAP_COUNTERS)
-                .and_then(Map::from_map_data)
+            interfaces: array(open(MAP_INTERFACES)?, MAP_INTERFACES)?,
+            counters: Map::from_map_data(open(MAP_COUNTERS)?)
                 .and_then(PerCpuArray::try_from)
                 .map_err(map_error("open", MAP_COUNTERS))?,
-            flows: slots(pins)?,
-            fragments: table(pins, MAP_FRAGMENTS)?,
-            selector: array(pins, MAP_SELECTOR)?,
-            images: [slot(pins, small)?, slot(pins, large)?],
-            test_clock: array(pins, MAP_TEST_CLOCK)?,
+            flows: slots(open(MAP_FLOW_SLOTS)?)?,
+            fragments: Table::new(open(MAP_FRAGMENTS)?)
+                .map_err(map_error("open", MAP_FRAGMENTS))?,
+            selector: array(open(MAP_SELECTOR)?, MAP_SELECTOR)?,
+            images: [slot(open(small)?, small)?, slot(open(large)?, large)?],
+            test_clock: array(open(MAP_TEST_CLOCK)?, MAP_TEST_CLOCK)?,
         })
+    }
+
+    /// The settings of a zone; all zero for one that is not in use.
+    pub(super) fn settings(&self, zone: u32) -> Result<InterfaceSettings, DataplaneError> {
+        self.interfaces
+            .get(&zone, 0)
+            .map_err(map_error("read", MAP_INTERFACES))
+    }
+
+    /// Changes the settings of a zone.
+    pub(super) fn set_settings(
+        &mut self,
+        zone: u32,
+        settings: &InterfaceSettings,
+    ) -> Result<(), DataplaneError> {
+        self.interfaces
+            .set(zone, settings, 0)
+            .map_err(map_error("write", MAP_INTERFACES))
+    }
+
+    /// The counters of a zone, summed over all CPUs.
+    pub(super) fn counters(&self, zone: u32) -> Result<ZoneCounters, DataplaneError> {
+        let per_cpu = self
+            .counters
+            .get(&zone, 0)
+            .map_err(map_error("read", MAP_COUNTERS))?;
+        let mut sum = ZoneCounters::ZERO;
+        for counters in per_cpu.iter() {
+            sum.add(counters);
+        }
+        Ok(sum)
+    }
+
+    /// Sets the counters of a zone to zero.
+    pub(super) fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
+        let cpus = nr_cpus()
+            .map_err(|(_, error)| MapError::IoError(error))
+            .map_err(map_error("write", MAP_COUNTERS))?;
+        let zeros = PerCpuValues::try_from(vec![ZoneCounters::ZERO; cpus])
+            .map_err(MapError::IoError)
+            .map_err(map_error("write", MAP_COUNTERS))?;
+        self.counters
+            .set(zone, zeros, 0)
+            .map_err(map_error("write", MAP_COUNTERS))
+    }
+
+    /// Sets the time of programs that were loaded with a test clock.
+    pub(super) fn set_test_clock(&mut self, jiffies: u64) -> Result<(), DataplaneError> {
+        self.test_clock
+            .set(0, jiffies, 0)
+            .map_err(map_error("write", MAP_TEST_CLOCK))
     }
 }
 
-fn open(pins: &PinDir, name: &'static str) -> Result<MapData, MapError> {
-    MapData::from_pin(pins.map(name))
+/// Takes a map out of an object.
+pub(super) fn take(ebpf: &mut Ebpf, name: &str) -> Result<MapData, MapError> {
+    match ebpf.take_map(name) {
+        Some(
+            Map::Array(data)
+            | Map::ArrayOfMaps(data)
+            | Map::HashMap(data)
+            | Map::LruHashMap(data)
+            | Map::PerCpuArray(data)
+            | Map::RingBuf(data),
+        ) => Ok(data),
+        Some(_) | None => Err(MapError::InvalidName {
+            name: name.to_owned(),
+        }),
+    }
 }
 
 pub(super) fn array<V: Pod>(
-    pins: &PinDir,
+    map: MapData,
     name: &'static str,
 ) -> Result<Array<MapData, V>, DataplaneError> {
-    open(pins, name)
-        .and_then(Map::from_map_data)
+    Map::from_map_data(map)
         .and_then(Array::try_from)
         .map_err(map_error("open", name))
 }
 
-fn table<K: Pod, V: Pod>(pins: &PinDir, name: &'static str) -> Result<Table<K, V>, DataplaneError> {
-    open(pins, name)
-        .and_then(Table::new)
-        .map_err(map_error("open", name))
+fn slot(map: MapData, name: &'static str) -> Result<Slot, DataplaneError> {
+    Slot::new(map).map_err(map_error("open", name))
 }
 
-fn slot(pins: &PinDir, name: &'static str) -> Result<Slot, DataplaneError> {
-    open(pins, name)
-        .and_then(Slot::new)
-        .map_err(map_error("open", name))
-}
-
-fn slots(pins: &PinDir) -> Result<MappedSlots, DataplaneError> {
-    let map = open(pins, MAP_FLOW_SLOTS).map_err(map_error("open", MAP_FLOW_SLOTS))?;
+fn slots(map: MapData) -> Result<MappedSlots, DataplaneError> {
     let info = map.info().map_err(map_error("describe", MAP_FLOW_SLOTS))?;
-    MappedSlots::new(map.fd(), info.max_entries() as usize)
-        .map_err(system_error("map the flow table"))
+    MappedSlots::new(map, info.max_entries() as usize).map_err(system_error("map the flow table"))
 }
 
 /// Names the map and what was tried with it.

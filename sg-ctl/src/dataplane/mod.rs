@@ -1,7 +1,8 @@
 //! The kernel side of this host: loads programs, pins maps and links, replaces policy images.
 //!
 //! The only module that knows aya; `sys` is the only one with unsafe code. What it sets up stays in
-//! force without any process: maps and links are [pinned](PinDir).
+//! force without any process: maps and links are [pinned](PinDir). A [`Sandbox`] leaves nothing: it
+//! runs the same programs on frames that it is handed.
 
 mod attach;
 mod clock;
@@ -19,17 +20,15 @@ mod netlink;
 mod pins;
 mod privilege;
 mod program;
+mod sandbox;
 mod sys;
 
 use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 
-use aya::maps::{MapError, PerCpuValues};
-use aya::util::nr_cpus;
 use sg_common::counters::ZoneCounters;
 use sg_common::flow::{FlowEntry, FlowKey};
-use sg_common::names::{MAP_COUNTERS, MAP_INTERFACES, MAP_TEST_CLOCK};
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
 pub use attach::AttachPlan;
@@ -43,8 +42,9 @@ pub use links::{AttachedHook, Attachment, HookSide};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use pins::PinDir;
 pub use program::{OBJECT, Programs};
+pub use sandbox::{Entry, Sandbox};
 
-use maps::{Maps, map_error};
+use maps::Maps;
 use pins::pin_error;
 
 /// The programs and maps below one pin directory.
@@ -142,10 +142,7 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn settings(&self, zone: u32) -> Result<InterfaceSettings, DataplaneError> {
-        let maps = self.maps()?;
-        maps.interfaces
-            .get(&zone, 0)
-            .map_err(map_error("read", MAP_INTERFACES))
+        self.maps()?.settings(zone)
     }
 
     /// Changes the settings of a zone. The programs read each field once per packet, so a packet
@@ -158,10 +155,7 @@ impl Dataplane {
         zone: u32,
         settings: &InterfaceSettings,
     ) -> Result<(), DataplaneError> {
-        let maps = self.maps_mut()?;
-        maps.interfaces
-            .set(zone, settings, 0)
-            .map_err(map_error("write", MAP_INTERFACES))
+        self.maps_mut()?.set_settings(zone, settings)
     }
 
     /// The counters of a zone, summed over all CPUs.
@@ -169,16 +163,7 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn counters(&self, zone: u32) -> Result<ZoneCounters, DataplaneError> {
-        let per_cpu = self
-            .maps()?
-            .counters
-            .get(&zone, 0)
-            .map_err(map_error("read", MAP_COUNTERS))?;
-        let mut sum = ZoneCounters::ZERO;
-        for counters in per_cpu.iter() {
-            sum.add(counters);
-        }
-        Ok(sum)
+        self.maps()?.counters(zone)
     }
 
     /// Sets the counters of a zone to zero.
@@ -186,16 +171,7 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        let cpus = nr_cpus()
-            .map_err(|(_, error)| MapError::IoError(error))
-            .map_err(map_error("write", MAP_COUNTERS))?;
-        let zeros = PerCpuValues::try_from(vec![ZoneCounters::ZERO; cpus])
-            .map_err(MapError::IoError)
-            .map_err(map_error("write", MAP_COUNTERS))?;
-        self.maps_mut()?
-            .counters
-            .set(zone, zeros, 0)
-            .map_err(map_error("write", MAP_COUNTERS))
+        self.maps_mut()?.reset_counters(zone)
     }
 
     /// Every entry of the flow table, expired ones included, each as it is when the iterator gets
@@ -312,10 +288,7 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn set_test_clock(&mut self, jiffies: u64) -> Result<(), DataplaneError> {
-        self.maps_mut()?
-            .test_clock
-            .set(0, jiffies, 0)
-            .map_err(map_error("write", MAP_TEST_CLOCK))
+        self.maps_mut()?.set_test_clock(jiffies)
     }
 }
 

@@ -3,17 +3,21 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use sg_common::names::{
-    GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_FLOW_SEED, PROGRAM_CLOCK,
-    PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP, SHARED_MAPS,
+    GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_EVENTS, MAP_FLOW_SEED,
+    MAP_FLOW_SLOTS, MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS,
+    PROGRAM_XDP, SHARED_MAPS,
 };
 use sg_common::settings::ProgramConfig;
+use sg_common::table::{BUCKET_SLOTS, buckets_for};
 
 use super::compat;
 use super::error::DataplaneError;
-use super::flows::FlowTable;
+use super::flows::{self, FlowTable};
+use super::maps::{self, Maps, map_error};
 use super::pins::PinDir;
 
 /// The compiled sg-ebpf: an ELF file with the programs and maps of [`sg_common::names`].
@@ -48,6 +52,32 @@ impl Programs {
         loader.override_global(GLOBAL_HASH_SEED, &table.seed, true);
         let ebpf = loader.load(OBJECT).map_err(object_error)?;
         Ok(Self { ebpf })
+    }
+
+    /// Reads the object with new maps that are pinned nowhere and have room for so many flows.
+    ///
+    /// # Errors
+    /// When the kernel does not make the maps.
+    pub(super) fn load_apart(
+        config: ProgramConfig,
+        flows: u32,
+    ) -> Result<(Self, Maps, RingBuf<MapData>), DataplaneError> {
+        let buckets = buckets_for(flows);
+        let seed = flows::random_seed()?;
+        let mut loader = EbpfLoader::new();
+        loader
+            .map_max_entries(MAP_FLOW_TAGS, buckets)
+            .map_max_entries(MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS)
+            .override_global(GLOBAL_CONFIG, &config, true)
+            .override_global(GLOBAL_FLOW_BUCKETS, &buckets, true)
+            .override_global(GLOBAL_HASH_SEED, &seed, true);
+        let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
+        let maps = Maps::take(&mut ebpf)?;
+        let events = maps::take(&mut ebpf, MAP_EVENTS)
+            .and_then(Map::from_map_data)
+            .and_then(RingBuf::try_from)
+            .map_err(map_error("open", MAP_EVENTS))?;
+        Ok((Self { ebpf }, maps, events))
     }
 
     /// The XDP program of the ingress hook, loaded.

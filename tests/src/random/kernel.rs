@@ -9,7 +9,7 @@ use sg_common::{
     reason::Verdict,
     settings::InterfaceSettings,
 };
-use sg_ctl::model::Side;
+use sg_ctl::{dataplane::Entry, model::Side};
 
 use super::{Subject, policy::Policy};
 use crate::{
@@ -89,16 +89,13 @@ impl Subject for Kernel {
         self.loaded_mut().set_room(room);
     }
 
-    /// `BPF_PROG_TEST_RUN` makes no socket buffer of less than the headers that the Ethernet header
-    /// promises (6.18, `net/bpf/test_run.c`).
     fn takes(&self, direction: Direction, tc: bool, frame: &[u8]) -> bool {
-        let least = match frame.get(12..14) {
-            Some([0x08, 0x00]) => 14 + 20,
-            Some([0x86, 0xdd]) => 14 + 40,
-            _ => 14 + 1,
+        let entry = match (direction == self.receives(), tc) {
+            (true, false) => Entry::Xdp,
+            (true, true) => Entry::TcIngress,
+            (false, _) => Entry::TcEgress,
         };
-        let at_xdp = !tc && direction == self.receives();
-        frame.len() >= if at_xdp { 14 } else { least }
+        frame.len() >= entry.least_frame(frame)
     }
 
     fn judge(&mut self, direction: Direction, tc: bool, frame: &[u8]) -> Verdict {
