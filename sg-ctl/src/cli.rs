@@ -6,6 +6,7 @@
 mod explain;
 mod flows;
 mod help;
+mod replay;
 mod show;
 pub(crate) mod value;
 
@@ -17,6 +18,7 @@ use sg_ctl::{flowlog, model};
 
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
+pub(crate) use replay::{Only, ReplayArgs};
 pub(crate) use show::{Show, ShowArgs};
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
@@ -84,6 +86,7 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     Test(TestArgs),
     Check(CheckArgs),
+    Replay(ReplayArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use sg_ctl::dataplane::DataplaneError;
 use sg_ctl::host::HostError;
+use sg_ctl::replay::{CaptureError, ReplayError};
 use sg_ctl::rulefile::Report;
 
 use crate::output::{Tone, note};
@@ -83,6 +84,9 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<HostError>() {
         return error.help();
     }
+    if let Some(error) = error.downcast_ref::<CaptureError>() {
+        return Some(error.help().to_owned());
+    }
     error.downcast_ref::<DataplaneError>()?.help()
 }
 
@@ -91,6 +95,8 @@ fn status(error: &anyhow::Error) -> u8 {
     let is_refusal = error.chain().any(|error| {
         error.is::<Refusal>()
             || error.is::<Report>()
+            || error.is::<CaptureError>()
+            || matches!(error.downcast_ref(), Some(ReplayError::Compile(_)))
             || error
                 .downcast_ref::<HostError>()
                 .is_some_and(HostError::is_refusal)

@@ -7,5 +7,6 @@ pub mod flowlog;
 pub mod host;
 pub mod model;
 pub mod paths;
+pub mod replay;
 pub mod rulefile;
 pub mod state;

@@ -43,6 +43,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Explain(args) => cmd::explain::run(&args, &context),
         Verb::Test(args) => cmd::test::run(&args),
         Verb::Check(args) => cmd::check::run(&args),
+        Verb::Replay(args) => cmd::replay::run(args, &context),
         Verb::Schema(_) => cmd::schema::run(),
         Verb::Completions(args) => cmd::completions::run(&args),
         Verb::Man(args) => cmd::man::run(&args),

@@ -87,6 +87,7 @@ fn help_goes_to_standard_output_and_teaches() {
         "explain",
         "test",
         "check",
+        "replay",
         "schema",
         "completions",
         "man",
@@ -124,6 +125,7 @@ fn every_verb_that_prints_data_documents_its_json() {
         &["explain"],
         &["test"],
         &["check"],
+        &["replay"],
     ] {
         let output = sg_ctl(&[verb, &["--help"]].concat());
         let help = text(&output.stdout);
@@ -147,6 +149,17 @@ fn a_command_line_that_makes_no_sense_is_bad_input() {
         (&["flows", "kill", "--all", "--port", "22"], &["not both"]),
         (&["flows", "--watch", "0"], &["--watch"]),
         (&["check"], &["FILE"]),
+        (&["replay"], &["CAPTURE"]),
+        (
+            &["replay", "a.pcap", "-f", "b.yaml"],
+            &["--interface", "--local"],
+        ),
+        (
+            &[
+                "replay", "a.pcap", "-f", "b.yaml", "-i", "eth0", "--local", "lan",
+            ],
+            &["10.0.0.0/8"],
+        ),
     ] {
         assert_fails(&sg_ctl(arguments), 1, words);
     }

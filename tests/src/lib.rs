@@ -16,6 +16,7 @@ pub mod oracle;
 pub mod packet;
 pub mod prog;
 pub mod random;
+pub mod replay;
 pub mod scratch;
 pub mod sg_ctl;
 pub mod topology;

@@ -330,7 +330,8 @@ impl Drop for Filter {
     }
 }
 
-fn read(rules: &str) -> Model {
+/// Reads the text of a rule file.
+pub(crate) fn read(rules: &str) -> Model {
     let source = Source {
         name: "rules.yaml".to_owned(),
         text: rules.to_owned(),

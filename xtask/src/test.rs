@@ -100,6 +100,9 @@ fn environment(program: &Executable, sg_ctl: &Path, arguments: &TestArgs) -> Vec
     if arguments.long {
         words.push(set("SG_LONG", "1".as_ref()));
     }
+    if let Some(directory) = std::env::var_os("SG_CAPTURES") {
+        words.push(set("SG_CAPTURES", &directory));
+    }
     if let Some(seed) = arguments.seed {
         words.push(set("SG_SEED", seed.to_string().as_ref()));
     }

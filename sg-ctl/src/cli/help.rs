@@ -266,6 +266,46 @@ EXAMPLES:
     sg-ctl check rules.yaml
     sg-ctl check groups.yaml interfaces.yaml --json";
 
+/// Of `replay`.
+pub(super) const REPLAY: &str = "\
+LINES:
+  number of the packet in its capture, then as `sg-ctl logs` prints verdicts
+
+JSON: one object per line; `type` tells which:
+  verdict  capture, index (number of the packet in its capture, from 1), cut (whether the capture
+           lacks part of its headers, for which zeros stand), and the fields of `sg-ctl logs`:
+           time, interface, direction, verdict (allow or deny), audited (always false), reason,
+           protocol, source, source_port, destination, destination_port, tcp_flags, icmp_type,
+           icmp_code, vlan, length, rule (number, id, group, group_id, or null)
+  summary  captures, interface, groups, side, hook, first, latest (times), packets, judged, passed,
+           dropped (packets and bytes), cut, skipped (not-local, link-type, too-short, too-long),
+           reasons (direction, verdict, reason, packets, bytes),
+           rules (all of the interface: group, group_id, direction, id, protocol, ports, peer,
+           flows, packets, bytes, latest),
+           drops (direction, reason, protocol, local, remote, port, icmp_type, icmp_code, packets,
+           bytes, first), other_drops (packets of more kinds than are listed)
+
+HOW PACKETS ARE TAKEN:
+  Both ends local: outbound. A frame without IP addresses: inbound, unless the capture says that
+  this host sent it.
+  The first packet comes at the moment of attaching: for 120 s connections that are under way are
+  picked up, unless tcp_pickup says otherwise. Time never runs back.
+  Bytes that were not captured are zeros. Frames beyond 3 KiB are judged by their first 3 KiB, with
+  lengths to match. `audit` and `log` of the interface do not matter.
+  Ethernet, Linux cooked (SLL, SLL2), raw IP and BSD loopback captures are taken.
+
+EXAMPLES:
+  What would these rules have dropped of yesterday's traffic?
+    sg-ctl replay eth0.pcap -f web.yaml -i eth0 --group web --local 10.0.1.5 --only dropped
+
+  Only the counts, and the drops for Wireshark:
+    sg-ctl replay eth0.pcap -f web.yaml -i eth0 --local 10.0.1.5 --summary \\
+      --write-dropped drops.pcapng
+
+  Who would have been turned away:
+    sg-ctl replay day-*.pcap -f web.yaml -i eth0 --local 10.0.1.0/24 --only dropped --json |
+      jq -r 'select(.type == \"verdict\") | .source' | sort | uniq -c";
+
 /// Of `schema`.
 pub(super) const SCHEMA: &str = "\
 EXAMPLES:

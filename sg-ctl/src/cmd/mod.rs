@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod flows;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod replay;
 mod rule_files;
 pub(crate) mod schema;
 pub(crate) mod show;

@@ -172,6 +172,18 @@ fn record_of(state: &State, zone: u32) -> Option<(&str, &AttachmentRecord)> {
         .map(|(name, record)| (name.as_str(), record))
 }
 
+/// How an interface would be guarded if it were attached with these rules.
+///
+/// # Errors
+/// When it carries no group, too many, or one that is not defined.
+pub fn guarded(
+    model: &Model,
+    interface: &str,
+    overrides: &Overrides,
+) -> Result<InterfaceSpec, HostError> {
+    check_groups(model, interface, effective(model, interface, overrides))
+}
+
 /// How an interface is to be guarded.
 fn effective(model: &Model, name: &str, overrides: &Overrides) -> InterfaceSpec {
     overrides.over(model.interfaces.get(name))

@@ -16,6 +16,7 @@ pub(crate) mod log;
 pub(crate) mod logline;
 pub(crate) mod names;
 pub(crate) mod packet;
+pub(crate) mod replay;
 pub(crate) mod rule;
 pub(crate) mod status;
 pub(crate) mod table;

@@ -15,7 +15,7 @@ pub(crate) fn monotonic_ns() -> nix::Result<u64> {
     Ok(now.as_nanos() as u64)
 }
 
-/// Turns the kernel's monotonic time into the time of day.
+/// Turns the kernel's monotonic time, or that of captures, into the time of day.
 ///
 /// Both clocks are compared once, so times keep their distances; a correction of the time of day
 /// made later does not show.
@@ -23,7 +23,13 @@ pub(crate) fn monotonic_ns() -> nix::Result<u64> {
 pub(crate) struct WallClock {
     boot: Timestamp,
     zone: TimeZone,
+    format: &'static str,
 }
+
+/// RFC 3339 with milliseconds.
+const MILLISECONDS: &str = "%Y-%m-%dT%H:%M:%S%.3f%:z";
+/// RFC 3339 with microseconds, as captures have them.
+const MICROSECONDS: &str = "%Y-%m-%dT%H:%M:%S%.6f%:z";
 
 impl WallClock {
     /// Compares the clocks.
@@ -36,7 +42,17 @@ impl WallClock {
         Ok(Self {
             boot,
             zone: TimeZone::system(),
+            format: MILLISECONDS,
         })
+    }
+
+    /// The clock of captures: nanoseconds since 1970.
+    pub(crate) fn of_captures() -> Self {
+        Self {
+            boot: Timestamp::UNIX_EPOCH,
+            zone: TimeZone::system(),
+            format: MICROSECONDS,
+        }
     }
 
     /// A clock for tests: monotonic time began at `boot`, the zone is UTC.
@@ -45,6 +61,7 @@ impl WallClock {
         Self {
             boot: boot.parse().expect("timestamp"),
             zone: TimeZone::UTC,
+            format: MILLISECONDS,
         }
     }
 
@@ -53,7 +70,7 @@ impl WallClock {
         self.zoned_text(Timestamp::now())
     }
 
-    /// The time of day at `time_ns` of `CLOCK_MONOTONIC`: RFC 3339, local, milliseconds.
+    /// The time of day at `time_ns` of the clock: RFC 3339, local.
     pub(crate) fn text(&self, time_ns: u64) -> String {
         self.boot
             .saturating_add(SignedDuration::from_nanos_i128(i128::from(time_ns)))
@@ -73,7 +90,7 @@ impl WallClock {
     fn zoned_text(&self, moment: Timestamp) -> String {
         moment
             .to_zoned_datetime(self.zone.clone())
-            .strftime("%Y-%m-%dT%H:%M:%S%.3f%:z")
+            .strftime(self.format)
             .to_string()
     }
 }

@@ -123,7 +123,7 @@ pub(crate) fn traffic(rng: Rng, host: &Host, packets: usize) -> Vec<Step> {
 }
 
 /// The frame of a packet with some bits wrong, and the packet that it is then.
-pub(crate) fn spoilt(packet: &Packet, flips: &[u32]) -> (Vec<u8>, Packet) {
+pub fn spoilt(packet: &Packet, flips: &[u32]) -> (Vec<u8>, Packet) {
     let mut frame = encode(packet);
     if flips.is_empty() {
         return (frame, packet.clone());

@@ -19,6 +19,7 @@ mod policy;
 mod prelude;
 mod recovery;
 mod related;
+mod replay;
 mod rules;
 mod state;
 mod tcp;

@@ -153,7 +153,7 @@ pub(crate) const WORDS: &[Boundary] = &[
     Boundary {
         within: &["sg-ctl/src/dataplane/"],
         except: &[],
-        banned: &["compile", "host", "rulefile", "state"],
+        banned: &["compile", "host", "replay", "rulefile", "state"],
         why: "dataplane/ is told what to load, and never what it means",
     },
     Boundary {

@@ -1,0 +1,181 @@
+//! From what was captured to the Ethernet frame that the programs are handed.
+
+/// Link types (the registry of link-layer header types).
+const ETHERNET: u16 = 1;
+const NULL: u16 = 0;
+const RAW_BSD: [u16; 2] = [12, 14];
+const RAW: u16 = 101;
+const LOOP: u16 = 108;
+const SLL: u16 = 113;
+const IPV4: u16 = 228;
+const IPV6: u16 = 229;
+const SLL2: u16 = 276;
+
+/// What is supported, in words.
+pub const SUPPORTED: &str =
+    "capture on an Ethernet interface, on `any` (Linux cooked), or raw IP packets";
+
+/// Bytes of an Ethernet header.
+pub(super) const ETHERNET_HEADER: usize = 14;
+/// Addresses of frames that were captured without any: locally administered ones.
+const NOBODY: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+/// Packet type of `LINUX_SLL`: sent by the capturing host.
+const OUTGOING: u8 = 4;
+
+/// An Ethernet frame, made of what was captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Framed {
+    /// Bytes that the whole frame had, captured or not.
+    pub(super) length: usize,
+    /// Whether the capturing host sent it, if its header tells.
+    pub(super) sent: Option<bool>,
+}
+
+/// Whether frames of a link type can be judged.
+pub fn is_supported(link: u16) -> bool {
+    matches!(
+        link,
+        ETHERNET | NULL | RAW | LOOP | SLL | IPV4 | IPV6 | SLL2
+    ) || RAW_BSD.contains(&link)
+}
+
+/// Writes the frame that a captured packet was into `frame`: as far as it was captured, behind an
+/// Ethernet header. `None` for link types that are not supported, and for packets without even the
+/// header of their link type.
+pub(super) fn ethernet(
+    link: u16,
+    data: &[u8],
+    original: usize,
+    frame: &mut Vec<u8>,
+) -> Option<Framed> {
+    frame.clear();
+    let (header, ethertype, sent) = match link {
+        ETHERNET => {
+            frame.extend_from_slice(data);
+            return Some(Framed {
+                length: original,
+                sent: None,
+            });
+        }
+        NULL | LOOP => (4, by_version(data.get(4..)?), None),
+        SLL => {
+            let header = data.get(..16)?;
+            (16, be16(header, 14), Some(header[1] == OUTGOING))
+        }
+        SLL2 => {
+            let header = data.get(..20)?;
+            (20, be16(header, 0), Some(header[10] == OUTGOING))
+        }
+        _ if is_supported(link) => (0, by_version(data), None),
+        _ => return None,
+    };
+    frame.extend_from_slice(&NOBODY);
+    frame.extend_from_slice(&ethertype.to_be_bytes());
+    frame.extend_from_slice(&data[header..]);
+    Some(Framed {
+        length: original.max(data.len()) - header + ETHERNET_HEADER,
+        sent,
+    })
+}
+
+/// The `EtherType` of an IP packet, by its version; what is neither is a malformed IPv4 packet.
+fn by_version(packet: &[u8]) -> u16 {
+    match packet.first().map(|byte| byte >> 4) {
+        Some(6) => 0x86dd,
+        _ => 0x0800,
+    }
+}
+
+pub(super) fn be16(bytes: &[u8], at: usize) -> u16 {
+    match bytes.get(at..at + 2) {
+        Some(&[high, low]) => u16::from_be_bytes([high, low]),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: [u8; 20] = [
+        0x45, 0, 0, 20, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+    ];
+
+    /// The frame that a packet of a link type becomes, and what is known of it.
+    fn framed(link: u16, header: &[u8], original: usize) -> Option<(Vec<u8>, Framed)> {
+        let mut frame = vec![9; 3];
+        let data = [header, &PACKET].concat();
+        let framed = ethernet(link, &data, original, &mut frame)?;
+        Some((frame, framed))
+    }
+
+    fn with_header(ethertype: [u8; 2]) -> Vec<u8> {
+        [&NOBODY[..], &ethertype, &PACKET].concat()
+    }
+
+    #[test]
+    fn ethernet_frames_stay_as_they_are() {
+        let (frame, framed) = framed(1, &with_header([8, 0])[..14], 60).expect("supported");
+        assert_eq!(frame, with_header([8, 0]));
+        assert_eq!(
+            framed,
+            Framed {
+                length: 60,
+                sent: None
+            }
+        );
+    }
+
+    #[test]
+    fn raw_packets_get_a_header_for_their_version() {
+        for link in [12, 14, 101, 228] {
+            let (frame, framed) = framed(link, &[], 100).expect("supported");
+            assert_eq!(frame, with_header([8, 0]), "{link}");
+            assert_eq!(framed.length, 114);
+        }
+        let mut frame = Vec::new();
+        ethernet(229, &[0x60; 40], 40, &mut frame).expect("supported");
+        assert_eq!(frame[12..15], [0x86, 0xdd, 0x60]);
+    }
+
+    #[test]
+    fn cooked_packets_keep_their_protocol_and_tell_their_way() {
+        let mut v1 = [0; 16];
+        v1[1] = 4;
+        v1[14..].copy_from_slice(&[8, 0]);
+        let (frame, framed1) = framed(113, &v1, 116).expect("supported");
+        assert_eq!(frame, with_header([8, 0]));
+        assert_eq!(
+            framed1,
+            Framed {
+                length: 114,
+                sent: Some(true)
+            }
+        );
+        let mut v2 = [0; 20];
+        v2[..2].copy_from_slice(&[0x86, 0xdd]);
+        let (frame, framed2) = framed(276, &v2, 40).expect("supported");
+        assert_eq!(frame, with_header([0x86, 0xdd]));
+        assert_eq!(
+            framed2,
+            Framed {
+                length: 34,
+                sent: Some(false)
+            }
+        );
+    }
+
+    #[test]
+    fn loopback_packets_lose_their_family() {
+        let (frame, framed) = framed(0, &[2, 0, 0, 0], 24).expect("supported");
+        assert_eq!(frame, with_header([8, 0]));
+        assert_eq!(framed.length, 34);
+    }
+
+    #[test]
+    fn what_cannot_be_a_frame_is_none() {
+        assert_eq!(framed(105, &[], 20), None);
+        assert_eq!(ethernet(113, &[0; 15], 15, &mut Vec::new()), None);
+        assert_eq!(ethernet(276, &[0; 19], 19, &mut Vec::new()), None);
+    }
+}
