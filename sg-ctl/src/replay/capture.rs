@@ -355,3 +355,113 @@ impl<R: Read> Read for Whole<R> {
         Ok(filled)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Time, link type, bytes captured and original length of the packets of a file, and how it
+    /// ends.
+    type Read = (
+        Vec<(Option<u64>, u16, usize, usize)>,
+        Result<(), CaptureError>,
+    );
+
+    fn read(bytes: &[u8]) -> Read {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), bytes).expect("writable");
+        let mut capture = Capture::open(file.path()).expect("a capture");
+        let mut packets = Vec::new();
+        loop {
+            match capture.next_packet() {
+                Ok(Some(p)) => packets.push((p.time, p.link, p.data.len(), p.original)),
+                Ok(None) => return (packets, Ok(())),
+                Err(error) => return (packets, Err(error)),
+            }
+        }
+    }
+
+    /// A pcap file of one packet of 3 bytes, of 60, in the byte order that `word` writes.
+    fn pcap(magic: u32, word: fn(u32) -> [u8; 4]) -> Vec<u8> {
+        let version = word(0x0002_0004);
+        let version = if word(1)[0] == 1 {
+            [2, 0, 4, 0]
+        } else {
+            version
+        };
+        let words = |words: &[u32]| words.iter().copied().flat_map(word).collect::<Vec<_>>();
+        [
+            &word(magic)[..],
+            &version,
+            &words(&[0, 0, 262_144, 1, 7, 5, 3, 60]),
+            &[1, 2, 3],
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn pcap_is_read_in_either_byte_order_and_unit_of_time() {
+        for (magic, nanoseconds) in [(0xa1b2_c3d4, 5000), (0xa1b2_3c4d, 5)] {
+            for word in [u32::to_le_bytes, u32::to_be_bytes] {
+                let (packets, end) = read(&pcap(magic, word));
+                assert_eq!(packets, [(Some(7_000_000_000 + nanoseconds), 1, 3, 60)]);
+                assert!(end.is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_before_the_end_of_a_cut_file_is_read() {
+        let whole = pcap(0xa1b2_c3d4, u32::to_le_bytes);
+        let twice = [&whole[..], &whole[24..]].concat();
+        for length in whole.len() + 1..twice.len() {
+            let (packets, end) = read(&twice[..length]);
+            assert_eq!(packets.len(), 1, "{length}");
+            assert!(matches!(end, Err(CaptureError::CutOff { packets: 1, .. })));
+        }
+    }
+
+    fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+        let length = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &length, body, &length].concat()
+    }
+
+    #[test]
+    fn pcapng_has_interfaces_of_its_own_each_and_packets_without_time() {
+        let section = block(
+            0x0a0d_0d0a,
+            &[
+                0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255,
+            ],
+        );
+        let ethernet = block(1, &[1, 0, 0, 0, 0, 0, 0, 0]);
+        // Raw IP, in nanoseconds.
+        let raw = block(
+            1,
+            &[101, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0],
+        );
+        let enhanced = |interface: u8| {
+            let mut body = vec![0; 20];
+            body[0] = interface;
+            body[8] = 50;
+            body[12] = 2;
+            body[16] = 9;
+            block(6, &[&body[..], &[1, 2, 0, 0]].concat())
+        };
+        let simple = block(3, &[0, 0, 0, 0]);
+        let file = [section, ethernet, raw, enhanced(0), enhanced(1), simple].concat();
+        let (packets, end) = read(&file);
+        assert_eq!(
+            packets,
+            [
+                (Some(50_000), 1, 2, 9),
+                (Some(50), 101, 2, 9),
+                (None, 1, 0, 0),
+            ]
+        );
+        assert!(end.is_ok());
+        let (packets, end) = read(&[&file[..], &enhanced(2)].concat());
+        assert_eq!(packets.len(), 3);
+        assert!(matches!(end, Err(CaptureError::Damaged { .. })));
+    }
+}
