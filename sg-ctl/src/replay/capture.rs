@@ -441,7 +441,7 @@ mod tests {
             &[101, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0],
         );
         let enhanced = |interface: u8| {
-            let mut body = vec![0; 20];
+            let mut body = [0; 20];
             body[0] = interface;
             body[8] = 50;
             body[12] = 2;
