@@ -3,6 +3,7 @@
 //! The first line of a verb's comment is its summary in lists; the paragraph below it and the
 //! examples of [`help`] are what `--help` and the manual pages teach.
 
+mod exchange;
 mod explain;
 mod flows;
 mod help;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use sg_ctl::{flowlog, model};
 
+pub(crate) use exchange::TemplatesArgs;
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use replay::{Only, ReplayArgs};
@@ -88,6 +90,7 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     Replay(ReplayArgs),
     Schema(SchemaArgs),
+    Templates(TemplatesArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

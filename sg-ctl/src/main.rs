@@ -45,6 +45,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Check(args) => cmd::check::run(&args),
         Verb::Replay(args) => cmd::replay::run(args, &context),
         Verb::Schema(_) => cmd::schema::run(),
+        Verb::Templates(args) => cmd::templates::run(&args),
         Verb::Completions(args) => cmd::completions::run(&args),
         Verb::Man(args) => cmd::man::run(&args),
     }

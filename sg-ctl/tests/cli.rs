@@ -89,6 +89,7 @@ fn help_goes_to_standard_output_and_teaches() {
         "check",
         "replay",
         "schema",
+        "templates",
         "completions",
         "man",
     ] {
@@ -126,6 +127,7 @@ fn every_verb_that_prints_data_documents_its_json() {
         &["test"],
         &["check"],
         &["replay"],
+        &["templates"],
     ] {
         let output = sg_ctl(&[verb, &["--help"]].concat());
         let help = text(&output.stdout);

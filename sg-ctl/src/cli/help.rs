@@ -314,6 +314,20 @@ EXAMPLES:
   In the first line of a rule file, for editors with a YAML language server:
     # yaml-language-server: $schema=sg.schema.json";
 
+/// Of `templates`.
+pub(super) const TEMPLATES: &str = "\
+JSON: an array of objects with these fields:
+  key (type or template), name, protocol (tcp, udp, icmp, icmpv6, all, or null where the rule says
+  it), ports (a port, a range, `all`, or null where the rule says them)
+
+EXAMPLES:
+    sg-ctl templates kafka
+    sg-ctl templates 5432
+
+  In a rule file:
+    - { template: kafka-broker-tcp, source: \"sg:app\" }
+    - { type: PostgreSQL, source: \"sg:app\" }";
+
 /// Of `completions`.
 pub(super) const COMPLETIONS: &str = "\
 EXAMPLES:

@@ -14,6 +14,7 @@ mod rule_files;
 pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod templates;
 pub(crate) mod test;
 
 use serde::Serialize;

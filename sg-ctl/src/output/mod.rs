@@ -20,6 +20,7 @@ pub(crate) mod replay;
 pub(crate) mod rule;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod template;
 pub(crate) mod time;
 
 use std::fmt::Display;

@@ -123,6 +123,14 @@ impl Decode for ConsoleType {
     }
 }
 
+/// The names of the types of the console, each with the service that it settles, if it does.
+pub fn console_types() -> impl Iterator<Item = (&'static str, Option<Service>)> {
+    TYPES.iter().map(|each| match each.meaning {
+        Meaning::Service(service) => (each.name, Some(service)),
+        Meaning::Protocol(_) | Meaning::Nothing => (each.name, None),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,18 +23,21 @@ mod rule;
 mod scalar;
 mod service;
 mod syntax;
+mod template;
 mod warnings;
 mod write;
 
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use console::console_types;
 use decode::Decode;
 use error::Problems;
 pub use error::{Diagnostic, Report, Severity};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
+pub use template::{TEMPLATES, Template};
 pub use write::{to_json, to_yaml};
 
 use crate::model::Model;

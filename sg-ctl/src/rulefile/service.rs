@@ -117,11 +117,12 @@ impl Decode for Ports {
     }
 }
 
-/// What a rule allows, from its `type`, `protocol`, `ports` and `icmp`; `None` after a report.
+/// What a rule allows, from its `type` or `template`, `protocol`, `ports` and `icmp`; `None` after a report.
 pub(super) fn service(rule: &Located<Rule>, problems: &mut Problems<'_>) -> Option<Service> {
     let Located { value: keys, at } = rule;
     let refused = [
         keys.r#type.is_refused(),
+        keys.template.is_refused(),
         keys.protocol.is_refused(),
         keys.ports.is_refused(),
         keys.icmp.is_refused(),
@@ -129,9 +130,11 @@ pub(super) fn service(rule: &Located<Rule>, problems: &mut Problems<'_>) -> Opti
     if refused.contains(&true) {
         return None;
     }
-    let protocol = protocol(keys, at, problems)?;
+    let preset = preset(keys, problems)?;
+    let protocol = protocol(keys, preset.as_ref(), at, problems)?;
     let stated = stated(keys, protocol, problems)?;
-    let preset = match keys.r#type.given().map(|kind| kind.value.meaning) {
+    let key = preset.as_ref().map_or("type", |preset| preset.key);
+    let preset = match preset.map(|preset| preset.meaning) {
         Some(Meaning::Service(service)) => Some(service),
         _ => None,
     };
@@ -140,39 +143,83 @@ pub(super) fn service(rule: &Located<Rule>, problems: &mut Problems<'_>) -> Opti
         (Some(preset), None) => Some(preset),
         (Some(preset), Some(service)) if preset == service => Some(preset),
         (Some(preset), Some(service)) => {
-            let message = format!("the type means {preset}, but the rule says {service}");
+            let message = format!("the {key} means {preset}, but the rule says {service}");
             let detail = keys.ports.given().map(|ports| &ports.at);
             let detail = detail
                 .or_else(|| keys.icmp.given().map(|icmp| &icmp.at))
                 .unwrap_or(at);
-            problems.error(detail, message, "leave out `type`, or what contradicts it");
+            let help = format!("leave out `{key}`, or what contradicts it");
+            problems.error(detail, message, help);
             None
         }
         (None, None) => whole_protocol(protocol, at, problems),
     }
 }
 
-/// The protocol of a rule, on which `type` and `protocol` must agree.
-fn protocol(rule: &Rule, at: &At, problems: &mut Problems<'_>) -> Option<Protocol> {
-    let by_type = rule
-        .r#type
-        .given()
-        .and_then(|kind| match kind.value.meaning {
-            Meaning::Service(service) => Some(Protocol::of(service)),
-            Meaning::Protocol(protocol) => Some(protocol),
-            Meaning::Nothing => None,
-        });
-    match (by_type, rule.protocol.given(), rule.r#type.given()) {
-        (Some(by_type), Some(stated), Some(kind)) if by_type != stated.value => {
-            let message = format!("the protocol is not that of type `{}`", kind.value.name);
-            problems.error(&stated.at, message, "leave out `protocol`, or `type`");
+/// What a rule says by one name.
+struct Preset<'r> {
+    /// The key that holds the name.
+    key: &'static str,
+    name: &'static str,
+    meaning: Meaning,
+    at: &'r At,
+}
+
+/// What the `type` or the `template` of a rule settles, if it has one of them. The outer `None`
+/// comes after a report.
+#[expect(
+    clippy::option_option,
+    reason = "refused, left out and stated are three different things"
+)]
+fn preset<'r>(rule: &'r Rule, problems: &mut Problems<'_>) -> Option<Option<Preset<'r>>> {
+    match (rule.r#type.given(), rule.template.given()) {
+        (Some(_), Some(template)) => {
+            let message = "both `type` and `template` are given";
+            problems.error(&template.at, message, "keep one of them");
+            None
+        }
+        (Some(kind), None) => Some(Some(Preset {
+            key: "type",
+            name: kind.value.name,
+            meaning: kind.value.meaning,
+            at: &kind.at,
+        })),
+        (None, Some(template)) => Some(Some(Preset {
+            key: "template",
+            name: template.value.name,
+            meaning: Meaning::Service(template.value.service),
+            at: &template.at,
+        })),
+        (None, None) => Some(None),
+    }
+}
+
+/// The protocol of a rule, on which `protocol` and the preset must agree.
+fn protocol(
+    rule: &Rule,
+    preset: Option<&Preset<'_>>,
+    at: &At,
+    problems: &mut Problems<'_>,
+) -> Option<Protocol> {
+    let by_name = preset.and_then(|preset| match preset.meaning {
+        Meaning::Service(service) => Some(Protocol::of(service)),
+        Meaning::Protocol(protocol) => Some(protocol),
+        Meaning::Nothing => None,
+    });
+    match (by_name, rule.protocol.given(), preset) {
+        (Some(by_name), Some(stated), Some(Preset { key, name, .. }))
+            if by_name != stated.value =>
+        {
+            let message = format!("the protocol is not that of {key} `{name}`");
+            let help = format!("leave out `protocol`, or `{key}`");
+            problems.error(&stated.at, message, help);
             None
         }
         (Some(protocol), ..) => Some(protocol),
         (None, Some(stated), _) => Some(stated.value),
-        (None, None, Some(kind)) => {
+        (None, None, Some(preset)) => {
             let help = "give `protocol: NUMBER`, such as `protocol: 47` for GRE";
-            problems.error(&kind.at, "a custom protocol needs its number", help);
+            problems.error(preset.at, "a custom protocol needs its number", help);
             None
         }
         (None, None, None) => {

@@ -10,6 +10,7 @@ use super::members::MemberSet;
 use super::peer::{ListEntry, PeerText};
 use super::scalar::{Bool, Count, Seconds, Switch, SwitchOrAuto, Text};
 use super::service::{Ports, Protocol};
+use super::template::Template;
 use crate::model::{Hook, LogMode, Related, Side, TcpPickup};
 
 decode_names!(Hook, LogMode, Related, Side, TcpPickup);
@@ -49,7 +50,7 @@ mapping! {
         outbound: Vec<Located<Rule>>,
     }
 
-    /// One rule. It states what is allowed by `type`, or by `protocol` with `ports` or `icmp`;
+    /// One rule. It states what is allowed by `type`, by `template`, or by `protocol` with `ports` or `icmp`;
     /// and from where by `source` or `sources` (inbound), or to where by `destination` or
     /// `destinations` (outbound).
     Rule {
@@ -60,6 +61,9 @@ mapping! {
         /// A type of the AWS console, such as `HTTPS`, `MySQL/Aurora` or `All traffic`, in upper
         /// or lower case.
         r#type: Located<ConsoleType>,
+        /// A named rule, such as `kafka-broker-tcp`, in place of `type`; `sg-ctl templates` lists
+        /// them.
+        template: Located<Template>,
         /// The protocol.
         protocol: Located<Protocol>,
         /// Destination ports; compulsory for TCP and UDP, and only for them.

@@ -228,3 +228,53 @@ fn wrong_messages_are_refused() {
         );
     }
 }
+
+#[test]
+fn templates_stand_for_protocol_and_ports() {
+    for (keys, expected) in [
+        ("template: kafka-broker-tcp", "tcp 9092"),
+        ("template: solr-tcp", "tcp 8983-8987"),
+        ("template: all-tcp", "tcp all"),
+        ("template: all-icmp", "icmp all"),
+        ("template: all-ipv6-icmp", "icmpv6 all"),
+        ("template: all-all", "all"),
+        ("template: dns-udp, protocol: udp, ports: 53", "udp 53"),
+    ] {
+        assert_eq!(service(keys), expected, "{keys}");
+    }
+}
+
+#[test]
+fn templates_are_known_and_contradict_nothing() {
+    for (keys, error) in [
+        (
+            "template: kafka-broker-tpc",
+            ".template: `kafka-broker-tpc` is no template (did you mean `kafka-broker-tcp`?)",
+        ),
+        (
+            "template: grafana",
+            ".template: `grafana` is no template (there are grafana-tcp)",
+        ),
+        (
+            "template: gopher",
+            ".template: `gopher` is no template (`sg-ctl templates` lists them; or write \
+             `protocol` and `ports`)",
+        ),
+        (
+            "template: ssh-tcp, type: SSH",
+            ".template: both `type` and `template` are given (keep one of them)",
+        ),
+        (
+            "template: ssh-tcp, ports: 2222",
+            ".ports: the template means tcp 22, but the rule says tcp 2222 (leave out \
+             `template`, or what contradicts it)",
+        ),
+        (
+            "template: ssh-tcp, protocol: udp",
+            ".protocol: the protocol is not that of template `ssh-tcp` (leave out `protocol`, or \
+             `template`)",
+        ),
+    ] {
+        assert_rule_errors(&format!("{keys}, source: 10.0.0.0/8"), &[error]);
+    }
+}
