@@ -3,6 +3,7 @@
 //! The first line of a verb's comment is its summary in lists; the paragraph below it and the
 //! examples of [`help`] are what `--help` and the manual pages teach.
 
+mod about;
 mod exchange;
 mod explain;
 mod flows;
@@ -14,10 +15,10 @@ pub(crate) mod value;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use clap_complete::Shell;
 use sg_ctl::{flowlog, model};
 
-pub(crate) use exchange::TemplatesArgs;
+pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
+pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use replay::{Only, ReplayArgs};
@@ -89,6 +90,8 @@ pub(crate) enum Verb {
     Test(TestArgs),
     Check(CheckArgs),
     Replay(ReplayArgs),
+    Import(ImportArgs),
+    Export(ExportArgs),
     Schema(SchemaArgs),
     Templates(TemplatesArgs),
     Completions(CompletionsArgs),
@@ -333,35 +336,6 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub(crate) format: Format,
-}
-
-/// Print the JSON schema of rule files.
-///
-/// Editors that know the schema complete keys and mark mistakes while a rule file is written.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::SCHEMA)]
-pub(crate) struct SchemaArgs {}
-
-/// Print a completion script for a shell.
-///
-/// The script completes verbs, options and their values.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::COMPLETIONS)]
-pub(crate) struct CompletionsArgs {
-    /// The shell.
-    #[arg(value_enum, value_name = "SHELL")]
-    pub(crate) shell: Shell,
-}
-
-/// Print the manual page, or write all pages into a directory.
-///
-/// There is one page for sg-ctl and one for each verb, in the format of man(7).
-#[derive(Args, Debug)]
-#[command(after_long_help = help::MAN)]
-pub(crate) struct ManArgs {
-    /// Directory for the pages, made if it is not there; without it the page of sg-ctl is printed.
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) directory: Option<PathBuf>,
 }
 
 #[cfg(test)]

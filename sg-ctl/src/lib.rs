@@ -3,10 +3,13 @@
 pub mod compile;
 pub mod dataplane;
 pub mod explain;
+pub mod export;
 pub mod flowlog;
 pub mod host;
+pub mod import;
 pub mod model;
 pub mod paths;
 pub mod replay;
 pub mod rulefile;
 pub mod state;
+pub mod text;

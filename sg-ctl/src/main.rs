@@ -44,6 +44,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Test(args) => cmd::test::run(&args),
         Verb::Check(args) => cmd::check::run(&args),
         Verb::Replay(args) => cmd::replay::run(args, &context),
+        Verb::Import(args) => cmd::import::run(&args),
+        Verb::Export(args) => cmd::export::run(&args, &context),
         Verb::Schema(_) => cmd::schema::run(),
         Verb::Templates(args) => cmd::templates::run(&args),
         Verb::Completions(args) => cmd::completions::run(&args),

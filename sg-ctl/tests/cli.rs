@@ -88,6 +88,8 @@ fn help_goes_to_standard_output_and_teaches() {
         "test",
         "check",
         "replay",
+        "import",
+        "export",
         "schema",
         "templates",
         "completions",
@@ -127,6 +129,7 @@ fn every_verb_that_prints_data_documents_its_json() {
         &["test"],
         &["check"],
         &["replay"],
+        &["import"],
         &["templates"],
     ] {
         let output = sg_ctl(&[verb, &["--help"]].concat());

@@ -1,21 +1,91 @@
-//! Arguments of the verbs that exchange rules with other tools, and of the names that rules know.
+//! Arguments of the verbs that exchange rules with other tools.
 
-use clap::Args;
+use std::path::PathBuf;
 
-use super::{Format, help};
+use clap::{Args, ValueEnum, ValueHint};
+use sg_ctl::import;
 
-/// List the names that stand for protocol and ports in rules.
+use super::help;
+
+/// Make a rule file of security groups from AWS, Terraform or CloudFormation.
 ///
-/// A rule says `type: HTTPS` or `template: kafka-broker-tcp` in place of protocol and ports. Types
-/// are those of the AWS console; templates are the named rules of the Terraform module
-/// terraform-aws-modules/security-group.
+/// Reads all files as one description and prints a rule file. What AWS itself would refuse is an
+/// error; what cannot be carried over, or only differently, is a warning with file, line and path:
+/// nothing is left out in silence. Needs no privileges and changes nothing.
 #[derive(Args, Debug)]
-#[command(after_long_help = help::TEMPLATES)]
-pub(crate) struct TemplatesArgs {
-    /// Only names that contain this word, or that stand for this port.
-    #[arg(value_name = "WORD|PORT")]
-    pub(crate) wanted: Option<String>,
+#[command(after_long_help = help::IMPORT)]
+pub(crate) struct ImportArgs {
+    /// File to import; `-` is standard input.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub(crate) format: Format,
+    /// What the files are; `auto` looks into each.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ImportFormat::Auto)]
+    pub(crate) format: ImportFormat,
+
+    /// Write the rule file here in place of standard output.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Refuse to import what cannot be carried over as it is: warnings are errors.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Print rules and findings as one JSON document.
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) json: bool,
+}
+
+/// What can be imported.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ImportFormat {
+    /// Whatever each file is.
+    Auto,
+    /// Answers of `aws ec2 describe-security-groups` and the like.
+    Aws,
+    /// What `terraform show -json` prints of a state or a plan.
+    Terraform,
+    /// CloudFormation templates, YAML or JSON.
+    #[value(name = "cloudformation")]
+    CloudFormation,
+}
+
+impl From<ImportFormat> for import::Options {
+    fn from(format: ImportFormat) -> Self {
+        let format = match format {
+            ImportFormat::Auto => None,
+            ImportFormat::Aws => Some(import::Format::Aws),
+            ImportFormat::Terraform => Some(import::Format::Terraform),
+            ImportFormat::CloudFormation => Some(import::Format::CloudFormation),
+        };
+        Self { format }
+    }
+}
+
+/// Print rules for other tools, or as one rule file.
+///
+/// Takes the rules of the given files, and without files those that were applied last. What the
+/// format cannot hold is told on standard error.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::EXPORT)]
+pub(crate) struct ExportArgs {
+    /// Rule file to export; may be repeated.
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// What to print.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ExportFormat::Yaml)]
+    pub(crate) format: ExportFormat,
+}
+
+/// What can be exported.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExportFormat {
+    /// One rule file.
+    Yaml,
+    /// One rule file in JSON.
+    Json,
+    /// The answers of `aws ec2 describe-security-groups`, `describe-security-group-rules`,
+    /// `describe-managed-prefix-lists` and `describe-network-interfaces` in one document.
+    AwsJson,
 }

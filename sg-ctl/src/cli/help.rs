@@ -314,6 +314,39 @@ EXAMPLES:
   In the first line of a rule file, for editors with a YAML language server:
     # yaml-language-server: $schema=sg.schema.json";
 
+/// Of `import`.
+pub(super) const IMPORT: &str = "\
+JSON: an object with these fields:
+  rules     the rule file as JSON, or null after an error
+  findings  errors and warnings: severity, file, line, column, field, message, help
+
+EXAMPLES:
+  From an AWS account; all files together are one description:
+    aws ec2 describe-security-groups > groups.json
+    aws ec2 describe-security-group-rules > rules.json         (ids of rules)
+    aws ec2 describe-managed-prefix-lists > lists.json
+    aws ec2 get-managed-prefix-list-entries --prefix-list-id pl-0a1b2c3d4e5f60718 \\
+        > pl-0a1b2c3d4e5f60718.json                            (named after the list)
+    aws ec2 describe-network-interfaces > interfaces.json      (members of groups)
+    sg-ctl import *.json -o rules.yaml
+
+  From the state of Terraform, or from a plan:
+    terraform show -json | sg-ctl import - -o rules.yaml
+    terraform plan -out=plan && terraform show -json plan | sg-ctl import -
+
+  From a CloudFormation template, refusing whatever does not fit:
+    sg-ctl import --strict template.yaml -o rules.yaml
+    sg-ctl check rules.yaml";
+
+/// Of `export`.
+pub(super) const EXPORT: &str = "\
+EXAMPLES:
+  The rules in force, as one file:
+    sg-ctl export > rules.yaml
+
+  For tools that read what the AWS CLI prints:
+    sg-ctl export -f rules.yaml --format aws-json | jq '.SecurityGroups[].GroupName'";
+
 /// Of `templates`.
 pub(super) const TEMPLATES: &str = "\
 JSON: an array of objects with these fields:

@@ -93,6 +93,11 @@ impl GroupId {
     }
 }
 
+/// The AWS id of something that has only a name here: `prefix` and 17 hexadecimal digits.
+pub fn derived_id(prefix: &str, kind: &str, name: &str) -> String {
+    format!("{prefix}{}", digest(&[kind, name]))
+}
+
 impl RuleId {
     /// The id of the rule with this identity (AWS I1) when none is given.
     /// `identity` is direction, service and peer as text.

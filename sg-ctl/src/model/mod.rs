@@ -4,12 +4,15 @@
 //! every name that it refers to exists, no group holds a rule twice, prefix lists are flat.
 //! It serialises to JSON for the state file and for `--json`.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod id;
 mod interface;
 mod limits;
 mod merged;
 mod rule;
 mod service;
+pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,7 +20,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use id::{GroupId, InvalidId, RuleId};
+pub use id::{GroupId, InvalidId, RuleId, derived_id};
 pub use interface::{
     Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
 };

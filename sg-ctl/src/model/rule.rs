@@ -1,5 +1,6 @@
 //! One rule: what it admits, from or to whom.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use sg_common::flow::Direction;
 
-use super::{GroupId, RuleId, Service};
+use super::{GroupId, PrefixList, RuleId, Service};
 
 /// An address family. Rules speak about one family at a time (AWS E8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +69,16 @@ impl Peer {
         match self {
             Self::Cidr(net) if net.prefix_len() == 0 => Some(Family::of(net)),
             _ => None,
+        }
+    }
+
+    /// How many rules of `family` a rule with this peer counts as in quotas. A group has members
+    /// of both families.
+    pub fn weight(&self, family: Family, lists: &BTreeMap<String, PrefixList>) -> u32 {
+        match self {
+            Self::Cidr(net) => u32::from(Family::of(net) == family),
+            Self::Group(_) => 1,
+            Self::PrefixList(name) => lists.get(name).map_or(0, |list| list.weight(family)),
         }
     }
 }

@@ -3,14 +3,12 @@
 //! Reading is strict and total: every file is read to its end, and everything wrong in any of them
 //! is reported at once, with its place and a remedy. Several files make one model.
 //!
-//! `document` keeps the places of all values, `syntax` lists the keys, `decode` turns one into the
-//! other; `merge` makes the model and checks what concerns more than one value.
+//! `text::document` keeps the places of all values, `syntax` lists the keys, `decode` turns one into
+//! the other; `merge` makes the model and checks what concerns more than one value.
 
 mod console;
 mod declare;
 mod decode;
-mod document;
-mod error;
 mod groups;
 mod icmp;
 mod lists;
@@ -27,13 +25,10 @@ mod template;
 mod warnings;
 mod write;
 
-use std::io::{self, Read};
-use std::path::Path;
-
 pub use console::console_types;
 use decode::Decode;
+use document::Tags;
 use error::Problems;
-pub use error::{Diagnostic, Report, Severity};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
@@ -41,38 +36,8 @@ pub use template::{TEMPLATES, Template};
 pub use write::{to_json, to_yaml};
 
 use crate::model::Model;
-
-/// The text of one rule file.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The name that reports use.
-    pub name: String,
-    /// The whole text.
-    pub text: String,
-}
-
-impl Source {
-    /// Reads a file; `-` stands for standard input.
-    ///
-    /// # Errors
-    ///
-    /// What the system reports, and [`io::ErrorKind::InvalidData`] for what is not UTF-8.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        if path == Path::new("-") {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text)?;
-            return Ok(Self {
-                name: "<stdin>".to_owned(),
-                text,
-            });
-        }
-        let text = std::fs::read_to_string(path)?;
-        Ok(Self {
-            name: path.display().to_string(),
-            text,
-        })
-    }
-}
+pub use crate::text::{Diagnostic, Report, Severity, Source};
+use crate::text::{document, report as error};
 
 /// What rule files say.
 #[derive(Clone, Debug)]
@@ -92,7 +57,7 @@ pub fn read(sources: &[Source]) -> Result<Parsed, Report> {
     let mut problems = Problems::new(sources);
     let mut documents = Vec::with_capacity(sources.len());
     for (file, source) in sources.iter().enumerate() {
-        let Some(node) = document::parse(file, source, &mut problems) else {
+        let Some(node) = document::parse(file, source, Tags::Refused, &mut problems) else {
             continue;
         };
         let cursor = decode::Cursor {

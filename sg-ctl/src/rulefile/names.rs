@@ -5,16 +5,9 @@ use std::collections::BTreeMap;
 use super::decode::{Entries, Located};
 use super::error::{At, Problems};
 use super::scalar::Text;
+use crate::model::text::{self, MAX_LENGTH, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, SIGNS};
 use crate::model::{DEFAULT_GROUP, GroupId, InvalidId};
 
-/// Most characters of a name or description (AWS N2, N9).
-const MAX_LENGTH: usize = 255;
-/// Signs that names and descriptions may hold besides letters and digits (AWS N3).
-const SIGNS: &str = " ._-:/()#,@[]+=&;{}!$*";
-/// Most tags of a group (AWS N10).
-const MAX_TAGS: usize = 50;
-/// Most characters of a tag's key and of its value (AWS N10).
-const MAX_TAG_LENGTHS: (usize, usize) = (127, 256);
 /// Most bytes of an interface name (the kernel's `IFNAMSIZ`, less the final zero).
 const MAX_INTERFACE_NAME: usize = 15;
 
@@ -25,8 +18,7 @@ fn check_text(text: &str, at: &At, what: &str, problems: &mut Problems<'_>) {
         let help = format!("{MAX_LENGTH} are allowed: shorten it");
         problems.error(at, format!("the {what} has {length} characters"), help);
     }
-    let is_allowed = |sign: char| sign.is_ascii_alphanumeric() || SIGNS.contains(sign);
-    if let Some(sign) = text.chars().find(|sign| !is_allowed(*sign)) {
+    if let Some(sign) = text.chars().find(|sign| !text::is_allowed(*sign)) {
         let help = format!("allowed are a-z A-Z 0-9, space and {}", SIGNS.trim_start());
         problems.error(at, format!("the {what} holds the sign {sign:?}"), help);
     }
@@ -79,7 +71,6 @@ pub(super) fn tags(
     problems: &mut Problems<'_>,
 ) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
-    let (max_key, max_value) = MAX_TAG_LENGTHS;
     for (index, (key, value)) in given.into_iter().flat_map(|entries| entries.0).enumerate() {
         if index == MAX_TAGS {
             let help = "remove tags that nobody reads";
@@ -89,11 +80,11 @@ pub(super) fn tags(
                 help,
             );
         }
-        if key.value.is_empty() || key.value.chars().count() > max_key {
-            let help = format!("keys have 1 to {max_key} characters");
+        if !text::is_tag_key(&key.value) {
+            let help = format!("keys have 1 to {MAX_TAG_KEY} characters");
             problems.error(&key.at, "the key of the tag is empty or too long", help);
         }
-        if key.value.to_ascii_lowercase().starts_with("aws:") {
+        if text::is_reserved(&key.value) {
             let help = "choose another key: those with `aws:` belong to AWS";
             problems.error(&key.at, "the key of the tag begins with `aws:`", help);
         }
@@ -104,8 +95,8 @@ pub(super) fn tags(
         else {
             continue;
         };
-        if value.chars().count() > max_value {
-            let help = format!("values have at most {max_value} characters");
+        if value.chars().count() > MAX_TAG_VALUE {
+            let help = format!("values have at most {MAX_TAG_VALUE} characters");
             problems.error(&at, "the value of the tag is too long", help);
         }
         tags.insert(key.value, value);

@@ -5,7 +5,7 @@ use super::error::Problems;
 use super::groups::Groups;
 use super::lists::Lists;
 use super::syntax;
-use crate::model::{Direction, Family, Limits, Peer};
+use crate::model::{Direction, Family, Limits};
 
 /// The quotas to keep: AWS's, with those that the files state in their place.
 pub(super) fn limits(
@@ -42,15 +42,6 @@ pub(super) fn limits(
     limits
 }
 
-/// How many rules of `family` a peer counts as. A group has members of both families.
-fn weight(peer: &Peer, family: Family, lists: &Lists) -> u32 {
-    match peer {
-        Peer::Cidr(net) => u32::from(Family::of(net) == family),
-        Peer::Group(_) => 1,
-        Peer::PrefixList(name) => lists.0.get(name).map_or(0, |list| list.weight(family)),
-    }
-}
-
 /// Reports the first rule of each group, direction and family that exceeds the quota.
 pub(super) fn check_rules(
     groups: &Groups,
@@ -64,7 +55,7 @@ pub(super) fn check_rules(
             for family in Family::ALL {
                 let mut used: u32 = 0;
                 let exceeding = group.rules(direction).iter().find(|rule| {
-                    used = used.saturating_add(weight(&rule.peer, family, lists));
+                    used = used.saturating_add(rule.peer.weight(family, &lists.0));
                     used > limit
                 });
                 let Some(at) = exceeding.and_then(|rule| groups.peer_places.get(&rule.id)) else {
@@ -73,7 +64,7 @@ pub(super) fn check_rules(
                 let total: u32 = group
                     .rules(direction)
                     .iter()
-                    .map(|rule| weight(&rule.peer, family, lists))
+                    .map(|rule| rule.peer.weight(family, &lists.0))
                     .fold(0, u32::saturating_add);
                 let message = format!(
                     "the group has {total} {} {family} rules, more than the limit of \

@@ -113,8 +113,11 @@ pub(crate) const WORDS: &[Boundary] = &[
             "sg-ctl/src/compile/",
             "sg-ctl/src/explain/",
             "sg-ctl/src/flowlog.rs",
+            "sg-ctl/src/export",
+            "sg-ctl/src/import/",
             "sg-ctl/src/model/",
             "sg-ctl/src/rulefile/",
+            "sg-ctl/src/text/",
         ],
         except: &[],
         banned: &["clap", "dataplane", "nix", "tokio"],
@@ -123,7 +126,7 @@ pub(crate) const WORDS: &[Boundary] = &[
     Boundary {
         within: &["sg-ctl/src/model/"],
         except: &[],
-        banned: &["compile", "rulefile"],
+        banned: &["compile", "export", "import", "rulefile"],
         why: "the model knows neither its sources nor its uses",
     },
     Boundary {

@@ -1,4 +1,4 @@
-//! What is wrong with rule files, where, and what to do about it.
+//! What is wrong with texts, where, and what to do about it.
 
 use std::fmt;
 use std::ops::Range;
@@ -69,7 +69,7 @@ impl Diagnostic {
     }
 }
 
-/// Everything found in a set of rule files, in the order of the files.
+/// Everything found in a set of files, in the order of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Report {
@@ -118,18 +118,29 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// A place in a rule file: where it is, and which keys lead there.
+/// A place in a text: where it is, and which keys lead there.
 #[derive(Clone, Debug)]
-pub(super) struct At {
+pub(crate) struct At {
     /// The place in the text.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// The path of keys.
-    pub(super) field: String,
+    pub(crate) field: String,
 }
 
 impl At {
+    /// The beginning of a source, for what concerns all of it.
+    pub(crate) const fn of_file(file: usize) -> Self {
+        Self::outside_keys(Span {
+            file,
+            line: 1,
+            column: 1,
+            start: 0,
+            end: 0,
+        })
+    }
+
     /// A place that no key leads to.
-    pub(super) const fn outside_keys(span: Span) -> Self {
+    pub(crate) const fn outside_keys(span: Span) -> Self {
         Self {
             span,
             field: String::new(),
@@ -139,44 +150,49 @@ impl At {
 
 /// Collects findings, so that one run reports all of them.
 #[derive(Debug)]
-pub(super) struct Problems<'a> {
+pub(crate) struct Problems<'a> {
     sources: &'a [Source],
     found: Vec<Diagnostic>,
 }
 
 impl<'a> Problems<'a> {
     /// Nothing found yet.
-    pub(super) const fn new(sources: &'a [Source]) -> Self {
+    pub(crate) const fn new(sources: &'a [Source]) -> Self {
         Self {
             sources,
             found: Vec::new(),
         }
     }
 
+    /// Whether nothing was found.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     /// Reports an error.
-    pub(super) fn error(&mut self, at: &At, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn error(&mut self, at: &At, message: impl Into<String>, help: impl Into<String>) {
         self.report(Severity::Error, at, message.into(), help.into());
     }
 
     /// Reports a warning.
-    pub(super) fn warning(&mut self, at: &At, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn warning(&mut self, at: &At, message: impl Into<String>, help: impl Into<String>) {
         self.report(Severity::Warning, at, message.into(), help.into());
     }
 
     /// The place as other messages name it: `web.yaml:3:5`.
-    pub(super) fn place(&self, at: &At) -> String {
+    pub(crate) fn place(&self, at: &At) -> String {
         format!("{}:{}:{}", self.file(at), at.span.line, at.span.column)
     }
 
     /// The name of the file of a place.
-    pub(super) fn file(&self, at: &At) -> &str {
+    pub(crate) fn file(&self, at: &At) -> &str {
         self.sources
             .get(at.span.file)
             .map_or("", |source| &source.name)
     }
 
     /// Ends the collection: the findings in the order of their places.
-    pub(super) fn finish(mut self) -> Report {
+    pub(crate) fn finish(mut self) -> Report {
         let order = |name: &str| self.sources.iter().position(|source| source.name == name);
         self.found
             .sort_by_key(|found| (order(&found.file), found.line, found.column));

@@ -8,40 +8,41 @@ use std::rc::Rc;
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag, options};
 
 use super::Source;
-use super::error::{At, Problems};
+use super::report::{At, Problems};
 
-/// Collections that may stand in each other: rule files need six.
-const MAX_DEPTH: usize = 32;
+/// Collections that may stand in each other: rule files need six, Terraform's state two for each
+/// module in a module.
+const MAX_DEPTH: usize = 64;
 /// Nodes that aliases may add, so that a small file cannot become a huge tree.
 const MAX_ALIASED_NODES: usize = 1_000_000;
 
 /// A stretch of a source text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// Index of the source.
-    pub(super) file: usize,
+    pub(crate) file: usize,
     /// Line of the first character, from 1.
-    pub(super) line: u32,
+    pub(crate) line: u32,
     /// Column of the first character, from 1.
-    pub(super) column: u32,
+    pub(crate) column: u32,
     /// Byte offset of the first character.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Byte offset past the last character.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 /// One value of a document.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Where it stands.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// What it is.
-    pub(super) value: Value,
+    pub(crate) value: Value,
 }
 
 /// The kinds of values.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing: an empty value, `null` or `~`.
     Null,
     /// Text, number or anything else that is one word.
@@ -52,9 +53,20 @@ pub(super) enum Value {
     Mapping(Vec<(Rc<Node>, Rc<Node>)>),
 }
 
+/// What tags such as `!Ref` mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// Nothing: they are reported.
+    Refused,
+    /// CloudFormation's functions in short form. `!Ref x` becomes `{Ref: x}`, and `!Sub x`
+    /// `{"Fn::Sub": x}`, as JSON writes them.
+    Functions,
+}
+
 /// A collection that is being read.
 struct Open {
     node: Node,
+    tag: Option<String>,
     anchor: usize,
     /// A key whose value has not come yet.
     key: Option<Rc<Node>>,
@@ -65,6 +77,7 @@ struct Open {
 /// Builds the tree from parser events.
 struct Builder<'p, 's> {
     file: usize,
+    tags: Tags,
     problems: &'p mut Problems<'s>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Rc<Node>, usize)>,
@@ -73,7 +86,12 @@ struct Builder<'p, 's> {
 }
 
 /// Reads the one document of a source, or reports why it cannot be read.
-pub(super) fn parse(file: usize, source: &Source, problems: &mut Problems<'_>) -> Option<Rc<Node>> {
+pub(crate) fn parse(
+    file: usize,
+    source: &Source,
+    tags: Tags,
+    problems: &mut Problems<'_>,
+) -> Option<Rc<Node>> {
     let options = options! {
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
@@ -81,6 +99,7 @@ pub(super) fn parse(file: usize, source: &Source, problems: &mut Problems<'_>) -
     };
     let mut builder = Builder {
         file,
+        tags,
         problems,
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -116,7 +135,7 @@ pub(super) fn parse(file: usize, source: &Source, problems: &mut Problems<'_>) -
 impl Builder<'_, '_> {
     /// Takes one event; `None` after a report that ends the reading.
     fn accept(&mut self, event: Event<'_>, span: granit_parser::Span) -> Option<()> {
-        self.refuse_tag(event.tag(), span)?;
+        let tag = self.function(event.tag(), span)?;
         let span = self.span(span.start, span.end);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
@@ -136,21 +155,25 @@ impl Builder<'_, '_> {
                 } else {
                     Value::Scalar(text.into_owned())
                 };
-                self.place(Rc::new(Node { span, value }), anchor, 1);
+                self.place(called(tag, Node { span, value }), anchor, 1);
                 Some(())
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.begin(span, Value::List(Vec::new()), anchor);
+                self.begin(span, Value::List(Vec::new()), anchor, tag);
                 Some(())
             }
             Event::MappingStart(_, anchor, _) => {
-                self.begin(span, Value::Mapping(Vec::new()), anchor);
+                self.begin(span, Value::Mapping(Vec::new()), anchor, tag);
                 Some(())
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let mut closed = self.open.pop()?;
                 closed.node.span.end = span.end.max(closed.node.span.start);
-                self.place(Rc::new(closed.node), closed.anchor, closed.size + 1);
+                self.place(
+                    called(closed.tag, closed.node),
+                    closed.anchor,
+                    closed.size + 1,
+                );
                 Some(())
             }
             Event::Alias(id) => self.alias(span, id),
@@ -158,9 +181,10 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn begin(&mut self, span: Span, value: Value, anchor: usize) {
+    fn begin(&mut self, span: Span, value: Value, anchor: usize, tag: Option<String>) {
         self.open.push(Open {
             node: Node { span, value },
+            tag,
             anchor,
             key: None,
             size: 0,
@@ -212,13 +236,28 @@ impl Builder<'_, '_> {
         Some(())
     }
 
-    /// Reports tags, such as `!Ref`: a value's meaning depends on its key alone.
-    fn refuse_tag(&mut self, tag: Option<&Tag>, span: granit_parser::Span) -> Option<()> {
+    /// The function that a tag names. Where tags mean nothing they are reported, and the outer
+    /// `None` ends the reading.
+    #[expect(
+        clippy::option_option,
+        reason = "refused, left out and given are three different things"
+    )]
+    fn function(&mut self, tag: Option<&Tag>, span: granit_parser::Span) -> Option<Option<String>> {
         let tag = tag.filter(|tag| !tag.is_yaml_core_schema());
-        let Some(tag) = tag else { return Some(()) };
+        let Some(tag) = tag else { return Some(None) };
+        let written = tag.original();
+        match (self.tags, written.strip_prefix('!')) {
+            (Tags::Functions, Some(name @ ("Ref" | "Condition"))) => {
+                return Some(Some(name.to_owned()));
+            }
+            (Tags::Functions, Some(name)) if !name.starts_with(['<', '!']) => {
+                return Some(Some(format!("Fn::{name}")));
+            }
+            _ => {}
+        }
         let span = span.tag_span().unwrap_or(span);
         let at = At::outside_keys(self.span(span.start, span.end));
-        let message = format!("the tag `{}` means nothing here", tag.original());
+        let message = format!("the tag `{written}` means nothing here");
         self.problems.error(&at, message, "remove the tag");
         None
     }
@@ -233,4 +272,20 @@ impl Builder<'_, '_> {
             end: end.byte_offset().unwrap_or(first),
         }
     }
+}
+
+/// A value, or the function of this name called with it.
+fn called(function: Option<String>, node: Node) -> Rc<Node> {
+    let Some(name) = function else {
+        return Rc::new(node);
+    };
+    let span = node.span;
+    let name = Rc::new(Node {
+        span,
+        value: Value::Scalar(name),
+    });
+    Rc::new(Node {
+        span,
+        value: Value::Mapping(vec![(name, Rc::new(node))]),
+    })
 }

@@ -1,0 +1,71 @@
+//! `sg-ctl import`.
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use sg_ctl::import::{self, Imported};
+use sg_ctl::rulefile::{self, Diagnostic, Report};
+
+use super::rule_files;
+use crate::cli::ImportArgs;
+use crate::failure::{REFUSED, refusal};
+use crate::output::{self, counted, note};
+
+/// The answer as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    rules: Option<serde_json::Value>,
+    findings: &'a [Diagnostic],
+}
+
+/// Makes a rule file of what other tools wrote.
+pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let sources = rule_files::open(&args.files)?;
+    let result = import::import(&sources, &args.format.into());
+    if args.json {
+        return print_json(args, result.as_ref());
+    }
+    let Imported { model, warnings } = result?;
+    rule_files::warn(&warnings);
+    if args.strict && !warnings.diagnostics.is_empty() {
+        return Err(refused(&warnings));
+    }
+    let text = rulefile::to_yaml(&model)?;
+    match &args.output {
+        None => output::text(text)?,
+        Some(path) => {
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            note(format!(
+                "{} written; next: sg-ctl check {0}",
+                path.display()
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(warnings: &Report) -> anyhow::Error {
+    let count = counted(warnings.diagnostics.len() as u64, "warning");
+    refusal(
+        format!("{count} with --strict; nothing was written"),
+        "correct what they name, or leave out --strict",
+    )
+}
+
+fn print_json(args: &ImportArgs, result: Result<&Imported, &Report>) -> anyhow::Result<ExitCode> {
+    let (report, model) = match result {
+        Ok(imported) => (&imported.warnings, Some(&imported.model)),
+        Err(report) => (report, None),
+    };
+    let model = model.filter(|_| !args.strict || report.diagnostics.is_empty());
+    output::json(&Answer {
+        rules: model.map(rulefile::to_json),
+        findings: &report.diagnostics,
+    })?;
+    Ok(match model {
+        Some(_) => ExitCode::SUCCESS,
+        None => ExitCode::from(REFUSED),
+    })
+}

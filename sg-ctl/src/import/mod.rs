@@ -1,0 +1,138 @@
+//! Security groups that users have elsewhere, as a model: what the AWS CLI, Terraform and
+//! CloudFormation write.
+//!
+//! A reader for each format turns documents into a [`draft::Draft`], `join` makes the model of it.
+//! What AWS would refuse, or cannot be understood, is an error; what is valid and cannot be carried
+//! over, or only differently, is a warning. Nothing is left out in silence.
+
+mod aws;
+mod cloudformation;
+mod draft;
+mod join;
+mod limits;
+mod names;
+mod terraform;
+mod values;
+mod view;
+
+use crate::model::Model;
+use crate::text::document::{self, Tags, Value};
+use crate::text::report::{At, Problems};
+use crate::text::{Report, Source};
+use draft::Draft;
+use view::View;
+
+/// A kind of document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// What `aws ec2 describe-…` prints, as JSON or YAML.
+    Aws,
+    /// What `terraform show -json` prints of a state or a plan.
+    Terraform,
+    /// A CloudFormation template, JSON or YAML.
+    CloudFormation,
+}
+
+/// How to read documents.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The format of all of them; without it, each shows its own.
+    pub format: Option<Format>,
+}
+
+/// What documents came to.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The model. A rule file made of it is accepted.
+    pub model: Model,
+    /// What was not carried over, or only differently.
+    pub warnings: Report,
+}
+
+/// Reads documents together: names and ids of one may be used in another.
+///
+/// # Errors
+///
+/// Everything that is wrong in any of them, and the warnings.
+pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report> {
+    let mut problems = Problems::new(sources);
+    let mut draft = Draft::default();
+    for (file, source) in sources.iter().enumerate() {
+        let Some(root) = document::parse(file, source, Tags::Functions, &mut problems) else {
+            continue;
+        };
+        let root = View::root(&root);
+        match options.format.or_else(|| format_of(&root)) {
+            Some(Format::Aws) => aws::read(&root, &source.name, &mut draft, &mut problems),
+            Some(Format::Terraform) => terraform::read(&root, &mut draft, &mut problems),
+            Some(Format::CloudFormation) => {
+                cloudformation::read(&root, &source.name, &mut draft, &mut problems);
+            }
+            None => report_unknown(&root, &mut problems),
+        }
+    }
+    if draft.is_empty() && problems.is_empty() {
+        let message = "there is no security group in the files";
+        let help = "`sg-ctl import --help` tells which commands write what can be imported";
+        problems.error(&At::of_file(0), message, help);
+    }
+    let model = join::model(draft, &mut problems);
+    let report = problems.finish();
+    if report.errors() > 0 {
+        Err(report)
+    } else {
+        Ok(Imported {
+            model,
+            warnings: report,
+        })
+    }
+}
+
+/// The format that a document shows.
+fn format_of(root: &View<'_>) -> Option<Format> {
+    let has = |keys: &[&str]| keys.iter().any(|key| root.get(key).is_some());
+    if has(&["Resources", "AWSTemplateFormatVersion"]) {
+        Some(Format::CloudFormation)
+    } else if has(&["values", "planned_values", "resource_changes"]) {
+        Some(Format::Terraform)
+    } else if aws::is_known(root) {
+        Some(Format::Aws)
+    } else {
+        None
+    }
+}
+
+/// Says what a document is instead, where that shows.
+fn report_unknown(root: &View<'_>, problems: &mut Problems<'_>) {
+    let has = |key: &str| root.get(key).is_some();
+    let (message, help) = if has("terraform_version") && has("lineage") {
+        (
+            "this is a state file as Terraform keeps it",
+            "import what `terraform show -json` prints",
+        )
+    } else if has("terraform_version") || has("format_version") {
+        (
+            "this state or plan of Terraform holds nothing",
+            "import what `terraform show -json` prints after an apply",
+        )
+    } else if has("security_groups") {
+        (
+            "this is a rule file already",
+            "`sg-ctl check` and `sg-ctl apply` take it as it is",
+        )
+    } else if matches!(root.value(), Value::Scalar(_)) {
+        (
+            "this is neither JSON nor a template",
+            "for HCL, import what `terraform show -json` prints of the plan or the state",
+        )
+    } else {
+        (
+            "this is none of the formats that can be imported",
+            "give `--format`, or see `sg-ctl import --help` for the commands that write them",
+        )
+    };
+    problems.error(&root.at(), message, help);
+}
+
+#[cfg(test)]
+mod tests;

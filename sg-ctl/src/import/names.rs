@@ -1,0 +1,56 @@
+//! Texts that rule files do not take: shortened or cleaned, and reported.
+
+use std::collections::BTreeMap;
+
+use crate::model::text;
+use crate::text::report::{At, Problems};
+
+/// `given` as a name or description may be; `what` it is.
+pub(super) fn clean(given: &str, what: &str, at: &At, problems: &mut Problems<'_>) -> String {
+    let cleaned: String = given
+        .chars()
+        .map(|sign| if text::is_allowed(sign) { sign } else { '_' })
+        .take(text::MAX_LENGTH)
+        .collect();
+    if cleaned != given {
+        let message = format!("the {what} holds signs that AWS does not take, or too many");
+        problems.warning(at, message, format!("it is imported as `{cleaned}`"));
+    }
+    cleaned
+}
+
+/// The tags that a rule file takes; the others are reported.
+pub(super) fn tags(
+    given: &[(String, String)],
+    at: &At,
+    problems: &mut Problems<'_>,
+) -> BTreeMap<String, String> {
+    let mut kept = BTreeMap::new();
+    let mut left_out = Vec::new();
+    for (key, value) in given {
+        if kept.len() < text::MAX_TAGS && text::is_tag(key, value) {
+            kept.insert(key.clone(), value.clone());
+        } else {
+            left_out.push(key.as_str());
+        }
+    }
+    if !left_out.is_empty() {
+        let message = format!("tags not carried over: {}", left_out.join(", "));
+        let help = "keys with `aws:` belong to AWS; a group has at most 50 tags, with keys of at \
+                    most 127 and values of at most 256 characters";
+        problems.warning(at, message, help);
+    }
+    kept
+}
+
+/// `name@suffix`, both as long as a name may be.
+pub(super) fn fit(name: &str, suffix: &str) -> String {
+    let suffix: String = suffix
+        .chars()
+        .filter(|sign| text::is_allowed(*sign))
+        .take(100)
+        .collect();
+    let room = text::MAX_LENGTH - suffix.len() - 1;
+    let name: String = name.chars().take(room).collect();
+    format!("{name}@{suffix}").trim_end().to_owned()
+}

@@ -1,0 +1,218 @@
+//! What `terraform show -json` prints of a state or a plan (aws-semantics §8.2).
+//!
+//! `resources` finds the resources and what of them is unknown before apply, `references` finds
+//! out which resource an unknown id will be that of, and this file reads each type of resource.
+
+mod lists;
+mod members;
+mod references;
+mod resources;
+mod rules;
+
+use super::draft::{Draft, Group, GroupRef, Member};
+use super::view::View;
+use crate::model::{DEFAULT_GROUP, Direction};
+use crate::text::report::{At, Problems};
+use references::References;
+use resources::{Attribute, Resource, resources};
+
+/// What to do about values that only an apply makes known.
+const APPLY_FIRST: &str = "apply, and import what `terraform show -json` prints of the state";
+
+/// Reads a state or a plan.
+pub(super) fn read(root: &View<'_>, draft: &mut Draft, problems: &mut Problems<'_>) {
+    let resources = resources(root, problems);
+    let mut reader = Reader {
+        references: References::new(root, &resources),
+        addresses: Vec::new(),
+        draft,
+        problems,
+    };
+    // Interfaces first: attachments of groups refer to them.
+    for resource in &resources {
+        reader.interface(resource);
+    }
+    for resource in &resources {
+        reader.resource(resource);
+    }
+}
+
+struct Reader<'r, 'd, 'p, 's> {
+    references: References<'r>,
+    /// Ids of interfaces with their addresses.
+    addresses: Vec<(String, Vec<std::net::IpAddr>)>,
+    draft: &'d mut Draft,
+    problems: &'p mut Problems<'s>,
+}
+
+impl Reader<'_, '_, '_, '_> {
+    fn resource(&mut self, resource: &Resource<'_>) {
+        match (resource.is_data, resource.kind) {
+            (false, "aws_security_group") => self.group(resource, None),
+            (false, "aws_default_security_group") => self.group(resource, Some(DEFAULT_GROUP)),
+            (true, "aws_security_group") => self.known_group(resource),
+            (false, "aws_security_group_rule") => self.rule(resource),
+            (false, "aws_vpc_security_group_ingress_rule") => {
+                self.single_rule(resource, Direction::Inbound);
+            }
+            (false, "aws_vpc_security_group_egress_rule") => {
+                self.single_rule(resource, Direction::Outbound);
+            }
+            (_, "aws_ec2_managed_prefix_list") => self.list(resource, "entry", "entries"),
+            (true, "aws_prefix_list") => self.list(resource, "cidr_blocks", "cidr_blocks"),
+            (false, "aws_ec2_managed_prefix_list_entry") => self.entry(resource),
+            (false, "aws_network_interface_sg_attachment") => self.attachment(resource),
+            (false, kind) if kind.starts_with("aws_") && kind.contains("security_group") => {
+                let message = format!("`{kind}` is not carried over");
+                let help = "look whether it changes what is allowed";
+                self.problems.warning(&resource.at(), message, help);
+            }
+            _ => {}
+        }
+    }
+
+    /// A group with its inline rules. Terraform removes AWS's default outbound rule: no `egress`
+    /// is none.
+    fn group(&mut self, resource: &Resource<'_>, fixed_name: Option<&str>) {
+        let name = fixed_name.map(str::to_owned);
+        let name = name.unwrap_or_else(|| self.name(resource));
+        let mut keys = vec![resource.address.to_owned()];
+        let id = resource.text("id");
+        keys.extend(id.map(str::to_owned));
+        let tags = resource.attribute("tags_all").known();
+        let tags = tags.filter(|tags| !tags.is_empty());
+        let tags = tags.or_else(|| resource.attribute("tags").known());
+        let tags = tags.iter().flat_map(View::entries);
+        let tags =
+            tags.filter_map(|(key, value)| Some((key.to_owned(), value.as_text()?.to_owned())));
+        self.draft.groups.push(Group {
+            at: resource.at(),
+            keys,
+            id: id.and_then(|id| id.parse().ok()),
+            name,
+            description: resource.text("description").unwrap_or_default().to_owned(),
+            tags: tags.collect(),
+            vpc: resource.text("vpc_id").map(str::to_owned),
+            default_outbound: false,
+        });
+        for (key, direction) in [
+            ("ingress", Direction::Inbound),
+            ("egress", Direction::Outbound),
+        ] {
+            match resource.attribute(key) {
+                Attribute::Known(rules) => {
+                    for (index, rule) in rules.items().iter().enumerate() {
+                        self.inline(resource, key, index, rule, direction);
+                    }
+                }
+                // Left out of the configuration: rules come from elsewhere, or there are none.
+                Attribute::Unknown if !self.references.is_stated(resource, key) => {}
+                Attribute::Unknown => {
+                    self.not_known(&resource.at(), &format!("the rules in `{key}` are"));
+                }
+                Attribute::Absent => {}
+            }
+        }
+    }
+
+    /// The name of a group; one that AWS will make up is the prefix or the resource's own.
+    fn name(&mut self, resource: &Resource<'_>) -> String {
+        if let Some(name) = resource.text("name").filter(|name| !name.is_empty()) {
+            return name.to_owned();
+        }
+        let prefix = resource.text("name_prefix").unwrap_or_default();
+        let name = match prefix.trim_end_matches(['-', '_', ' ']) {
+            "" => resource.address.to_owned(),
+            prefix => prefix.to_owned(),
+        };
+        let message = "the name of the group is not known before apply";
+        let help = format!("it is imported as `{name}`");
+        self.problems.warning(&resource.at(), message, help);
+        name
+    }
+
+    /// A group that the configuration only looks up.
+    fn known_group(&mut self, resource: &Resource<'_>) {
+        let Some(id) = resource.text("id") else {
+            return;
+        };
+        let message = "this group is made elsewhere: its rules are not in the file";
+        let help = "it is imported without rules; import the state that makes it, too";
+        self.problems.warning(&resource.at(), message, help);
+        self.draft.groups.push(Group {
+            at: resource.at(),
+            keys: vec![id.to_owned(), resource.address.to_owned()],
+            id: id.parse().ok(),
+            name: resource.text("name").unwrap_or(resource.address).to_owned(),
+            description: resource.text("description").unwrap_or_default().to_owned(),
+            tags: Vec::new(),
+            vpc: resource.text("vpc_id").map(str::to_owned),
+            default_outbound: false,
+        });
+    }
+
+    /// The id, or the address, of the one resource under `key`.
+    fn one(&mut self, resource: &Resource<'_>, key: &str, what: &str) -> Option<String> {
+        match resource.attribute(key) {
+            Attribute::Known(view) => Some(view.as_text()?.to_owned()),
+            Attribute::Absent => None,
+            Attribute::Unknown => {
+                let found = self.references.find(resource, key, what);
+                if found.is_none() {
+                    self.not_known(&resource.at(), &format!("`{key}` is"));
+                }
+                found
+            }
+        }
+    }
+
+    /// The ids, or the addresses, of the resources in the list under `key` of a rule. The
+    /// configuration tells them by the `block` that holds the rule, if there is one.
+    fn many(
+        &mut self,
+        resource: &Resource<'_>,
+        rule: &Resource<'_>,
+        key: &str,
+        block: &str,
+        what: &str,
+    ) -> Vec<String> {
+        let items = match rule.attribute(key) {
+            Attribute::Absent => return Vec::new(),
+            Attribute::Known(list) => list.items(),
+            Attribute::Unknown => Vec::new(),
+        };
+        let is_unknown = |item: &View<'_>| item.as_text().is_none();
+        let known = items
+            .iter()
+            .filter_map(|item| item.as_text().map(str::to_owned));
+        let mut found: Vec<String> = known.collect();
+        if items.is_empty() && !matches!(rule.attribute(key), Attribute::Unknown) {
+            return found;
+        }
+        if items.iter().any(is_unknown) || items.is_empty() {
+            let key = if block.is_empty() { key } else { block };
+            match self.references.find(resource, key, what) {
+                Some(one) => found.push(one),
+                None => self.not_known(&rule.at(), &format!("a {what} in `{key}` is")),
+            }
+        }
+        found
+    }
+
+    /// Reports what only an apply makes known.
+    fn not_known(&mut self, at: &At, what: &str) {
+        let message = format!("{what} not known before apply: not carried over");
+        self.problems.warning(at, message, APPLY_FIRST);
+    }
+}
+
+/// A group by id or address; `ACCOUNT/sg-…` is one of another account.
+fn group_ref(text: &str) -> GroupRef {
+    match text.split_once('/') {
+        Some((account, id)) if id.starts_with("sg-") => GroupRef {
+            key: id.to_owned(),
+            about: format!("of account {account}"),
+        },
+        _ => GroupRef::new(text),
+    }
+}

@@ -1,0 +1,32 @@
+//! What AWS takes as names, descriptions and tags (aws-semantics §1.6).
+
+/// Most characters of a name or description (AWS N2, N9).
+pub const MAX_LENGTH: usize = 255;
+/// Signs that names and descriptions may hold besides letters and digits (AWS N3).
+pub const SIGNS: &str = " ._-:/()#,@[]+=&;{}!$*";
+/// Most tags of a group (AWS N10).
+pub const MAX_TAGS: usize = 50;
+/// Most characters of a tag's key (AWS N10).
+pub const MAX_TAG_KEY: usize = 127;
+/// Most characters of a tag's value (AWS N10).
+pub const MAX_TAG_VALUE: usize = 256;
+
+/// Whether names and descriptions may hold `sign`.
+pub fn is_allowed(sign: char) -> bool {
+    sign.is_ascii_alphanumeric() || SIGNS.contains(sign)
+}
+
+/// Whether a key has a length that AWS takes.
+pub fn is_tag_key(key: &str) -> bool {
+    (1..=MAX_TAG_KEY).contains(&key.chars().count())
+}
+
+/// Whether a key belongs to AWS.
+pub fn is_reserved(key: &str) -> bool {
+    key.to_ascii_lowercase().starts_with("aws:")
+}
+
+/// Whether AWS takes this tag from its users.
+pub fn is_tag(key: &str, value: &str) -> bool {
+    is_tag_key(key) && !is_reserved(key) && value.chars().count() <= MAX_TAG_VALUE
+}
