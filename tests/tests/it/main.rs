@@ -21,6 +21,7 @@ mod recovery;
 mod related;
 mod replay;
 mod rules;
+mod segments;
 mod state;
 mod tcp;
 mod untracked;
