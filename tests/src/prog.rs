@@ -230,6 +230,11 @@ impl Filter {
         self.loaded_mut().set_room(room);
     }
 
+    /// Asks the oracle no more: for what it does not know of, such as limits of memory.
+    pub fn judge_alone(&mut self) {
+        self.second.get_mut().fall_silent();
+    }
+
     /// Takes the events since the last frame that was not part of a flood.
     pub fn take_events(&self) -> Vec<Event> {
         self.loaded().take_events()

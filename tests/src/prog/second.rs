@@ -60,6 +60,11 @@ impl SecondOpinion {
         }
     }
 
+    /// Has no opinion any more.
+    pub(super) fn fall_silent(&mut self) {
+        self.oracle = None;
+    }
+
     /// So many jiffies pass.
     pub(super) fn wait(&mut self, jiffies: u64) {
         let time = Duration::from_nanos(jiffies * (1_000_000_000 / self.hz));

@@ -1,6 +1,7 @@
 //! Kernel and network tests of sg, as root: `cargo xtask test`.
 
 mod audit;
+mod awkward;
 mod datagrams;
 mod flow_table;
 mod fragments;
