@@ -27,6 +27,7 @@ use sg_common::{
 };
 use sg_ctl::{
     compile::{RuleNumbers, RuleRecord, ZonePolicy, compile},
+    dataplane::Entry,
     model::{Model, Side},
     rulefile::{self, Source},
 };
@@ -69,6 +70,16 @@ impl Place {
             Side::Nic => Direction::Inbound,
             Side::Workload => Direction::Outbound,
         }
+    }
+
+    /// Whether the kernel runs a program on the frame at all.
+    pub fn takes(self, direction: Direction, frame: &[u8]) -> bool {
+        let entry = match (direction == self.receives(), self.hook) {
+            (true, Hook::Xdp) => Entry::Xdp,
+            (true, Hook::Tc) => Entry::TcIngress,
+            (false, _) => Entry::TcEgress,
+        };
+        frame.len() >= entry.least_frame(frame)
     }
 }
 

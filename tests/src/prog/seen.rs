@@ -85,7 +85,7 @@ impl Seen<'_> {
     }
 
     /// The reason whose counter moved.
-    pub(super) fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<Reason> {
         let side = self.direction as usize;
         let (before, after) = (&self.before.reasons[side], &self.after.reasons[side]);
         let moved = before.iter().zip(after).position(|(a, b)| a != b)?;

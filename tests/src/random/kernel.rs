@@ -9,12 +9,12 @@ use sg_common::{
     reason::Verdict,
     settings::InterfaceSettings,
 };
-use sg_ctl::{dataplane::Entry, model::Side};
+use sg_ctl::model::Side;
 
 use super::{Subject, policy::Policy};
 use crate::{
     oracle::{Host, Room, RuleName},
-    prog::{self, Hook, Loaded},
+    prog::{self, Hook, Loaded, Place},
 };
 
 /// The kernel programs, one set for each side of an interface.
@@ -90,12 +90,9 @@ impl Subject for Kernel {
     }
 
     fn takes(&self, direction: Direction, tc: bool, frame: &[u8]) -> bool {
-        let entry = match (direction == self.receives(), tc) {
-            (true, false) => Entry::Xdp,
-            (true, true) => Entry::TcIngress,
-            (false, _) => Entry::TcEgress,
-        };
-        frame.len() >= entry.least_frame(frame)
+        let hook = if tc { Hook::Tc } else { Hook::Xdp };
+        let side = self.side;
+        Place { side, hook }.takes(direction, frame)
     }
 
     fn judge(&mut self, direction: Direction, tc: bool, frame: &[u8]) -> Verdict {

@@ -32,9 +32,11 @@ fn n02_neighbour_discovery_passes_without_a_rule(place: Place) {
         filter.inbound(&genuine).passes(Reason::InfraNd);
         filter.outbound(&genuine).passes(Reason::InfraNd);
         // A router on the way would have made it 254: it does not come from this link.
-        filter
-            .inbound(&message.hop_limit(254))
-            .drops(Reason::NoRule);
+        for hop_limit in [0, 1, 64, 254] {
+            let routed = message.clone().hop_limit(hop_limit);
+            filter.inbound(&routed).drops(Reason::NoRule);
+            filter.outbound(&routed).drops(Reason::NoRule);
+        }
     }
 }
 
@@ -46,7 +48,10 @@ fn multicast_listener_discovery_passes_without_a_rule(place: Place) {
         let genuine = message.clone().hop_limit(1);
         filter.outbound(&genuine).passes(Reason::InfraMld);
         filter.inbound(&genuine).passes(Reason::InfraMld);
-        filter.inbound(&message.hop_limit(2)).drops(Reason::NoRule);
+        filter
+            .inbound(&message.clone().hop_limit(2))
+            .drops(Reason::NoRule);
+        filter.outbound(&message.hop_limit(2)).drops(Reason::NoRule);
     }
 }
 
@@ -77,6 +82,20 @@ fn n04_dhcp_lookalikes_are_judged_by_the_rules(place: Place) {
     ] {
         filter.inbound(&udp(from, to)).drops(Reason::NoRule);
     }
+    for (from, to) in [
+        ("192.0.2.10:69", "192.0.2.1:67"),
+        ("192.0.2.10:68", "192.0.2.1:66"),
+        ("192.0.2.10:67", "192.0.2.1:68"),
+        ("192.0.2.10:67", "255.255.255.255:68"),
+        ("[fe80::10]:68", "[fe80::1]:67"),
+    ] {
+        filter.outbound(&udp(from, to)).drops(Reason::NoRule);
+    }
+    let fragments = udp("192.0.2.1:67", "192.0.2.10:68").payload(300);
+    let fragments = fragments.fragments(1, 64);
+    filter.inbound(&fragments[1]).drops(Reason::FragmentUnknown);
+    filter.inbound(&fragments[0]).passes(Reason::InfraDhcp4);
+    filter.inbound(&fragments[1]).passes(Reason::Fragment);
     filter
         .inbound(&tcp("192.0.2.1:67", "192.0.2.10:68").syn())
         .drops(Reason::NoRule);
@@ -97,6 +116,14 @@ fn dhcpv6_passes_on_the_link_alone(place: Place) {
     filter
         .inbound(&udp("[fe80::1]:547", "[2001:db8:a::10]:546"))
         .drops(Reason::NoRule);
+    for (from, to) in [
+        ("[fe80::10]:546", "[2001:db8::1]:547"),
+        ("[2001:db8:a::10]:546", "[ff02::1:2]:547"),
+        // This host is a client and no server.
+        ("[fe80::10]:547", "[fe80::1]:546"),
+    ] {
+        filter.outbound(&udp(from, to)).drops(Reason::NoRule);
+    }
 }
 
 #[apply(everywhere)]
