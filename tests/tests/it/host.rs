@@ -3,5 +3,6 @@
 mod attached;
 mod command;
 mod explain;
+mod large;
 mod network;
 mod tags;
