@@ -126,3 +126,47 @@ fn an_extension_header_number_is_no_header_in_ipv4(place: Place) {
     .concat();
     filter.inbound(&packet).drops(Reason::NoRule);
 }
+
+#[apply(everywhere_in_both_families)]
+fn control_messages_of_the_other_family_go_by_their_number(place: Place, family: Family) {
+    // Protocol 58 in IPv4, 1 in IPv6.
+    let (number, other) = if family == V4 { (58, V6) } else { (1, V4) };
+    let all = family.everything();
+    let rule = |of: Family| {
+        let protocol = of.icmp();
+        format!("inbound: [{{ protocol: {protocol}, icmp: all, source: '{all}' }}]")
+    };
+    let mut message = ip(family.remote(), family.local(), number);
+    let request = if number == 58 { 128 } else { 8 };
+    message.data = vec![request, 0, 0, 0, 0, 7, 0, 0];
+    let filter = Filter::with_group(place, &rule(family));
+    filter.inbound(&message).drops(Reason::NoRule);
+    drop(filter);
+    let filter = Filter::with_group(place, &rule(other));
+    filter.inbound(&message).passes(Reason::New);
+}
+
+#[rstest]
+fn headers_beyond_the_first_buffer_of_a_frame_are_out_of_sight_of_xdp(
+    #[values(NIC_XDP, WORKLOAD_XDP)] place: Place,
+    #[values(1, 2, 8)] extensions: usize,
+) {
+    let mut filter = Filter::with_group(
+        place,
+        "
+        inbound: [{ type: All traffic, source: '::/0' }]
+        outbound: [{ type: All traffic, destination: '::/0' }]
+    ",
+    );
+    filter.judge_alone();
+    let mut packet = datagram(V6, 9000);
+    packet.extensions = (0..extensions)
+        .map(|_| Extension::padding(60, 256))
+        .collect();
+    let seen = filter.judge(place.receives(), &packet.bytes());
+    match extensions {
+        1 => seen.passes(Reason::Untracked),
+        2 => seen.drops(Reason::MalformedUdp),
+        _ => seen.drops(Reason::MalformedIpv6),
+    };
+}

@@ -166,6 +166,55 @@ fn n05_services_of_ec2_pass_where_they_are_switched_on(place: Place) {
 }
 
 #[apply(everywhere)]
+fn services_of_ec2_are_known_by_address_and_port(place: Place) {
+    let filter = no_rules(place, "infra: { ec2: on }");
+    for (address, is_udp, port) in [
+        ("169.254.169.253", true, 53),
+        ("169.254.169.253", false, 53),
+        ("169.254.169.254", false, 80),
+        ("169.254.170.2", false, 80),
+        ("169.254.170.23", false, 80),
+        ("169.254.169.123", true, 123),
+        ("169.254.169.250", false, 1688),
+        ("169.254.169.251", false, 1688),
+        ("fd00:ec2::253", true, 53),
+        ("fd00:ec2::253", false, 53),
+        ("fd00:ec2::254", false, 80),
+        ("fd00:ec2::23", false, 80),
+        ("fd00:ec2::123", true, 123),
+        ("fd00:ec2::250", false, 1688),
+        ("fd00:ec2::240", false, 1688),
+    ] {
+        let remote: std::net::IpAddr = address.parse().expect("an address");
+        let family = if remote.is_ipv4() { V4 } else { V6 };
+        let packet = |is_udp: bool, port: u16| {
+            let (from, to) = ((family.local(), 40000), (remote, port));
+            if is_udp {
+                udp(from, to)
+            } else {
+                tcp(from, to).syn()
+            }
+        };
+        let service = packet(is_udp, port);
+        filter.outbound(&service).passes(Reason::InfraEc2);
+        filter.inbound(&service.reply()).passes(Reason::InfraEc2);
+        filter
+            .outbound(&packet(is_udp, port + 1))
+            .drops(Reason::NoRule);
+        if port != 53 {
+            filter
+                .outbound(&packet(!is_udp, port))
+                .drops(Reason::NoRule);
+        }
+        // It is a service of the other side alone.
+        let mut asked = service.reply();
+        (asked.from.port, asked.to.port) = (40000, port);
+        filter.inbound(&asked).drops(Reason::NoRule);
+    }
+    assert!(filter.flows().is_empty());
+}
+
+#[apply(everywhere)]
 fn n06_resolvers_elsewhere_are_judged_by_the_rules(place: Place) {
     let filter = no_rules(place, "infra: { ec2: on }");
     filter

@@ -28,6 +28,5 @@ mod state;
 mod tcp;
 mod truncated;
 mod untracked;
-mod vectors;
 mod verifier;
 mod vlan;

@@ -244,3 +244,16 @@ fn an_icmp_header_must_be_whole(place: Place, family: Family) {
         is_dropped(&filter, &cut.bytes(), Reason::MalformedIcmp);
     }
 }
+
+#[apply(everywhere)]
+fn a_jumbogram_is_an_empty_packet(place: Place) {
+    let filter = open(place);
+    // The real length is an option of 32 bits (RFC 2675).
+    let mut jumbo = Extension::padding(0, 1);
+    jumbo.body[1..].copy_from_slice(&[0xc2, 4, 0, 1, 0, 0]);
+    let frame = datagram(V6).extension(jumbo).payload(200).bytes();
+    let frame = patched(&frame, IPV6_PAYLOAD_LEN, &[0, 0]);
+    is_dropped(&filter, &frame, Reason::MalformedIpv6);
+    let frame = patched(&datagram(V6).bytes(), IPV6_PAYLOAD_LEN, &[0, 0]);
+    is_dropped(&filter, &frame, Reason::MalformedUdp);
+}

@@ -83,6 +83,30 @@ fn r06_a_rule_for_all_protocols_admits_every_protocol(place: Place) {
         .drops(Reason::NoRule);
 }
 
+/// AWS takes ports with all protocols and ignores them, which opens everything. Rule files refuse
+/// them; what AWS makes of them is written `protocol: all`.
+#[apply(everywhere)]
+fn r07_ports_with_all_protocols_are_refused_and_would_be_ignored(place: Place) {
+    let rule = |ports: &str| format!("[{{ protocol: all, {ports} source: 10.0.0.0/8 }}]");
+    let source = sg_ctl::rulefile::Source {
+        name: "rules.yaml".to_owned(),
+        text: format!(
+            "security_groups: {{ a: {{ inbound: {} }} }}",
+            rule("ports: 88,")
+        ),
+    };
+    let report = sg_ctl::rulefile::read(&[source]).expect_err("no ports");
+    assert_eq!(
+        report.diagnostics[0].field,
+        "security_groups.a.inbound[0].ports"
+    );
+
+    let filter = Filter::with_group(place, &format!("inbound: {}\noutbound: []", rule("")));
+    filter
+        .inbound(&tcp("10.1.1.1:40000", "192.0.2.10:9999").syn())
+        .passes(Reason::New);
+}
+
 #[apply(everywhere)]
 fn r08_an_icmp_rule_admits_its_type_and_code(place: Place) {
     let filter = Filter::with_group(place, ECHO);

@@ -1,6 +1,8 @@
 //! Every set of TCP flags, sent by either side, on every kind of flow: reason, deciding rule, and
 //! the state in which it leaves the flow are those that the oracle gives.
 
+use std::env;
+
 use sg_ctl::{
     model::Side,
     rulefile::{self, Source},
@@ -144,7 +146,9 @@ fn step(place: Place, family: Family, port: u16, (answers, flags, data): Segment
 /// Judges connections, each on a port of its own, and compares everything with the oracle.
 fn agree(place: Place, family: Family, connections: impl Iterator<Item = Vec<Segment>>) {
     let mut steps = Vec::new();
+    let mut count = 0;
     for (port, segments) in (1000..).zip(connections) {
+        count += segments.len() as u64;
         steps.extend(
             segments
                 .into_iter()
@@ -154,15 +158,24 @@ fn agree(place: Place, family: Family, connections: impl Iterator<Item = Vec<Seg
     let host = host(place.side, family);
     let judged = check(&Scenario { host, steps }, &mut Kernel::default());
     let tally = judged.unwrap_or_else(|mismatch| panic!("{mismatch:?}"));
-    assert!(tally.packets() >= 200, "only {} segments", tally.packets());
+    assert_eq!(tally.packets(), count);
 }
 
 #[apply(everywhere_in_both_families)]
 fn every_set_of_flags_does_what_it_should_in_every_state(place: Place, family: Family) {
+    // In virtual machines, where a packet takes long, without the bits that nobody heeds.
+    let last = if env::var_os("SG_SHORT").is_some() {
+        0x1f
+    } else {
+        u8::MAX
+    };
+    let sets: Vec<u8> = (0..=last).collect();
     for (way, data_matters) in STATES {
         for answers in [false, true] {
             for data in if data_matters { &[0, 9][..] } else { &[0] } {
-                let all = (0..=u8::MAX).map(|flags| [way, &[(answers, flags, *data)]].concat());
+                let all = sets
+                    .iter()
+                    .map(|flags| [way, &[(answers, *flags, *data)]].concat());
                 agree(place, family, all);
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! The rules are data, in `rules`; a rule about a path that is gone fails too, so none rots.
 
+mod claims;
 mod rules;
 mod source;
 
