@@ -27,7 +27,7 @@ fn rules(network: &Network) -> String {
 }
 
 /// Follows the log, with every packet in it.
-fn log_of_all_packets<'a>(network: &Network, side: Side, sg: &SgCtl<'a>) -> Running {
+fn log_of_all_packets(network: &Network, side: Side, sg: &SgCtl<'_>) -> Running {
     let [_, server] = network.hosts();
     let namespace = match side {
         Side::Nic => &server.namespace,
