@@ -93,7 +93,9 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
     }
     setup::run()?;
     setup::provide_programs(&[QEMU])?;
-    let built = cargo::build(&["--workspace", "--bins", "--tests"])?;
+    let packages = ["--package", "sg-tests", "--package", "sg-ctl"];
+    let targets = ["--bins", "--test", "it", "--profile", "guest"];
+    let built = cargo::build(&[&packages[..], &targets].concat())?;
     let mut payload = payload(&built, arguments.filter.as_deref())?;
     if arguments.record {
         payload.runs.retain(|(name, _)| *name == COSTS);
