@@ -66,7 +66,9 @@ pub struct FlowKey {
     /// IP protocol number.
     pub protocol: u8,
     /// Explicit padding, zero.
-    pub pad: [u8; 5],
+    pub pad: u8,
+    /// Explicit padding, zero.
+    pub more_pad: u32,
 }
 
 impl FlowKey {
@@ -79,7 +81,8 @@ impl FlowKey {
         zone: 0,
         vlan: [0; 2],
         protocol: 0,
-        pad: [0; 5],
+        pad: 0,
+        more_pad: 0,
     };
 
     /// 64-bit words of a key.
@@ -88,16 +91,16 @@ impl FlowKey {
     /// The key as numbers, for hashing and comparing; each is two words of memory, as they lie.
     #[inline(always)]
     pub const fn words(&self) -> [u64; Self::WORDS] {
-        let [l0, l1, l2, l3] = self.local.wire();
-        let [r0, r1, r2, r3] = self.remote.wire();
+        let [l0, l1] = self.local.wire();
+        let [r0, r1] = self.remote.wire();
         let ports = self.local_port as u32 | (self.remote_port as u32) << 16;
         let zone = self.zone as u32 | (self.vlan[0] as u32) << 16;
         let rest = self.vlan[1] as u32 | (self.protocol as u32) << 16;
         [
-            l0 as u64 | (l1 as u64) << 32,
-            l2 as u64 | (l3 as u64) << 32,
-            r0 as u64 | (r1 as u64) << 32,
-            r2 as u64 | (r3 as u64) << 32,
+            l0,
+            l1,
+            r0,
+            r1,
             ports as u64 | (zone as u64) << 32,
             rest as u64,
         ]

@@ -31,24 +31,29 @@ pub fn infrastructure(infra: u32, parsed: &Parsed, direction: Direction) -> Opti
         }
         UDP | TCP => {
             let ends = Ends::of(parsed, direction);
-            let ipv4 = ends.remote.is_ipv4();
-            match (parsed.protocol, ends.local_port, ends.remote_port) {
-                (UDP, 68, 67) if ipv4 && infra & INFRA_DHCP4 != 0 => Some(Reason::InfraDhcp4),
-                (UDP, 546, 547)
-                    if infra & INFRA_DHCP6 != 0
-                        && ends.local.is_ipv6_link_local()
-                        && (ends.remote.is_ipv6_link_local()
-                            || ends.remote.is_ipv6_multicast()) =>
-                {
-                    Some(Reason::InfraDhcp6)
-                }
-                _ if infra & INFRA_EC2 != 0
-                    && is_ec2_service(&ends.remote, parsed.protocol, ends.remote_port) =>
-                {
-                    Some(Reason::InfraEc2)
-                }
-                _ => None,
+            if parsed.protocol == UDP
+                && let Some(reason) = dhcp_client(infra, &ends)
+            {
+                return Some(reason);
             }
+            (infra & INFRA_EC2 != 0
+                && is_ec2_service(&ends.remote, parsed.protocol, ends.remote_port))
+            .then_some(Reason::InfraEc2)
+        }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn dhcp_client(infra: u32, ends: &Ends) -> Option<Reason> {
+    match (ends.local_port, ends.remote_port) {
+        (68, 67) if infra & INFRA_DHCP4 != 0 && ends.remote.is_ipv4() => Some(Reason::InfraDhcp4),
+        (546, 547)
+            if infra & INFRA_DHCP6 != 0
+                && ends.local.is_ipv6_link_local()
+                && (ends.remote.is_ipv6_link_local() || ends.remote.is_ipv6_multicast()) =>
+        {
+            Some(Reason::InfraDhcp6)
         }
         _ => None,
     }

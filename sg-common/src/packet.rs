@@ -11,6 +11,12 @@ pub trait Packet {
     /// Bytes that are surely there, without asking: at most [`Self::len`].
     fn readable_len(&self) -> u32;
 
+    /// A number of which the verifier knows nothing, see [`forget`](crate::verifier::forget).
+    #[inline(always)]
+    fn noise(&self) -> u64 {
+        u64::from(self.readable_len())
+    }
+
     /// Whether the frame is empty.
     fn is_empty(&self) -> bool {
         self.readable_len() == 0
@@ -47,6 +53,11 @@ pub trait View: Copy {
     fn be16(self, at: usize) -> u16;
     /// The four bytes at `at` as they lie on the wire.
     fn wire32(self, at: usize) -> u32;
+    /// The eight bytes at `at` as they lie on the wire.
+    #[inline(always)]
+    fn wire64(self, at: usize) -> u64 {
+        u64::from(self.wire32(at)) | u64::from(self.wire32(at + 4)) << 32
+    }
 }
 
 /// A frame in user-space memory.

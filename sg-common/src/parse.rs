@@ -3,6 +3,8 @@
 //! Every length that a header claims is checked against what is really there, and ports are read
 //! only where a transport header is.
 
+mod parsed;
+
 use core::mem::offset_of;
 
 use network_types::eth::EthHdr;
@@ -19,6 +21,8 @@ use crate::proto::{
 use crate::reason::Reason;
 use crate::verifier::forget;
 
+pub use self::parsed::{Fragment, Parsed};
+
 /// VLAN tags that are followed.
 pub const MAX_VLAN_TAGS: usize = 2;
 /// IPv6 extension headers that are followed.
@@ -26,76 +30,6 @@ pub const MAX_EXTENSION_HEADERS: usize = 8;
 
 /// Headers that begin beyond this offset are not followed; one less than a power of two.
 pub const MAX_HEADER_OFFSET: u32 = 0x3fff;
-
-/// Where a packet stands in its datagram.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fragment {
-    /// Not fragmented.
-    None,
-    /// The first fragment: it has the transport header.
-    First,
-    /// Any later fragment: it has no ports.
-    Later,
-}
-
-/// What a frame is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Parsed {
-    /// Source address.
-    pub src: Addr,
-    /// Destination address.
-    pub dst: Addr,
-    /// Source port (TCP, UDP), else 0.
-    pub src_port: u16,
-    /// Destination port (TCP, UDP), else 0.
-    pub dst_port: u16,
-    /// Outer and inner VLAN id; 0 = untagged.
-    pub vlan: [u16; 2],
-    /// IP protocol number of the innermost header that was reached.
-    pub protocol: u8,
-    /// TTL or hop limit.
-    pub hop_limit: u8,
-    /// TCP flags, byte 13 of the header.
-    pub tcp_flags: u8,
-    /// ICMP type.
-    pub icmp_type: u8,
-    /// ICMP code.
-    pub icmp_code: u8,
-    /// ICMP identifier, where the type has one.
-    pub icmp_id: u16,
-    /// Place in the datagram.
-    pub fragment: Fragment,
-    /// Identification field of a fragment.
-    pub fragment_id: u32,
-    /// Offset of the transport header from the start of the frame.
-    pub transport_offset: u32,
-    /// Offset of the end of the IP packet; the frame may go on (Ethernet padding).
-    pub end: u32,
-    /// Whether the segment carries data (TCP).
-    pub has_data: bool,
-}
-
-impl Parsed {
-    /// What is known of a frame that is not IP, or malformed.
-    pub const NOTHING: Self = Self {
-        src: Addr::UNSPECIFIED,
-        dst: Addr::UNSPECIFIED,
-        src_port: 0,
-        dst_port: 0,
-        vlan: [0; 2],
-        protocol: 0,
-        hop_limit: 0,
-        tcp_flags: 0,
-        icmp_type: 0,
-        icmp_code: 0,
-        icmp_id: 0,
-        fragment: Fragment::None,
-        fragment_id: 0,
-        transport_offset: 0,
-        end: 0,
-        has_data: false,
-    };
-}
 
 /// What a frame carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,14 +59,15 @@ enum Extent {
 /// read before.
 #[inline(always)]
 pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reason> {
+    parsed.clear();
+    // A tag that the hook carries beside the frame is the outermost one.
+    let beside = packet.vlan_beside();
+    parsed.vlan = [beside, 0];
     let ethernet = packet
         .view::<{ EthHdr::LEN }>(0)
         .ok_or(Reason::MalformedEthernet)?;
     let mut ether_type = ethernet.be16(offset_of!(EthHdr, ether_type));
     let mut offset = EthHdr::LEN as u32;
-    // A tag that the hook carries beside the frame is the outermost one.
-    let beside = packet.vlan_beside();
-    parsed.vlan[0] = beside;
     let first = usize::from(beside != 0);
     for depth in 0..MAX_VLAN_TAGS {
         if !is_tag(ether_type) || depth + first >= MAX_VLAN_TAGS {
@@ -154,7 +89,7 @@ pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reas
     // Tagged or not: one path from here on.
     let offset = bounded(packet, offset);
     for id in &mut parsed.vlan {
-        *id = forget(u64::from(*id), u64::from(packet.readable_len())) as u16;
+        *id = forget(u64::from(*id), packet.noise()) as u16;
     }
     match ether_type {
         ETH_IPV4 => ipv4(packet, offset, Extent::Whole, parsed)?,
@@ -174,6 +109,7 @@ pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reas
 /// The reason why the quote cannot be read.
 #[inline(always)]
 pub fn quoted<P: Packet>(packet: &P, error: &Parsed, parsed: &mut Parsed) -> Result<(), Reason> {
+    parsed.clear();
     let offset = error.transport_offset + 8;
     if offset > MAX_HEADER_OFFSET {
         return Err(Reason::MalformedIcmp);
@@ -201,7 +137,7 @@ pub fn quoted<P: Packet>(packet: &P, error: &Parsed, parsed: &mut Parsed) -> Res
 /// precise: else every way through the headers before it would be followed apart to the end.
 #[inline(always)]
 fn bounded<P: Packet>(packet: &P, offset: u32) -> u32 {
-    forget(u64::from(offset), u64::from(packet.readable_len())) as u32 & MAX_HEADER_OFFSET
+    forget(u64::from(offset), packet.noise()) as u32 & MAX_HEADER_OFFSET
 }
 
 #[inline(always)]
@@ -232,16 +168,16 @@ fn ipv4<P: Packet>(
         return Err(FAULT);
     }
     let frags = header.be16(offset_of!(Ipv4Hdr, frags));
-    parsed.fragment = match (frags & 0x1fff, frags & 0x2000) {
-        (0, 0) => Fragment::None,
-        (0, _) => Fragment::First,
-        _ => Fragment::Later,
-    };
+    if frags & 0x3fff != 0 {
+        parsed.fragment = match frags & 0x1fff {
+            0 => Fragment::First,
+            _ => Fragment::Later,
+        };
+        parsed.fragment_id = u32::from(header.be16(offset_of!(Ipv4Hdr, id)));
+    }
     parsed.src = Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, src_addr)));
     parsed.dst = Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, dst_addr)));
     parsed.protocol = header.u8(offset_of!(Ipv4Hdr, proto));
-    parsed.hop_limit = header.u8(offset_of!(Ipv4Hdr, ttl));
-    parsed.fragment_id = u32::from(header.be16(offset_of!(Ipv4Hdr, id)));
     parsed.transport_offset = bounded(packet, offset + header_len);
     parsed.end = offset + total_len;
     Ok(())
@@ -260,14 +196,7 @@ fn ipv6<P: Packet>(
     if header.u8(offset_of!(Ipv6Hdr, vcf)) >> 4 != 6 {
         return Err(FAULT);
     }
-    let address = |at: usize| {
-        Addr::from_wire_v6([
-            header.wire32(at),
-            header.wire32(at + 4),
-            header.wire32(at + 8),
-            header.wire32(at + 12),
-        ])
-    };
+    let address = |at: usize| Addr::from_wire_v6([header.wire64(at), header.wire64(at + 8)]);
     parsed.src = address(offset_of!(Ipv6Hdr, src_addr));
     parsed.dst = address(offset_of!(Ipv6Hdr, dst_addr));
     // On the wire an IPv4-mapped address is forged (RFC 4942 §2.2): it must not pass for IPv4.

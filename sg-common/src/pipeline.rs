@@ -56,17 +56,17 @@ impl Scratch {
 #[inline(always)]
 pub fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut Scratch) -> Verdict {
     let infra = datapath.settings().infra();
-    scratch.parsed = Parsed::NOTHING;
     let outcome = match parse::frame(packet, &mut scratch.parsed) {
-        Ok(Payload::Ip) => judge(packet, datapath, scratch),
+        Ok(Payload::Ip) => match judge(packet, datapath, scratch) {
+            Some(outcome) => outcome,
+            // A way out of its own: what it comes to is known here, and most packets take it.
+            None => return Verdict::Pass,
+        },
         Ok(Payload::Arp) => switched(infra & INFRA_ARP, Reason::InfraArp),
         Ok(Payload::NonIp) => switched(infra & INFRA_NON_IP, Reason::InfraNonIp),
         Err(reason) => Outcome::new(reason, 0),
     };
-    if scratch.parsed.fragment == Fragment::First && outcome.is_pass() {
-        first_fragment(datapath, scratch, outcome.rule());
-    }
-    finish(packet, datapath, &scratch.parsed, outcome)
+    finish(packet, datapath, scratch, outcome)
 }
 
 #[inline(always)]
@@ -74,16 +74,20 @@ const fn switched(on: u32, reason: Reason) -> Outcome {
     Outcome::new(if on == 0 { Reason::NoRule } else { reason }, 0)
 }
 
-/// The verdict on an IP packet.
+/// The verdict on an IP packet, `None` when it belongs to a live flow, and all is done.
 #[inline(always)]
-fn judge<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut Scratch) -> Outcome {
+fn judge<P: Packet, D: Datapath>(
+    packet: &P,
+    datapath: &D,
+    scratch: &mut Scratch,
+) -> Option<Outcome> {
     let direction = datapath.direction();
     let parsed = &scratch.parsed;
     if let Some(reason) = infrastructure(datapath.settings().infra(), parsed, direction) {
-        return Outcome::new(reason, 0);
+        return Some(Outcome::new(reason, 0));
     }
     if parsed.fragment == Fragment::Later {
-        return later_fragment(datapath, scratch);
+        return Some(later_fragment(datapath, scratch));
     }
     scratch.key = flow_key(datapath.zone(), parsed, direction);
     if let Some(flow) = live_flow(datapath, &scratch.key) {
@@ -92,10 +96,12 @@ fn judge<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut Scratch
             && tcp::is_over(flow.state());
         if !is_new {
             refresh(packet, datapath, parsed, &flow);
-            return Outcome::new(Reason::Established, flow.rule());
+            let outcome = Outcome::new(Reason::Established, flow.rule());
+            finish(packet, datapath, scratch, outcome);
+            return None;
         }
     }
-    new_traffic(packet, datapath, scratch)
+    Some(new_traffic(packet, datapath, scratch))
 }
 
 #[inline(always)]
@@ -223,7 +229,6 @@ fn new_traffic<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut S
 /// ask about it. Returns false when it is not one that this error could be about.
 #[inline(never)]
 fn quoted_packet<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut Scratch) -> bool {
-    scratch.quoted = Parsed::NOTHING;
     if parse::quoted(packet, &scratch.parsed, &mut scratch.quoted).is_err() {
         return false;
     }
@@ -304,9 +309,13 @@ fn frame_len<P: Packet>(packet: &P, parsed: &Parsed) -> u32 {
 fn finish<P: Packet, D: Datapath>(
     packet: &P,
     datapath: &D,
-    parsed: &Parsed,
+    scratch: &mut Scratch,
     outcome: Outcome,
 ) -> Verdict {
+    if scratch.parsed.fragment == Fragment::First && outcome.is_pass() {
+        first_fragment(datapath, scratch, outcome.rule());
+    }
+    let parsed = &scratch.parsed;
     let audited = !outcome.is_pass() && only_audits(datapath);
     let length = frame_len(packet, parsed);
     datapath.count(outcome, audited, packet.segments(), length);

@@ -33,7 +33,8 @@ pod!(FlowKey {
     zone,
     vlan,
     protocol,
-    pad
+    pad,
+    more_pad
 });
 pod!(FlowSlot {
     key,

@@ -49,7 +49,6 @@ impl Ends {
 pub fn flow_key(zone: u32, parsed: &Parsed, direction: Direction) -> FlowKey {
     let ends = Ends::of(parsed, direction);
     let (local_port, remote_port) = match parsed.protocol {
-        TCP | UDP => (ends.local_port, ends.remote_port),
         ICMP | ICMPV6 => match icmp::query(parsed.protocol, parsed.icmp_type) {
             // The opener is part of the key: both sides may use one identifier, and a request
             // must never pass as an answer.
@@ -61,7 +60,8 @@ pub fn flow_key(zone: u32, parsed: &Parsed, direction: Direction) -> FlowKey {
             // No flow has this key.
             Query::None => (0, u16::MAX),
         },
-        _ => (0, 0),
+        // Both 0 where there are none.
+        _ => (ends.local_port, ends.remote_port),
     };
     FlowKey {
         local: ends.local,
@@ -71,7 +71,8 @@ pub fn flow_key(zone: u32, parsed: &Parsed, direction: Direction) -> FlowKey {
         zone: zone as u16,
         vlan: parsed.vlan,
         protocol: parsed.protocol,
-        pad: [0; 5],
+        pad: 0,
+        more_pad: 0,
     }
 }
 

@@ -61,43 +61,60 @@ pub struct HashSeed {
 /// Where a key belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    first: u32,
-    second: u32,
-    tag: u64,
+    hash: u64,
+    buckets: u64,
 }
 
 impl Place {
     /// Places a key in a table of `buckets` buckets.
     #[inline(always)]
     pub fn of(key: &FlowKey, seed: &HashSeed, buckets: u32) -> Self {
-        // NH, the universal hash of UMAC (RFC 4418 §5.2.1): a product per word, all independent.
+        // After NH, the universal hash of UMAC (RFC 4418 §5.2.1): a product per word, all independent.
+        // Two words that differ in their upper halves collide for one lower half of the secret at
+        // most, two that differ below for one upper half: once in 2^32 in either case.
         let nh = |word: u64, secret: u64| {
-            let low = (word as u32).wrapping_add(secret as u32);
-            let high = ((word >> 32) as u32).wrapping_add((secret >> 32) as u32);
-            u64::from(low) * u64::from(high)
+            (word.wrapping_add(secret)).wrapping_mul((word >> 32) + (secret >> 32))
         };
         let (words, secrets) = (key.words(), seed.words);
         let pair =
             |i: usize| nh(words[i], secrets[i]).wrapping_add(nh(words[i + 1], secrets[i + 1]));
         let sum = pair(0).wrapping_add(pair(2)).wrapping_add(pair(4));
-        let hash = (sum ^ (sum >> 32)).wrapping_mul(0x9fb2_1c65_1e98_df25);
-        let other = (hash ^ (hash >> 29)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let below = |hash: u64, bound: u64| ((hash >> 32) * bound) >> 32;
-        let buckets = u64::from(buckets);
-        let first = below(hash, buckets);
-        // Any bucket but the first.
-        let second = first + 1 + below(other, buckets - 1);
-        let tag = hash & 0x7f;
         Self {
-            first: first as u32,
-            second: (if second < buckets {
-                second
-            } else {
-                second - buckets
-            }) as u32,
-            tag: tag + u64::from(tag == 0),
+            hash: (sum ^ (sum >> 32)).wrapping_mul(0x9fb2_1c65_1e98_df25),
+            buckets: u64::from(buckets),
         }
     }
+
+    /// The first bucket.
+    #[inline(always)]
+    fn first(&self) -> u32 {
+        below(self.hash, self.buckets) as u32
+    }
+
+    /// The second bucket: any but the first.
+    #[inline(always)]
+    fn second(&self) -> u32 {
+        let other = (self.hash ^ (self.hash >> 29)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let second = u64::from(self.first()) + 1 + below(other, self.buckets - 1);
+        (if second < self.buckets {
+            second
+        } else {
+            second - self.buckets
+        }) as u32
+    }
+
+    /// The tag: 1 to 127.
+    #[inline(always)]
+    fn tag(&self) -> u64 {
+        let tag = self.hash & 0x7f;
+        tag + u64::from(tag == 0)
+    }
+}
+
+/// Maps a hash to a number below `bound`.
+#[inline(always)]
+fn below(hash: u64, bound: u64) -> u64 {
+    ((hash >> 32) * bound) >> 32
 }
 
 /// One slot. Reads and writes are single, never torn, and in program order.
@@ -164,22 +181,15 @@ pub struct Found<S> {
 /// Finds the slot of a key, live or expired.
 #[inline(always)]
 pub fn find<T: Table>(table: &T, key: &FlowKey, place: &Place) -> Option<Found<T::Slot>> {
-    let second = table.tags(place.second);
-    if let Some(found) = find_in(table, place.first, table.tags(place.first), key, place.tag) {
-        return Some(found);
+    match find_in(table, place.first(), key, place.tag()) {
+        Some(found) => Some(found),
+        None => find_in(table, place.second(), key, place.tag()),
     }
-    find_in(table, place.second, second, key, place.tag)
 }
 
 #[inline(always)]
-fn find_in<T: Table>(
-    table: &T,
-    bucket: u32,
-    tags: u64,
-    key: &FlowKey,
-    tag: u64,
-) -> Option<Found<T::Slot>> {
-    let mut candidates = matching(tags, tag);
+fn find_in<T: Table>(table: &T, bucket: u32, key: &FlowKey, tag: u64) -> Option<Found<T::Slot>> {
+    let mut candidates = matching(table.tags(bucket), tag);
     for _ in 0..BUCKET_SLOTS {
         if candidates == 0 {
             break;
@@ -217,8 +227,8 @@ pub fn open<T: Table>(
     opening: Opening,
 ) -> Result<(), Refused> {
     // Everyone locks in the same order, so nobody waits in a circle.
-    let low = place.first.min(place.second);
-    let high = place.first.max(place.second);
+    let (first, second) = (place.first(), place.second());
+    let (low, high) = (first.min(second), first.max(second));
     let mut low_tags = lock(table, low).ok_or(Refused::Contended)?;
     let Some(mut high_tags) = lock(table, high) else {
         table.set_tags(low, low_tags);
@@ -245,7 +255,7 @@ pub fn open<T: Table>(
         } else {
             &mut high_tags
         };
-        *tags = without(*tags, index) | place.tag << (index * 8);
+        *tags = without(*tags, index) | place.tag() << (index * 8);
     }
     table.set_tags(high, high_tags);
     table.set_tags(low, low_tags);
@@ -274,10 +284,10 @@ fn claim<T: Table>(
 ) -> Option<(T::Slot, bool, u32)> {
     let ((low, low_tags), (high, high_tags)) = (low, high);
     // Another CPU may have opened the flow meanwhile, or an earlier one has expired.
-    if let Some((slot, index)) = slot_of(table, low, *low_tags, key, place.tag) {
+    if let Some((slot, index)) = slot_of(table, low, *low_tags, key, place.tag()) {
         return Some((slot, true, index));
     }
-    if let Some((slot, index)) = slot_of(table, high, *high_tags, key, place.tag) {
+    if let Some((slot, index)) = slot_of(table, high, *high_tags, key, place.tag()) {
         return Some((slot, false, index));
     }
     let free = count(matching(*low_tags, 0)).max(count(matching(*high_tags, 0)));
@@ -290,7 +300,7 @@ fn claim<T: Table>(
         // The emptier bucket; of two that are equal the one that is looked into first.
         let in_low = match count(free.0).cmp(&count(free.1)) {
             core::cmp::Ordering::Greater => true,
-            core::cmp::Ordering::Equal => low == place.first,
+            core::cmp::Ordering::Equal => low == place.first(),
             core::cmp::Ordering::Less => false,
         };
         if in_low {

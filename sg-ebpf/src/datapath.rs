@@ -75,26 +75,23 @@ macro_rules! set_field {
     }};
 }
 
-/// The tables of one interface.
-pub(crate) struct Kernel {
-    direction: Direction,
+/// The tables of one interface, for packets of one direction: a constant, so that LLVM leaves out
+/// what belongs to the other one.
+pub(crate) struct Kernel<const OUTBOUND: bool> {
     settings: SharedSettings,
 }
 
-impl Kernel {
+impl<const OUTBOUND: bool> Kernel<OUTBOUND> {
     /// Finds the interface's settings.
     #[inline(always)]
-    pub(crate) fn new(direction: Direction) -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let settings = SharedSettings(maps::INTERFACES.get_ptr(config::zone())?);
         // A slot that user space has not filled yet has no timeouts.
-        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self {
-            direction,
-            settings,
-        })
+        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self { settings })
     }
 }
 
-impl Datapath for Kernel {
+impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     type Flow = SharedFlow;
     type Settings = SharedSettings;
 
@@ -105,7 +102,11 @@ impl Datapath for Kernel {
 
     #[inline(always)]
     fn direction(&self) -> Direction {
-        self.direction
+        if OUTBOUND {
+            Direction::Outbound
+        } else {
+            Direction::Inbound
+        }
     }
 
     #[inline(always)]
@@ -168,8 +169,8 @@ impl Datapath for Kernel {
         let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) else {
             return;
         };
-        // LLVM knows which codes exist and would leave the masks out; the verifier does not.
-        let side = opaque(self.direction as u64) as usize & 1;
+        let side = usize::from(OUTBOUND);
+        // LLVM knows which codes exist and would leave the mask out; the verifier does not.
         let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
         // SAFETY: this CPU's map value; both indexes are masked to the arrays' lengths.
         let (reason, audit) = unsafe {

@@ -132,12 +132,12 @@ impl Slot for SharedSlot {
 
     #[inline(always)]
     fn is_key(self, key: &FlowKey) -> bool {
-        let mut difference = 0;
-        for_each_word(key, |i, word| {
-            // SAFETY: a map value; `i` is in bounds.
-            difference |= word ^ unsafe { read_volatile(self.words().add(i)) };
-        });
-        difference == 0
+        let words: *const u64 = core::ptr::from_ref(key).cast();
+        (0..FlowKey::WORDS).all(|i| {
+            // SAFETY: a key and a map value, both of so many words. Both volatile: from memory to
+            // the comparison, for LLVM would keep all words of the key in registers it has not.
+            unsafe { read_volatile(words.add(i)) == read_volatile(self.words().add(i)) }
+        })
     }
 
     #[inline(always)]

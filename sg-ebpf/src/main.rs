@@ -19,6 +19,7 @@ use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
+use sg_common::datapath::Datapath;
 use sg_common::flow::Direction;
 use sg_common::packet::Packet;
 use sg_common::pipeline;
@@ -29,6 +30,7 @@ use crate::packet::{TcPacket, XdpPacket};
 
 /// Ingress hook: XDP, native or generic.
 #[xdp(frags)]
+#[inline(always)]
 pub fn sg_xdp(ctx: XdpContext) -> u32 {
     match judge(&XdpPacket::new(&ctx), Direction::Inbound) {
         Some(Verdict::Pass) => XDP_PASS,
@@ -42,12 +44,14 @@ pub fn sg_xdp(ctx: XdpContext) -> u32 {
 
 /// Ingress hook: TC, where XDP is not there or costs more than it saves.
 #[classifier]
+#[inline(always)]
 pub fn sg_tc_ingress(ctx: TcContext) -> i32 {
     tc(&ctx, Direction::Inbound)
 }
 
 /// Egress hook.
 #[classifier]
+#[inline(always)]
 pub fn sg_tc_egress(ctx: TcContext) -> i32 {
     tc(&ctx, Direction::Outbound)
 }
@@ -83,6 +87,8 @@ fn report_no_settings<C: EbpfContext>(ctx: &C) {
 }
 
 /// Judges a frame at a hook that faces `hook`; `None` when the interface has no settings.
+///
+/// The loader's constant decides for one half; the verifier never looks at the other one.
 #[inline(always)]
 fn judge<P: Packet>(packet: &P, hook: Direction) -> Option<Verdict> {
     // What enters the host end of a workload's link leaves the workload.
@@ -91,11 +97,18 @@ fn judge<P: Packet>(packet: &P, hook: Direction) -> Option<Verdict> {
     } else {
         hook
     };
-    let kernel = Kernel::new(direction)?;
+    match direction {
+        Direction::Inbound => run(packet, &Kernel::<false>::new()?),
+        Direction::Outbound => run(packet, &Kernel::<true>::new()?),
+    }
+}
+
+#[inline(always)]
+fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D) -> Option<Verdict> {
     let scratch = maps::SCRATCH.get_ptr_mut(0)?;
     // SAFETY: this CPU's map value; no other program runs on this CPU until this one returns, for
     // both hooks run with bottom halves off.
-    Some(pipeline::run(packet, &kernel, unsafe { &mut *scratch }))
+    Some(pipeline::run(packet, datapath, unsafe { &mut *scratch }))
 }
 
 #[cfg(not(test))]

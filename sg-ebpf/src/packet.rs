@@ -1,8 +1,7 @@
 //! The only place that touches packet memory.
 //!
 //! Each view checks its bounds once, against the `data_end` of the context, and hands out reads
-//! inside them. Reads of four bytes are single loads whatever their alignment, which x86 and the
-//! verifier allow for packets but Rust references do not: hence the assembly.
+//! inside them.
 
 use core::arch::asm;
 
@@ -47,45 +46,56 @@ impl Window {
     }
 }
 
+impl Window {
+    /// The value at `at`, whatever its alignment: one load on the CPUs that are supported.
+    #[inline(always)]
+    fn read<T: Copy>(self, at: usize) -> T {
+        // SAFETY: `at` is inside the window, whose bounds were checked when it was made.
+        unsafe { ((self.start + at) as *const T).read_unaligned() }
+    }
+}
+
 impl View for Window {
     #[inline(always)]
     fn u8(self, at: usize) -> u8 {
-        // SAFETY: `at` is inside the window, whose bounds were checked when it was made.
-        unsafe { *((self.start + at) as *const u8) }
+        self.read(at)
     }
 
     #[inline(always)]
     fn be16(self, at: usize) -> u16 {
-        let value: u64;
-        // SAFETY: as above; a load has no other effect.
-        unsafe {
-            asm!("{value} = *(u16 *)({at} + 0)", value = out(reg) value, at = in(reg) self.start + at,
-                options(readonly, nostack, preserves_flags));
-        }
-        u16::from_be(value as u16)
+        u16::from_be(self.read(at))
     }
 
     #[inline(always)]
     fn wire32(self, at: usize) -> u32 {
-        let value: u64;
-        // SAFETY: as above; a load has no other effect.
-        unsafe {
-            asm!("{value} = *(u32 *)({at} + 0)", value = out(reg) value, at = in(reg) self.start + at,
-                options(readonly, nostack, preserves_flags));
-        }
-        value as u32
+        self.read(at)
+    }
+
+    #[inline(always)]
+    fn wire64(self, at: usize) -> u64 {
+        self.read(at)
     }
 }
+
+/// Longer than any frame that is read in place.
+const MAX_FRAME: u64 = 0x7fff_ffff;
 
 /// A frame at the XDP hook.
 pub(crate) struct XdpPacket<'a> {
     ctx: &'a XdpContext,
+    readable: u64,
 }
 
 impl<'a> XdpPacket<'a> {
     #[inline(always)]
-    pub(crate) const fn new(ctx: &'a XdpContext) -> Self {
-        Self { ctx }
+    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
+        let data = context_field!(ctx.ctx, xdp_md, data);
+        let end = context_field!(ctx.ctx, xdp_md, data_end);
+        Self {
+            ctx,
+            // The mask tells LLVM that it fits in 32 bits.
+            readable: opaque((end - data) as u64) & MAX_FRAME,
+        }
     }
 
     #[inline(always)]
@@ -110,7 +120,12 @@ impl Packet for XdpPacket<'_> {
 
     #[inline(always)]
     fn readable_len(&self) -> u32 {
-        opaque((self.end() - self.data()) as u64) as u32
+        self.readable as u32
+    }
+
+    #[inline(always)]
+    fn noise(&self) -> u64 {
+        self.readable
     }
 
     #[inline(always)]

@@ -192,6 +192,14 @@ pub(crate) fn ebpf_cargo(
         .core_source()
         .ok_or_else(|| Missing(format!("no source of `core` for {TARGET}")))?;
     let linker = toolchain.linker()?;
+    let flags = [
+        &format!("--cfg=bpf_target_arch=\"{arch}\""),
+        // Type information, without which the kernel shows no map or line by name.
+        "-Clink-arg=--btf",
+        // Headers lie in packets as they please: one load per field, not one per byte. Every
+        // architecture that the programs compile for can do it, and the verifier knows.
+        "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
+    ];
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What the calling cargo sets for the host side must not leak into this build.
     for (name, _) in env::vars_os() {
@@ -208,11 +216,7 @@ pub(crate) fn ebpf_cargo(
         // core is built from source and aya-ebpf uses inline assembly for BPF: both are unstable.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
-        // `--btf`: emit type information, without which the kernel shows no map or line by name.
-        .env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Clink-arg=--btf"),
-        );
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     if core != CoreSource::Compiled {
         cargo.arg("-Zbuild-std=core");
     }

@@ -169,7 +169,8 @@ fn key(number: u32) -> FlowKey {
         zone: 0,
         vlan: [0; 2],
         protocol: 6,
-        pad: [0; 5],
+        pad: 0,
+        more_pad: 0,
     }
 }
 

@@ -179,7 +179,8 @@ pub(crate) mod tests {
                 zone: 0,
                 vlan: [0; 2],
                 protocol,
-                pad: [0; 5],
+                pad: 0,
+                more_pad: 0,
             },
             entry: FlowEntry {
                 created: 1000,

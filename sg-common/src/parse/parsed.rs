@@ -1,0 +1,93 @@
+//! What is known of a frame after parsing.
+
+use crate::addr::Addr;
+use crate::verifier::opaque;
+
+/// Where a packet stands in its datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fragment {
+    /// Not fragmented.
+    None,
+    /// The first fragment: it has the transport header.
+    First,
+    /// Any later fragment: it has no ports.
+    Later,
+}
+
+/// What a frame is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Parsed {
+    /// Source address.
+    pub src: Addr,
+    /// Destination address.
+    pub dst: Addr,
+    /// Source port (TCP, UDP), else 0.
+    pub src_port: u16,
+    /// Destination port (TCP, UDP), else 0.
+    pub dst_port: u16,
+    /// Outer and inner VLAN id; 0 = untagged.
+    pub vlan: [u16; 2],
+    /// IP protocol number of the innermost header that was reached.
+    pub protocol: u8,
+    /// Hop limit (IPv6).
+    pub hop_limit: u8,
+    /// TCP flags, byte 13 of the header.
+    pub tcp_flags: u8,
+    /// ICMP type.
+    pub icmp_type: u8,
+    /// ICMP code.
+    pub icmp_code: u8,
+    /// ICMP identifier, where the type has one.
+    pub icmp_id: u16,
+    /// Place in the datagram.
+    pub fragment: Fragment,
+    /// Identification field of a fragment.
+    pub fragment_id: u32,
+    /// Offset of the transport header from the start of the frame.
+    pub transport_offset: u32,
+    /// Offset of the end of the IP packet; the frame may go on (Ethernet padding).
+    pub end: u32,
+    /// Whether the segment carries data (TCP).
+    pub has_data: bool,
+}
+
+impl Parsed {
+    /// What is known of a frame that is not IP, or malformed.
+    pub const NOTHING: Self = Self {
+        src: Addr::UNSPECIFIED,
+        dst: Addr::UNSPECIFIED,
+        src_port: 0,
+        dst_port: 0,
+        vlan: [0; 2],
+        protocol: 0,
+        hop_limit: 0,
+        tcp_flags: 0,
+        icmp_type: 0,
+        icmp_code: 0,
+        icmp_id: 0,
+        fragment: Fragment::None,
+        fragment_id: 0,
+        transport_offset: 0,
+        end: 0,
+        has_data: false,
+    };
+
+    /// Takes back what was known of an earlier frame, as far as anybody may read it before it is
+    /// known of this one.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        // Hidden: LLVM would gather the zeros into calls of memset, which is a loop over bytes.
+        let zero = opaque(0);
+        self.src = Addr::from_wire_v6([zero; 2]);
+        self.dst = Addr::from_wire_v6([zero; 2]);
+        self.end = zero as u32;
+        self.src_port = zero as u16;
+        self.dst_port = zero as u16;
+        self.icmp_id = zero as u16;
+        self.protocol = zero as u8;
+        self.tcp_flags = zero as u8;
+        self.icmp_type = zero as u8;
+        self.icmp_code = zero as u8;
+        self.fragment = Fragment::None;
+    }
+}
