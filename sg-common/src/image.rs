@@ -4,7 +4,7 @@
 //! A decision takes three look-ups, each with a fixed number of steps:
 //!
 //! ```text
-//!  remote address ──► peer class     binary search over the address ranges of the host
+//!  remote address ──► peer class     a direct step and a short search, see [`classes`]
 //!  policy, class  ──► row            one load
 //!  row, service   ──► cell           binary search over the service ranges of the row
 //! ```
@@ -16,14 +16,15 @@
 //! Words are in host byte order; offsets count words from the start of the image. Reading a word
 //! beyond the end returns 0, which every look-up takes as "no rule".
 
-use crate::addr::Addr;
+pub mod classes;
+
 use crate::flow::Direction;
-use crate::verifier::{at_or_below, at_or_below_wide};
+use crate::verifier::at_or_below;
 
 /// First word of every image: "sg1\0".
 pub const MAGIC: u32 = 0x0031_6773;
 /// Version of the layout below. Programs do not judge by an image of another version.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Offsets of the header words.
 pub mod header {
@@ -41,26 +42,23 @@ pub mod header {
     pub const CHECKSUM: u32 = 5;
     /// Number of address ranges.
     pub const RANGES: u32 = 6;
-    /// Offset of the first addresses of the ranges: four words each, most significant first,
-    /// ascending, the first one zero.
-    pub const RANGE_STARTS: u32 = 7;
-    /// Offset of the class of each range.
-    pub const RANGE_CLASSES: u32 = 8;
+    /// Number of classes.
+    pub const CLASSES: u32 = 7;
     /// Number of zones that may have a policy.
-    pub const ZONES: u32 = 9;
+    pub const ZONES: u32 = 8;
     /// Offset of the policy directory: two words for each zone, the offset of the class table of
     /// its inbound and of its outbound policy; 0 = no policy. A class table holds the offset of the
     /// row of each class; a row holds the number of its ranges, their first service keys (ascending,
     /// the first one zero), and their cells.
-    pub const POLICIES: u32 = 10;
-    /// Number of classes.
-    pub const CLASSES: u32 = 11;
+    pub const POLICIES: u32 = 9;
+    /// The [`index`](super::classes::index) of IPv4 addresses.
+    pub const IPV4: u32 = 16;
+    /// The [`index`](super::classes::index) of the upper halves of IPv6 addresses.
+    pub const IPV6: u32 = 24;
     /// Words of the header.
-    pub const LEN: u32 = 16;
+    pub const LEN: u32 = 32;
 }
 
-/// Limit of address ranges: 2^21, for a million prefixes.
-pub const MAX_RANGES: u32 = 1 << 21;
 /// Limit of service ranges in one row: 2^12, for a thousand rules.
 pub const MAX_ROW: u32 = 1 << 12;
 
@@ -109,6 +107,12 @@ impl Cell {
 pub trait Words {
     /// The word at `offset`, 0 beyond the end.
     fn word(&self, offset: u32) -> u32;
+
+    /// The 64-bit number at `offset`, which is even: two words, lower half first.
+    #[inline(always)]
+    fn wide(&self, offset: u32) -> u64 {
+        u64::from(self.word(offset)) | u64::from(self.word(offset.wrapping_add(1))) << 32
+    }
 }
 
 impl Words for [u32] {
@@ -133,26 +137,6 @@ pub fn generation<W: Words + ?Sized>(image: &W) -> u64 {
 /// What one policy says about one peer: the result of the first two look-ups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Row(u32);
-
-/// Finds the peer class of an address.
-#[inline(always)]
-pub fn class<W: Words + ?Sized>(image: &W, addr: &Addr) -> u32 {
-    let value = addr.halves();
-    let starts = image.word(header::RANGE_STARTS);
-    let mut first = 0;
-    let mut count = u64::from(image.word(header::RANGES));
-    for _ in 0..MAX_RANGES.ilog2() as usize {
-        if count <= 1 {
-            break;
-        }
-        let half = count / 2;
-        let at = starts.wrapping_add((first + half) as u32 * 4);
-        let wide = |at: u32| u64::from(image.word(at)) << 32 | u64::from(image.word(at + 1));
-        first += half * at_or_below_wide((wide(at), wide(at + 2)), value);
-        count -= half;
-    }
-    image.word(image.word(header::RANGE_CLASSES).wrapping_add(first as u32))
-}
 
 /// Finds the row of a zone's policy for a class, `None` when the zone has no policy.
 #[inline(always)]

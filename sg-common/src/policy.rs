@@ -2,7 +2,7 @@
 
 use crate::addr::Addr;
 use crate::flow::Direction;
-use crate::image::{self, Words};
+use crate::image::{self, Words, classes};
 use crate::outcome::Outcome;
 use crate::reason::Reason;
 
@@ -47,7 +47,7 @@ pub fn answer<W: Words + ?Sized>(image: &W, question: &Question) -> Outcome {
         return Outcome::new(Reason::NoPolicy, 0);
     }
     let direction = Direction::from_code(question.direction as u8);
-    let class = image::class(image, &question.remote);
+    let class = classes::class(image, &question.remote);
     let Some(row) = image::row(image, question.zone, direction, class) else {
         return Outcome::new(Reason::NoPolicy, 0);
     };

@@ -38,16 +38,6 @@ pub fn at_or_below(bound: u64, value: u64) -> u64 {
     1 ^ borrow(value, bound)
 }
 
-/// The same for 128-bit numbers given as (high, low) halves.
-#[inline(always)]
-pub fn at_or_below_wide(bound: (u64, u64), value: (u64, u64)) -> u64 {
-    let low = borrow(value.1, bound.1);
-    let difference = value.0.wrapping_sub(bound.0);
-    // The lower halves borrow from an upper difference of zero only.
-    let carried = opaque((!difference & opaque(difference.wrapping_sub(low))) >> 63);
-    1 ^ (borrow(value.0, bound.0) | carried)
-}
-
 /// 1 when `a - b` needs a borrow (Hacker's Delight §2-13).
 #[inline(always)]
 fn borrow(a: u64, b: u64) -> u64 {
@@ -69,19 +59,6 @@ mod tests {
                     at_or_below(bound, value),
                     u64::from(bound <= value),
                     "{bound} {value}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn at_or_below_wide_is_less_or_equal() {
-        for bound in EDGES.iter().flat_map(|a| EDGES.map(|b| (*a, b))) {
-            for value in EDGES.iter().flat_map(|a| EDGES.map(|b| (*a, b))) {
-                assert_eq!(
-                    at_or_below_wide(bound, value),
-                    u64::from(bound <= value),
-                    "{bound:?} {value:?}"
                 );
             }
         }

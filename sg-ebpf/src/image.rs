@@ -46,4 +46,10 @@ impl Words for Image {
         // image is written before it is put in place and never after.
         unsafe { *self.base.add((offset & self.mask) as usize) }
     }
+
+    #[inline(always)]
+    fn wide(&self, offset: u32) -> u64 {
+        // SAFETY: as above; an even offset is not the last one, and the value is aligned to pages.
+        unsafe { *self.base.add((offset & self.mask & !1) as usize).cast() }
+    }
 }

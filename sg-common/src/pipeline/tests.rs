@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::addr::Addr;
 use crate::counters::ZoneCounters;
 use crate::flow::{Direction, FlowState};
+use crate::image::classes::index;
 use crate::image::{Cell, FORMAT_VERSION, MAGIC, header};
 use crate::memory::Memory;
 use crate::packet::Slice;
@@ -40,16 +41,22 @@ fn image(inbound: &[(u32, u32, Cell)], outbound: &[(u32, u32, Cell)]) -> Vec<u32
         words.extend(row.iter().map(|(_, cell)| cell.0));
     }
     let end = words.len() as u32;
-    // One range, class 0; two class tables of one class; the directory.
-    words.extend([0, 0, 0, 0, 0, rows[0], rows[1], end + 5, end + 6]);
+    // Two class tables of one class; the directory.
+    words.extend([rows[0], rows[1], end, end + 1]);
+    // One range of class 0, which is also the one chunk that leads to it.
+    words.resize(words.len().next_multiple_of(2), 0);
+    let range = words.len() as u32;
+    words.extend([0, 0, 0, 0]);
     for (field, value) in [
         (header::MAGIC, MAGIC),
         (header::FORMAT, FORMAT_VERSION),
         (header::RANGES, 1),
-        (header::RANGE_STARTS, end),
-        (header::RANGE_CLASSES, end + 4),
+        (header::IPV4 + index::CHUNKS, range),
+        (header::IPV4 + index::RANGES, range),
+        (header::IPV6 + index::CHUNKS, range),
+        (header::IPV6 + index::RANGES, range),
         (header::ZONES, 1),
-        (header::POLICIES, end + 7),
+        (header::POLICIES, end + 2),
     ] {
         words[field as usize] = value;
     }

@@ -4,9 +4,11 @@
 //! ```text
 //! rules ─► peers ─► address ranges ─► classes        (peers.rs)
 //! class, policy ─► matching rules ─► service ranges  (rows.rs)
+//! ranges ─► words                                    (index.rs)
 //! everything ─► words                                (this file; layout: sg_common::image)
 //! ```
 
+mod index;
 mod numbers;
 mod peers;
 mod rows;
@@ -14,9 +16,8 @@ mod rows;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use sg_common::image::{
-    self, Cell, FORMAT_VERSION, MAGIC, MAX_RANGES, MAX_ROW, SIZE_CLASSES, header,
-};
+use sg_common::image::classes::MAX_RANGES;
+use sg_common::image::{self, Cell, FORMAT_VERSION, MAGIC, MAX_ROW, SIZE_CLASSES, header};
 use sg_common::outcome::Outcome;
 use sg_common::policy::{self, Question};
 
@@ -222,16 +223,13 @@ struct Writer {
 impl Writer {
     fn new(zones: &[ZonePolicy], classes: &Classes<'_>) -> Self {
         let mut words = vec![0; header::LEN as usize];
-        let begin = |words: &mut Vec<u32>, field: u32| {
-            words[field as usize] = words.len() as u32;
-        };
-        begin(&mut words, header::RANGE_STARTS);
-        for (start, _) in &classes.ranges {
-            words.extend([96, 64, 32, 0].map(|shift| (start >> shift) as u32));
+        for (field, fields) in [
+            (header::IPV4, index::ipv4(&classes.ranges, &mut words)),
+            (header::IPV6, index::ipv6(&classes.ranges, &mut words)),
+        ] {
+            words[field as usize..][..fields.len()].copy_from_slice(&fields);
         }
-        begin(&mut words, header::RANGE_CLASSES);
-        words.extend(classes.ranges.iter().map(|(_, class)| *class));
-        begin(&mut words, header::POLICIES);
+        words[header::POLICIES as usize] = words.len() as u32;
         let zone_count = zones.iter().map(|zone| zone.zone + 1).max().unwrap_or(0);
         words.resize(words.len() + zone_count as usize * 2, 0);
         words[header::RANGES as usize] = classes.ranges.len() as u32;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::model::Peer;
 
 /// First and last IPv4-mapped address: where IPv4 lies in the one address space of the image.
-const IPV4: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+pub(super) const IPV4: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
 
 /// The address space, cut.
 pub(super) struct Classes<'a> {

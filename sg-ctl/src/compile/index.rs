@@ -1,0 +1,193 @@
+//! Writes address ranges as the kernel looks them up: `sg_common::image::classes`.
+
+use sg_common::image::classes::{NESTED, RANGE_WORDS, index};
+
+use super::peers::IPV4;
+
+/// Chunks of the largest direct table: 2^20 words, 4 MiB.
+const MAX_CHUNKS: u64 = 1 << 20;
+
+/// First address of each range and its class; ascending, the first one 0.
+type Ranges = [(u128, u32)];
+
+/// Appends the index of the IPv4 ranges; returns its fields.
+pub(super) fn ipv4(ranges: &Ranges, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
+    let inside = ranges
+        .iter()
+        .filter(|(start, _)| (IPV4.0 + 1..=IPV4.1).contains(start))
+        .map(|(start, class)| ((start - IPV4.0) as u64, *class));
+    let starts: Vec<_> = std::iter::once((0, class_at(ranges, IPV4.0)))
+        .chain(inside)
+        .collect();
+    write(&starts, words)
+}
+
+/// Appends the index of the IPv6 ranges, by the upper halves of the addresses; returns its fields.
+pub(super) fn ipv6(ranges: &Ranges, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
+    // IPv4's part of the space is no part of IPv6's.
+    let below = ranges.iter().filter(|(start, _)| *start < IPV4.0).copied();
+    let behind = IPV4.1 + 1;
+    let above = ranges.iter().filter(|(start, _)| *start > behind).copied();
+    let ranges: Vec<_> = below
+        .chain([(behind, class_at(ranges, behind))])
+        .chain(above)
+        .collect();
+
+    let mut starts: Vec<(u64, u32)> = Vec::new();
+    let mut class = 0;
+    let mut groups = ranges
+        .chunk_by(|(a, _), (b, _)| a >> 64 == b >> 64)
+        .peekable();
+    while let Some(group) = groups.next() {
+        let high = (group[0].0 >> 64) as u64;
+        let mut lows: Vec<_> = group
+            .iter()
+            .map(|(at, class)| (*at as u64, *class))
+            .collect();
+        if lows[0].0 != 0 {
+            lows.insert(0, (0, class));
+        }
+        lows.dedup_by_key(|(_, class)| *class);
+        class = group[group.len() - 1].1;
+        let [(_, only)] = lows[..] else {
+            starts.push((high, NESTED | list(&lows, words)));
+            let next = groups.peek().map(|group| (group[0].0 >> 64) as u64);
+            if let Some(behind) = high.checked_add(1)
+                && next != Some(behind)
+            {
+                starts.push((behind, class));
+            }
+            continue;
+        };
+        starts.push((high, only));
+    }
+    write(&starts, words)
+}
+
+/// The class of the range that an address lies in.
+fn class_at(ranges: &Ranges, address: u128) -> u32 {
+    let behind = ranges.partition_point(|(start, _)| *start <= address);
+    ranges[behind - 1].1
+}
+
+/// Appends a list of ranges of lower halves; returns its offset.
+fn list(starts: &[(u64, u32)], words: &mut Vec<u32>) -> u32 {
+    align(words);
+    let offset = words.len() as u32;
+    words.extend([starts.len() as u32, 0]);
+    records(starts, words);
+    offset
+}
+
+fn records(starts: &[(u64, u32)], words: &mut Vec<u32>) {
+    words.reserve(starts.len() * RANGE_WORDS as usize);
+    for (start, entry) in starts {
+        words.extend([*start as u32, (start >> 32) as u32, *entry, 0]);
+    }
+}
+
+/// The kernel reads 64 bits at a time, at even offsets.
+fn align(words: &mut Vec<u32>) {
+    words.resize(words.len().next_multiple_of(2), 0);
+}
+
+/// Appends ranges and the chunks that lead to them; returns the fields of their index.
+fn write(starts: &[(u64, u32)], words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
+    align(words);
+    let ranges = words.len() as u32;
+    records(starts, words);
+
+    let base = starts.get(1).map_or(0, |(start, _)| *start);
+    let span = starts[starts.len() - 1].0.saturating_sub(base);
+    let chunks = (starts.len() as u64 * 2)
+        .next_power_of_two()
+        .min(MAX_CHUNKS);
+    let shift = (0..64).find(|shift| span >> shift < chunks).unwrap_or(63);
+    let last_chunk = span >> shift;
+    let first_chunk = words.len() as u32;
+    words.push(0);
+    let mut number = 0;
+    for chunk in 1..=last_chunk {
+        let begins = base + (chunk << shift);
+        while starts
+            .get(number + 1)
+            .is_some_and(|(start, _)| *start <= begins)
+        {
+            number += 1;
+        }
+        words.push(number as u32);
+    }
+    words.push(starts.len() as u32 - 1);
+
+    let mut fields = [0; index::LEN as usize];
+    for (field, value) in [
+        (index::BASE, base as u32),
+        (index::BASE + 1, (base >> 32) as u32),
+        (index::SHIFT, shift),
+        (index::LAST_CHUNK, last_chunk as u32),
+        (index::CHUNKS, first_chunk),
+        (index::RANGES, ranges),
+    ] {
+        fields[field as usize] = value;
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
+    use proptest::prelude::*;
+    use sg_common::addr::Addr;
+    use sg_common::image::{classes, header};
+
+    use super::*;
+
+    /// Addresses that lie close to each other, far apart, and among IPv4's.
+    fn address() -> impl Strategy<Value = u128> {
+        let near = 0x2001_0db8_u128 << 96;
+        prop_oneof![
+            any::<u128>(),
+            (0..4u128, 0..4u128).prop_map(move |(high, low)| near | high << 64 | low),
+            (0..1u128 << 32).prop_map(|v4| IPV4.0 | v4),
+            (0..64u128).prop_map(|v4| IPV4.0 | 0x0a00_0000 | v4),
+            Just(0),
+            Just(u128::MAX),
+            Just(IPV4.1 + 1),
+        ]
+    }
+
+    /// As the kernel does.
+    fn look_up(image: &[u32], address: u128) -> u32 {
+        classes::class(
+            image,
+            &Addr::from(IpAddr::from(Ipv6Addr::from(address)).to_canonical()),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn every_address_finds_its_class(
+            borders in prop::collection::btree_map(address(), 0..5u32, 0..200),
+            asked in prop::collection::vec(address(), 50),
+        ) {
+            let mut ranges = vec![(0, 9)];
+            ranges.extend(borders.into_iter().filter(|(start, _)| *start != 0));
+            let mut image = vec![0; header::LEN as usize];
+            for (field, fields) in [
+                (header::IPV4, ipv4(&ranges, &mut image)),
+                (header::IPV6, ipv6(&ranges, &mut image)),
+            ] {
+                image[field as usize..][..fields.len()].copy_from_slice(&fields);
+            }
+            let edges = ranges.iter().flat_map(|(start, _)| [*start, start.wrapping_sub(1)]);
+            for address in edges.chain(asked) {
+                prop_assert_eq!(
+                    look_up(&image, address),
+                    class_at(&ranges, address),
+                    "{:#x} in {:x?}", address, ranges
+                );
+            }
+        }
+    }
+}
