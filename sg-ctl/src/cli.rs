@@ -4,6 +4,7 @@
 //! examples of [`help`] are what `--help` and the manual pages teach.
 
 mod about;
+mod change;
 mod exchange;
 mod explain;
 mod flows;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use sg_ctl::{flowlog, model};
 
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
+pub(crate) use change::{ApplyArgs, ConfirmArgs, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial};
 pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
@@ -82,6 +84,10 @@ pub(crate) enum Verb {
     Attach(AttachArgs),
     Detach(DetachArgs),
     Apply(ApplyArgs),
+    Rollback(RollbackArgs),
+    Confirm(ConfirmArgs),
+    Mode(ModeArgs),
+    Restore(RestoreArgs),
     Status(StatusArgs),
     Show(ShowArgs),
     Flows(FlowsArgs),
@@ -143,6 +149,9 @@ pub(crate) struct AttachArgs {
     /// Which verdicts are logged; `all` unless a rule file says otherwise.
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) log: Option<Log>,
+
+    #[command(flatten)]
+    pub(crate) trial: Trial,
 
     #[command(flatten)]
     pub(crate) format: Format,
@@ -232,23 +241,6 @@ pub(crate) struct DetachArgs {
     /// Detach every interface.
     #[arg(long)]
     pub(crate) all: bool,
-
-    #[command(flatten)]
-    pub(crate) format: Format,
-}
-
-/// Put rule files in force.
-///
-/// Reads all files as one description of this host, checks everything, and replaces the policy of
-/// every guarded interface at one moment: a packet is judged by the old rules or by the new ones.
-/// An error in any file changes nothing. Live flows go on, as on AWS, until they end or idle out.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::APPLY)]
-pub(crate) struct ApplyArgs {
-    /// Rule file (YAML or JSON); may be repeated.
-    #[arg(short, long = "file", value_name = "FILE", required = true)]
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) files: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) format: Format,

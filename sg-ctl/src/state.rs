@@ -1,18 +1,22 @@
 //! What is wanted, on disk, written in two phases.
 //!
 //! ```text
-//! state.json        the state in force
-//! state.next.json   the state that an operation is bringing into force
-//! lock              held by whoever writes
+//! state.json           the state in force
+//! state.next.json      the state that an operation is bringing into force
+//! state.previous.json  the state before the rules last changed
+//! lock                 held by whoever writes
 //! ```
 //!
 //! An operation writes the next state, changes the kernel, and renames the next state to the state.
+//! When it changes rules, the old state gets a second name before (`state.old.json`), which becomes
+//! that of the previous state afterwards: wherever that is cut short, nothing is lost.
 //! Whoever finds a next state without an operation finishes it or takes it back: the generation of
 //! the image in the kernel tells which (see [`host`](crate::host)).
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -70,6 +74,22 @@ pub struct AttachmentRecord {
     pub hook: Hook,
     /// What the command line said.
     pub overrides: Overrides,
+    /// Whether what it carries waits to be confirmed: past the deadline, which the kernel has, it
+    /// only audits.
+    #[serde(default)]
+    pub unconfirmed: bool,
+    /// The client whose way in is kept open, whatever the rules say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_ssh: Option<SshPeer>,
+}
+
+/// A remote end of an SSH connection to this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshPeer {
+    /// Address of the client.
+    pub client: IpAddr,
+    /// Port of the server.
+    pub port: u16,
 }
 
 /// What the command line says about an interface; where it says nothing the rule file holds.
@@ -193,6 +213,16 @@ impl StateDir {
         self.path.join("state.next.json")
     }
 
+    /// The old state, from before the next one becomes the state until it is the previous one.
+    fn old(&self) -> PathBuf {
+        self.path.join("state.old.json")
+    }
+
+    /// The file of the [previous](StateLock::previous) state.
+    fn kept(&self) -> PathBuf {
+        self.path.join("state.previous.json")
+    }
+
     /// The state in force; an empty one if there never was any.
     ///
     /// # Errors
@@ -267,8 +297,17 @@ impl StateLock {
     pub fn pending(&self) -> Result<Option<State>, StateError> {
         match read(&self.directory.next()) {
             Err(StateError::Damaged { .. }) => self.discard().map(|()| None),
+            Ok(None) => self.finish_keeping().map(|()| None),
             result => result,
         }
+    }
+
+    /// The state before the rules last changed, `None` when they never have.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn previous(&self) -> Result<Option<State>, StateError> {
+        read(&self.directory.kept())
     }
 
     /// Writes the state that is to come into force.
@@ -291,26 +330,47 @@ impl StateLock {
         self.sync()
     }
 
-    /// Makes the prepared state the state.
+    /// Makes the prepared state the state; the old one becomes the [previous](Self::previous) one
+    /// when `keeps_old`.
     ///
     /// # Errors
-    /// When the file cannot be renamed.
-    pub fn commit(&self) -> Result<(), StateError> {
-        let (next, current) = (self.directory.next(), self.directory.current());
+    /// When a file cannot be linked or renamed.
+    pub fn commit(&self, keeps_old: bool) -> Result<(), StateError> {
+        let (next, current, old) = (
+            self.directory.next(),
+            self.directory.current(),
+            self.directory.old(),
+        );
+        if keeps_old {
+            remove(&old)?;
+            match std::fs::hard_link(&current, &old) {
+                // The first state has none before it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result.map_err(io_error("link", &old))?,
+            }
+        }
         std::fs::rename(next, &current).map_err(io_error("replace", &current))?;
+        self.finish_keeping()?;
         self.sync()
+    }
+
+    /// Makes the old state the previous one, if there is an old one.
+    fn finish_keeping(&self) -> Result<(), StateError> {
+        let kept = self.directory.kept();
+        match std::fs::rename(self.directory.old(), &kept) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(io_error("replace", &kept)),
+        }
     }
 
     /// Forgets the prepared state.
     ///
     /// # Errors
-    /// When the file cannot be removed.
+    /// When a file cannot be removed.
     pub fn discard(&self) -> Result<(), StateError> {
-        let path = self.directory.next();
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result.map_err(io_error("remove", &path)),
-        }
+        // First: without a next state the old one would be taken for the previous one.
+        remove(&self.directory.old())?;
+        remove(&self.directory.next())
     }
 
     /// Puts a damaged state aside, so that the next one begins empty.
@@ -330,6 +390,14 @@ impl StateLock {
         File::open(path)
             .and_then(|directory| directory.sync_all())
             .map_err(io_error("write", path))
+    }
+}
+
+/// Removes a file, which may be gone already.
+fn remove(path: &Path) -> Result<(), StateError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(io_error("remove", path)),
     }
 }
 
@@ -397,13 +465,56 @@ mod tests {
         lock.prepare(&generation(1)).unwrap();
         assert_eq!(directory.load().unwrap(), State::default());
         assert_eq!(lock.pending().unwrap(), Some(generation(1)));
-        lock.commit().unwrap();
+        lock.commit(false).unwrap();
         assert_eq!(directory.load().unwrap(), generation(1));
         assert_eq!(lock.pending().unwrap(), None);
         lock.prepare(&generation(2)).unwrap();
         lock.discard().unwrap();
         assert!(!directory.is_pending());
         assert_eq!(directory.load().unwrap(), generation(1));
+    }
+
+    #[test]
+    fn the_previous_state_is_that_before_the_rules_changed() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        let change = |number, keeps_old| {
+            lock.prepare(&generation(number)).unwrap();
+            lock.commit(keeps_old).unwrap();
+            lock.previous().unwrap().map(|state| state.generation)
+        };
+        assert_eq!(change(1, true), None, "there was none before");
+        assert_eq!(change(2, true), Some(1));
+        assert_eq!(change(3, false), Some(1));
+        assert_eq!(change(4, true), Some(3));
+    }
+
+    #[test]
+    fn keeping_the_old_state_may_be_cut_short_anywhere() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        let previous = || lock.previous().unwrap().map(|state| state.generation);
+        for number in [1, 2] {
+            lock.prepare(&generation(number)).unwrap();
+            lock.commit(true).unwrap();
+        }
+        // After the link: the next state is there still, and is finished or taken back.
+        lock.prepare(&generation(3)).unwrap();
+        std::fs::hard_link(directory.current(), directory.old()).unwrap();
+        assert_eq!(lock.pending().unwrap(), Some(generation(3)));
+        lock.discard().unwrap();
+        assert_eq!((lock.pending().unwrap(), previous()), (None, Some(1)));
+        lock.prepare(&generation(3)).unwrap();
+        std::fs::hard_link(directory.current(), directory.old()).unwrap();
+        lock.commit(true).unwrap();
+        assert_eq!(previous(), Some(2));
+        // After the state was replaced.
+        lock.prepare(&generation(4)).unwrap();
+        std::fs::hard_link(directory.current(), directory.old()).unwrap();
+        std::fs::rename(directory.next(), directory.current()).unwrap();
+        assert_eq!(lock.pending().unwrap(), None);
+        assert_eq!(directory.load().unwrap(), generation(4));
+        assert_eq!(previous(), Some(3));
     }
 
     #[test]

@@ -33,7 +33,8 @@ When to use colours: `always`, `never`, or `auto`, which is on a terminal unless
 pub(super) const ATTACH: &str = "\
 JSON: an object with these fields:
   interface, zone (its slot in the kernel's tables), groups, mode (enforce or audit),
-  ingress, ingress_reason, egress (hooks: xdp, xdp-generic, tcx, clsact),
+  deadline (passed and in_ms, or null), ingress, ingress_reason, egress (hooks: xdp,
+  xdp-generic, tcx, clsact),
   policy (generation, groups, rules, prefix_lists, classes, ranges, bytes, kernel_bytes),
   duration_ms
 
@@ -44,8 +45,7 @@ EXAMPLES:
   See first what would be dropped, then enforce:
     sg-ctl attach eth0 --group web -f rules.yaml --audit
     sg-ctl logs -f --denied
-    sg-ctl detach eth0
-    sg-ctl attach eth0 --group web
+    sg-ctl mode eth0 enforce
 
   Guard a virtual machine or a container at the host's end of its link:
     sg-ctl attach tap0 --side workload --group db";
@@ -61,19 +61,72 @@ EXAMPLES:
 /// Of `apply`.
 pub(super) const APPLY: &str = "\
 JSON: an object with these fields:
+  applied       false with --dry-run
+  changed       whether anything differs from what was in force
   policy        generation, groups, rules, prefix_lists, classes, ranges, bytes, kernel_bytes
   changes       groups, prefix_lists, members, interfaces; of each the names added, removed,
-                changed
+                changed; and diff, an array with kind, name, removed and added (lines)
   attached      interfaces on which the rules are in force
   not_attached  interfaces that the rules name and that are not attached
+  deadline      with --rollback-after: passed and in_ms, else null
   notes, duration_ms
 
+EXIT STATUS:
+  0 done; with --dry-run: nothing would change
+  3 with --dry-run: a change is pending
+  1 refused, or bad input; 2 system error
+
 EXAMPLES:
+  See what would change, then change it:
+    sg-ctl apply -n -f web.yaml
+    sg-ctl apply -f web.yaml
+
+  On a host far away: unless you still get in to confirm, it drops nothing after a minute:
+    sg-ctl apply -f web.yaml --rollback-after 60s
+    sg-ctl confirm
+
   Two files are one description; names of one may be used in the other:
     sg-ctl apply -f groups.yaml -f interfaces.yaml
 
   From another program:
     generate-rules | sg-ctl apply -f -";
+
+/// Of `rollback`.
+pub(super) const ROLLBACK: &str = "\
+JSON: as of `sg-ctl apply`
+
+EXAMPLES:
+    sg-ctl rollback";
+
+/// Of `confirm`.
+pub(super) const CONFIRM: &str = "\
+JSON: an object with the field `confirmed`, the names of the interfaces that waited for it
+
+EXAMPLES:
+    sg-ctl apply -f web.yaml --rollback-after 60s
+    sg-ctl confirm";
+
+/// Of `mode`.
+pub(super) const MODE: &str = "\
+JSON: an object with the fields interface, mode, and deadline (passed and in_ms, or null)
+
+EXAMPLES:
+  Look first, then enforce, with a way back if that was a mistake:
+    sg-ctl attach eth0 --group web -f web.yaml --audit
+    sg-ctl logs -f --denied
+    sg-ctl mode eth0 enforce --rollback-after 60s
+    sg-ctl confirm";
+
+/// Of `restore`.
+pub(super) const RESTORE: &str = "\
+JSON: an array of objects with the fields interface, result (attached, intact, missing, failed)
+and error (text, or null)
+
+EXIT STATUS:
+  0 everything that is there is guarded; 2 an interface could not be attached
+
+EXAMPLES:
+    sg-ctl restore";
 
 /// Of `status`.
 pub(super) const STATUS: &str = "\
@@ -83,7 +136,7 @@ JSON: an object with these fields:
   pending       whether a change is under way or was interrupted
   problems      interface (or null) and text of everything that is not as it should be
   interfaces    name, state (enforcing, auditing, half-attached, not-attached, missing), mode,
-                ifindex, zone, side, groups, ingress, egress, programs_before (others that see
+                deadline (passed and in_ms, or null), ifindex, zone, side, groups, ingress, egress, programs_before (others that see
                 packets first), log, passed, dropped and audited (inbound and outbound, packets
                 and bytes), reasons (direction, verdict, reason, packets, bytes), events_lost
   not_attached  interfaces that the rules name and that are not attached

@@ -1,6 +1,7 @@
 //! Values of options that need more than `FromStr`.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use sg_common::proto;
@@ -46,6 +47,31 @@ pub(crate) fn tcp_flags(text: &str) -> Result<u8, String> {
         .ok_or_else(|| "expected SYN, ACK, FIN, RST, PSH or URG, joined by commas".to_owned())
 }
 
+/// The longest time that an option takes: a day.
+const LONGEST: u64 = 86_400;
+
+/// Reads a time of at least a second: `60s`, `5m`, `2h`; seconds without a unit.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|letter: char| !letter.is_ascii_digit()) {
+        Some(end) => text.split_at(end),
+        None => (text, "s"),
+    };
+    let unit = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .filter(|seconds| (1..=LONGEST).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "expected a time from 1s to 24h, like 60s, 5m or 2h".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +91,25 @@ mod tests {
         assert!(message("echo").is_err());
         assert_eq!(tcp_flags("syn,ACK"), Ok(0x12));
         assert!(tcp_flags("SYN,XYZ").is_err());
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, seconds) in [("60s", 60), ("5m", 300), ("24h", 86_400), ("90", 90)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in [
+            "",
+            "s",
+            "0s",
+            "25h",
+            "-1s",
+            "1d",
+            "1.5m",
+            "99999999999999999999h",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
     }
 
     #[test]

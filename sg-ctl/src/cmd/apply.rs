@@ -2,23 +2,46 @@
 
 use std::process::ExitCode;
 
+use sg_ctl::host::ApplyRequest;
+
 use super::{Context, rule_files};
 use crate::cli::ApplyArgs;
 use crate::output::change::ApplyView;
 use crate::output::{self, note};
 
-/// Puts rule files in force.
+/// Exit status of a dry run that found something to change.
+const PENDING: u8 = 3;
+
+/// Puts rule files in force, or shows what that would change.
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let model = rule_files::model(&args.files)?;
-    let summary = context.host()?.apply(model)?;
-    let view = ApplyView::new(&summary);
-    if args.format.json {
-        output::json(&view)?;
+    if args.dry_run {
+        let summary = context.host()?.plan(model)?;
+        show(&ApplyView::planned(&summary), args.format.json)?;
+        return Ok(if summary.changed {
+            ExitCode::from(PENDING)
+        } else {
+            ExitCode::SUCCESS
+        });
+    }
+    let rollback_after = args.trial.rollback_after;
+    let summary = context.host()?.apply(ApplyRequest {
+        model,
+        rollback_after,
+    })?;
+    show(&ApplyView::done(&summary, rollback_after), args.format.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what happened to the rules.
+pub(super) fn show(view: &ApplyView<'_>, json: bool) -> anyhow::Result<()> {
+    if json {
+        output::json(view)?;
     } else {
-        output::text(&view)?;
+        output::text(view)?;
         for text in view.notes() {
             note(text);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

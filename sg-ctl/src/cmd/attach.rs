@@ -27,6 +27,7 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
             log: args.log.map(Into::into),
         },
         model,
+        rollback_after: args.trial.rollback_after,
     };
     let summary = context.host()?.attach(request)?;
     let view = AttachView::new(&summary);

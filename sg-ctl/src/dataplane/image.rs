@@ -26,6 +26,8 @@ pub struct ImageInfo {
     pub bytes: usize,
     /// Index into [`SIZE_CLASSES`].
     pub size_class: usize,
+    /// Checksum of everything but the header: equal for equal policies of other generations.
+    pub checksum: u32,
 }
 
 impl ImageInfo {
@@ -35,7 +37,17 @@ impl ImageInfo {
             words: words.word(header::WORDS) as usize,
             bytes: SIZE_CLASSES[size_class] * size_of::<u32>(),
             size_class,
+            checksum: words.word(header::CHECKSUM),
         }
+    }
+
+    /// What an image would be once it is in force.
+    ///
+    /// # Errors
+    /// When the words are no image for these programs, or too many.
+    pub fn of_words(words: &[u32]) -> Result<Self, DataplaneError> {
+        check(words)?;
+        Ok(Self::of(words, size_class(words.len())?))
     }
 }
 

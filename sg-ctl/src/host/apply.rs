@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
 use super::changes::Changes;
+use super::trial::set_deadlines;
 use super::{Host, HostError, check_groups, compile_policy, effective, write_settings};
 use crate::compile::Image;
+use crate::dataplane::{Attachment, ImageInfo};
 use crate::model::Model;
-use crate::state::State;
+use crate::state::{State, StateLock};
 
 /// The policy that an operation compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,11 +51,22 @@ impl PolicySummary {
     }
 }
 
-/// What [`Host::apply`] did.
+/// What [`Host::apply`] is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplyRequest {
+    /// The new rules.
+    pub model: Model,
+    /// Time after which every interface only audits, unless the change is confirmed.
+    pub rollback_after: Option<Duration>,
+}
+
+/// What [`Host::apply`] did, or what it would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApplySummary {
     /// The policy in force.
     pub policy: PolicySummary,
+    /// Whether anything is different from before: the rules, or what the kernel makes of them.
+    pub changed: bool,
     /// What the new rules changed.
     pub changes: Changes,
     /// The interfaces that it is in force on.
@@ -76,9 +89,61 @@ impl Host {
     /// When an attached interface would carry an undefined group, or the rules do not fit; nothing
     /// has changed then. After the swap of the image only settings are left to write; should that
     /// fail, the next operation repeats it.
-    pub fn apply(&mut self, model: Model) -> Result<ApplySummary, HostError> {
+    pub fn apply(&mut self, request: ApplyRequest) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
+        let mut planned = self.plan_rules(state, request.model)?;
+        if request.rollback_after.is_some() {
+            for record in planned.next.attachments.values_mut() {
+                record.unconfirmed = true;
+            }
+        }
+        self.put_in_force(&lock, &planned, request.rollback_after)?;
+        Ok(planned.summary(begin))
+    }
+
+    /// Tells what [`apply`](Self::apply) would do; changes nothing and waits for nobody.
+    ///
+    /// # Errors
+    /// Those of `apply` before it changes anything.
+    pub fn plan(&self, model: Model) -> Result<ApplySummary, HostError> {
+        let begin = Instant::now();
+        let mut planned = self.plan_rules(self.state()?, model)?;
+        if self.directory.is_pending() {
+            planned.notes.push(
+                "another change is under way or was interrupted; it comes to its end before"
+                    .to_owned(),
+            );
+        }
+        Ok(planned.summary(begin))
+    }
+
+    /// Returns to the rules before the last change of rules; a second time, back again. What is
+    /// attached stays attached. Interfaces that had been confirmed before that change are again.
+    ///
+    /// # Errors
+    /// [`HostError::NoPrevious`] when the rules have never changed; those of [`apply`](Self::apply).
+    pub fn rollback(
+        &mut self,
+        rollback_after: Option<Duration>,
+    ) -> Result<ApplySummary, HostError> {
+        let begin = Instant::now();
+        let (lock, state) = self.begin()?;
+        let previous = lock.previous()?.ok_or(HostError::NoPrevious)?;
+        let mut planned = self.plan_rules(state, previous.model)?;
+        for (name, record) in &mut planned.next.attachments {
+            let before = previous.attachments.get(name);
+            if let Some(before) = before.filter(|before| before.zone == record.zone) {
+                record.unconfirmed = before.unconfirmed;
+            }
+            record.unconfirmed |= rollback_after.is_some();
+        }
+        self.put_in_force(&lock, &planned, rollback_after)?;
+        Ok(planned.summary(begin))
+    }
+
+    /// Checks and compiles new rules. Changes nothing.
+    fn plan_rules(&self, state: State, model: Model) -> Result<Planned, HostError> {
         let attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&state, &attachments)?;
         let changes = Changes::between(&state.model, &model);
@@ -87,20 +152,79 @@ impl Host {
             model,
             ..state
         };
-        let notes = check_interfaces(&next)?;
+        let mut notes = check_interfaces(&next)?;
         let image = compile_policy(&mut next, &attachments, None)?;
-        let kernel_bytes = self.transact(&lock, &next, |dataplane| {
-            // Without programs there are no maps to put it into.
-            if attachments.is_empty() {
-                return Ok(0);
+        let info = ImageInfo::of_words(image.words())?;
+        let mut is_new = !changes.is_empty();
+        let mut kernel_bytes = 0;
+        // Without programs there are no maps to put an image into.
+        if !attachments.is_empty() {
+            kernel_bytes = info.bytes;
+            let current = self.dataplane.image()?;
+            let is_same = current.is_some_and(|current| current.checksum == info.checksum);
+            if !is_new && !is_same {
+                notes.push(
+                    "the rules are the same, but not what they come to: addresses of this host \
+                     have changed, or the kernel had another policy"
+                        .to_owned(),
+                );
             }
-            let installed = dataplane.install(image.words())?;
-            write_settings(dataplane, &next, &attachments)?;
-            Ok(installed.bytes)
-        })?;
-        Ok(ApplySummary {
-            policy: PolicySummary::new(&next.model, &image, kernel_bytes),
+            is_new |= !is_same;
+        }
+        Ok(Planned {
+            next,
+            attachments,
+            image,
+            kernel_bytes,
+            is_new,
             changes,
+            notes,
+        })
+    }
+
+    fn put_in_force(
+        &mut self,
+        lock: &StateLock,
+        planned: &Planned,
+        rollback_after: Option<Duration>,
+    ) -> Result<(), HostError> {
+        let Planned {
+            next,
+            attachments,
+            image,
+            changes,
+            ..
+        } = planned;
+        self.transact(lock, next, !changes.is_empty(), |dataplane| {
+            if attachments.is_empty() {
+                return Ok(());
+            }
+            // Before the new rules: whoever dies in between must not leave them without a deadline.
+            set_deadlines(dataplane, attachments, rollback_after)?;
+            dataplane.install(image.words())?;
+            write_settings(dataplane, next, attachments)
+        })
+    }
+}
+
+/// New rules, checked and compiled.
+struct Planned {
+    next: State,
+    attachments: Vec<Attachment>,
+    image: Image,
+    kernel_bytes: usize,
+    is_new: bool,
+    changes: Changes,
+    notes: Vec<String>,
+}
+
+impl Planned {
+    fn summary(self, begin: Instant) -> ApplySummary {
+        let Self { next, .. } = self;
+        ApplySummary {
+            policy: PolicySummary::new(&next.model, &self.image, self.kernel_bytes),
+            changed: self.is_new,
+            changes: self.changes,
             attached: next.attachments.keys().cloned().collect(),
             not_attached: next
                 .model
@@ -109,9 +233,9 @@ impl Host {
                 .filter(|name| !next.attachments.contains_key(*name))
                 .cloned()
                 .collect(),
-            notes,
+            notes: self.notes,
             duration: begin.elapsed(),
-        })
+        }
     }
 }
 

@@ -6,7 +6,11 @@ use serde::Serialize;
 use sg_common::settings::{MAX_ZONES, PICKUP_WINDOW_SECONDS};
 
 use super::apply::milliseconds;
-use super::{Host, HostError, PolicySummary, check_groups, compile_policy, effective, settings};
+use super::trial::{deadline, kept_deadline, set_deadlines};
+use super::{
+    Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective, settings,
+    write_settings,
+};
 use crate::dataplane::{AttachPlan, Attachment, Dataplane, DataplaneError, HookKind, Interface};
 use crate::model::Model;
 use crate::state::{AttachmentRecord, Overrides, State};
@@ -20,6 +24,9 @@ pub struct AttachRequest {
     pub overrides: Overrides,
     /// New rules to put in force at the same stroke; `None` keeps those in force.
     pub model: Option<Model>,
+    /// Time after which the interface, and every other one if there are new rules, only audits
+    /// unless the change is confirmed.
+    pub rollback_after: Option<Duration>,
 }
 
 /// What [`Host::attach`] did.
@@ -33,6 +40,8 @@ pub struct AttachSummary {
     pub groups: Vec<String>,
     /// Whether packets are judged but none is dropped.
     pub audit: bool,
+    /// When it only audits for want of confirmation.
+    pub deadline: Option<Deadline>,
     /// The ingress hook.
     pub ingress: HookKind,
     /// Why this one, as the end of a sentence: "because …", "as asked for".
@@ -57,24 +66,33 @@ impl Host {
         let (lock, state) = self.begin()?;
         let mut attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&state, &attachments)?;
-        let name = request.interface;
+        let AttachRequest {
+            interface: name,
+            overrides,
+            model,
+            rollback_after,
+        } = request;
+        // Another zone than that of a record of this name: what a crash leaves is told by zones.
+        let zone = free_zone(&state, &attachments)?;
+        let rules_change = model.as_ref().is_some_and(|model| *model != state.model);
         let mut next = State {
             generation: state.generation + 1,
-            model: request.model.unwrap_or(state.model),
+            model: model.unwrap_or(state.model),
             ..state
         };
-        let spec = effective(&next.model, &name, &request.overrides);
+        let spec = effective(&next.model, &name, &overrides);
         let spec = check_groups(&next.model, &name, spec)?;
         let interface = Interface::find(&name)?;
         // A record without programs is from before a reboot; one with programs belongs to an
         // interface of this name that is gone, unless the check below finds it.
-        let replaced = next.attachments.remove(&name).and_then(|record| {
+        let known = next.attachments.remove(&name);
+        let unconfirmed = known.as_ref().is_some_and(|record| record.unconfirmed);
+        let replaced = known.and_then(|record| {
             attachments
                 .iter()
                 .find(|attachment| attachment.zone == record.zone)
                 .cloned()
         });
-        let zone = free_zone(&next, &attachments)?;
         let hz = Dataplane::hz()?;
         let plan = AttachPlan {
             zone,
@@ -96,9 +114,18 @@ impl Host {
             zone,
             side: spec.side,
             hook: spec.hook,
-            overrides: request.overrides,
+            overrides,
+            // What waits for confirmation is not confirmed by attaching it again.
+            unconfirmed: unconfirmed || rollback_after.is_some(),
+            keep_ssh: None,
         };
         next.attachments.insert(name.clone(), record);
+        let on_trial = rollback_after.filter(|_| rules_change);
+        if on_trial.is_some() {
+            for record in next.attachments.values_mut() {
+                record.unconfirmed = true;
+            }
+        }
         let coming = Attachment {
             zone,
             interface: Some(plan.interface.clone()),
@@ -106,23 +133,35 @@ impl Host {
             egress: None,
         };
         let image = compile_policy(&mut next, &attachments, Some(&coming))?;
-        let (ingress, reason, installed) = self.transact(&lock, &next, |dataplane| {
-            let (ingress, reason) = dataplane.attach(&plan)?;
-            let installed = dataplane.install(image.words())?;
-            let now = dataplane.clock()?.now;
-            let mut settings = plan.settings;
-            settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
-            dataplane.enforce(zone, &settings)?;
-            if let Some(replaced) = &replaced {
-                dataplane.detach(replaced.zone)?;
-            }
-            Ok((ingress, reason, installed))
-        })?;
+        let (ingress, reason, installed) =
+            self.transact(&lock, &next, rules_change, |dataplane| {
+                let (ingress, reason) = dataplane.attach(&plan)?;
+                set_deadlines(dataplane, &attachments, on_trial)?;
+                let installed = dataplane.install(image.words())?;
+                // New rules may have changed the settings of the others.
+                write_settings(dataplane, &next, &attachments)?;
+                let now = dataplane.clock()?.now;
+                let mut settings = plan.settings;
+                settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
+                settings.audit_after = match rollback_after {
+                    Some(after) => deadline(dataplane, after)?,
+                    None => kept_deadline(unconfirmed, 0),
+                };
+                dataplane.enforce(zone, &settings)?;
+                if let Some(replaced) = &replaced {
+                    dataplane.detach(replaced.zone)?;
+                }
+                Ok((ingress, reason, installed))
+            })?;
         Ok(AttachSummary {
             interface: name,
             zone,
             groups: spec.groups,
             audit: spec.audit,
+            deadline: match rollback_after {
+                Some(after) => Some(Deadline::In(after)),
+                None => unconfirmed.then_some(Deadline::Passed),
+            },
             ingress,
             reason,
             egress: plan.tc,

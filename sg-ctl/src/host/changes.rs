@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::diff::{PartDiff, diff};
 use crate::model::Model;
 
 /// Names that come, go or mean something else.
@@ -33,11 +34,6 @@ impl Difference {
             }),
         }
     }
-
-    /// Whether nothing differs.
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
-    }
 }
 
 /// How one model differs from another.
@@ -51,6 +47,8 @@ pub struct Changes {
     pub members: Difference,
     /// Interfaces.
     pub interfaces: Difference,
+    /// All of it line by line, and the limits.
+    pub diff: Vec<PartDiff>,
 }
 
 impl Changes {
@@ -61,19 +59,13 @@ impl Changes {
             prefix_lists: Difference::between(&old.prefix_lists, &new.prefix_lists),
             members: Difference::between(&old.members, &new.members),
             interfaces: Difference::between(&old.interfaces, &new.interfaces),
+            diff: diff(old, new),
         }
     }
 
     /// Whether nothing differs.
-    pub fn is_empty(&self) -> bool {
-        [
-            &self.groups,
-            &self.prefix_lists,
-            &self.members,
-            &self.interfaces,
-        ]
-        .into_iter()
-        .all(Difference::is_empty)
+    pub const fn is_empty(&self) -> bool {
+        self.diff.is_empty()
     }
 }
 
@@ -107,6 +99,6 @@ mod tests {
         assert_eq!(forth.groups.changed, [DEFAULT_GROUP]);
         let back = Changes::between(&new, &old);
         assert_eq!(back.groups.removed, ["web"]);
-        assert!(back.prefix_lists.is_empty() && !back.is_empty());
+        assert!(back.prefix_lists == Difference::default() && !back.is_empty());
     }
 }

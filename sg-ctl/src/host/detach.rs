@@ -49,7 +49,7 @@ impl Host {
         let image = Self::check_all_recorded(&next, &attachments)
             .and_then(|()| compile_policy(&mut next, &attachments, None))
             .ok();
-        self.transact(&lock, &next, |dataplane| {
+        self.transact(&lock, &next, false, |dataplane| {
             dataplane.detach(zone)?;
             if let Some(image) = &image
                 && !attachments.is_empty()
@@ -100,7 +100,7 @@ impl Host {
         let prepared = lock.prepare(&next);
         self.dataplane.detach_all()?;
         prepared?;
-        lock.commit()?;
+        lock.commit(false)?;
         Ok(names)
     }
 

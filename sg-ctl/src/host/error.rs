@@ -68,6 +68,9 @@ pub enum HostError {
         /// Names of the interfaces.
         interfaces: Vec<String>,
     },
+    /// There is no state to return to.
+    #[error("there are no rules to return to")]
+    NoPrevious,
     /// As many interfaces are attached as there are zones.
     #[error("{limit} interfaces are attached, more cannot be")]
     NoZone {
@@ -105,6 +108,7 @@ impl HostError {
             Self::Unrecorded { .. } => {
                 Some("detach them (`sg-ctl detach --all`), then attach them again".to_owned())
             }
+            Self::NoPrevious => Some("the rules have not changed yet".to_owned()),
             Self::NoZone { .. } => Some("detach one first".to_owned()),
         }
     }

@@ -9,24 +9,29 @@ mod apply;
 mod attach;
 mod changes;
 mod detach;
+mod diff;
 mod error;
 mod flows;
 mod recovery;
+mod restore;
 mod settings;
 mod status;
+mod trial;
 
 use std::collections::BTreeSet;
 
 use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 
-pub use apply::{ApplySummary, PolicySummary};
+pub use apply::{ApplyRequest, ApplySummary, PolicySummary};
 pub use attach::{AttachRequest, AttachSummary};
 pub use changes::{Changes, Difference};
 pub use detach::Target;
+pub use diff::{PartDiff, PartKind};
 pub use error::HostError;
 pub use flows::LiveFlow;
+pub use restore::{RestoreSummary, Restored};
 pub use settings::settings;
-pub use status::{InterfaceStatus, Mode, ReasonCount, Status, Traffic};
+pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Status, Traffic};
 
 use crate::compile::{Image, ZonePolicy, compile};
 use crate::dataplane::{Attachment, Dataplane, EventStream};
@@ -89,17 +94,19 @@ impl Host {
         Ok((lock, state))
     }
 
-    /// Writes the next state, acts, and commits; an error of `act` takes back what can be.
+    /// Writes the next state, acts, and commits; an error of `act` takes back what can be. When
+    /// the rules change the old state becomes the previous one.
     fn transact<T>(
         &mut self,
         lock: &StateLock,
         next: &State,
+        rules_change: bool,
         act: impl FnOnce(&mut Dataplane) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
         lock.prepare(next)?;
         match act(&mut self.dataplane) {
             Ok(done) => {
-                lock.commit()?;
+                lock.commit(rules_change)?;
                 Ok(done)
             }
             Err(error) => {
@@ -129,6 +136,7 @@ impl Host {
         for zone in decision.detach {
             self.dataplane.detach(zone)?;
         }
+        let rules_change = current.model != next.model;
         let mut state = if decision.forward { next } else { current };
         let attachments = self.dataplane.attachments()?;
         if !attachments.is_empty() {
@@ -139,7 +147,7 @@ impl Host {
             write_settings(&mut self.dataplane, &state, &attachments)?;
         }
         if decision.forward {
-            lock.commit()?;
+            lock.commit(rules_change)?;
         } else {
             lock.discard()?;
         }
@@ -290,6 +298,7 @@ fn write_settings(
                 0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
                 known => known,
             };
+            let audit_after = trial::kept_deadline(record.unconfirmed, audit_after);
             let settings = settings::settings(&spec, ifindex, hz, (pickup_until, audit_after));
             dataplane.set_settings(attachment.zone, &settings)?;
         }

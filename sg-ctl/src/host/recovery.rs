@@ -67,6 +67,8 @@ mod tests {
                 side: Side::Nic,
                 hook: Hook::Auto,
                 overrides: Overrides::default(),
+                unconfirmed: false,
+                keep_ssh: None,
             };
             state.attachments.insert(format!("eth{zone}"), record);
         }

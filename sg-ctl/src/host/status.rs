@@ -1,5 +1,7 @@
 //! What is in force, interface by interface.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sg_common::counters::{Tally, ZoneCounters};
 use sg_common::reason::{Reason, Verdict};
@@ -18,6 +20,16 @@ pub enum Mode {
     Enforce,
     /// Packets are judged, counted and logged, and all pass.
     Audit,
+}
+
+/// When an interface on trial begins to only audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deadline {
+    /// After this time.
+    In(Duration),
+    /// It does already.
+    Passed,
 }
 
 /// Packets and bytes.
@@ -71,6 +83,8 @@ pub struct InterfaceStatus {
     pub side: Side,
     /// Whether verdicts are carried out.
     pub mode: Mode,
+    /// When it only audits for want of confirmation.
+    pub deadline: Option<Deadline>,
     /// Which verdicts are logged.
     pub log: LogMode,
     /// Names of its groups.
@@ -167,14 +181,20 @@ impl Host {
         attachment: &Attachment,
     ) -> Result<InterfaceStatus, HostError> {
         let settings = self.dataplane.settings(attachment.zone)?;
-        let deadline = settings.audit_after;
-        let is_audit = settings.mode == MODE_AUDIT
-            || (deadline != 0 && self.dataplane.clock()?.now > deadline);
+        let clock = self.dataplane.clock()?;
+        let deadline = match settings.audit_after {
+            0 => None,
+            // The programs compare so, too.
+            after if clock.now > after => Some(Deadline::Passed),
+            after => Some(Deadline::In(clock.until(after))),
+        };
+        let is_audit = settings.mode == MODE_AUDIT || deadline == Some(Deadline::Passed);
         let mode = if is_audit { Mode::Audit } else { Mode::Enforce };
         let recorded = record_of(state, attachment.zone).map(|(name, _)| name);
         let present = attachment.interface.as_ref();
         let name = recorded.or(present.map(|interface| interface.name.as_str()));
         let mut status = describe(state, attachment, name.unwrap_or("unknown"), mode);
+        status.deadline = deadline;
         count(&mut status, &self.dataplane.counters(attachment.zone)?);
         for side in [HookSide::Ingress, HookSide::Egress] {
             // Needs CAP_SYS_ADMIN; the rest of the status does not.
@@ -209,6 +229,7 @@ fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> I
         before: Vec::new(),
         side: record.map_or(spec.side, |record| record.side),
         mode,
+        deadline: None,
         log: spec.log,
         groups: if record.is_some() {
             spec.groups

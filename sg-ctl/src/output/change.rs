@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use sg_ctl::host::{ApplySummary, AttachSummary, Changes, Difference, PolicySummary};
+use sg_ctl::host::{ApplySummary, AttachSummary, Changes, Deadline, PartDiff, PolicySummary};
 
 use super::time::span;
+use super::trial::DeadlineView;
 use super::{Tone, counted};
 
 /// Answer of `attach`. The names of the fields are those of the JSON form.
@@ -16,6 +17,7 @@ pub(crate) struct AttachView<'a> {
     zone: u32,
     groups: &'a [String],
     mode: &'static str,
+    deadline: Option<DeadlineView>,
     ingress: &'static str,
     ingress_reason: &'a str,
     egress: &'static str,
@@ -31,6 +33,7 @@ impl<'a> AttachView<'a> {
             zone: summary.zone,
             groups: &summary.groups,
             mode: if summary.audit { "audit" } else { "enforce" },
+            deadline: summary.deadline.map(DeadlineView::from),
             ingress: summary.ingress.name(),
             ingress_reason: &summary.reason,
             egress: summary.egress.name(),
@@ -55,7 +58,11 @@ impl fmt::Display for AttachView<'_> {
             "hooks: ingress {}, {}; egress {}",
             self.ingress, self.ingress_reason, self.egress
         )?;
-        writeln!(f, "{}", policy_text(self.policy, self.duration_ms))
+        writeln!(f, "{}", policy_text(self.policy, self.duration_ms))?;
+        match &self.deadline {
+            Some(deadline) => writeln!(f, "{deadline}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -78,25 +85,41 @@ impl fmt::Display for DetachView {
     }
 }
 
-/// Answer of `apply`. The names of the fields are those of the JSON form.
+/// Answer of `apply` and `rollback`. The names of the fields are those of the JSON form.
 #[derive(Debug, Serialize)]
 pub(crate) struct ApplyView<'a> {
+    applied: bool,
+    changed: bool,
     policy: &'a PolicySummary,
     changes: &'a Changes,
     attached: &'a [String],
     not_attached: &'a [String],
+    deadline: Option<DeadlineView>,
     notes: &'a [String],
     duration_ms: u64,
 }
 
 impl<'a> ApplyView<'a> {
-    /// The view of what was done.
-    pub(crate) fn new(summary: &'a ApplySummary) -> Self {
+    /// The view of what was done, with the time that there is to confirm it.
+    pub(crate) fn done(summary: &'a ApplySummary, rollback_after: Option<Duration>) -> Self {
+        let on_trial = rollback_after.filter(|_| !summary.attached.is_empty());
         Self {
+            applied: true,
+            deadline: on_trial.map(|after| DeadlineView::from(Deadline::In(after))),
+            ..Self::planned(summary)
+        }
+    }
+
+    /// The view of what would be done.
+    pub(crate) fn planned(summary: &'a ApplySummary) -> Self {
+        Self {
+            applied: false,
+            changed: summary.changed,
             policy: &summary.policy,
             changes: &summary.changes,
             attached: &summary.attached,
             not_attached: &summary.not_attached,
+            deadline: None,
             notes: &summary.notes,
             duration_ms: summary.duration.as_millis() as u64,
         }
@@ -113,51 +136,52 @@ impl<'a> ApplyView<'a> {
 
 impl fmt::Display for ApplyView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.attached.is_empty() {
-            writeln!(f, "the rules are stored; no interface is attached")?;
-        } else {
-            let in_force = Tone::Good.paint("in force");
-            writeln!(
-                f,
-                "the rules are {in_force} on {}",
-                self.attached.join(", ")
-            )?;
+        for part in &self.changes.diff {
+            writeln!(f, "{}", part_lines(part).join("\n"))?;
         }
         if self.changes.is_empty() {
             writeln!(f, "nothing differs from the rules before")?;
         }
-        let Changes {
-            groups,
-            prefix_lists,
-            members,
-            interfaces,
-        } = self.changes;
-        for (kind, difference) in [
-            ("groups", groups),
-            ("prefix lists", prefix_lists),
-            ("members of", members),
-            ("interfaces", interfaces),
-        ] {
-            if !difference.is_empty() {
-                writeln!(f, "{kind}: {}", difference_text(difference))?;
-            }
+        let attached = self.attached.join(", ");
+        let in_force = Tone::Good.paint("in force");
+        match (self.applied, self.attached.is_empty()) {
+            (true, true) => writeln!(f, "the rules are stored; no interface is attached")?,
+            (true, false) => writeln!(f, "the rules are {in_force} on {attached}")?,
+            (false, true) => writeln!(f, "dry run: nothing was changed; no interface is attached")?,
+            (false, false) => writeln!(
+                f,
+                "dry run: nothing was changed; the rules would be in force on {attached}"
+            )?,
         }
-        writeln!(f, "{}", policy_text(self.policy, self.duration_ms))
+        writeln!(f, "{}", policy_text(self.policy, self.duration_ms))?;
+        match &self.deadline {
+            Some(deadline) => writeln!(f, "{deadline}"),
+            None => Ok(()),
+        }
     }
 }
 
-fn difference_text(difference: &Difference) -> String {
-    let Difference {
-        added,
-        removed,
-        changed,
-    } = difference;
-    [("added", added), ("removed", removed), ("changed", changed)]
-        .into_iter()
-        .filter(|(_, names)| !names.is_empty())
-        .map(|(what, names)| format!("{what} {}", names.join(", ")))
-        .collect::<Vec<_>>()
-        .join("; ")
+/// Lines of one part that are shown of each sign; the JSON form has all of them.
+const SHOWN: usize = 50;
+
+/// The lines that a part loses and gains, below its name.
+fn part_lines(part: &PartDiff) -> Vec<String> {
+    let heading = format!("{} {}", part.kind.words(), part.name);
+    let mut text = vec![Tone::Heading.paint(heading.trim_end())];
+    for (sign, tone, lines) in [
+        ('-', Tone::Bad, &part.removed),
+        ('+', Tone::Good, &part.added),
+    ] {
+        let signed = |line: &String| format!("  {}", tone.paint(format_args!("{sign} {line}")));
+        text.extend(lines.iter().take(SHOWN).map(signed));
+        if lines.len() > SHOWN {
+            text.push(format!("  {sign} … and {} more", lines.len() - SHOWN));
+        }
+    }
+    if part.removed.is_empty() && part.added.is_empty() {
+        text.push("  the order of its rules".to_owned());
+    }
+    text
 }
 
 fn policy_text(policy: &PolicySummary, duration_ms: u64) -> String {
@@ -177,6 +201,7 @@ fn policy_text(policy: &PolicySummary, duration_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use sg_ctl::dataplane::HookKind;
+    use sg_ctl::host::PartKind;
 
     use super::*;
 
@@ -204,6 +229,7 @@ mod tests {
             zone: 0,
             groups: vec!["web".to_owned(), "ssh".to_owned()],
             audit: false,
+            deadline: None,
             ingress: HookKind::Tcx,
             reason: "because XDP on a veth device costs more than it saves".to_owned(),
             egress: HookKind::Tcx,
@@ -225,17 +251,20 @@ mod tests {
 
     #[test]
     fn apply_tells_what_changed_and_what_waits() {
-        let summary = ApplySummary {
+        let part = PartDiff {
+            kind: PartKind::Group,
+            name: "web".to_owned(),
+            removed: vec!["inbound tcp 22 from 0.0.0.0/0 (sgr-1)".to_owned()],
+            added: vec!["inbound tcp 443 from 0.0.0.0/0 (sgr-2)".to_owned()],
+        };
+        let mut summary = ApplySummary {
             policy: PolicySummary {
                 kernel_bytes: 0,
                 ..policy()
             },
+            changed: true,
             changes: Changes {
-                groups: Difference {
-                    added: vec!["web".to_owned()],
-                    changed: vec!["db".to_owned(), "ssh".to_owned()],
-                    ..Difference::default()
-                },
+                diff: vec![part],
                 ..Changes::default()
             },
             attached: vec![],
@@ -243,15 +272,24 @@ mod tests {
             notes: vec!["a note".to_owned()],
             duration: Duration::from_millis(3),
         };
-        let view = ApplyView::new(&summary);
+        let view = ApplyView::done(&summary, Some(Duration::from_mins(1)));
         assert_eq!(
             plain(&view),
-            "the rules are stored; no interface is attached\n\
-             groups: added web; changed db, ssh\n\
+            "group web\n\
+             \u{20} - inbound tcp 22 from 0.0.0.0/0 (sgr-1)\n\
+             \u{20} + inbound tcp 443 from 0.0.0.0/0 (sgr-2)\n\
+             the rules are stored; no interface is attached\n\
              policy 7: 9 rules in 2 groups, took 3ms\n"
         );
         let notes: Vec<_> = view.notes().collect();
         assert_eq!(notes.len(), 2);
         assert!(notes[1].contains("sg-ctl attach eth1"));
+
+        let members = vec!["10.0.0.1".to_owned(); SHOWN + 3];
+        summary.changes.diff[0].added = members;
+        summary.attached = vec!["eth0".to_owned()];
+        let text = plain(&ApplyView::planned(&summary));
+        assert!(text.contains("  + … and 3 more\n"), "{text}");
+        assert!(text.contains("dry run: nothing was changed"), "{text}");
     }
 }

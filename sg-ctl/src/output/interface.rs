@@ -134,6 +134,8 @@ mod tests {
                 audit: Some(true),
                 ..Overrides::default()
             },
+            unconfirmed: false,
+            keep_ssh: None,
         };
         state.model.interfaces.insert("eth0".to_owned(), spec);
         state.attachments.insert("eth0".to_owned(), record.clone());

@@ -17,11 +17,13 @@ pub(crate) mod logline;
 pub(crate) mod names;
 pub(crate) mod packet;
 pub(crate) mod replay;
+pub(crate) mod restore;
 pub(crate) mod rule;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod time;
+pub(crate) mod trial;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

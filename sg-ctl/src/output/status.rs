@@ -5,12 +5,14 @@ use std::cmp::Reverse;
 use comfy_table::Cell;
 use serde::Serialize;
 use sg_ctl::dataplane::HookKind;
-use sg_ctl::host::{InterfaceStatus, Mode, Status, Traffic};
+use sg_ctl::host::{Deadline, InterfaceStatus, Mode, Status, Traffic};
 use sg_ctl::model::{LogMode, Side};
 
 use super::Tone;
 use super::interface::word;
 use super::table::{Table, or_dash};
+use super::time::span;
+use super::trial::DeadlineView;
 
 /// Drop reasons that the table names.
 const TOP_REASONS: usize = 3;
@@ -44,6 +46,7 @@ struct InterfaceView<'a> {
     name: &'a str,
     state: Guard,
     mode: Mode,
+    deadline: Option<DeadlineView>,
     ifindex: Option<u32>,
     zone: u32,
     side: Side,
@@ -257,6 +260,7 @@ impl<'a> InterfaceView<'a> {
             name: &status.name,
             state: Guard::of(status),
             mode: status.mode,
+            deadline: status.deadline.map(DeadlineView::from),
             ifindex: status.ifindex,
             zone: status.zone,
             side: status.side,
@@ -313,7 +317,19 @@ fn problems(status: &Status) -> Vec<Problem<'_>> {
         let name = Some(interface.name.as_str());
         match Guard::of(interface) {
             Guard::Enforcing => {}
-            Guard::Auditing => add(name, "only audits: nothing is dropped".to_owned()),
+            Guard::Auditing if interface.deadline == Some(Deadline::Passed) => add(
+                name,
+                "only audits: its last change was not confirmed in time. Enforce it with `sg-ctl \
+                 confirm`, or return to the rules before with `sg-ctl rollback`"
+                    .to_owned(),
+            ),
+            Guard::Auditing => add(
+                name,
+                format!(
+                    "only audits: nothing is dropped; `sg-ctl mode {} enforce` ends that",
+                    interface.name
+                ),
+            ),
             Guard::HalfAttached => {
                 let missing = if interface.ingress.is_none() {
                     "received"
@@ -323,16 +339,26 @@ fn problems(status: &Status) -> Vec<Problem<'_>> {
                 add(
                     name,
                     format!(
-                        "half attached: packets that it has {missing} are not judged; detach and attach it"
+                        "half attached: packets that it has {missing} are not judged; run `sg-ctl restore`"
                     ),
                 );
             }
             Guard::NotAttached => add(
                 name,
-                "the state says that it is guarded, but no program is attached: attach it again"
+                "the state says that it is guarded, but no program is attached: run `sg-ctl restore`"
                     .to_owned(),
             ),
             Guard::Missing => add(name, "there is no such interface".to_owned()),
+        }
+        if let Some(Deadline::In(time)) = interface.deadline {
+            add(
+                name,
+                format!(
+                    "its last change is not confirmed: from in {} on it only audits, unless you \
+                     run `sg-ctl confirm`",
+                    span(time)
+                ),
+            );
         }
         if !interface.recorded {
             add(
@@ -400,6 +426,7 @@ mod tests {
             before: vec![],
             side: Side::Nic,
             mode: Mode::Enforce,
+            deadline: None,
             log: LogMode::Denied,
             groups: vec!["web".to_owned()],
             passed: [traffic(10, 1000), traffic(8, 800)],

@@ -5,4 +5,5 @@ mod command;
 mod explain;
 mod large;
 mod network;
+mod safety;
 mod tags;

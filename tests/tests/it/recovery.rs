@@ -7,8 +7,8 @@ use sg_common::settings::{MODE_AUDIT, MODE_ENFORCE};
 use sg_ctl::{
     compile::{ZonePolicy, compile},
     dataplane::{AttachPlan, Dataplane, HookKind, Interface},
-    host::{AttachRequest, Host, HostError, Target, settings},
-    model::{Hook, InterfaceSpec, Model, Side},
+    host::{ApplyRequest, AttachRequest, Host, HostError, Target, settings},
+    model::{Hook, InterfaceSpec, Side},
     paths::Paths,
     state::{AttachmentRecord, Overrides, State, StateDir},
 };
@@ -21,6 +21,8 @@ struct Machine {
     pins: Directory,
 }
 
+/// A deadline far away, in jiffies.
+const DEADLINE: u64 = u64::MAX / 2;
 /// The interface.
 const GUARDED: &str = "guarded";
 
@@ -96,6 +98,8 @@ impl Machinery {
                 side: Side::Nic,
                 hook: Hook::Auto,
                 overrides: Overrides::default(),
+                unconfirmed: false,
+                keep_ssh: None,
             };
             next.attachments.insert(GUARDED.to_owned(), record);
         }
@@ -110,12 +114,27 @@ impl Machinery {
         lock.prepare(next).expect("there is room");
     }
 
+    /// Step 2 of a change on trial.
+    fn set_deadline(&self) {
+        let mut dataplane = self.dataplane();
+        let mut settings = dataplane.settings(0).expect("it is loaded");
+        settings.audit_after = DEADLINE;
+        dataplane.set_settings(0, &settings).expect("it is loaded");
+    }
+
+    /// The deadline in the kernel.
+    fn deadline(&self) -> u64 {
+        let zone = self.state().attachments[GUARDED].zone;
+        let settings = self.dataplane().settings(zone);
+        settings.expect("it is loaded").audit_after
+    }
+
     /// The hooks, as attach puts them on.
-    fn attach_hooks(&self) {
+    fn attach_hooks(&self, zone: u32) {
         let interface = Interface::find(GUARDED).expect("it is there");
         let hz = Dataplane::hz().expect("the kernel tells");
         let plan = AttachPlan {
-            zone: 0,
+            zone,
             side: Side::Nic,
             hook: Hook::Auto,
             tc: HookKind::tc(),
@@ -162,7 +181,8 @@ impl Machinery {
         assert!(interface.is_guarded() && interface.recorded, "{status:#?}");
         let image = status.image.expect("a policy is in force");
         assert_eq!(image.generation, status.generation);
-        Some(self.dataplane().settings(0).expect("it is loaded").mode)
+        let settings = self.dataplane().settings(interface.zone);
+        Some(settings.expect("it is loaded").mode)
     }
 }
 
@@ -194,6 +214,76 @@ fn an_apply_killed_after_the_swap_is_finished() {
 }
 
 #[test]
+fn a_trial_killed_before_the_swap_leaves_no_deadline() {
+    Machine::attached().with(|machine| {
+        let mut next = machine.next(true);
+        let record = next.attachments.get_mut(GUARDED).expect("it is attached");
+        record.unconfirmed = true;
+        machine.prepare(&next);
+        machine.set_deadline();
+        machine.settle();
+        assert!(!is_new(&machine.state()));
+        assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
+        assert_eq!(machine.deadline(), 0);
+    });
+}
+
+#[test]
+fn a_trial_killed_after_the_swap_keeps_its_deadline_until_it_is_confirmed() {
+    Machine::attached().with(|machine| {
+        let mut next = machine.next(true);
+        let record = next.attachments.get_mut(GUARDED).expect("it is attached");
+        record.unconfirmed = true;
+        machine.prepare(&next);
+        machine.set_deadline();
+        machine.install(&mut next);
+        machine.settle();
+        assert!(is_new(&machine.state()));
+        assert_eq!(machine.deadline(), DEADLINE);
+        // Killed once more, before the confirmation came to the kernel: it is finished.
+        let mut confirmed = machine.state();
+        let record = confirmed.attachments.get_mut(GUARDED);
+        record.expect("it is attached").unconfirmed = false;
+        machine.prepare(&confirmed);
+        machine.settle();
+        assert_eq!(machine.deadline(), 0);
+        assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
+    });
+}
+
+#[test]
+fn a_change_of_mode_that_was_killed_is_finished() {
+    Machine::attached().with(|machine| {
+        let mut next = machine.state();
+        let record = next.attachments.get_mut(GUARDED).expect("it is attached");
+        record.overrides.audit = Some(true);
+        machine.prepare(&next);
+        machine.settle();
+        assert_eq!(machine.state(), next);
+        assert_eq!(machine.assert_consistent(true), Some(MODE_AUDIT));
+    });
+}
+
+#[test]
+fn a_restore_that_was_killed_is_taken_back_and_can_be_repeated() {
+    Machine::attached().with(|machine| {
+        let before = machine.state();
+        // As a reboot does.
+        std::fs::remove_dir_all(&machine.paths.pins).expect("it is ours");
+        let mut next = machine.next(true);
+        let record = next.attachments.get_mut(GUARDED).expect("it is attached");
+        record.zone = 1;
+        machine.prepare(&next);
+        machine.attach_hooks(1);
+        machine.settle();
+        assert_eq!(machine.state(), before);
+        assert_eq!(machine.dataplane().attachments().expect("read"), []);
+        machine.host().restore().expect("the interface is there");
+        assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
+    });
+}
+
+#[test]
 fn an_attach_killed_before_its_policy_was_in_force_never_was() {
     Machine::new().with(|machine| {
         machine.prepare(&machine.next(true));
@@ -201,7 +291,7 @@ fn an_attach_killed_before_its_policy_was_in_force_never_was() {
         machine.assert_consistent(false);
 
         machine.prepare(&machine.next(true));
-        machine.attach_hooks();
+        machine.attach_hooks(0);
         assert_eq!(
             machine.dataplane().settings(0).expect("it is loaded").mode,
             MODE_AUDIT,
@@ -218,7 +308,7 @@ fn an_attach_killed_after_its_policy_was_in_force_is_finished() {
     Machine::new().with(|machine| {
         let mut next = machine.next(true);
         machine.prepare(&next);
-        machine.attach_hooks();
+        machine.attach_hooks(0);
         machine.install(&mut next);
         machine.settle();
         assert!(is_new(&machine.state()));
@@ -254,7 +344,7 @@ fn a_lost_state_is_noticed_and_detaching_needs_none() {
         std::fs::remove_file(&state).expect("it is there");
         let error = machine
             .host()
-            .apply(Model::new())
+            .apply(ApplyRequest::default())
             .expect_err("groups are lost");
         assert!(matches!(error, HostError::Unrecorded { .. }), "{error}");
         let status = machine.host().status().expect("the kernel knows");

@@ -1,0 +1,113 @@
+//! Arguments of the verbs that change what is in force, and take it back.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::{Format, help, value};
+
+/// The switch of every verb that may go wrong on a host far away.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Trial {
+    /// Only audit after this time (`60s`, `5m`) unless `sg-ctl confirm` is run before. The deadline
+    /// is kept in the kernel: it holds without sg-ctl, and a reboot does not confirm either.
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    pub(crate) rollback_after: Option<Duration>,
+}
+
+/// Put rule files in force.
+///
+/// Reads all files as one description of this host, checks everything, and replaces the policy of
+/// every guarded interface at one moment: a packet is judged by the old rules or by the new ones.
+/// An error in any file changes nothing. Live flows go on, as on AWS, until they end or idle out.
+/// Prints what differs from the rules before, line by line.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::APPLY)]
+pub(crate) struct ApplyArgs {
+    /// Rule file (YAML or JSON); may be repeated.
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Check everything, show what would change and the memory it would take, and change nothing.
+    /// Exit status 0: no change; 3: a change is pending.
+    #[arg(short = 'n', long, conflicts_with = "rollback_after")]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) trial: Trial,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Return to the rules before the last change.
+///
+/// Puts the rules back in force that `apply` (or `attach -f`) replaced last, at one moment and
+/// without their files. Interfaces stay attached. A second rollback returns to where the first one
+/// came from. Interfaces that were confirmed before that change enforce again at once.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::ROLLBACK)]
+pub(crate) struct RollbackArgs {
+    #[command(flatten)]
+    pub(crate) trial: Trial,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Keep a change that was made with --rollback-after.
+///
+/// Takes the deadline away. An interface whose deadline has passed, and that only audits since,
+/// enforces again. Which interfaces wait for it, `sg-ctl status` tells.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::CONFIRM)]
+pub(crate) struct ConfirmArgs {
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Make a guarded interface enforce, or only audit.
+///
+/// An interface that audits judges, counts and logs, but drops nothing. The mode set here wins over
+/// that of rule files, until the interface is detached.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::MODE)]
+pub(crate) struct ModeArgs {
+    /// The interface.
+    #[arg(value_name = "IFACE")]
+    pub(crate) interface: String,
+
+    /// What it is to do.
+    #[arg(value_enum, value_name = "MODE")]
+    pub(crate) mode: Mode,
+
+    #[command(flatten)]
+    pub(crate) trial: Trial,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// Whether verdicts are carried out.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Judge and log, but drop nothing.
+    Audit,
+    /// Carry verdicts out.
+    Enforce,
+}
+
+/// Attach again what was attached.
+///
+/// After a reboot brings the last applied state back in force: attaches every interface that was
+/// attached, as it was, with the rules that were in force. Does the same for an interface that
+/// went away and came back under its name. What is in order is left alone; interfaces that are not
+/// there are named, and wait for the next `restore`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::RESTORE)]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) format: Format,
+}

@@ -1,0 +1,29 @@
+//! `sg-ctl restore`.
+
+use std::process::ExitCode;
+
+use sg_ctl::host::Restored;
+
+use super::Context;
+use crate::cli::RestoreArgs;
+use crate::output::restore::RestoredView;
+use crate::output::{self, note};
+
+/// Attaches again what was attached. Fails, after it has tried all, with the first failure.
+pub(crate) fn run(args: &RestoreArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let summary = context.host()?.restore()?;
+    let views: Vec<_> = summary.interfaces.iter().map(RestoredView::new).collect();
+    if args.format.json {
+        output::json(&views)?;
+    } else if views.is_empty() {
+        note("no interface was attached");
+    } else {
+        output::text(RestoredView::lines(&views))?;
+    }
+    for (name, restored) in summary.interfaces {
+        if let Restored::Failed(error) = restored {
+            return Err(anyhow::Error::from(error).context(format!("cannot attach to {name}")));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,257 @@
+//! What changes line by line, in the words of rule files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::{Direction, InterfaceSpec, Model, Rule, SecurityGroup};
+
+/// What a part of the rules is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartKind {
+    /// A security group: rules, description, tags.
+    Group,
+    /// A prefix list: its entries.
+    PrefixList,
+    /// The members of a group on other hosts: their addresses.
+    Members,
+    /// An interface: its settings.
+    Interface,
+    /// The quotas.
+    Limits,
+}
+
+impl PartKind {
+    /// The words that go before the name.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::PrefixList => "prefix list",
+            Self::Members => "members of",
+            Self::Interface => "interface",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+/// How one part of the rules differs, by lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartDiff {
+    /// What it is.
+    pub kind: PartKind,
+    /// Its name; empty for the limits.
+    pub name: String,
+    /// Lines that only the old rules have.
+    pub removed: Vec<String>,
+    /// Lines that only the new rules have.
+    pub added: Vec<String>,
+}
+
+/// Every part that differs.
+pub(super) fn diff(old: &Model, new: &Model) -> Vec<PartDiff> {
+    let mut parts = Vec::new();
+    compare(
+        PartKind::Group,
+        (&old.groups, &new.groups),
+        group,
+        &mut parts,
+    );
+    compare(
+        PartKind::PrefixList,
+        (&old.prefix_lists, &new.prefix_lists),
+        |list| {
+            let size = list.max_entries.map(|size| format!("max_entries: {size}"));
+            let entries = list.entries.iter().map(ToString::to_string);
+            size.into_iter().chain(entries).collect()
+        },
+        &mut parts,
+    );
+    compare(
+        PartKind::Members,
+        (&old.members, &new.members),
+        |members| members.iter().map(ToString::to_string).collect(),
+        &mut parts,
+    );
+    compare(
+        PartKind::Interface,
+        (&old.interfaces, &new.interfaces),
+        interface,
+        &mut parts,
+    );
+    let limits = |model: &Model| BTreeMap::from([(String::new(), model.limits)]);
+    compare(
+        PartKind::Limits,
+        (&limits(old), &limits(new)),
+        |limits| settings(&serde_json::to_value(limits).unwrap_or_default()),
+        &mut parts,
+    );
+    parts
+}
+
+/// Compares what both sides have under a name; a name that only one side has differs in all lines.
+fn compare<V: PartialEq>(
+    kind: PartKind,
+    (old, new): (&BTreeMap<String, V>, &BTreeMap<String, V>),
+    lines: impl Fn(&V) -> Vec<String>,
+    parts: &mut Vec<PartDiff>,
+) {
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        let (before, after) = (old.get(name), new.get(name));
+        if before == after {
+            continue;
+        }
+        let [before, after] = [before, after].map(|value| value.map(&lines).unwrap_or_default());
+        let missing = |from: &[String], others: &[String]| {
+            let others: BTreeSet<_> = others.iter().collect();
+            let is_missing = |line: &&String| !others.contains(line);
+            from.iter().filter(is_missing).cloned().collect()
+        };
+        parts.push(PartDiff {
+            kind,
+            name: name.clone(),
+            removed: missing(&before, &after),
+            added: missing(&after, &before),
+        });
+    }
+}
+
+fn group(group: &SecurityGroup) -> Vec<String> {
+    let mut lines = vec![format!("id: {}", group.id)];
+    if !group.description.is_empty() {
+        lines.push(format!("description: {}", group.description));
+    }
+    let tags = group.tags.iter();
+    lines.extend(tags.map(|(key, value)| format!("tags.{key}: {value}")));
+    for direction in Direction::ALL {
+        let rules = group.rules(direction).iter();
+        lines.extend(rules.map(|rule| rule_text(direction, rule)));
+    }
+    lines
+}
+
+/// A rule on one line: `inbound tcp 443 from 0.0.0.0/0 (sgr-…): the service`.
+fn rule_text(direction: Direction, rule: &Rule) -> String {
+    let preposition = match direction {
+        Direction::Inbound => "from",
+        Direction::Outbound => "to",
+    };
+    let mut text = format!(
+        "{} {} {preposition} {} ({})",
+        direction.name(),
+        rule.service,
+        rule.peer,
+        rule.id
+    );
+    if !rule.description.is_empty() {
+        text.push_str(": ");
+        text.push_str(&rule.description);
+    }
+    text
+}
+
+fn interface(spec: &InterfaceSpec) -> Vec<String> {
+    settings(&serde_json::to_value(spec).unwrap_or_default())
+}
+
+/// Settings as rule files write them, a line each: `log: denied`, `timeouts.udp: 30`.
+fn settings(value: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    flatten("", value, &mut lines);
+    lines
+}
+
+fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let dot = if path.is_empty() { "" } else { "." };
+                flatten(&format!("{path}{dot}{name}"), value, lines);
+            }
+        }
+        Value::Null => {}
+        Value::String(text) => lines.push(format!("{path}: {text}")),
+        Value::Array(values) => {
+            let texts: Vec<_> = values.iter().map(plain).collect();
+            lines.push(format!("{path}: [{}]", texts.join(", ")));
+        }
+        Value::Bool(_) | Value::Number(_) => lines.push(format!("{path}: {value}")),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DEFAULT_GROUP, GroupId, LogMode, Peer, PrefixList, Service};
+
+    #[test]
+    fn every_kind_of_part_is_compared_line_by_line() {
+        let old = Model::new();
+        let mut new = old.clone();
+        assert_eq!(diff(&old, &new), []);
+
+        let group = new.groups.get_mut(DEFAULT_GROUP).unwrap();
+        let peer = Peer::Cidr("198.51.100.0/24".parse().unwrap());
+        let id = GroupId::derived(DEFAULT_GROUP);
+        let mut rule = Rule::new(&id, Direction::Inbound, Service::protocol(6), peer);
+        rule.description = "everything".to_owned();
+        let rule_id = rule.id.clone();
+        group.inbound = vec![rule];
+        let list = PrefixList {
+            entries: ["203.0.113.0/24".parse().unwrap()].into(),
+            max_entries: Some(5),
+        };
+        new.prefix_lists.insert("office".to_owned(), list);
+        let members = ["10.0.0.1".parse().unwrap()].into();
+        new.members.insert(DEFAULT_GROUP.to_owned(), members);
+        let quiet = InterfaceSpec {
+            log: LogMode::Off,
+            ..InterfaceSpec::default()
+        };
+        let (mut before, after) = (old, new);
+        let (eth0, loud) = ("eth0".to_owned(), InterfaceSpec::default());
+        before.interfaces.insert(eth0.clone(), loud);
+        let mut after = after;
+        after.interfaces.insert(eth0, quiet);
+        after.limits.groups_per_interface = 6;
+
+        let parts = diff(&before, &after);
+        let lines = |kind: PartKind| {
+            let part = parts.iter().find(|part| part.kind == kind).unwrap();
+            (part.removed.clone(), part.added.clone())
+        };
+        assert_eq!(parts.len(), 5, "{parts:#?}");
+        let (removed, added) = lines(PartKind::Group);
+        assert_eq!(removed.len(), 1, "the rule that admits the group itself");
+        let rule = format!("inbound tcp all from 198.51.100.0/24 ({rule_id}): everything");
+        assert_eq!(added, [rule]);
+        let list = ["max_entries: 5", "203.0.113.0/24"].map(str::to_owned);
+        assert_eq!(lines(PartKind::PrefixList), (vec![], list.to_vec()));
+        let member = vec!["10.0.0.1".to_owned()];
+        assert_eq!(lines(PartKind::Members), (vec![], member));
+        let log = |mode: &str| vec![format!("log: {mode}")];
+        assert_eq!(lines(PartKind::Interface), (log("all"), log("off")));
+        let limit = |limit: u32| vec![format!("groups_per_interface: {limit}")];
+        assert_eq!(lines(PartKind::Limits), (limit(5), limit(6)));
+    }
+
+    #[test]
+    fn what_comes_or_goes_differs_in_all_lines() {
+        let old = Model::new();
+        let mut new = old.clone();
+        new.groups.clear();
+        let parts = diff(&old, &new);
+        assert_eq!(parts.len(), 1);
+        assert_eq!(parts[0].added, Vec::<String>::new());
+        // Its id, its description, the group itself inbound, both families outbound.
+        assert!(parts[0].removed.len() >= 4, "{parts:#?}");
+    }
+}

@@ -1,0 +1,120 @@
+//! Changes on trial: a deadline in the kernel past which an interface only audits, and its end.
+
+use std::time::Duration;
+
+use super::{Host, HostError, write_settings};
+use crate::dataplane::{Attachment, Dataplane};
+
+impl Host {
+    /// Ends the trial of every interface: its verdicts are carried out from now on, also those that
+    /// only audit since their deadline. Returns the names of the interfaces that were on trial.
+    ///
+    /// # Errors
+    /// When state or kernel cannot be read or written.
+    pub fn confirm(&mut self) -> Result<Vec<String>, HostError> {
+        let (lock, mut next) = self.begin()?;
+        let on_trial = next
+            .attachments
+            .iter_mut()
+            .filter(|(_, record)| record.unconfirmed);
+        let mut names = Vec::new();
+        for (name, record) in on_trial {
+            record.unconfirmed = false;
+            names.push(name.clone());
+        }
+        if names.is_empty() {
+            return Ok(names);
+        }
+        let attachments = self.dataplane.attachments()?;
+        self.transact(&lock, &next, false, |dataplane| {
+            write_settings(dataplane, &next, &attachments)
+        })?;
+        Ok(names)
+    }
+
+    /// Makes an attached interface audit, or carry verdicts out.
+    ///
+    /// # Errors
+    /// When the interface is not attached; when state or kernel cannot be read or written.
+    pub fn set_mode(
+        &mut self,
+        interface: &str,
+        audit: bool,
+        rollback_after: Option<Duration>,
+    ) -> Result<(), HostError> {
+        let (lock, state) = self.begin()?;
+        let mut next = state;
+        let attached = next.attachments.keys().cloned().collect();
+        let not_attached = || HostError::NotAttached {
+            interface: interface.to_owned(),
+            attached,
+        };
+        let attachments = self.dataplane.attachments()?;
+        let record = next
+            .attachments
+            .get_mut(interface)
+            .filter(|record| attachments.iter().any(|each| each.zone == record.zone))
+            .ok_or_else(not_attached)?;
+        record.overrides.audit = Some(audit);
+        record.unconfirmed |= rollback_after.is_some();
+        let zone = record.zone;
+        let this: Vec<_> = attachments
+            .iter()
+            .filter(|attachment| attachment.zone == zone)
+            .cloned()
+            .collect();
+        self.transact(&lock, &next, false, |dataplane| {
+            set_deadlines(dataplane, &this, rollback_after)?;
+            write_settings(dataplane, &next, &this)
+        })
+    }
+}
+
+/// Gives attached interfaces a deadline, if there is to be one.
+pub(super) fn set_deadlines(
+    dataplane: &mut Dataplane,
+    attachments: &[Attachment],
+    rollback_after: Option<Duration>,
+) -> Result<(), HostError> {
+    let Some(rollback_after) = rollback_after else {
+        return Ok(());
+    };
+    let audit_after = deadline(dataplane, rollback_after)?;
+    for attachment in attachments {
+        let mut settings = dataplane.settings(attachment.zone)?;
+        settings.audit_after = audit_after;
+        dataplane.set_settings(attachment.zone, &settings)?;
+    }
+    Ok(())
+}
+
+/// The deadline of a trial that begins now, in jiffies.
+pub(super) fn deadline(dataplane: &Dataplane, after: Duration) -> Result<u64, HostError> {
+    let clock = dataplane.clock()?;
+    let jiffies = after.as_millis() as u64 * clock.hz / 1000;
+    Ok(clock.now + jiffies)
+}
+
+/// The deadline that an interface is to have, by what the state says of it and the kernel has.
+///
+/// An interface on trial of whose deadline nothing is known (any more) is past it: a reboot or a
+/// crash must not make unconfirmed rules permanent.
+pub(super) fn kept_deadline(unconfirmed: bool, known: u64) -> u64 {
+    match (unconfirmed, known) {
+        (false, _) => 0,
+        (true, 0) => 1,
+        (true, known) => known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_got_lost_has_passed() {
+        assert_eq!(kept_deadline(false, 77), 0);
+        assert_eq!(kept_deadline(true, 77), 77);
+        assert_eq!(kept_deadline(true, 0), 1);
+    }
+}

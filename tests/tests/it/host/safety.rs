@@ -1,0 +1,235 @@
+//! Changes that can be looked at before, taken back after, and that end by themselves.
+
+use sg_tests::{
+    eventually,
+    sg_ctl::SgCtl,
+    topology::{Host, Network},
+    traffic::{Connection, Server, tcp_is_silent},
+};
+
+use super::attached::{Side, guard};
+
+/// Rules that admit one service.
+fn rules(service: &str) -> String {
+    format!(
+        "
+        security_groups:
+          tested: {{ inbound: [{{ type: {service}, source: anywhere-ipv4 }}], outbound: [] }}
+        interfaces: {{ eth0: {{ groups: [tested] }} }}
+        "
+    )
+}
+
+/// Whether a new connection to a port gets an answer.
+fn answers(client: &Host, server: &Host, port: u16) -> bool {
+    Connection::open(&client.namespace, server.v4, port)
+        .and_then(|mut connection| connection.exchange("hello"))
+        .is_ok()
+}
+
+/// The state of the interface in one word.
+fn state(sg: &SgCtl<'_>) -> String {
+    let status = sg.json(&["status"]);
+    let state = status["interfaces"][0]["state"].as_str();
+    state.expect("an interface has one").to_owned()
+}
+
+#[test]
+fn a_dry_run_tells_what_would_change_and_changes_nothing() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
+    let _servers = [22, 80].map(|port| Server::tcp(&server.namespace, port));
+    let before = sg.json(&["status"])["generation"].clone();
+
+    let same = sg.rule_file("same.yaml", &rules("SSH"));
+    let outcome = sg.run(&["apply", "--dry-run", "-f", &same]);
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    assert!(outcome.stdout.contains("nothing differs"), "{outcome:#?}");
+
+    let other = sg.rule_file("other.yaml", &rules("HTTP"));
+    let outcome = sg.run(&["apply", "--dry-run", "-f", &other]);
+    assert_eq!(outcome.code, 3, "{outcome:#?}");
+    for line in [
+        "group tested\n",
+        "  - inbound tcp 22 from 0.0.0.0/0 (sgr-",
+        "  + inbound tcp 80 from 0.0.0.0/0 (sgr-",
+        "would be in force on eth0",
+        "1024 KiB of kernel memory",
+    ] {
+        assert!(outcome.stdout.contains(line), "{line}: {outcome:#?}");
+    }
+    let outcome = sg.run(&["apply", "--dry-run", "--json", "-f", &other]);
+    let json: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("a document");
+    assert_eq!((outcome.code, &json["applied"]), (3, &false.into()));
+    assert_eq!(json["changes"]["diff"][0]["kind"], "group");
+    assert_eq!(json["policy"]["kernel_bytes"], 1 << 20);
+
+    let mistake = sg.rule_file("mistake.yaml", &rules("HTTQ"));
+    sg.fails(1, &["apply", "--dry-run", "-f", &mistake]);
+    assert_eq!(sg.json(&["status"])["generation"], before);
+    assert!(answers(client, server, 22));
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+
+    // What the rules come to may change while they do not.
+    server.namespace.ip("addr add 198.51.100.99/32 dev eth0\n");
+    let with_self = sg.rule_file(
+        "self.yaml",
+        &rules("SSH").replace("anywhere-ipv4", "'sg:tested'"),
+    );
+    sg.ok(&["apply", "-f", &with_self]);
+    server.namespace.ip("addr del 198.51.100.99/32 dev eth0\n");
+    let outcome = sg.run(&["apply", "--dry-run", "-f", &with_self]);
+    assert_eq!(outcome.code, 3, "{outcome:#?}");
+    assert!(
+        outcome.stderr.contains("addresses of this host"),
+        "{outcome:#?}"
+    );
+}
+
+#[test]
+fn rollback_returns_to_the_rules_before_and_back_again() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = SgCtl::new(&server.namespace);
+    let _servers = [22, 80].map(|port| Server::tcp(&server.namespace, port));
+    let error = sg.fails(1, &["rollback"]);
+    assert!(error.contains("no rules to return to"), "{error}");
+
+    let ssh = sg.rule_file("ssh.yaml", &rules("SSH"));
+    let http = sg.rule_file("http.yaml", &rules("HTTP"));
+    sg.ok(&["apply", "-f", &ssh]);
+    sg.ok(&["attach", "eth0"]);
+    sg.ok(&["apply", "-f", &http]);
+    // Neither of these changes rules.
+    sg.ok(&["apply", "-f", &http]);
+    sg.ok(&["mode", "eth0", "enforce"]);
+    assert!(answers(client, server, 80));
+    assert!(tcp_is_silent(&client.namespace, server.v4, 22));
+    for (open, closed) in [(22, 80), (80, 22), (22, 80)] {
+        let told = sg.ok(&["rollback"]);
+        assert!(told.contains(&format!("+ inbound tcp {open}")), "{told}");
+        assert!(answers(client, server, open));
+        assert!(tcp_is_silent(&client.namespace, server.v4, closed));
+    }
+}
+
+#[test]
+fn the_mode_of_an_attached_interface_can_be_changed() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = SgCtl::new(&server.namespace);
+    let _server = Server::tcp(&server.namespace, 80);
+    let file = sg.rule_file("rules.yaml", &rules("SSH"));
+    sg.ok(&["attach", "eth0", "--audit", "-f", &file]);
+    assert_eq!(state(&sg), "auditing");
+    assert!(answers(client, server, 80));
+    sg.ok(&["mode", "eth0", "enforce"]);
+    assert_eq!(state(&sg), "enforcing");
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+    sg.ok(&["mode", "eth0", "audit"]);
+    assert!(answers(client, server, 80));
+    // A later change of rules leaves it so.
+    sg.ok(&["apply", "-f", &file]);
+    assert_eq!(state(&sg), "auditing");
+    let error = sg.fails(1, &["mode", "eth7", "enforce"]);
+    assert!(error.contains("attached: eth0"), "{error}");
+}
+
+#[test]
+fn what_is_not_confirmed_stops_dropping_by_itself() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("HTTP"));
+    let _server = Server::tcp(&server.namespace, 80);
+    let closed = sg.rule_file("closed.yaml", &rules("SSH"));
+    let apply = ["apply", "-f", &closed, "--rollback-after"];
+    let passed = || {
+        eventually("the deadline", || (state(&sg) == "auditing").then_some(()));
+    };
+
+    // Confirmed in time.
+    let told = sg.ok(&[&apply[..], &["60s"]].concat());
+    assert!(told.contains("sg-ctl confirm"), "{told}");
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+    let deadline = &sg.json(&["status"])["interfaces"][0]["deadline"];
+    assert_eq!(deadline["passed"], false);
+    assert!(deadline["in_ms"].as_u64() <= Some(60_000));
+    assert_eq!(sg.ok(&["confirm"]), "confirmed: eth0\n");
+    assert_eq!(sg.ok(&["confirm"]), "nothing waits to be confirmed\n");
+    let status = sg.json(&["status"]);
+    assert_eq!(status["interfaces"][0]["deadline"], serde_json::Value::Null);
+
+    // Not confirmed: no process is there to do it.
+    sg.ok(&[&apply[..], &["1s"]].concat());
+    passed();
+    assert!(answers(client, server, 80));
+    let told = sg.run(&["status"]).stderr;
+    assert!(told.contains("was not confirmed in time"), "{told}");
+    // Another change does not confirm it either, and a late confirmation enforces it.
+    sg.ok(&["apply", "-f", &closed]);
+    assert_eq!(state(&sg), "auditing");
+    sg.ok(&["confirm"]);
+    assert_eq!(state(&sg), "enforcing");
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+
+    // The rules before were confirmed: returning to them needs no other confirmation.
+    let other = sg.rule_file("other.yaml", &rules("RDP"));
+    sg.ok(&["apply", "-f", &other, "--rollback-after", "1s"]);
+    passed();
+    sg.ok(&["rollback"]);
+    assert_eq!(state(&sg), "enforcing");
+
+    sg.ok(&["mode", "eth0", "enforce", "--rollback-after", "1s"]);
+    passed();
+    sg.ok(&["detach", "eth0"]);
+    sg.ok(&[
+        "attach",
+        "eth0",
+        "--group",
+        "tested",
+        "--rollback-after",
+        "1s",
+    ]);
+    passed();
+}
+
+#[test]
+fn restore_brings_back_what_a_reboot_took() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
+    let _server = Server::tcp(&server.namespace, 80);
+    let reboot = || {
+        std::fs::remove_dir_all(sg.pins()).expect("they are ours");
+        assert!(answers(client, server, 80), "nothing is attached");
+    };
+    let results = || sg.json(&["restore"])[0]["result"].clone();
+    assert_eq!(results(), "intact");
+    reboot();
+    assert_eq!(state(&sg), "not-attached");
+    assert_eq!(results(), "attached");
+    assert_eq!(state(&sg), "enforcing");
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+
+    // What nobody confirmed is not confirmed by a reboot.
+    sg.ok(&["mode", "eth0", "enforce", "--rollback-after", "24h"]);
+    reboot();
+    assert_eq!(results(), "attached");
+    assert_eq!(state(&sg), "auditing");
+    sg.ok(&["confirm"]);
+    assert_eq!(state(&sg), "enforcing");
+
+    server.namespace.ip("link set eth0 name eth9\n");
+    reboot_with_nothing(&sg);
+    assert_eq!(results(), "missing");
+    server.namespace.ip("link set eth9 name eth0\n");
+    assert_eq!(results(), "attached");
+    assert_eq!(state(&sg), "enforcing");
+}
+
+/// A reboot after which the interface is not there.
+fn reboot_with_nothing(sg: &SgCtl<'_>) {
+    std::fs::remove_dir_all(sg.pins()).expect("they are ours");
+    assert_eq!(state(sg), "missing");
+}
