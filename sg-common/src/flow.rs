@@ -256,6 +256,31 @@ impl Opening {
     }
 }
 
+/// A flow that existed before its interface was guarded: what `sg_seed` is run with, 56 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowSeed {
+    /// Identity of the flow.
+    pub key: FlowKey,
+    /// [`FlowState`].
+    pub state: u32,
+    /// `FLOW_…` bits.
+    pub flags: u32,
+}
+
+impl FlowSeed {
+    /// The bytes of the frame, as they lie in memory.
+    pub fn bytes(&self) -> [u8; size_of::<Self>()] {
+        let mut bytes = [0; size_of::<Self>()];
+        let last = self.state as u64 | (self.flags as u64) << 32;
+        let words = self.key.words().into_iter().chain([last]);
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
 impl FlowEntry {
     /// The direction of the flow's first packet.
     pub const fn opened(&self) -> Direction {
@@ -366,6 +391,7 @@ const _: () = {
     assert!(size_of::<FlowKey>() == 48);
     assert!(size_of::<FlowEntry>() == 56);
     assert!(size_of::<FlowSlot>() == 128);
+    assert!(size_of::<FlowSeed>() == 56);
     assert!(size_of::<FragmentKey>() == 48);
     assert!(size_of::<FragmentEntry>() == 16);
 };

@@ -12,6 +12,8 @@ pub const PROGRAM_TC_INGRESS: &str = "sg_tc_ingress";
 pub const PROGRAM_TC_EGRESS: &str = "sg_tc_egress";
 /// Program that returns the low 32 bits of jiffies: how user space reads the programs' clock.
 pub const PROGRAM_CLOCK: &str = "sg_clock";
+/// Program that opens the flow of a [`FlowSeed`](crate::flow::FlowSeed), which it is run with.
+pub const PROGRAM_SEED: &str = "sg_seed";
 
 /// `.rodata` variable of type [`ProgramConfig`](crate::settings::ProgramConfig).
 pub const GLOBAL_CONFIG: &str = "CONFIG";

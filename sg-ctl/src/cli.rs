@@ -19,7 +19,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use sg_ctl::{flowlog, model};
 
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
-pub(crate) use change::{ApplyArgs, ConfirmArgs, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial};
+pub(crate) use change::{
+    ApplyArgs, ConfirmArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial,
+};
 pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
@@ -117,7 +119,8 @@ pub(crate) struct Format {
 /// Loads the programs, attaches them to both directions of IFACE and puts the policy of its groups
 /// in force; all of it or nothing. Options win over what rule files say about the interface; one
 /// of which nothing is said carries the group `default`. Rule files given with -f are put in force
-/// with it, as `sg-ctl apply` does, and otherwise the rules in force are kept.
+/// with it, as `sg-ctl apply` does, and otherwise the rules in force are kept. Connections that there
+/// are go on: those of this host's sockets, and those that the kernel's connection tracking knows.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::ATTACH)]
 pub(crate) struct AttachArgs {
@@ -152,6 +155,9 @@ pub(crate) struct AttachArgs {
 
     #[command(flatten)]
     pub(crate) trial: Trial,
+
+    #[command(flatten)]
+    pub(crate) keep: KeepSsh,
 
     #[command(flatten)]
     pub(crate) format: Format,

@@ -1,5 +1,6 @@
 //! The kernel behind the pipeline's traits: maps, clock, counters, events.
 
+use core::mem::offset_of;
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_ANY;
@@ -7,8 +8,11 @@ use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use sg_common::counters::{Tally, ZoneCounters};
 use sg_common::datapath::{Datapath, Settings};
 use sg_common::event::Event;
-use sg_common::flow::{Direction, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening};
+use sg_common::flow::{
+    Direction, FlowKey, FlowSeed, FlowState, FragmentEntry, FragmentKey, Opening,
+};
 use sg_common::outcome::Outcome;
+use sg_common::packet::{Packet, View as _};
 use sg_common::policy::{self, Question};
 use sg_common::reason::{REASON_SLOTS, Reason};
 use sg_common::settings::InterfaceSettings;
@@ -55,6 +59,31 @@ extern "C" fn sg_open_flow(key: *const FlowKey, what: u64, size: u64) -> u64 {
         Err(Refused::Full) => Reason::FlowTableFull as u64,
         Err(Refused::Contended) => Reason::FlowContended as u64,
     }
+}
+
+/// Opens the flow that a frame describes, unless it is known; see `sg_seed`.
+#[inline(always)]
+pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
+    const WORDS: usize = size_of::<FlowKey>() / size_of::<u32>();
+    let Some(view) = packet.view::<{ size_of::<FlowSeed>() }>(0) else {
+        return Reason::FlowTableFull as u32;
+    };
+    let mut key = FlowKey::NONE;
+    let words: *mut u32 = (&raw mut key).cast();
+    for i in 0..WORDS {
+        // SAFETY: a key is twelve words, and any words are a key.
+        unsafe { *words.add(i) = view.wire32(i * size_of::<u32>()) };
+    }
+    let state = view.wire32(offset_of!(FlowSeed, state));
+    let flags = view.wire32(offset_of!(FlowSeed, flags));
+    if let Some(found) = table::find(&FlowTable, &key, &FlowTable::place(&key))
+        && table::is_live(&FlowTable, found.slot)
+        && found.meta.state() != FlowState::TCP_PICKED_UP
+    {
+        return Reason::Established as u32;
+    }
+    // No rule admitted it, and its packets are counted from now on.
+    sg_open_flow(&raw const key, u64::from(flags << 8 | state), 0) as u32
 }
 
 /// Reads or writes one field of a value that other CPUs and user space share.

@@ -63,6 +63,15 @@ pub fn sg_clock(_ctx: XdpContext) -> u32 {
     unsafe { bpf_jiffies64() as u32 }
 }
 
+/// Opens the flow that the frame describes, a [`FlowSeed`](sg_common::flow::FlowSeed). Run by user
+/// space alone: here, and not there, because a process can be killed while it holds the lock of a
+/// bucket. Returns the code of `New`, of `Established` for a flow that is known already, or of the
+/// reason why there is no slot for it.
+#[xdp]
+pub fn sg_seed(ctx: XdpContext) -> u32 {
+    datapath::seed(&XdpPacket::new(&ctx))
+}
+
 #[inline(always)]
 fn tc(ctx: &TcContext, hook: Direction) -> i32 {
     match judge(&TcPacket::new(ctx), hook) {

@@ -85,6 +85,7 @@ impl<'a> SgCtl<'a> {
             .env("SG_STATE_DIR", self.state.path().join("state"))
             .env("SG_PIN_DIR", self.pins.path())
             .env_remove("RUST_BACKTRACE")
+            .env_remove("SSH_CONNECTION")
             .stdin(Stdio::null());
         command
     }
@@ -92,6 +93,13 @@ impl<'a> SgCtl<'a> {
     /// Runs it to its end.
     pub fn run(&self, words: &[&str]) -> Outcome {
         Outcome::of(self.namespace, self.command(program()).args(words))
+    }
+
+    /// Runs it to its end as over an SSH connection, of which sshd says this.
+    pub fn run_over_ssh(&self, connection: &str, words: &[&str]) -> Outcome {
+        let mut command = self.command(program());
+        command.env("SSH_CONNECTION", connection).args(words);
+        Outcome::of(self.namespace, &mut command)
     }
 
     /// Runs it to its end as a user without any rights.

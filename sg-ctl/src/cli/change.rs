@@ -16,6 +16,15 @@ pub(crate) struct Trial {
     pub(crate) rollback_after: Option<Duration>,
 }
 
+/// The switch of the verbs that put new rules in force.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct KeepSsh {
+    /// Admit the client of the SSH connection that sg-ctl is run over, whatever the rules say, until
+    /// the next `apply` without this option. Without it there is a warning when no rule admits it.
+    #[arg(long)]
+    pub(crate) keep_ssh: bool,
+}
+
 /// Put rule files in force.
 ///
 /// Reads all files as one description of this host, checks everything, and replaces the policy of
@@ -37,6 +46,9 @@ pub(crate) struct ApplyArgs {
 
     #[command(flatten)]
     pub(crate) trial: Trial,
+
+    #[command(flatten)]
+    pub(crate) keep: KeepSsh,
 
     #[command(flatten)]
     pub(crate) format: Format,

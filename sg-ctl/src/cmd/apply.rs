@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use sg_ctl::host::ApplyRequest;
 
-use super::{Context, rule_files};
+use super::{Context, rule_files, way_in};
 use crate::cli::ApplyArgs;
 use crate::output::change::ApplyView;
 use crate::output::{self, note};
@@ -16,7 +16,7 @@ const PENDING: u8 = 3;
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let model = rule_files::model(&args.files)?;
     if args.dry_run {
-        let summary = context.host()?.plan(model)?;
+        let summary = context.host()?.plan(model, way_in(args.keep))?;
         show(&ApplyView::planned(&summary), args.format.json)?;
         return Ok(if summary.changed {
             ExitCode::from(PENDING)
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCod
     let summary = context.host()?.apply(ApplyRequest {
         model,
         rollback_after,
+        way_in: way_in(args.keep),
     })?;
     show(&ApplyView::done(&summary, rollback_after), args.format.json)?;
     Ok(ExitCode::SUCCESS)

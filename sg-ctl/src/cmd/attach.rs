@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use sg_ctl::host::AttachRequest;
 use sg_ctl::state::Overrides;
 
-use super::{Context, rule_files};
+use super::{Context, rule_files, way_in};
 use crate::cli::AttachArgs;
-use crate::output;
 use crate::output::change::AttachView;
+use crate::output::{self, note};
 
 /// Guards an interface.
 pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCode> {
@@ -28,6 +28,7 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
         },
         model,
         rollback_after: args.trial.rollback_after,
+        way_in: way_in(args.keep),
     };
     let summary = context.host()?.attach(request)?;
     let view = AttachView::new(&summary);
@@ -35,6 +36,9 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
         output::json(&view)?;
     } else {
         output::text(&view)?;
+        for text in view.notes() {
+            note(text);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

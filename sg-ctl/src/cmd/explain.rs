@@ -53,9 +53,10 @@ fn in_force(
         .into());
     };
     let clock = host.dataplane().clock()?;
+    let (model, zones) = host.zone_policies(&state)?;
     let place = Place {
-        model: &state.model,
-        zones: host.zone_policies(&state)?,
+        model: &model,
+        zones,
         zone: record.zone,
         settings: host.dataplane().settings(record.zone)?,
         hz: clock.hz,

@@ -24,11 +24,11 @@ pub(crate) mod templates;
 pub(crate) mod test;
 
 use serde::Serialize;
-use sg_ctl::host::{Host, HostError};
+use sg_ctl::host::{Host, HostError, SshConnection, WayIn};
 use sg_ctl::paths::Paths;
 use sg_ctl::state::State;
 
-use crate::cli::Global;
+use crate::cli::{Global, KeepSsh};
 use crate::output::table::Table;
 use crate::output::{self, note};
 
@@ -53,6 +53,14 @@ impl Context {
 
     fn host(&self) -> Result<Host, HostError> {
         Host::open(&self.paths)
+    }
+}
+
+/// How the user comes in.
+fn way_in(keep: KeepSsh) -> WayIn {
+    WayIn {
+        ssh: SshConnection::current(),
+        keep: keep.keep_ssh,
     }
 }
 

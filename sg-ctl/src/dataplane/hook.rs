@@ -103,6 +103,7 @@ mod tests {
             bus: bus.map(str::to_owned),
             ethernet: true,
             loopback: false,
+            controller: None,
             xdp: None,
         }
     }

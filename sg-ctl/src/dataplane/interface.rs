@@ -39,6 +39,8 @@ pub struct Interface {
     pub ethernet: bool,
     /// Whether it is a loopback.
     pub loopback: bool,
+    /// Index of the bridge, bond or the like that the interface is a port of.
+    pub controller: Option<u32>,
     /// The XDP program attached, ours or another.
     pub xdp: Option<XdpProgram>,
 }
@@ -80,20 +82,32 @@ impl Interface {
     /// # Errors
     /// When the kernel does not answer.
     pub fn addresses(&self) -> Result<Vec<IpAddr>, DataplaneError> {
-        let messages = dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
-            .map_err(system_error("list the addresses"))?;
-        let mut addresses: Vec<_> = messages
+        let mut addresses: Vec<_> = Self::all_addresses()?
             .into_iter()
-            .filter_map(|message| match message {
-                RouteNetlinkMessage::NewAddress(address) => Some(address),
-                _ => None,
-            })
-            .filter(|address| address.header.index == self.index)
-            .filter_map(|address| own_address(&address.attributes))
+            .filter(|(index, _)| *index == self.index)
+            .map(|(_, address)| address)
             .collect();
         addresses.sort_unstable();
         addresses.dedup();
         Ok(addresses)
+    }
+
+    /// The addresses of all interfaces, each with the index of its interface.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn all_addresses() -> Result<Vec<(u32, IpAddr)>, DataplaneError> {
+        let messages = dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
+            .map_err(system_error("list the addresses"))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewAddress(address) => {
+                    Some((address.header.index, own_address(&address.attributes)?))
+                }
+                _ => None,
+            })
+            .collect())
     }
 
     fn from_message(message: &LinkMessage) -> Self {
@@ -104,6 +118,7 @@ impl Interface {
             bus: None,
             ethernet: message.header.link_layer_type == LinkLayerType::Ether,
             loopback: message.header.flags.contains(LinkFlags::Loopback),
+            controller: None,
             xdp: None,
         };
         for attribute in &message.attributes {
@@ -116,6 +131,7 @@ impl Interface {
                         _ => None,
                     });
                 }
+                LinkAttribute::Controller(index) => interface.controller = Some(*index),
                 LinkAttribute::Xdp(xdp) => interface.xdp = xdp_program(xdp),
                 _ => {}
             }

@@ -7,6 +7,7 @@
 mod attach;
 mod clock;
 mod compat;
+mod conntrack;
 mod error;
 mod events;
 mod flows;
@@ -21,6 +22,8 @@ mod pins;
 mod privilege;
 mod program;
 mod sandbox;
+mod seed;
+mod sockets;
 mod sys;
 
 use std::cell::OnceCell;
@@ -33,6 +36,7 @@ use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
 pub use attach::AttachPlan;
 pub use clock::Clock;
+pub use conntrack::tracked_connections;
 pub use error::DataplaneError;
 pub use events::{EventStream, EventWatch};
 pub use hook::HookKind;
@@ -43,6 +47,8 @@ pub use messages::{ProgramMessage, ProgramMessages};
 pub use pins::PinDir;
 pub use program::{OBJECT, Programs};
 pub use sandbox::{Entry, Sandbox};
+pub use seed::{Connection, Seeded};
+pub use sockets::{Socket, sockets};
 
 use maps::Maps;
 use pins::pin_error;

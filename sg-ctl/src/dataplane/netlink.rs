@@ -1,9 +1,11 @@
-//! One question to the kernel's routing sockets, answered by a dump.
+//! One question to the kernel over netlink, answered by a dump.
 
+use std::fmt::Debug;
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -12,6 +14,15 @@ use netlink_sys::{Socket, SocketAddr};
 /// Sends a `RTM_GET…` request and returns every object of the answer, from the network namespace
 /// of this thread.
 pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+    dump_of(NETLINK_ROUTE, request)
+}
+
+/// Sends a request to the netlink family `protocol` and returns every object of the answer.
+pub(super) fn dump_of<M>(protocol: isize, request: M) -> io::Result<Vec<M>>
+where
+    M: NetlinkSerializable + NetlinkDeserializable + Debug,
+    NetlinkPayload<M>: From<M>,
+{
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
@@ -19,7 +30,7 @@ pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkM
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
     loop {
-        let socket = Socket::new(NETLINK_ROUTE)?;
+        let socket = Socket::new(protocol)?;
         socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
         // Something changed while the kernel was answering: the answer may have holes.
         if let Some(answer) = receive(&socket)? {
@@ -29,15 +40,14 @@ pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkM
 }
 
 /// Reads to the end of a dump, `None` when the kernel says that it was interrupted.
-fn receive(socket: &Socket) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
+fn receive<M: NetlinkDeserializable + Debug>(socket: &Socket) -> io::Result<Option<Vec<M>>> {
     let mut answer = Vec::new();
     let mut interrupted = false;
     loop {
         let (datagram, _) = socket.recv_from_full()?;
         let mut rest = datagram.as_slice();
         while !rest.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                .map_err(io::Error::other)?;
+            let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
             interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(answer)),

@@ -8,8 +8,8 @@ use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use sg_common::names::{
     GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_EVENTS, MAP_FLOW_SEED,
-    MAP_FLOW_SLOTS, MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS,
-    PROGRAM_XDP, SHARED_MAPS,
+    MAP_FLOW_SLOTS, MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_SEED, PROGRAM_TC_EGRESS,
+    PROGRAM_TC_INGRESS, PROGRAM_XDP, SHARED_MAPS,
 };
 use sg_common::settings::ProgramConfig;
 use sg_common::table::{BUCKET_SLOTS, buckets_for};
@@ -107,6 +107,11 @@ impl Programs {
     /// The program that returns jiffies, loaded.
     pub(super) fn clock(&mut self) -> Result<&mut Xdp, DataplaneError> {
         self.loaded(PROGRAM_CLOCK, Xdp::load)
+    }
+
+    /// The program that opens flows, loaded.
+    pub(super) fn seed(&mut self) -> Result<&mut Xdp, DataplaneError> {
+        self.loaded(PROGRAM_SEED, Xdp::load)
     }
 
     fn loaded<'a, P>(

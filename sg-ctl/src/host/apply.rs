@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
 use super::changes::Changes;
+use super::ssh::{SshConnection, WayIn};
 use super::trial::set_deadlines;
 use super::{Host, HostError, check_groups, compile_policy, effective, write_settings};
 use crate::compile::Image;
@@ -58,6 +59,8 @@ pub struct ApplyRequest {
     pub model: Model,
     /// Time after which every interface only audits, unless the change is confirmed.
     pub rollback_after: Option<Duration>,
+    /// How the user comes in.
+    pub way_in: WayIn,
 }
 
 /// What [`Host::apply`] did, or what it would do.
@@ -92,7 +95,7 @@ impl Host {
     pub fn apply(&mut self, request: ApplyRequest) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
-        let mut planned = self.plan_rules(state, request.model)?;
+        let mut planned = self.plan_rules(without_keeping(state), request.model, request.way_in)?;
         if request.rollback_after.is_some() {
             for record in planned.next.attachments.values_mut() {
                 record.unconfirmed = true;
@@ -106,9 +109,9 @@ impl Host {
     ///
     /// # Errors
     /// Those of `apply` before it changes anything.
-    pub fn plan(&self, model: Model) -> Result<ApplySummary, HostError> {
+    pub fn plan(&self, model: Model, way_in: WayIn) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
-        let mut planned = self.plan_rules(self.state()?, model)?;
+        let mut planned = self.plan_rules(without_keeping(self.state()?), model, way_in)?;
         if self.directory.is_pending() {
             planned.notes.push(
                 "another change is under way or was interrupted; it comes to its end before"
@@ -126,24 +129,27 @@ impl Host {
     pub fn rollback(
         &mut self,
         rollback_after: Option<Duration>,
+        ssh: Option<SshConnection>,
     ) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
-        let (lock, state) = self.begin()?;
+        let (lock, mut state) = self.begin()?;
         let previous = lock.previous()?.ok_or(HostError::NoPrevious)?;
-        let mut planned = self.plan_rules(state, previous.model)?;
-        for (name, record) in &mut planned.next.attachments {
+        for (name, record) in &mut state.attachments {
             let before = previous.attachments.get(name);
             if let Some(before) = before.filter(|before| before.zone == record.zone) {
                 record.unconfirmed = before.unconfirmed;
+                record.keep_ssh = before.keep_ssh;
             }
             record.unconfirmed |= rollback_after.is_some();
         }
+        let way_in = WayIn { ssh, keep: false };
+        let planned = self.plan_rules(state, previous.model, way_in)?;
         self.put_in_force(&lock, &planned, rollback_after)?;
         Ok(planned.summary(begin))
     }
 
     /// Checks and compiles new rules. Changes nothing.
-    fn plan_rules(&self, state: State, model: Model) -> Result<Planned, HostError> {
+    fn plan_rules(&self, state: State, model: Model, way_in: WayIn) -> Result<Planned, HostError> {
         let attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&state, &attachments)?;
         let changes = Changes::between(&state.model, &model);
@@ -154,6 +160,8 @@ impl Host {
         };
         let mut notes = check_interfaces(&next)?;
         let image = compile_policy(&mut next, &attachments, None)?;
+        let (image, note) = way_in.check(&mut next, (&attachments, None), image)?;
+        notes.extend(note);
         let info = ImageInfo::of_words(image.words())?;
         let mut is_new = !changes.is_empty();
         let mut kernel_bytes = 0;
@@ -205,6 +213,14 @@ impl Host {
             write_settings(dataplane, next, attachments)
         })
     }
+}
+
+/// A state in which nobody's way in is kept open: what the rules say counts again.
+fn without_keeping(mut state: State) -> State {
+    for record in state.attachments.values_mut() {
+        record.keep_ssh = None;
+    }
+    state
 }
 
 /// New rules, checked and compiled.

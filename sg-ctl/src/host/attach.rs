@@ -6,12 +6,16 @@ use serde::Serialize;
 use sg_common::settings::{MAX_ZONES, PICKUP_WINDOW_SECONDS};
 
 use super::apply::milliseconds;
+use super::existing::Passing;
+use super::ssh::WayIn;
 use super::trial::{deadline, kept_deadline, set_deadlines};
 use super::{
     Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective, settings,
     write_settings,
 };
-use crate::dataplane::{AttachPlan, Attachment, Dataplane, DataplaneError, HookKind, Interface};
+use crate::dataplane::{
+    AttachPlan, Attachment, Dataplane, DataplaneError, HookKind, Interface, Seeded,
+};
 use crate::model::Model;
 use crate::state::{AttachmentRecord, Overrides, State};
 
@@ -27,6 +31,8 @@ pub struct AttachRequest {
     /// Time after which the interface, and every other one if there are new rules, only audits
     /// unless the change is confirmed.
     pub rollback_after: Option<Duration>,
+    /// How the user comes in.
+    pub way_in: WayIn,
 }
 
 /// What [`Host::attach`] did.
@@ -50,13 +56,18 @@ pub struct AttachSummary {
     pub egress: HookKind,
     /// The policy in force.
     pub policy: PolicySummary,
+    /// The connections that there were before.
+    pub existing: Seeded,
+    /// What else the user should know.
+    pub notes: Vec<String>,
     /// Time that it took.
     #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
 }
 
 impl Host {
-    /// Attaches an interface: loads its programs, puts its policy in force, then enforces it.
+    /// Attaches an interface: loads its programs, puts its policy in force, makes flows of the
+    /// connections that there are, so that they go on, and then enforces the policy.
     ///
     /// # Errors
     /// When the interface cannot be guarded, is attached already, would carry an undefined group,
@@ -71,6 +82,7 @@ impl Host {
             overrides,
             model,
             rollback_after,
+            way_in,
         } = request;
         // Another zone than that of a record of this name: what a crash leaves is told by zones.
         let zone = free_zone(&state, &attachments)?;
@@ -133,13 +145,19 @@ impl Host {
             egress: None,
         };
         let image = compile_policy(&mut next, &attachments, Some(&coming))?;
-        let (ingress, reason, installed) =
+        let way = (attachments.as_slice(), Some(&coming));
+        let (image, note) = way_in.check(&mut next, way, image)?;
+        let mut notes: Vec<String> = note.into_iter().collect();
+        let passing = Passing::through(&plan.interface, spec.side)?;
+        let (ingress, reason, installed, seeded) =
             self.transact(&lock, &next, rules_change, |dataplane| {
                 let (ingress, reason) = dataplane.attach(&plan)?;
                 set_deadlines(dataplane, &attachments, on_trial)?;
                 let installed = dataplane.install(image.words())?;
                 // New rules may have changed the settings of the others.
                 write_settings(dataplane, &next, &attachments)?;
+                let (seeded, failures) = passing.seed(dataplane, zone)?;
+                notes.extend(failures);
                 let now = dataplane.clock()?.now;
                 let mut settings = plan.settings;
                 settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
@@ -151,7 +169,7 @@ impl Host {
                 if let Some(replaced) = &replaced {
                     dataplane.detach(replaced.zone)?;
                 }
-                Ok((ingress, reason, installed))
+                Ok((ingress, reason, installed, seeded))
             })?;
         Ok(AttachSummary {
             interface: name,
@@ -166,6 +184,8 @@ impl Host {
             reason,
             egress: plan.tc,
             policy: PolicySummary::new(&next.model, &image, installed.bytes),
+            existing: seeded,
+            notes,
             duration: begin.elapsed(),
         })
     }

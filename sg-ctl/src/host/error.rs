@@ -68,6 +68,9 @@ pub enum HostError {
         /// Names of the interfaces.
         interfaces: Vec<String>,
     },
+    /// sg-ctl is not run over SSH.
+    #[error("there is no SSH connection to keep")]
+    NoSsh,
     /// There is no state to return to.
     #[error("there are no rules to return to")]
     NoPrevious,
@@ -108,6 +111,7 @@ impl HostError {
             Self::Unrecorded { .. } => {
                 Some("detach them (`sg-ctl detach --all`), then attach them again".to_owned())
             }
+            Self::NoSsh => Some("leave --keep-ssh out: sg-ctl was not started over SSH".to_owned()),
             Self::NoPrevious => Some("the rules have not changed yet".to_owned()),
             Self::NoZone { .. } => Some("detach one first".to_owned()),
         }

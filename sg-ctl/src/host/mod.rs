@@ -11,13 +11,16 @@ mod changes;
 mod detach;
 mod diff;
 mod error;
+mod existing;
 mod flows;
 mod recovery;
 mod restore;
 mod settings;
+mod ssh;
 mod status;
 mod trial;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
@@ -31,6 +34,7 @@ pub use error::HostError;
 pub use flows::LiveFlow;
 pub use restore::{RestoreSummary, Restored};
 pub use settings::settings;
+pub use ssh::{SshConnection, WayIn};
 pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Status, Traffic};
 
 use crate::compile::{Image, ZonePolicy, compile};
@@ -69,7 +73,10 @@ impl Host {
     ///
     /// # Errors
     /// When the interfaces cannot be looked at.
-    pub fn zone_policies(&self, state: &State) -> Result<Vec<ZonePolicy>, HostError> {
+    pub fn zone_policies<'s>(
+        &self,
+        state: &'s State,
+    ) -> Result<(Cow<'s, Model>, Vec<ZonePolicy>), HostError> {
         zone_policies(state, &self.dataplane.attachments()?)
     }
 
@@ -240,28 +247,30 @@ fn compile_policy(
     attachments: &[Attachment],
     coming: Option<&Attachment>,
 ) -> Result<Image, HostError> {
-    let zones = zone_policies(state, attachments.iter().chain(coming))?;
-    let generation = state.generation;
-    Ok(compile(
-        &state.model,
-        &zones,
-        &mut state.numbers,
-        generation,
-    )?)
+    let mut numbers = std::mem::take(&mut state.numbers);
+    let (model, zones) = zone_policies(state, attachments.iter().chain(coming))?;
+    let image = compile(&model, &zones, &mut numbers, state.generation);
+    state.numbers = numbers;
+    Ok(image?)
 }
 
-/// The groups and addresses of interfaces.
-fn zone_policies<'a>(
-    state: &State,
+/// The groups and addresses of interfaces, and the model with all of these groups: those that keep a
+/// way in open are in no rule file.
+fn zone_policies<'s, 'a>(
+    state: &'s State,
     attachments: impl IntoIterator<Item = &'a Attachment>,
-) -> Result<Vec<ZonePolicy>, HostError> {
+) -> Result<(Cow<'s, Model>, Vec<ZonePolicy>), HostError> {
     let mut zones = Vec::new();
+    let mut model = Cow::Borrowed(&state.model);
     for attachment in attachments {
         let Some((name, record)) = record_of(state, attachment.zone) else {
             continue;
         };
         let spec = effective(&state.model, name, &record.overrides);
-        let spec = check_groups(&state.model, name, spec)?;
+        let mut spec = check_groups(&state.model, name, spec)?;
+        if let Some(peer) = record.keep_ssh {
+            spec.groups.push(ssh::add_keep_group(model.to_mut(), peer));
+        }
         // What a workload's addresses are, its host's interface does not tell: they come from the
         // rule file.
         let addresses = match (&attachment.interface, record.side) {
@@ -274,7 +283,7 @@ fn zone_policies<'a>(
             addresses,
         });
     }
-    Ok(zones)
+    Ok((model, zones))
 }
 
 /// Gives the programs of everything attached the settings that the state wants.

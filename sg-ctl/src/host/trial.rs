@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::existing::Passing;
 use super::{Host, HostError, write_settings};
 use crate::dataplane::{Attachment, Dataplane};
 
@@ -32,7 +33,7 @@ impl Host {
         Ok(names)
     }
 
-    /// Makes an attached interface audit, or carry verdicts out.
+    /// Makes an attached interface audit, or carry verdicts out; connections that it let pass go on.
     ///
     /// # Errors
     /// When the interface is not attached; when state or kernel cannot be read or written.
@@ -57,14 +58,21 @@ impl Host {
             .ok_or_else(not_attached)?;
         record.overrides.audit = Some(audit);
         record.unconfirmed |= rollback_after.is_some();
-        let zone = record.zone;
+        let (zone, side) = (record.zone, record.side);
         let this: Vec<_> = attachments
             .iter()
             .filter(|attachment| attachment.zone == zone)
             .cloned()
             .collect();
+        let present = this.first().and_then(|each| each.interface.as_ref());
+        let passing = present
+            .map(|interface| Passing::through(interface, side))
+            .transpose()?;
         self.transact(&lock, &next, false, |dataplane| {
             set_deadlines(dataplane, &this, rollback_after)?;
+            if let (false, Some(passing)) = (audit, &passing) {
+                passing.seed(dataplane, zone)?;
+            }
             write_settings(dataplane, &next, &this)
         })
     }

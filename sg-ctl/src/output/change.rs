@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use sg_ctl::dataplane::Seeded;
 use sg_ctl::host::{ApplySummary, AttachSummary, Changes, Deadline, PartDiff, PolicySummary};
 
 use super::time::span;
@@ -21,6 +22,8 @@ pub(crate) struct AttachView<'a> {
     ingress: &'static str,
     ingress_reason: &'a str,
     egress: &'static str,
+    existing: Seeded,
+    notes: &'a [String],
     policy: &'a PolicySummary,
     duration_ms: u64,
 }
@@ -37,9 +40,23 @@ impl<'a> AttachView<'a> {
             ingress: summary.ingress.name(),
             ingress_reason: &summary.reason,
             egress: summary.egress.name(),
+            existing: summary.existing,
+            notes: &summary.notes,
             policy: &summary.policy,
             duration_ms: summary.duration.as_millis() as u64,
         }
+    }
+
+    /// What the user should know besides.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        let refused = self.existing.refused;
+        let lost = (refused > 0).then(|| {
+            format!(
+                "there is no room in the flow table for {}",
+                counted(refused as u64, "existing connection")
+            )
+        });
+        self.notes.iter().cloned().chain(lost)
     }
 }
 
@@ -58,6 +75,11 @@ impl fmt::Display for AttachView<'_> {
             "hooks: ingress {}, {}; egress {}",
             self.ingress, self.ingress_reason, self.egress
         )?;
+        let Seeded { opened, known, .. } = self.existing;
+        if opened + known > 0 {
+            let going_on = counted((opened + known) as u64, "existing connection");
+            writeln!(f, "flows: {going_on} may go on")?;
+        }
         writeln!(f, "{}", policy_text(self.policy, self.duration_ms))?;
         match &self.deadline {
             Some(deadline) => writeln!(f, "{deadline}"),
@@ -234,6 +256,8 @@ mod tests {
             reason: "because XDP on a veth device costs more than it saves".to_owned(),
             egress: HookKind::Tcx,
             policy: policy(),
+            existing: Seeded::default(),
+            notes: vec![],
             duration: Duration::from_millis(820),
         };
         assert_eq!(

@@ -16,6 +16,7 @@ pub(crate) mod log;
 pub(crate) mod logline;
 pub(crate) mod names;
 pub(crate) mod packet;
+pub(crate) mod problem;
 pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod rule;

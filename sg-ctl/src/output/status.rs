@@ -5,13 +5,13 @@ use std::cmp::Reverse;
 use comfy_table::Cell;
 use serde::Serialize;
 use sg_ctl::dataplane::HookKind;
-use sg_ctl::host::{Deadline, InterfaceStatus, Mode, Status, Traffic};
+use sg_ctl::host::{InterfaceStatus, Mode, Status, Traffic};
 use sg_ctl::model::{LogMode, Side};
 
 use super::Tone;
 use super::interface::word;
+use super::problem::{Problem, problems};
 use super::table::{Table, or_dash};
-use super::time::span;
 use super::trial::DeadlineView;
 
 /// Drop reasons that the table names.
@@ -32,13 +32,6 @@ pub(crate) struct StatusView<'a> {
 struct ImageView {
     generation: u64,
     kernel_bytes: usize,
-}
-
-/// Something that is not as it should be.
-#[derive(Debug, Serialize)]
-pub(crate) struct Problem<'a> {
-    interface: Option<&'a str>,
-    text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +58,7 @@ struct InterfaceView<'a> {
 /// How far an interface is guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Guard {
+pub(super) enum Guard {
     /// Verdicts are carried out.
     Enforcing,
     /// Packets are judged, and all pass.
@@ -79,7 +72,7 @@ enum Guard {
 }
 
 impl Guard {
-    fn of(interface: &InterfaceStatus) -> Self {
+    pub(super) fn of(interface: &InterfaceStatus) -> Self {
         match (interface.ingress.is_some(), interface.egress.is_some()) {
             _ if interface.ifindex.is_none() => Self::Missing,
             (false, false) => Self::NotAttached,
@@ -300,103 +293,6 @@ impl<'a> InterfaceView<'a> {
         sums.truncate(TOP_REASONS);
         sums
     }
-}
-
-fn problems(status: &Status) -> Vec<Problem<'_>> {
-    let mut problems = Vec::new();
-    let mut add = |interface, text: String| problems.push(Problem { interface, text });
-    if status.pending {
-        add(
-            None,
-            "a change is under way, or was interrupted: the next command that changes something \
-             finishes it or takes it back"
-                .to_owned(),
-        );
-    }
-    for interface in &status.interfaces {
-        let name = Some(interface.name.as_str());
-        match Guard::of(interface) {
-            Guard::Enforcing => {}
-            Guard::Auditing if interface.deadline == Some(Deadline::Passed) => add(
-                name,
-                "only audits: its last change was not confirmed in time. Enforce it with `sg-ctl \
-                 confirm`, or return to the rules before with `sg-ctl rollback`"
-                    .to_owned(),
-            ),
-            Guard::Auditing => add(
-                name,
-                format!(
-                    "only audits: nothing is dropped; `sg-ctl mode {} enforce` ends that",
-                    interface.name
-                ),
-            ),
-            Guard::HalfAttached => {
-                let missing = if interface.ingress.is_none() {
-                    "received"
-                } else {
-                    "sent"
-                };
-                add(
-                    name,
-                    format!(
-                        "half attached: packets that it has {missing} are not judged; run `sg-ctl restore`"
-                    ),
-                );
-            }
-            Guard::NotAttached => add(
-                name,
-                "the state says that it is guarded, but no program is attached: run `sg-ctl restore`"
-                    .to_owned(),
-            ),
-            Guard::Missing => add(name, "there is no such interface".to_owned()),
-        }
-        if let Some(Deadline::In(time)) = interface.deadline {
-            add(
-                name,
-                format!(
-                    "its last change is not confirmed: from in {} on it only audits, unless you \
-                     run `sg-ctl confirm`",
-                    span(time)
-                ),
-            );
-        }
-        if !interface.recorded {
-            add(
-                name,
-                "attached, but the state does not know it: detach and attach it".to_owned(),
-            );
-        }
-        for program in &interface.before {
-            add(
-                name,
-                format!("{program} sees packets first, and may let them pass unjudged"),
-            );
-        }
-    }
-    match &status.image {
-        _ if status.pending => {}
-        Some(image) if image.generation != status.generation => add(
-            None,
-            format!(
-                "the kernel enforces policy {}, the state says {}: apply the rules again",
-                image.generation, status.generation
-            ),
-        ),
-        None if status.interfaces.iter().any(InterfaceStatus::is_guarded) => {
-            add(
-                None,
-                "no policy is in force: everything is dropped".to_owned(),
-            );
-        }
-        _ => {}
-    }
-    for interface in &status.not_attached {
-        add(
-            Some(interface),
-            "named by the rules, but not attached".to_owned(),
-        );
-    }
-    problems
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod attached;
 mod command;
+mod existing;
 mod explain;
 mod large;
 mod network;

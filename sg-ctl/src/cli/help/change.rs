@@ -1,0 +1,71 @@
+//! Of the verbs that change what is in force, and take it back.
+
+/// Of `apply`.
+pub(in crate::cli) const APPLY: &str = "\
+JSON: an object with these fields:
+  applied       false with --dry-run
+  changed       whether anything differs from what was in force
+  policy        generation, groups, rules, prefix_lists, classes, ranges, bytes, kernel_bytes
+  changes       groups, prefix_lists, members, interfaces; of each the names added, removed,
+                changed; and diff, an array with kind, name, removed and added (lines)
+  attached      interfaces on which the rules are in force
+  not_attached  interfaces that the rules name and that are not attached
+  deadline      with --rollback-after: passed and in_ms, else null
+  notes, duration_ms
+
+EXIT STATUS:
+  0 done; with --dry-run: nothing would change
+  3 with --dry-run: a change is pending
+  1 refused, or bad input; 2 system error
+
+EXAMPLES:
+  See what would change, then change it:
+    sg-ctl apply -n -f web.yaml
+    sg-ctl apply -f web.yaml
+
+  On a host far away: unless you still get in to confirm, it drops nothing after a minute:
+    sg-ctl apply -f web.yaml --rollback-after 60s
+    sg-ctl confirm
+
+  Two files are one description; names of one may be used in the other:
+    sg-ctl apply -f groups.yaml -f interfaces.yaml
+
+  From another program:
+    generate-rules | sg-ctl apply -f -";
+
+/// Of `rollback`.
+pub(in crate::cli) const ROLLBACK: &str = "\
+JSON: as of `sg-ctl apply`
+
+EXAMPLES:
+    sg-ctl rollback";
+
+/// Of `confirm`.
+pub(in crate::cli) const CONFIRM: &str = "\
+JSON: an object with the field `confirmed`, the names of the interfaces that waited for it
+
+EXAMPLES:
+    sg-ctl apply -f web.yaml --rollback-after 60s
+    sg-ctl confirm";
+
+/// Of `mode`.
+pub(in crate::cli) const MODE: &str = "\
+JSON: an object with the fields interface, mode, and deadline (passed and in_ms, or null)
+
+EXAMPLES:
+  Look first, then enforce, with a way back if that was a mistake:
+    sg-ctl attach eth0 --group web -f web.yaml --audit
+    sg-ctl logs -f --denied
+    sg-ctl mode eth0 enforce --rollback-after 60s
+    sg-ctl confirm";
+
+/// Of `restore`.
+pub(in crate::cli) const RESTORE: &str = "\
+JSON: an array of objects with the fields interface, result (attached, intact, missing, failed)
+and error (text, or null)
+
+EXIT STATUS:
+  0 everything that is there is guarded; 2 an interface could not be attached
+
+EXAMPLES:
+    sg-ctl restore";

@@ -1,0 +1,108 @@
+//! Flows that existed before their interface was guarded, put into the flow table.
+
+use std::net::SocketAddr;
+
+use aya::programs::{TestRun as _, TestRunOptions};
+use sg_common::flow::{Direction, FLOW_OPENED_OUTBOUND, FlowKey, FlowSeed, FlowState};
+use sg_common::names::PROGRAM_SEED;
+use sg_common::reason::Reason;
+use sg_common::settings::ProgramConfig;
+
+use super::error::DataplaneError;
+use super::program::Programs;
+use super::{Dataplane, clock};
+
+/// A connection as the host knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Connection {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// The end on the protected side; port 0 for protocols without ports.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// How far it is.
+    pub state: FlowState,
+    /// Who opened it.
+    pub opened: Direction,
+}
+
+impl Connection {
+    fn seed(&self, zone: u32) -> FlowSeed {
+        FlowSeed {
+            key: FlowKey {
+                local: self.local.ip().into(),
+                remote: self.remote.ip().into(),
+                local_port: self.local.port(),
+                remote_port: self.remote.port(),
+                zone: zone as u16,
+                protocol: self.protocol,
+                ..FlowKey::NONE
+            },
+            state: self.state.0.into(),
+            flags: match self.opened {
+                Direction::Inbound => 0,
+                Direction::Outbound => FLOW_OPENED_OUTBOUND.into(),
+            },
+        }
+    }
+}
+
+/// What became of connections that were to be flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Seeded {
+    /// They are flows now.
+    pub opened: usize,
+    /// They were already: their packets had been seen.
+    pub known: usize,
+    /// There is no room for them.
+    pub refused: usize,
+}
+
+impl Dataplane {
+    /// Opens flows for connections of a zone. Those that are known are left alone.
+    ///
+    /// A program does it, inside the kernel: this process could be killed, or have to wait, while
+    /// it holds the lock of a bucket.
+    ///
+    /// # Errors
+    /// When nothing is loaded, or the kernel refuses the program.
+    pub fn seed(
+        &mut self,
+        zone: u32,
+        connections: &[Connection],
+    ) -> Result<Seeded, DataplaneError> {
+        let mut seeded = Seeded::default();
+        if connections.is_empty() {
+            return Ok(seeded);
+        }
+        let config = ProgramConfig {
+            zone,
+            hz: clock::hz()? as u32,
+            ..ProgramConfig::default()
+        };
+        let mut programs = Programs::load(&self.pins, config)?;
+        let program = programs.seed()?;
+        for connection in connections {
+            let frame = connection.seed(zone).bytes();
+            let options = TestRunOptions {
+                data_in: Some(&frame),
+                ..TestRunOptions::default()
+            };
+            let run = program
+                .test_run(options)
+                .map_err(|source| DataplaneError::Program {
+                    action: "run",
+                    program: PROGRAM_SEED,
+                    source: Box::new(source),
+                })?;
+            let count = match run.return_value {
+                code if code == Reason::New as u32 => &mut seeded.opened,
+                code if code == Reason::Established as u32 => &mut seeded.known,
+                _ => &mut seeded.refused,
+            };
+            *count += 1;
+        }
+        Ok(seeded)
+    }
+}
