@@ -38,4 +38,5 @@ pub mod settings;
 pub mod subject;
 pub mod table;
 pub mod tcp;
+pub mod traffic;
 pub mod verifier;

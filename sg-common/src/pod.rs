@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
 use crate::settings::{InterfaceSettings, ProgramConfig};
 use crate::table::HashSeed;
+use crate::traffic::Traffic;
 
 /// Implements `Pod` for a type whose fields fill it: the sum of the field sizes is its size, so no
 /// padding byte can reach the kernel.
@@ -47,6 +48,17 @@ pod!(FlowSlot {
     pad
 });
 pod!(HashSeed { words });
+pod!(Traffic {
+    state,
+    numbers,
+    in_order,
+    address_at,
+    first_address,
+    address_step,
+    ports,
+    port_at,
+    first_port,
+});
 pod!(FragmentKey {
     src,
     dst,

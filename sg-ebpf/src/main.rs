@@ -9,6 +9,7 @@ mod config;
 mod datapath;
 mod flows;
 mod image;
+mod judge;
 mod maps;
 mod packet;
 
@@ -19,13 +20,10 @@ use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
-use sg_common::datapath::Datapath;
 use sg_common::flow::Direction;
-use sg_common::packet::Packet;
-use sg_common::pipeline;
 use sg_common::reason::Verdict;
 
-use crate::datapath::Kernel;
+use crate::judge::judge;
 use crate::packet::{TcPacket, XdpPacket};
 
 /// Ingress hook: XDP, native or generic.
@@ -93,31 +91,6 @@ fn report_no_settings<C: EbpfContext>(ctx: &C) {
         "zone {} has no settings: packet dropped",
         config::zone()
     );
-}
-
-/// Judges a frame at a hook that faces `hook`; `None` when the interface has no settings.
-///
-/// The loader's constant decides for one half; the verifier never looks at the other one.
-#[inline(always)]
-fn judge<P: Packet>(packet: &P, hook: Direction) -> Option<Verdict> {
-    // What enters the host end of a workload's link leaves the workload.
-    let direction = if config::workload_side() {
-        hook.reverse()
-    } else {
-        hook
-    };
-    match direction {
-        Direction::Inbound => run(packet, &Kernel::<false>::new()?),
-        Direction::Outbound => run(packet, &Kernel::<true>::new()?),
-    }
-}
-
-#[inline(always)]
-fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D) -> Option<Verdict> {
-    let scratch = maps::SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: this CPU's map value; no other program runs on this CPU until this one returns, for
-    // both hooks run with bottom halves off.
-    Some(pipeline::run(packet, datapath, unsafe { &mut *scratch }))
 }
 
 #[cfg(not(test))]

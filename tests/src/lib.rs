@@ -7,6 +7,7 @@
     reason = "panics are how a test harness reports"
 )]
 
+pub mod bench;
 pub mod big_tcp;
 pub mod family;
 pub mod foreign;

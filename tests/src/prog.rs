@@ -12,7 +12,7 @@
 //! Each frame's verdict comes with everything that it changed, see [`Seen`], and must be the one
 //! that the [oracle](crate::oracle) gives for the same reason and by the same rule.
 
-mod loaded;
+pub(crate) mod loaded;
 mod second;
 mod seen;
 mod settings;
@@ -37,6 +37,7 @@ pub use loaded::FLOWS;
 pub(crate) use loaded::Loaded;
 use second::SecondOpinion;
 pub use seen::Seen;
+pub(crate) use seen::{describe, difference};
 pub(crate) use settings::settings;
 
 /// The zone that the programs are loaded for.

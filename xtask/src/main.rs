@@ -1,6 +1,7 @@
 //! Project tasks: `cargo xtask --help` lists them.
 
 mod apt;
+mod bench;
 mod cargo;
 mod demo;
 mod fuzz;
@@ -112,6 +113,19 @@ enum Task {
     #[command(verbatim_doc_comment)]
     Fuzz(fuzz::FuzzArgs),
 
+    /// Measures what the filter costs, beside the same work without it
+    ///
+    /// Builds with optimisation as you and measures as root, in a quarter of an hour; a quiet
+    /// machine gives steady figures. Prints tables, the targets with whether each is met, and
+    /// writes everything as JSON.
+    ///
+    /// Examples:
+    ///   cargo xtask bench
+    ///   cargo xtask bench --quick
+    ///   cargo xtask bench --only denied --only fragments
+    #[command(verbatim_doc_comment)]
+    Bench(bench::BenchArgs),
+
     /// Prints what the kernel's verifier makes of each program.
     ///
     /// Loads each on the running kernel: instructions verified (a million is the kernel's limit),
@@ -145,6 +159,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Vmtest(arguments) => vmtest::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Verifier(arguments) => verifier::run(&arguments),
         Task::Lint => lint::run(),
         Task::Install(arguments) => install::run(&arguments),

@@ -103,7 +103,7 @@ impl Loaded {
         let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
         let hz = Dataplane::hz().expect("the kernel tells HZ");
         let mut dataplane = Dataplane::open(&path).expect("nothing is pinned yet");
-        pin_small_flow_table(dataplane.pins());
+        pin_flow_table(dataplane.pins(), FLOWS);
         dataplane.prepare().expect("the maps can be made");
         let config = ProgramConfig {
             zone: ZONE,
@@ -207,10 +207,10 @@ impl Loaded {
     }
 }
 
-/// Makes the flow table that programs find and take as it is. One of the usual size would be
-/// searched for half a second between tests.
-fn pin_small_flow_table(pins: &PinDir) {
-    let buckets = buckets_for(FLOWS);
+/// Makes a flow table that programs find and take as it is. Tests take a small one: one of the usual
+/// size would be searched for half a second between tests.
+pub(crate) fn pin_flow_table(pins: &PinDir, flows: u32) {
+    let buckets = buckets_for(flows);
     let mut loader = EbpfLoader::new();
     for (name, entries) in [
         (MAP_FLOW_TAGS, buckets),
@@ -240,7 +240,7 @@ where
         .return_value
 }
 
-fn xdp_verdict(code: u32) -> Verdict {
+pub(crate) fn xdp_verdict(code: u32) -> Verdict {
     match code {
         XDP_PASS => Verdict::Pass,
         XDP_DROP => Verdict::Drop,
@@ -248,7 +248,7 @@ fn xdp_verdict(code: u32) -> Verdict {
     }
 }
 
-fn tc_verdict(code: u32) -> Verdict {
+pub(crate) fn tc_verdict(code: u32) -> Verdict {
     match code {
         TC_NEXT => Verdict::Pass,
         TC_DROP => Verdict::Drop,
@@ -257,7 +257,7 @@ fn tc_verdict(code: u32) -> Verdict {
 }
 
 /// A BPF file system that only the returned descriptor leads to.
-fn detached_bpf_fs() -> File {
+pub(crate) fn detached_bpf_fs() -> File {
     let directory = Directory::temporary("bpf");
     let path = directory.path();
     let kind = Some("bpf");

@@ -149,7 +149,8 @@ fn add(tally: &mut Tally, more: Tally) {
     tally.bytes += more.bytes;
 }
 
-fn difference(after: &ZoneCounters, before: &ZoneCounters) -> ZoneCounters {
+/// What moved between two readings of the counters.
+pub(crate) fn difference(after: &ZoneCounters, before: &ZoneCounters) -> ZoneCounters {
     let mut difference = *after;
     let mine = difference.reasons.iter_mut().flatten();
     let theirs = before.reasons.iter().flatten();
@@ -165,7 +166,7 @@ fn difference(after: &ZoneCounters, before: &ZoneCounters) -> ZoneCounters {
 }
 
 /// The counters that are not zero, one a line.
-pub(super) fn describe(counters: &ZoneCounters) -> String {
+pub(crate) fn describe(counters: &ZoneCounters) -> String {
     let mut text = String::new();
     for direction in Direction::ALL {
         let reasons = &counters.reasons[direction as usize];

@@ -2,6 +2,7 @@
 
 mod audit;
 mod awkward;
+mod bench;
 mod datagrams;
 mod flow_table;
 mod fragments;

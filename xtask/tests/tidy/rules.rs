@@ -55,7 +55,7 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ebpf/src/"],
-        except: &["sg-ebpf/src/packet.rs"],
+        except: &["sg-ebpf/src/packet.rs", "sg-ebpf/src/bench"],
         banned: &[
             "__sk_buff",
             "bpf_skb_load_bytes",
@@ -64,7 +64,7 @@ pub(crate) const WORDS: &[Boundary] = &[
             "data_end",
             "xdp_md",
         ],
-        why: "only packet.rs touches packet memory",
+        why: "only packet.rs touches packet memory, and the benchmark, which makes packets",
     },
     Boundary {
         within: &["sg-ebpf/src/packet.rs"],
@@ -74,13 +74,13 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ebpf/src/"],
-        except: &["sg-ebpf/src/maps.rs"],
+        except: &["sg-ebpf/src/maps.rs", "sg-ebpf/src/bench/"],
         banned: &["#btf_map", "#map"],
-        why: "all maps are defined in maps.rs",
+        why: "all maps are defined in maps.rs, but for the benchmark's own",
     },
     Boundary {
         within: &["sg-ebpf/src/"],
-        except: &["sg-ebpf/src/main.rs"],
+        except: &["sg-ebpf/src/main.rs", "sg-ebpf/src/bench.rs"],
         banned: &[
             "TC_ACT_SHOT",
             "TC_ACT_UNSPEC",

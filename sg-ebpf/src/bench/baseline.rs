@@ -1,0 +1,164 @@
+//! The pipeline on what the kernel offers: flows in an LRU hash, peers in a trie of prefixes.
+
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::btf_maps::{LpmTrie, LruHashMap};
+use aya_ebpf::macros::btf_map;
+use sg_common::addr::Addr;
+use sg_common::datapath::{Datapath, Flow};
+use sg_common::event::Event;
+use sg_common::flow::{
+    Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening,
+};
+use sg_common::outcome::Outcome;
+use sg_common::policy::Question;
+use sg_common::reason::Reason;
+use sg_common::tcp::Step;
+
+use crate::datapath::{Kernel, SharedSettings};
+
+/// Key → flow. The loader sets the number of entries.
+#[btf_map]
+static KERNEL_FLOWS: LruHashMap<FlowKey, FlowEntry, 1024> = LruHashMap::new();
+
+/// Prefix → the service that it may reach: less than a policy says, so the trie is flattered.
+#[btf_map]
+static KERNEL_PEERS: LpmTrie<[u32; 4], u32, { 1 << 20 }> = LpmTrie::new();
+
+/// [`Kernel`] with other tables for flows and peers.
+pub(crate) struct KernelTables<const OUTBOUND: bool>(Kernel<OUTBOUND>);
+
+impl<const OUTBOUND: bool> KernelTables<OUTBOUND> {
+    /// `None` when the interface has no settings.
+    #[inline(always)]
+    pub(crate) fn new() -> Option<Self> {
+        Kernel::new().map(Self)
+    }
+}
+
+/// Finds the service that an address may reach. Global to the verifier, as `sg_ask` is.
+#[unsafe(no_mangle)]
+extern "C" fn bench_peer(addr: *const Addr) -> u64 {
+    // SAFETY: the verifier passes a pointer to a whole address or null.
+    let Some(addr) = (unsafe { addr.as_ref() }) else {
+        return 0;
+    };
+    let key = Key::new(128, addr.wire());
+    KERNEL_PEERS
+        .get(&key)
+        .map_or(0, |service| u64::from(*service))
+}
+
+impl<const OUTBOUND: bool> Datapath for KernelTables<OUTBOUND> {
+    type Flow = KernelFlow;
+    type Settings = SharedSettings;
+
+    #[inline(always)]
+    fn zone(&self) -> u32 {
+        self.0.zone()
+    }
+
+    #[inline(always)]
+    fn direction(&self) -> Direction {
+        self.0.direction()
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> &SharedSettings {
+        self.0.settings()
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        self.0.now()
+    }
+
+    #[inline(always)]
+    fn hz(&self) -> u64 {
+        self.0.hz()
+    }
+
+    #[inline(always)]
+    fn ask(&self, question: &Question) -> Outcome {
+        if bench_peer(&question.remote) == u64::from(question.service) {
+            Outcome::new(Reason::New, 1)
+        } else {
+            Outcome::new(Reason::NoRule, 0)
+        }
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<KernelFlow> {
+        KERNEL_FLOWS.get_ptr_mut(key).map(KernelFlow)
+    }
+
+    #[inline(always)]
+    fn open_flow(&self, key: &FlowKey, opening: Opening) -> Result<(), Reason> {
+        KERNEL_FLOWS
+            .insert(key, opening.entry(self.now()), u64::from(BPF_ANY))
+            .map_err(|_| Reason::FlowTableFull)
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentEntry> {
+        self.0.fragment(key)
+    }
+
+    #[inline(always)]
+    fn remember_fragment(&self, key: &FragmentKey, entry: &FragmentEntry) {
+        self.0.remember_fragment(key, entry);
+    }
+
+    #[inline(always)]
+    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32) {
+        self.0.count(outcome, audited, packets, bytes);
+    }
+
+    #[inline(always)]
+    fn log(&self, event: &Event) {
+        self.0.log(event);
+    }
+}
+
+/// A flow in the hash.
+pub(crate) struct KernelFlow(*mut FlowEntry);
+
+impl Flow for KernelFlow {
+    #[inline(always)]
+    fn last_seen(&self) -> u64 {
+        field!(self.0, last_seen)
+    }
+
+    #[inline(always)]
+    fn state(&self) -> FlowState {
+        FlowState(field!(self.0, state))
+    }
+
+    #[inline(always)]
+    fn flags(&self) -> u8 {
+        field!(self.0, flags)
+    }
+
+    #[inline(always)]
+    fn rule(&self) -> u32 {
+        field!(self.0, rule)
+    }
+
+    #[inline(always)]
+    fn account(&self, side: usize, now: u64, packets: u32, bytes: u32) {
+        let (flow, side) = (self.0, side & 1);
+        let packets = field!(flow, packets[side]) + u64::from(packets);
+        set_field!(flow, packets, packets[side]);
+        let bytes = field!(flow, bytes[side]) + u64::from(bytes);
+        set_field!(flow, bytes, bytes[side]);
+        set_field!(flow, now, last_seen);
+    }
+
+    #[inline(always)]
+    fn advance(&self, step: Step) {
+        set_field!(self.0, step.state.0, state);
+        set_field!(self.0, step.flags, flags);
+    }
+}

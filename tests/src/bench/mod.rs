@@ -1,0 +1,110 @@
+//! The benchmark, `cargo xtask bench`: what the filter costs, beside the same work without it.
+//!
+//! | part | measures |
+//! |---|---|
+//! | [`cost`] | the programs alone, per frame |
+//!
+//! Nothing here asserts a time. What is asserted is the path: every measured frame must come to the
+//! verdict and the reason that its row claims, else there is no figure.
+
+pub mod cost;
+pub mod report;
+mod scenes;
+mod stage;
+pub mod targets;
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+/// What to measure, and how thoroughly.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Amounts.
+    pub scale: Scale,
+    /// Measure only scenes whose name contains one of these; empty = all.
+    pub only: Vec<String>,
+}
+
+/// Amounts of everything.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Runs of each row.
+    pub runs: u32,
+    /// Frames of each run.
+    pub packets: u32,
+    /// Numbers of live flows.
+    pub flows: &'static [u32],
+    /// Whether every kind of flow is measured at every number of them.
+    pub all_kinds: bool,
+    /// Numbers of CIDRs.
+    pub cidrs: &'static [u32],
+    /// Numbers of members of a group.
+    pub members: &'static [u32],
+    /// Whether rows whose frames are not logged are measured with the log on, too.
+    pub log_of_unlogged: bool,
+    /// Flows that are opened between two moments when the table is emptied.
+    pub new_flows: u32,
+}
+
+/// As published.
+pub const FULL: Scale = Scale {
+    runs: 9,
+    packets: 1_000_000,
+    flows: &[1_000, 100_000, 1_000_000],
+    all_kinds: true,
+    cidrs: &[10, 1_000, 10_000, 100_000],
+    members: &[1_000, 100_000, 1_000_000],
+    log_of_unlogged: true,
+    new_flows: 200_000,
+};
+
+/// Within two minutes.
+pub const QUICK: Scale = Scale {
+    runs: 5,
+    packets: 100_000,
+    flows: &[1_000, 1_000_000],
+    all_kinds: false,
+    cidrs: &[10, 1_000, 100_000],
+    members: &[1_000, 100_000],
+    log_of_unlogged: false,
+    new_flows: 100_000,
+};
+
+/// Every kind of row, a few frames each: for the tests of the benchmark itself.
+pub const TINY: Scale = Scale {
+    runs: 1,
+    packets: 100,
+    flows: &[16],
+    all_kinds: true,
+    cidrs: &[10],
+    members: &[20],
+    log_of_unlogged: true,
+    new_flows: 50,
+};
+
+impl Options {
+    /// Whether a scene is chosen.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| name.contains(word))
+    }
+
+    /// Tells who waits what is being measured.
+    fn progress(&self, what: &str) {
+        // Tests are quiet.
+        if self.scale.packets > TINY.packets {
+            eprintln!("measuring: {what}");
+        }
+    }
+}
+
+/// Keeps this thread on the last CPU: away from the first, which has most interrupts.
+pub fn pin_to_last_cpu() {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut set = CpuSet::new();
+    // A container may not let us choose: then figures are noisier, not wrong.
+    if set.set(cpus - 1).is_ok() {
+        let _ = sched_setaffinity(Pid::from_raw(0), &set);
+    }
+}

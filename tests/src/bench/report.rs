@@ -1,0 +1,224 @@
+//! What was measured: as tables and as JSON.
+
+use std::{
+    fmt::{self, Write as _},
+    fs,
+};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::targets::Target;
+
+/// Everything that one run of the benchmark has found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// Whether amounts were those of `--quick`.
+    pub quick: bool,
+    /// What programs cost per frame.
+    pub cost: Vec<CostRow>,
+    /// What was aimed at.
+    pub targets: Vec<Target>,
+}
+
+/// The machine and the version that were measured.
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Model name of the first processor.
+    pub cpu: String,
+    /// Number of processors.
+    pub cpus: usize,
+    /// Commit of the source, `+` when it was changed since.
+    pub commit: String,
+}
+
+impl Machine {
+    /// Describes this machine.
+    pub fn here(commit: &str) -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let cpuinfo = read("/proc/cpuinfo");
+        let model = cpuinfo.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            (name.trim() == "model name").then(|| value.trim().to_owned())
+        });
+        Self {
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            cpu: model.unwrap_or_else(|| "unknown".to_owned()),
+            cpus: cpuinfo
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
+            commit: commit.to_owned(),
+        }
+    }
+}
+
+/// One row of what programs cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct CostRow {
+    /// What it has in common with its neighbours.
+    pub scene: String,
+    /// What it is about.
+    pub name: String,
+    /// The reason that every frame came to.
+    pub reason: Option<&'static str>,
+    /// Without a log.
+    pub quiet: Option<Sample>,
+    /// With `log: all`.
+    pub logged: Option<Sample>,
+    /// Why it could not be measured.
+    pub refused: Option<String>,
+}
+
+/// Nanoseconds per frame over several runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Sample {
+    /// The quickest run.
+    pub min: f64,
+    /// The run in the middle.
+    pub median: f64,
+    /// The quickest run of the empty program at the same hook, in between.
+    pub empty: f64,
+}
+
+impl Sample {
+    /// Sums up runs of a program and of the empty one.
+    pub fn of(times: &[f64], empties: &[f64]) -> Self {
+        Self {
+            min: minimum(times),
+            median: median(times),
+            empty: minimum(empties),
+        }
+    }
+
+    /// What the program costs beyond being called.
+    pub fn net(&self) -> f64 {
+        self.min - self.empty
+    }
+}
+
+/// The least of some figures.
+pub fn minimum(figures: &[f64]) -> f64 {
+    figures.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// The figure in the middle; 0 of none.
+pub fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// A table as sg-ctl prints them. A heading that begins with `>` belongs to a column of numbers.
+pub(crate) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(
+            headings
+                .iter()
+                .map(|heading| heading.trim_start_matches('>')),
+        );
+    for (column, heading) in table.column_iter_mut().zip(headings) {
+        column.set_padding((0, 2));
+        if heading.starts_with('>') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A table's lines without the blanks at their ends.
+pub(crate) fn lines(table: &Table) -> String {
+    table.lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{}", line.trim_end());
+        text
+    })
+}
+
+fn figure(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.0}"))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine {
+            kernel,
+            cpu,
+            cpus,
+            commit,
+        } = &self.machine;
+        writeln!(f, "sg {commit}, Linux {kernel}, {cpus} × {cpu}")?;
+        self.write_cost(f)?;
+        if !self.targets.is_empty() {
+            let mut table = table(&["TARGET", ">AIM", ">MEASURED", ""]);
+            for target in &self.targets {
+                table.add_row(target.cells());
+            }
+            write!(f, "\n{}", lines(&table))?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn write_cost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.cost.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nns per frame, BPF_PROG_TEST_RUN; NET is the minimum less the empty program's"
+        )?;
+        for scene in self.cost.chunk_by(|a, b| a.scene == b.scene) {
+            let mut table = table(&[
+                &scene[0].scene.to_uppercase(),
+                "REASON",
+                ">MIN",
+                ">MEDIAN",
+                ">NET",
+                ">LOGGED",
+                ">MEDIAN",
+            ]);
+            for row in scene {
+                if let Some(why) = &row.refused {
+                    table.add_row([&row.name, &format!("not measured: {why}")]);
+                    continue;
+                }
+                table.add_row([
+                    row.name.clone(),
+                    row.reason.unwrap_or("-").to_owned(),
+                    figure(row.quiet.map(|sample| sample.min)),
+                    figure(row.quiet.map(|sample| sample.median)),
+                    figure(row.quiet.as_ref().map(Sample::net)),
+                    figure(row.logged.map(|sample| sample.min)),
+                    figure(row.logged.map(|sample| sample.median)),
+                ]);
+            }
+            write!(f, "\n{}", lines(&table))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_sums_up_runs() {
+        let sample = Sample::of(&[50.0, 40.0, 90.0], &[21.0, 22.0, 25.0]);
+        let expected = Sample {
+            min: 40.0,
+            median: 50.0,
+            empty: 21.0,
+        };
+        assert_eq!(sample, expected);
+        assert_eq!(format!("{:.0}", sample.net()), "19");
+    }
+}

@@ -1,0 +1,168 @@
+//! What the figures should be, and whether they are.
+
+use serde::Serialize;
+
+use super::report::{CostRow, Sample};
+
+/// A figure that was aimed at.
+#[derive(Debug, Serialize)]
+pub struct Target {
+    /// Of what.
+    pub what: &'static str,
+    /// The most, or the least, that it should be.
+    pub aim: f64,
+    /// Whether more is better.
+    pub more: bool,
+    /// What it is called.
+    pub unit: &'static str,
+    /// What it is; none = not measured.
+    pub measured: Option<f64>,
+}
+
+impl Target {
+    /// At most `aim`.
+    fn most(what: &'static str, aim: f64, unit: &'static str, measured: Option<f64>) -> Self {
+        Self {
+            what,
+            aim,
+            more: false,
+            unit,
+            measured,
+        }
+    }
+
+    /// Whether the figure is as good as was aimed at.
+    pub fn is_met(&self) -> Option<bool> {
+        let measured = self.measured?;
+        Some(if self.more {
+            measured >= self.aim
+        } else {
+            measured <= self.aim
+        })
+    }
+
+    /// The cells of its row.
+    pub(crate) fn cells(&self) -> [String; 4] {
+        let figure = |figure: f64| match self.unit {
+            "" => format!("{figure:.2}"),
+            unit => format!("{figure:.0} {unit}"),
+        };
+        let sign = if self.more { '≥' } else { '≤' };
+        [
+            self.what.to_owned(),
+            format!("{sign} {}", figure(self.aim)),
+            self.measured.map_or_else(|| "-".to_owned(), figure),
+            match self.is_met() {
+                Some(true) => "met",
+                Some(false) => "NOT MET",
+                None => "not measured",
+            }
+            .to_owned(),
+        ]
+    }
+}
+
+/// The targets of what programs cost.
+pub fn of_cost(rows: &[CostRow]) -> Vec<Target> {
+    let sample = |scene: &str, name: &str| -> Option<Sample> {
+        let row = rows
+            .iter()
+            .find(|row| row.scene == scene && row.name == name);
+        row?.quiet
+    };
+    let min = |scene, name| Some(sample(scene, name)?.min);
+    let ratio = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
+    let hot = "established, the same flow";
+    let many = "established, random of 1000000 flows";
+    let random = "IPv4, random sources, XDP";
+    let new = "new allowed flow, 1000 CIDRs";
+    let varying = sample("without a filter", "another remote end, XDP");
+    let opened = sample(new, "IPv4 TCP, XDP");
+    vec![
+        Target::most(
+            "established IPv4 packet, same flow, XDP",
+            45.0,
+            "ns",
+            min(hot, "IPv4 TCP, XDP"),
+        ),
+        Target::most(
+            "established IPv6 packet, same flow, XDP",
+            55.0,
+            "ns",
+            min(hot, "IPv6 TCP, XDP"),
+        ),
+        Target::most(
+            "packet of one of 1 M flows / the same on an LRU hash",
+            1.0 / 3.0,
+            "",
+            ratio(
+                min(many, "IPv4 TCP, XDP"),
+                min(many, "IPv4 TCP, XDP, kernel's LRU hash"),
+            ),
+        ),
+        Target::most(
+            "denied, 1 000 CIDRs, random sources",
+            60.0,
+            "ns",
+            min("denied, 1000 CIDRs", random),
+        ),
+        Target::most(
+            "denied, 100 000 CIDRs / 1 000 CIDRs",
+            2.0,
+            "",
+            ratio(
+                min("denied, 100000 CIDRs", random),
+                min("denied, 1000 CIDRs", random),
+            ),
+        ),
+        Target::most(
+            "new allowed flow, less the programs that vary the frame",
+            450.0,
+            "ns",
+            opened
+                .zip(varying)
+                .map(|(opened, varying)| opened.min - varying.min),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_met_on_the_right_side() {
+        let target = |more, measured| Target {
+            what: "it",
+            aim: 1.0,
+            more,
+            unit: "",
+            measured,
+        };
+        assert_eq!(target(false, Some(0.9)).is_met(), Some(true));
+        assert_eq!(target(false, Some(1.1)).is_met(), Some(false));
+        assert_eq!(target(true, Some(1.1)).is_met(), Some(true));
+        assert_eq!(target(true, Some(0.9)).is_met(), Some(false));
+        assert_eq!(target(true, None).is_met(), None);
+    }
+
+    #[test]
+    fn every_target_of_cost_names_rows_that_are_measured() {
+        let scenes = super::super::scenes::scenes(&super::super::FULL);
+        let rows: Vec<_> = scenes
+            .iter()
+            .flat_map(|scene| scene.rows.iter().map(move |row| (scene, row)))
+            .map(|(scene, row)| CostRow {
+                scene: scene.name.clone(),
+                name: row.name.clone(),
+                reason: None,
+                quiet: Some(Sample::of(&[2.0], &[1.0])),
+                logged: None,
+                refused: None,
+            })
+            .collect();
+        for target in of_cost(&rows) {
+            assert!(target.measured.is_some(), "{}", target.what);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The benchmark measures what it says: every row's frames take the stated path.
+
+use sg_tests::bench::{Options, TINY, cost};
+
+#[test]
+fn every_row_of_the_benchmark_takes_its_path() {
+    let options = Options {
+        scale: TINY,
+        only: Vec::new(),
+    };
+    // Each run compares all counters, the verdict and the log with what its row claims.
+    let rows = cost::measure(&options).unwrap_or_else(|error| panic!("{error:#}"));
+    for row in &rows {
+        assert!(row.refused.is_none(), "{row:?}");
+        let quiet = row.quiet.expect("it was measured");
+        assert!(quiet.min >= 0.0 && quiet.median >= quiet.min, "{row:?}");
+        assert_eq!(row.logged.is_some(), row.reason.is_some(), "{row:?}");
+    }
+    assert!(rows.len() > 50, "{} rows", rows.len());
+}
+
+#[test]
+fn frames_of_the_benchmark_vary_as_stated() {
+    let varied = cost::frames_vary_as_stated();
+    assert!(varied.unwrap_or_else(|error| panic!("{error:#}")));
+}
