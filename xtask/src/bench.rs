@@ -12,11 +12,15 @@ use crate::{
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
+    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces).
+    #[arg(value_name = "PART", value_parser = ["cost", "veth"])]
+    parts: Vec<String>,
+
     /// Fewer and shorter runs: less than two minutes in all.
     #[arg(long)]
     quick: bool,
 
-    /// Measure only what stands under a heading that contains this; may be given several times.
+    /// Of the programs alone, measure only what stands under a heading that contains this; may be given several times.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
 
@@ -25,15 +29,29 @@ pub(crate) struct BenchArgs {
     output: PathBuf,
 }
 
+/// What sg is compared with, and what pours, with the packages that hold them.
+const PROGRAMS: [(&str, &str); 2] = [("nft", "nftables"), ("iperf3", "iperf3")];
+
 /// Builds with optimisation as the caller, measures as root.
 ///
 /// # Errors
 /// When the set-up, the build or a measurement fails.
 pub(crate) fn run(arguments: &BenchArgs) -> Result<()> {
     setup::run()?;
-    let built = cargo::build(&["--release", "--package", "sg-tests", "--bin", "sg-bench"])?;
-    let program = built.first().context("cargo built no program sg-bench")?;
-    let mut words: Vec<OsString> = vec![program.path.clone().into()];
+    setup::provide_programs(&PROGRAMS)?;
+    let built = cargo::build(&[
+        "--release",
+        "--package=sg-tests",
+        "--package=sg-ctl",
+        "--bin=sg-bench",
+        "--bin=sg-ctl",
+    ])?;
+    let program = built.iter().find(|built| built.target == "sg-bench");
+    let program = program.context("cargo built no program sg-bench")?;
+    let mut sg_ctl = OsString::from("SG_CTL=");
+    sg_ctl.push(cargo::find_sg_ctl(&built)?);
+    let mut words: Vec<OsString> = vec!["env".into(), sg_ctl, program.path.clone().into()];
+    words.extend(arguments.parts.iter().map(OsString::from));
     if arguments.quick {
         words.push("--quick".into());
     }

@@ -122,6 +122,7 @@ enum Task {
     /// Examples:
     ///   cargo xtask bench
     ///   cargo xtask bench --quick
+    ///   cargo xtask bench veth
     ///   cargo xtask bench --only denied --only fragments
     #[command(verbatim_doc_comment)]
     Bench(bench::BenchArgs),

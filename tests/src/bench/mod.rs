@@ -3,6 +3,7 @@
 //! | part | measures |
 //! |---|---|
 //! | [`cost`] | the programs alone, per frame |
+//! | [`veth`] | packets, connections and streams between namespaces, beside nftables |
 //!
 //! Nothing here asserts a time. What is asserted is the path: every measured frame must come to the
 //! verdict and the reason that its row claims, else there is no figure.
@@ -12,11 +13,16 @@ pub mod report;
 mod scenes;
 mod stage;
 pub mod targets;
+pub mod veth;
+
+use std::time::Duration;
 
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
+
+use veth::Firewall;
 
 /// What to measure, and how thoroughly.
 #[derive(Clone, Debug)]
@@ -46,6 +52,12 @@ pub struct Scale {
     pub log_of_unlogged: bool,
     /// Flows that are opened between two moments when the table is emptied.
     pub new_flows: u32,
+    /// What is measured between namespaces.
+    pub firewalls: &'static [Firewall],
+    /// How many times.
+    pub rounds: u32,
+    /// For how long a stream runs; zero = none.
+    pub bulk: Duration,
 }
 
 /// As published.
@@ -58,6 +70,9 @@ pub const FULL: Scale = Scale {
     members: &[1_000, 100_000, 1_000_000],
     log_of_unlogged: true,
     new_flows: 200_000,
+    firewalls: Firewall::ALL,
+    rounds: 9,
+    bulk: Duration::from_secs(3),
 };
 
 /// Within two minutes.
@@ -70,6 +85,9 @@ pub const QUICK: Scale = Scale {
     members: &[1_000, 100_000],
     log_of_unlogged: false,
     new_flows: 100_000,
+    firewalls: Firewall::ALL,
+    rounds: 3,
+    bulk: Duration::from_secs(1),
 };
 
 /// Every kind of row, a few frames each: for the tests of the benchmark itself.
@@ -82,6 +100,9 @@ pub const TINY: Scale = Scale {
     members: &[20],
     log_of_unlogged: true,
     new_flows: 50,
+    firewalls: Firewall::OWN,
+    rounds: 1,
+    bulk: Duration::ZERO,
 };
 
 impl Options {

@@ -3,6 +3,8 @@
 mod flows;
 mod judged;
 
+pub(crate) use judged::prefixes;
+
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -18,9 +20,9 @@ use crate::{
 };
 
 /// Port that the rules admit.
-const OPEN: u16 = 443;
+pub(crate) const OPEN: u16 = 443;
 /// Port that they do not.
-const CLOSED: u16 = 444;
+pub(crate) const CLOSED: u16 = 444;
 /// Ports of each remote address, a power of two.
 const PORTS: u32 = 1 << 14;
 /// First of these ports.
@@ -185,7 +187,7 @@ fn conversation(
 }
 
 /// Networks as a rule file lists them.
-fn list<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> String {
+pub(crate) fn list<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> String {
     nets.into_iter().fold(String::new(), |mut text, net| {
         let _ = write!(text, "'{net}', ");
         text
@@ -198,7 +200,7 @@ const OURS: [Program; 2] = [Program::XDP_VARIED, Program::EGRESS_VARIED];
 const KERNELS: [Program; 2] = [Program::XDP_KERNEL, Program::EGRESS_KERNEL];
 
 /// A rule file that admits TCP and UDP to [`OPEN`] from networks, tracked, and nothing else.
-fn admit(peers: &str) -> String {
+pub(crate) fn admit(peers: &str) -> String {
     format!(
         "limits: {{ rules_per_group: 2000000, groups_per_interface: 1, product: 2000000, \
          prefix_list_entries: 2000000 }}\n\
@@ -207,7 +209,7 @@ fn admit(peers: &str) -> String {
          - {{ protocol: tcp, ports: {OPEN}, sources: ['pl:clients', 'pl:peers'] }}\n    \
          - {{ protocol: udp, ports: {OPEN}, sources: ['pl:clients', 'pl:peers'] }}\n    \
          outbound: []\n\
-         interfaces: {{ eth0: {{ groups: [tested] }} }}\n"
+         interfaces: {{ eth0: {{ groups: [tested], log: 'off' }} }}\n"
     )
 }
 

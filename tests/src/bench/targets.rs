@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
-use super::report::{CostRow, Sample};
+use super::{
+    report::{CostRow, Sample},
+    veth::{Firewall, VethRow},
+};
 
 /// A figure that was aimed at.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Target {
     /// Of what.
     pub what: &'static str,
@@ -123,6 +126,35 @@ pub fn of_cost(rows: &[CostRow]) -> Vec<Target> {
                 .zip(varying)
                 .map(|(opened, varying)| opened.min - varying.min),
         ),
+    ]
+}
+
+/// The targets of packets between namespaces.
+pub fn of_veth(rows: &[VethRow]) -> Vec<Target> {
+    let row = |firewall| rows.iter().find(|row| row.firewall == firewall);
+    let established = |firewall| Some(row(firewall)?.established);
+    let bulk = |firewall| row(firewall)?.bulk;
+    let added = |firewall, floor| Some(established(firewall)? - established(floor)?);
+    let ratio = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
+    vec![
+        Target::most(
+            "CPU added to an established packet over veth / by nftables",
+            0.25,
+            "",
+            ratio(
+                added(Firewall::Sg, Firewall::Empty),
+                added(Firewall::Nftables, Firewall::None),
+            ),
+        ),
+        Target {
+            more: true,
+            ..Target::most(
+                "bulk TCP over veth, --hook auto / no firewall",
+                0.95,
+                "",
+                ratio(bulk(Firewall::Sg), bulk(Firewall::None)),
+            )
+        },
     ]
 }
 

@@ -3,11 +3,11 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use sg_tests::bench::{
     FULL, Options, QUICK, cost, pin_to_last_cpu,
     report::{Machine, Report},
-    targets,
+    targets, veth,
 };
 
 /// What `cargo xtask bench` passes on.
@@ -16,6 +16,9 @@ struct Arguments {
     /// Fewer and shorter runs.
     #[arg(long)]
     quick: bool,
+
+    /// Parts to measure; none = all.
+    parts: Vec<Part>,
 
     /// Only scenes whose name contains this.
     #[arg(long)]
@@ -28,6 +31,17 @@ struct Arguments {
     /// Commit of the source.
     #[arg(long, default_value = "unknown")]
     commit: String,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The programs alone.
+    #[value(alias = "a")]
+    Cost,
+    /// Packets between namespaces.
+    #[value(alias = "b")]
+    Veth,
 }
 
 fn main() -> ExitCode {
@@ -46,12 +60,22 @@ fn run(arguments: Arguments) -> Result<()> {
         scale: if arguments.quick { QUICK } else { FULL },
         only: arguments.only,
     };
-    let cost = cost::measure(&options)?;
+    let wants = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    let mut cost = Vec::new();
+    if wants(Part::Cost) {
+        cost = cost::measure(&options)?;
+    }
+    let mut between = Vec::new();
+    // Chosen scenes are scenes of the programs alone.
+    if wants(Part::Veth) && options.only.is_empty() {
+        between = veth::measure(&options)?;
+    }
     let report = Report {
         machine: Machine::here(&arguments.commit),
         quick: arguments.quick,
-        targets: targets::of_cost(&cost),
+        targets: [targets::of_cost(&cost), targets::of_veth(&between)].concat(),
         cost,
+        veth: between,
     };
     print!("{report}");
     let json = serde_json::to_string_pretty(&report).context("the report is JSON")?;

@@ -1,6 +1,6 @@
 //! The benchmark measures what it says: every row's frames take the stated path.
 
-use sg_tests::bench::{Options, TINY, cost};
+use sg_tests::bench::{Options, TINY, cost, veth};
 
 #[test]
 fn every_row_of_the_benchmark_takes_its_path() {
@@ -23,4 +23,18 @@ fn every_row_of_the_benchmark_takes_its_path() {
 fn frames_of_the_benchmark_vary_as_stated() {
     let varied = cost::frames_vary_as_stated();
     assert!(varied.unwrap_or_else(|error| panic!("{error:#}")));
+}
+
+#[test]
+fn packets_of_the_benchmark_fare_as_stated_between_namespaces() {
+    let options = Options {
+        scale: TINY,
+        only: Vec::new(),
+    };
+    // Each round compares what was delivered and what sg counted with what was sent.
+    let rows = veth::measure(&options).unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(rows.len(), TINY.firewalls.len());
+    for row in rows {
+        assert!(row.established > 0.0 && row.connections > 0.0, "{row:?}");
+    }
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Prefixes spread over an area: of 67 million IPv4 addresses, or of 4 billion IPv6 networks.
-pub(super) fn prefixes(family: Family, count: u32) -> BTreeSet<IpNet> {
+pub(crate) fn prefixes(family: Family, count: u32) -> BTreeSet<IpNet> {
     let mut random = fastrand::Rng::with_seed(u64::from(count));
     let mut nets = BTreeSet::new();
     while nets.len() < count as usize {
