@@ -8,6 +8,7 @@
 
 mod config;
 #[macro_use]
+#[expect(dead_code, reason = "nothing is seeded here")]
 mod datapath;
 
 #[path = "bench/baseline.rs"]

@@ -25,7 +25,7 @@ static KERNEL_FLOWS: LruHashMap<FlowKey, FlowEntry, 1024> = LruHashMap::new();
 
 /// Prefix → the service that it may reach: less than a policy says, so the trie is flattered.
 #[btf_map]
-static KERNEL_PEERS: LpmTrie<[u32; 4], u32, { 1 << 20 }> = LpmTrie::new();
+static KERNEL_PEERS: LpmTrie<[u64; 2], u32, { 1 << 20 }> = LpmTrie::new();
 
 /// [`Kernel`] with other tables for flows and peers.
 pub(crate) struct KernelTables<const OUTBOUND: bool>(Kernel<OUTBOUND>);

@@ -159,7 +159,7 @@ impl Stage {
             .bench
             .map_mut("KERNEL_PEERS")
             .context("the object has a trie")?;
-        let mut trie = LpmTrie::<_, [u32; 4], u32>::try_from(trie)?;
+        let mut trie = LpmTrie::<_, [u64; 2], u32>::try_from(trie)?;
         for (net, service) in peers {
             let bits = match net {
                 IpNet::V4(net) => 96 + net.prefix_len(),

@@ -62,7 +62,7 @@ pub(super) fn attach_empty() -> Result<Ebpf> {
     Ok(bench)
 }
 
-/// Puts rules in force by nftables that are those of [`admit`].
+/// Puts rules in force by nftables that are those of the rule file.
 pub(super) fn nft(namespace: &Namespace, peers: &str) -> Result<()> {
     let rules = format!(
         "table inet sg {{\n\
