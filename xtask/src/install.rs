@@ -22,6 +22,16 @@ pub(crate) struct InstallArgs {
     prefix: PathBuf,
 }
 
+/// A file to install.
+pub(crate) struct File {
+    /// Where it is.
+    pub(crate) source: PathBuf,
+    /// Where it goes, below a prefix.
+    pub(crate) target: PathBuf,
+    /// Its permissions, octal.
+    pub(crate) mode: &'static str,
+}
+
 /// Where each shell looks for completions below a prefix.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/sg-ctl"),
@@ -39,32 +49,53 @@ pub(crate) fn run(arguments: &InstallArgs) -> Result<()> {
     let sg_ctl = cargo::find_sg_ctl(&built)?;
 
     let staging = root().join("target/install");
-    if staging.exists() {
-        fs::remove_dir_all(&staging).context("cannot empty target/install")?;
-    }
-    fs::create_dir_all(staging.join("man")).context("cannot create target/install")?;
-    check(Command::new(&sg_ctl).arg("man").arg(staging.join("man")))?;
-
-    let mut files = vec![(sg_ctl.clone(), PathBuf::from("bin/sg-ctl"), "755")];
-    for page in fs::read_dir(staging.join("man"))? {
-        let page = page?.path();
-        let (Some(name), Some(section)) = (page.file_name(), page.extension()) else {
-            bail!("{} is no manual page", page.display());
-        };
-        let directory = format!("share/man/man{}", section.to_string_lossy());
-        files.push((page.clone(), Path::new(&directory).join(name), "644"));
-    }
-    for (shell, target) in COMPLETIONS {
-        let source = staging.join(shell);
-        fs::write(&source, completions(&sg_ctl, shell)?)?;
-        files.push((source, target.into(), "644"));
-    }
-    for (source, target, mode) in files {
+    for File {
+        source,
+        target,
+        mode,
+    } in files(&sg_ctl, &staging)?
+    {
         let target = arguments.prefix.join(target);
         install(&arguments.prefix, &source, &target, mode)?;
         println!("installed {}", target.display());
     }
     Ok(())
+}
+
+/// Returns sg-ctl and what it can write itself, manual pages and completions, as files to install.
+/// Those that it writes are put into `staging`, which is emptied.
+///
+/// # Errors
+/// When sg-ctl does not run, or its files cannot be written.
+pub(crate) fn files(sg_ctl: &Path, staging: &Path) -> Result<Vec<File>> {
+    if staging.exists() {
+        fs::remove_dir_all(staging)
+            .with_context(|| format!("cannot empty {}", staging.display()))?;
+    }
+    let man = staging.join("man");
+    fs::create_dir_all(&man).with_context(|| format!("cannot create {}", man.display()))?;
+    check(Command::new(sg_ctl).arg("man").arg(&man))?;
+
+    let file = |source: &Path, target: PathBuf, mode| File {
+        source: source.to_owned(),
+        target,
+        mode,
+    };
+    let mut files = vec![file(sg_ctl, "bin/sg-ctl".into(), "755")];
+    for page in fs::read_dir(&man)? {
+        let page = page?.path();
+        let (Some(name), Some(section)) = (page.file_name(), page.extension()) else {
+            bail!("{} is no manual page", page.display());
+        };
+        let directory = format!("share/man/man{}", section.to_string_lossy());
+        files.push(file(&page, Path::new(&directory).join(name), "644"));
+    }
+    for (shell, target) in COMPLETIONS {
+        let source = staging.join(shell);
+        fs::write(&source, completions(sg_ctl, shell)?)?;
+        files.push(file(&source, target.into(), "644"));
+    }
+    Ok(files)
 }
 
 fn completions(sg_ctl: &Path, shell: &str) -> Result<Vec<u8>> {

@@ -4,6 +4,7 @@ mod apt;
 mod bench;
 mod cargo;
 mod demo;
+mod dist;
 mod fuzz;
 mod install;
 mod lint;
@@ -149,6 +150,18 @@ enum Task {
     ///   cargo xtask install --prefix ~/.local
     #[command(verbatim_doc_comment)]
     Install(install::InstallArgs),
+
+    /// Builds a tarball and a Debian package of sg-ctl, for machines without a compiler
+    ///
+    /// Both hold sg-ctl, linked statically, its man pages and completions, the documentation and the
+    /// examples. They go to target/dist, named after version and commit, with their SHA-256 sums.
+    /// The same commit, built in the same place by the same tools, gives the same bytes.
+    ///
+    /// Examples:
+    ///   cargo xtask dist
+    ///   cargo xtask dist --check
+    #[command(verbatim_doc_comment)]
+    Dist(dist::DistArgs),
 }
 
 fn main() -> ExitCode {
@@ -164,6 +177,7 @@ fn main() -> ExitCode {
         Task::Verifier(arguments) => verifier::run(&arguments),
         Task::Lint => lint::run(),
         Task::Install(arguments) => install::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,205 @@
+//! The trial of `cargo xtask dist --check`: packages are installed in empty roots and used there.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{NAME, Packages, output};
+use crate::{privilege::elevate, progress::Step};
+
+/// The files of completions, and the shell of each.
+const DEBIAN_COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/sg-ctl"),
+    ("fish", "share/fish/vendor_completions.d/sg-ctl.fish"),
+    ("zsh", "share/zsh/vendor-completions/_sg-ctl"),
+];
+
+/// Checks that two runs have packed the same.
+///
+/// # Errors
+/// When they have not.
+pub(super) fn same(packages: &Packages, again: &Packages) -> Result<()> {
+    ensure!(
+        packages.sums == again.sums,
+        "packing the same files twice gives different packages:\n{}\n{}",
+        packages.sums,
+        again.sums
+    );
+    Ok(())
+}
+
+/// Installs each package in an empty root, and tries what it has brought.
+///
+/// # Errors
+/// When something is missing, or does not work.
+pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
+    let step = Step::start("tarball", "unpacking it in an empty root");
+    let root = Root::create(directory)?;
+    let usr = root.path("usr/local");
+    as_root(&["mkdir", "-p"], &[&usr])?;
+    let words = ["tar", "--no-same-owner", "--strip-components=1", "-C"];
+    as_root(&words, &[&usr, Path::new("-xf"), &packages.tarball])?;
+    root.try_program("/usr/local")?;
+    drop(root);
+    step.done("works");
+
+    let step = Step::start("Debian package", "installing it in an empty root");
+    let root = Root::create(directory)?;
+    for list in ["info", "updates", "triggers"] {
+        as_root(&["mkdir", "-p"], &[&root.path("var/lib/dpkg").join(list)])?;
+    }
+    as_root(&["touch"], &[&root.path("var/lib/dpkg/status")])?;
+    root.dpkg(&["--install"], &[&packages.debian])?;
+    root.try_program("/usr")?;
+    root.try_documents()?;
+    let differences = root.dpkg(&["--verify", NAME], &[])?;
+    ensure!(differences.is_empty(), "not as packed: {differences}");
+    root.remove_package()?;
+    drop(root);
+    step.done("installs, works, is removed");
+    Ok(())
+}
+
+/// A root directory of its own, removed when dropped.
+struct Root(PathBuf);
+
+impl Root {
+    /// Makes it, empty.
+    fn create(directory: &Path) -> Result<Self> {
+        as_root(&["rm", "-rf", "--one-file-system"], &[directory])?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        Ok(Self(directory.to_owned()))
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// Runs sg-ctl with nothing around it but what the package has brought.
+    fn sg_ctl(&self, prefix: &str, arguments: &[&str]) -> Result<String> {
+        let program = PathBuf::from(format!("{prefix}/bin/sg-ctl"));
+        let mut words = vec![self.0.as_path(), &program];
+        words.extend(arguments.iter().map(Path::new));
+        as_root(&["chroot"], &words)
+    }
+
+    fn dpkg(&self, arguments: &[&str], files: &[&Path]) -> Result<String> {
+        let mut option = OsString::from("--root=");
+        option.push(&self.0);
+        let arguments = arguments.iter().map(Path::new);
+        let words: Vec<&Path> = [Path::new(&option)]
+            .into_iter()
+            .chain(arguments)
+            .chain(files.iter().copied())
+            .collect();
+        as_root(&["dpkg"], &words)
+    }
+
+    /// Tries the program and the examples.
+    fn try_program(&self, prefix: &str) -> Result<()> {
+        let version = self.sg_ctl(prefix, &["--version"])?;
+        let expected = format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"));
+        ensure!(version == expected, "--version prints {version}");
+
+        let examples = format!("{prefix}/share/doc/{NAME}/examples");
+        let names = names(&self.path(&examples))?;
+        ensure!(!names.is_empty(), "no examples in {examples}");
+        for name in names {
+            let is = |ending: &str| name.strip_suffix(ending).is_some();
+            let verb = match () {
+                () if is(".cases.yaml") => "test",
+                () if is(".yaml") => "check",
+                () => continue,
+            };
+            self.sg_ctl(prefix, &[verb, &format!("{examples}/{name}")])?;
+        }
+        Ok(())
+    }
+
+    /// Compares manual pages and completions with those that the program writes.
+    fn try_documents(&self) -> Result<()> {
+        self.sg_ctl("/usr", &["man", "/man"])?;
+        let pages = names(&self.path("man"))?;
+        let installed = self.path("usr/share/man/man1");
+        let compressed: BTreeSet<_> = pages.iter().map(|page| format!("{page}.gz")).collect();
+        ensure!(pages.len() > 10, "only {} manual pages", pages.len());
+        ensure!(
+            names(&installed)? == compressed,
+            "the manual pages are not those of the program"
+        );
+        for page in &pages {
+            let text = output(Command::new("gzip").args(["-dc"]).arg(installed.join(page)))?;
+            let expected = fs::read_to_string(self.path("man").join(page))?;
+            ensure!(text == expected, "{page} is not the program's");
+        }
+        for (shell, file) in DEBIAN_COMPLETIONS {
+            let installed = self.path("usr").join(file);
+            let text = fs::read_to_string(&installed)
+                .with_context(|| format!("no completions for {shell}: {}", installed.display()))?;
+            let expected = self.sg_ctl("/usr", &["completions", shell])?;
+            ensure!(
+                text == expected,
+                "completions for {shell} are not the program's"
+            );
+        }
+        for file in ["README.md", "copyright", "docs/semantics.md"] {
+            let file = self.path("usr/share/doc").join(NAME).join(file);
+            ensure!(file.is_file(), "no {}", file.display());
+        }
+        Ok(())
+    }
+
+    /// Purges the package; its scripts need a shell, so this root gets one.
+    fn remove_package(&self) -> Result<()> {
+        let libraries = output(Command::new("ldd").arg("/bin/sh"))?;
+        let libraries = libraries
+            .split_whitespace()
+            .filter(|word| word.starts_with('/'));
+        for file in libraries.chain(["/bin/sh", "/bin/rm"]) {
+            as_root(&["install", "-D"], &[Path::new(file), &self.path(file)])?;
+        }
+        self.dpkg(&["--purge", NAME], &[])?;
+        let program = self.path("usr/bin/sg-ctl");
+        ensure!(!program.exists(), "{} stays behind", program.display());
+        Ok(())
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if let Err(error) = as_root(&["rm", "-rf", "--one-file-system"], &[&self.0]) {
+            eprintln!("cannot clean up: {error:#}");
+        }
+    }
+}
+
+/// Names of the files in a directory.
+fn names(directory: &Path) -> Result<BTreeSet<String>> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let Ok(name) = entry?.file_name().into_string() else {
+            bail!("a strange name in {}", directory.display());
+        };
+        names.insert(name);
+    }
+    Ok(names)
+}
+
+/// Runs a program as root and returns what it printed.
+fn as_root(words: &[&str], paths: &[&Path]) -> Result<String> {
+    let words: Vec<OsString> = words
+        .iter()
+        .map(OsString::from)
+        .chain(paths.iter().map(|path| path.as_os_str().to_owned()))
+        .collect();
+    output(&mut elevate(&words)?)
+}

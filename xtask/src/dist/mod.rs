@@ -1,0 +1,211 @@
+//! `cargo xtask dist`: sg-ctl for machines without a compiler, as tarball and Debian package.
+//!
+//! sg-ctl is linked with everything that it needs, the C library included, so both run on any
+//! distribution. The same commit, built in the same place by the same tools, gives the same bytes.
+
+mod check;
+mod debian;
+mod release;
+
+use std::{
+    env,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cargo::{self, check, display},
+    install::{self, File},
+    progress::Step,
+    root, setup,
+};
+use release::Release;
+
+/// Options of `cargo xtask dist`.
+#[derive(clap::Args)]
+pub(crate) struct DistArgs {
+    /// Try what was built: pack it twice, install each in an empty root, run it there. Needs root.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Name of the package, of its directory of documentation, and of the program.
+const NAME: &str = "sg-ctl";
+
+/// The machine that is built for. Named to cargo so that build scripts are built as usual.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// What the packages hold of the repository, as `git ls-files` takes it.
+const DOCUMENTATION: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "LICENSE-*",
+    "sg-ebpf/LICENSE-GPL",
+    "docs",
+    "examples",
+];
+
+/// Programs that pack and unpack, and the package that holds each.
+const PROGRAMS: [(&str, &str); 3] = [("dpkg-deb", "dpkg"), ("tar", "tar"), ("gzip", "gzip")];
+
+/// Builds the packages into `target/dist`, and tries them if asked to.
+///
+/// # Errors
+/// When the set-up, the build, a program that packs, or the trial fails.
+pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
+    setup::run()?;
+    setup::provide_programs(&PROGRAMS)?;
+    let release = Release::of_repository()?;
+    let directory = root().join("target/dist");
+    let sg_ctl = build()?;
+    let files = files(&sg_ctl, &directory.join("files"))?;
+
+    let packages = Packages::pack(&release, &files, &directory)?;
+    if arguments.check {
+        let step = Step::start("reproducible", "packing once more");
+        let again = Packages::pack(&release, &files, &directory.join("again"))?;
+        check::same(&packages, &again)?;
+        step.done("same bytes");
+        check::run(&packages, &directory.join("root"))?;
+    }
+    println!("{}", packages.sums);
+    println!("in {}", directory.display());
+    Ok(())
+}
+
+/// Builds sg-ctl with the C library inside.
+fn build() -> Result<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
+        let home = env::var_os("HOME")?;
+        Some(Path::new(&home).join(".cargo"))
+    });
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    // Messages of panics name source files; where they lay must not make a difference.
+    let remap = |from: &Path, to| format!("--remap-path-prefix={}={to}", from.display());
+    flags.push(remap(root(), "sg"));
+    flags.extend(home.map(|home| remap(&home, "cargo")));
+    let config = format!(
+        "target.{TARGET}.rustflags={}",
+        serde_json::to_string(&flags)?
+    );
+    let built = cargo::build(&[
+        "--release",
+        "--locked",
+        "--package=sg-ctl",
+        "--bin=sg-ctl",
+        &format!("--target={TARGET}"),
+        &format!("--config={config}"),
+    ])?;
+    cargo::find_sg_ctl(&built)
+}
+
+/// Everything that is packed, with its place below a prefix.
+fn files(sg_ctl: &Path, staging: &Path) -> Result<Vec<File>> {
+    let mut files = install::files(sg_ctl, staging)?;
+    let mut add = |patterns: &[&str], place: &dyn Fn(&Path) -> Option<PathBuf>| -> Result<()> {
+        for path in tracked(patterns)? {
+            files.extend(place(&path).map(|target| File {
+                source: root().join(&path),
+                target,
+                mode: "644",
+            }));
+        }
+        Ok(())
+    };
+    let documentation = Path::new("share/doc").join(NAME);
+    add(&DOCUMENTATION, &|path| Some(documentation.join(path)))?;
+    add(&["*.service"], &|path| {
+        Some(Path::new("lib/systemd/system").join(path.file_name()?))
+    })?;
+    Ok(files)
+}
+
+/// Files that git knows by these patterns.
+fn tracked(patterns: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "--"]).args(patterns);
+    let list = output(git.current_dir(root()))?;
+    Ok(list.lines().map(PathBuf::from).collect())
+}
+
+/// What was packed.
+struct Packages {
+    tarball: PathBuf,
+    debian: PathBuf,
+    /// As `sha256sum` writes them, also in the file `SHA256SUMS` beside the packages.
+    sums: String,
+}
+
+impl Packages {
+    /// Packs files into a directory.
+    fn pack(release: &Release, files: &[File], directory: &Path) -> Result<Self> {
+        let step = Step::start("packages", &release.commit);
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        let name = release.tarball_name();
+        stage(files, &directory.join(&name))?;
+        let tarball = PathBuf::from(format!("{name}.tar.gz"));
+        check(
+            Command::new("tar")
+                .args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"])
+                .arg(format!("--mtime=@{}", release.time))
+                .args(["--use-compress-program=gzip -9n", "--create", "--file"])
+                .args([&tarball, Path::new(&name)])
+                .current_dir(directory),
+        )?;
+        let debian = debian::pack(release, files, directory)?;
+        let sums = output(
+            Command::new("sha256sum")
+                .args([&tarball, &debian])
+                .current_dir(directory),
+        )?;
+        fs::write(directory.join("SHA256SUMS"), &sums).context("cannot write the sums")?;
+        step.done("packed");
+        Ok(Self {
+            tarball: directory.join(tarball),
+            debian: directory.join(debian),
+            sums: sums.trim_end().to_owned(),
+        })
+    }
+}
+
+/// Lays files out in a directory as they will be installed.
+fn stage(files: &[File], directory: &Path) -> Result<()> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)
+            .with_context(|| format!("cannot empty {}", directory.display()))?;
+    }
+    for file in files {
+        let target = directory.join(&file.target);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot create {}", parent.display()))?;
+        }
+        fs::copy(&file.source, &target)
+            .with_context(|| format!("cannot copy {}", file.source.display()))?;
+        let mode = u32::from_str_radix(file.mode, 8).context("a mode is octal")?;
+        fs::set_permissions(&target, Permissions::from_mode(mode))?;
+    }
+    check(
+        Command::new("chmod")
+            .args(["-R", "u=rwX,go=rX"])
+            .arg(directory),
+    )
+}
+
+/// Runs a program and returns what it printed.
+fn output(command: &mut Command) -> Result<String> {
+    let line = display(command);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run `{line}`"))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        anyhow::bail!("`{line}` failed ({}): {}", output.status, reason.trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed no text"))
+}
