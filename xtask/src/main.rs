@@ -13,6 +13,7 @@ mod progress;
 mod setup;
 mod test;
 mod toolchain;
+mod tour;
 mod verifier;
 mod vmtest;
 
@@ -75,6 +76,17 @@ enum Task {
     /// A part in the demo, played inside a namespace.
     #[command(hide = true, subcommand)]
     DemoHost(demo::Part),
+
+    /// Walks through sg-ctl in namespaces and writes docs/tour.md of what it sees.
+    ///
+    /// Runs every command of the page with the sg-ctl of this tree, in the demo's network, and puts
+    /// down what it prints; times and ports are replaced, so that a second walk looks the same.
+    /// Fails when a command does not do what the page says about it.
+    Tour {
+        /// A ready sg-ctl: neither set-up nor build. Prints the page.
+        #[arg(long, hide = true, value_name = "FILE")]
+        sg_ctl: Option<PathBuf>,
+    },
 
     /// Runs all tests: those that need no root, then the kernel and network tests as root
     ///
@@ -170,6 +182,7 @@ fn main() -> ExitCode {
         Task::Demo { clean: true, .. } => clean(),
         Task::Demo { keep, sg_ctl, .. } => demo(keep, sg_ctl),
         Task::DemoHost(part) => demo::play(&part),
+        Task::Tour { sg_ctl } => tour::run(sg_ctl.as_deref()),
         Task::Test(arguments) => test::run(&arguments),
         Task::Vmtest(arguments) => vmtest::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),

@@ -1,7 +1,7 @@
 //! What runs inside the demo's hosts: servers and a client, plain TCP, just enough HTTP for curl.
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     thread,
     time::Duration,
@@ -10,8 +10,11 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
-/// How long a client waits: TCP sends its second SYN after one second.
+/// How long a server waits for the question.
 const TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// How long one who chats waits for the answer.
+const CHAT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A part that a copy of this program plays inside a namespace.
 #[derive(Subcommand)]
@@ -25,6 +28,19 @@ pub(crate) enum Part {
     },
     /// Connects, asks, and prints the answer.
     Connect {
+        /// Address and port.
+        peer: SocketAddr,
+        /// How many milliseconds to wait for it.
+        #[arg(long, default_value_t = 2500)]
+        patience: u64,
+    },
+    /// Sends every line back, until it is killed.
+    Echo {
+        /// Port.
+        port: u16,
+    },
+    /// Stays connected: sends lines of its input, and prints what comes back.
+    Chat {
         /// Address and port.
         peer: SocketAddr,
     },
@@ -59,14 +75,16 @@ impl Attempt {
 pub(crate) fn play(part: &Part) -> Result<()> {
     match part {
         Part::Serve { name, ports } => serve(name, ports),
-        Part::Connect { peer } => {
-            match ask(*peer) {
+        Part::Connect { peer, patience } => {
+            match ask(*peer, Duration::from_millis(*patience)) {
                 Ok(answer) => println!("answer {answer}"),
                 Err(error) if is_timeout(&error) => println!("silence"),
                 Err(error) => println!("failed: {error}"),
             }
             Ok(())
         }
+        Part::Echo { port } => echo(*port),
+        Part::Chat { peer } => chat(*peer),
     }
 }
 
@@ -100,22 +118,49 @@ fn answer(mut stream: &TcpStream, name: &str) -> io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     let request = stream.read(&mut [0; 1024])?;
     if request > 0 {
-        write!(
-            stream,
-            "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello from the {name}\n"
-        )?;
+        // In one segment, so that the packets of a connection are the same each time.
+        let text =
+            format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello from the {name}\n");
+        stream.write_all(text.as_bytes())?;
     }
     Ok(())
 }
 
-fn ask(peer: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&peer, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+fn ask(peer: SocketAddr, patience: Duration) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&peer, patience)?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let body = answer.lines().last().unwrap_or_default();
     Ok(body.to_owned())
+}
+
+fn echo(port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+        .with_context(|| format!("cannot listen on port {port}"))?;
+    println!("ready");
+    for stream in listener.incoming().flatten() {
+        thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+    }
+    Ok(())
+}
+
+fn chat(peer: SocketAddr) -> Result<()> {
+    let stream = TcpStream::connect_timeout(&peer, CHAT_TIMEOUT)
+        .with_context(|| format!("cannot connect to {peer}"))?;
+    stream.set_read_timeout(Some(CHAT_TIMEOUT))?;
+    let mut answers = BufReader::new(&stream);
+    for line in io::stdin().lines() {
+        writeln!(&stream, "{}", line?)?;
+        let mut answer = String::new();
+        match answers.read_line(&mut answer) {
+            Ok(_) => print!("{answer}"),
+            Err(error) if is_timeout(&error) => println!("silence"),
+            Err(error) => println!("failed: {error}"),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -127,7 +172,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || answer(&listener.accept().unwrap().0, "database"));
-        assert_eq!(ask(address).unwrap(), "hello from the database");
+        assert_eq!(ask(address, TIMEOUT).unwrap(), "hello from the database");
         server.join().unwrap().unwrap();
     }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: two security groups, two guarded hosts, four connections.
 
 mod host;
-mod network;
+pub(crate) mod network;
 mod report;
 mod story;
 

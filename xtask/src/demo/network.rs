@@ -21,7 +21,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// What the hosts keep outside their namespaces.
-pub(super) const DIRECTORY: &str = "/run/sg-demo";
+pub(crate) const DIRECTORY: &str = "/run/sg-demo";
 
 /// The hosts' names in `ip netns`, before their own.
 const NAMESPACE_PREFIX: &str = "sg-demo-";
@@ -30,21 +30,21 @@ const ROUTER: &str = "router";
 
 /// A host of the demo.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Host {
+pub(crate) struct Host {
     /// Short name: of its namespace, of the router's end of its link, of its directory.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The name in tables.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// Its address; the network is a /24 with the router at .1.
-    pub(super) address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
     /// TCP ports that it answers on.
-    pub(super) ports: &'static [u16],
+    pub(crate) ports: &'static [u16],
     /// The group that its interface carries.
-    pub(super) group: Option<&'static str>,
+    pub(crate) group: Option<&'static str>,
 }
 
 /// Somewhere on the internet.
-pub(super) const CLIENT: Host = Host {
+pub(crate) const CLIENT: Host = Host {
     name: "client",
     title: "internet client",
     address: Ipv4Addr::new(198, 51, 100, 10),
@@ -52,7 +52,7 @@ pub(super) const CLIENT: Host = Host {
     group: None,
 };
 /// The app server.
-pub(super) const APP: Host = Host {
+pub(crate) const APP: Host = Host {
     name: "app",
     title: "app server",
     address: Ipv4Addr::new(10, 0, 1, 10),
@@ -60,7 +60,7 @@ pub(super) const APP: Host = Host {
     group: Some("our-learning-sg-https"),
 };
 /// The database server.
-pub(super) const DATABASE: Host = Host {
+pub(crate) const DATABASE: Host = Host {
     name: "database",
     title: "database",
     address: Ipv4Addr::new(10, 0, 2, 10),
@@ -68,7 +68,7 @@ pub(super) const DATABASE: Host = Host {
     group: Some("our-learning-sg-mysql"),
 };
 /// A server of somebody else.
-pub(super) const OUTSIDE: Host = Host {
+pub(crate) const OUTSIDE: Host = Host {
     name: "outside",
     title: "outside server",
     address: Ipv4Addr::new(203, 0, 113, 80),
@@ -76,18 +76,18 @@ pub(super) const OUTSIDE: Host = Host {
     group: None,
 };
 /// All of them.
-pub(super) const HOSTS: [&Host; 4] = [&CLIENT, &APP, &DATABASE, &OUTSIDE];
+pub(crate) const HOSTS: [&Host; 4] = [&CLIENT, &APP, &DATABASE, &OUTSIDE];
 
 impl Host {
     /// The name of its namespace.
-    pub(super) fn namespace(&self) -> String {
+    pub(crate) fn namespace(&self) -> String {
         format!("{NAMESPACE_PREFIX}{}", self.name)
     }
 
     /// A command line that runs `program` on this host.
     ///
     /// `ip netns exec` would do but for `/sys`, which it replaces, and the pins with it.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net=/run/netns/{}", self.namespace()))
@@ -100,12 +100,12 @@ impl Host {
     }
 
     /// Where sg-ctl keeps what this host should enforce.
-    pub(super) fn state_dir(&self) -> PathBuf {
+    pub(crate) fn state_dir(&self) -> PathBuf {
         Path::new(DIRECTORY).join(self.name)
     }
 
     /// Where sg-ctl pins this host's programs and maps.
-    pub(super) fn pin_dir(&self) -> PathBuf {
+    pub(crate) fn pin_dir(&self) -> PathBuf {
         bpf_fs().join(self.name)
     }
 }
@@ -116,7 +116,7 @@ fn bpf_fs() -> PathBuf {
 }
 
 /// The network, removed when dropped unless it is [kept](Self::keep).
-pub(super) struct Network {
+pub(crate) struct Network {
     servers: Vec<Child>,
     kept: bool,
     /// [`DIRECTORY`], locked: another demo must not take this network for one left behind.
@@ -128,7 +128,7 @@ impl Network {
     ///
     /// # Errors
     /// When a program fails, another demo runs, or there is a network that was kept.
-    pub(super) fn build() -> Result<Self> {
+    pub(crate) fn build() -> Result<Self> {
         if kept_marker().exists() {
             bail!(
                 "a network of an earlier demo was kept\nhelp: remove it: cargo xtask demo --clean"
@@ -186,7 +186,7 @@ impl Network {
     ///
     /// # Errors
     /// When that cannot be noted down for the next demo.
-    pub(super) fn keep(mut self) -> Result<()> {
+    pub(crate) fn keep(mut self) -> Result<()> {
         self.kept = true;
         fs::write(kept_marker(), "").context("cannot mark the network as kept")
     }
@@ -328,7 +328,7 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs a program and returns what it wrote.
-pub(super) fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let line = crate::cargo::display(command);
     let output = command
         .output()
