@@ -1,4 +1,5 @@
-//! What the documentation says of tests is true: every decision and every vector has one.
+//! What the documentation claims is true: every decision and every vector has a test, and operators
+//! find every reason.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,11 @@ use super::{
 const SEMANTICS: &str = "docs/semantics.md";
 /// The vectors, whose ids begin the names of their tests.
 const VECTORS: &str = "docs/vectors.md";
+
+/// What operators do about each reason.
+const OPERATIONS: &str = "docs/operations.md";
+/// The reasons, by name.
+const REASONS: &str = "sg-common/src/reason.rs";
 
 /// How many vectors of each letter there are.
 const COUNTS: [(char, usize); 6] = [('R', 24), ('S', 22), ('M', 3), ('N', 7), ('G', 7), ('Q', 5)];
@@ -136,5 +142,43 @@ fn every_vector_has_a_test_that_is_named_after_it() {
     assert!(
         strange.is_empty(),
         "tests of vectors that are not listed: {strange:?}"
+    );
+}
+
+#[test]
+fn operators_find_every_reason() {
+    let files = repository();
+    // `NoRule = 32 Drop "no-rule",`: in the table of its verdict.
+    let defined: BTreeSet<_> = file(&files, REASONS)
+        .text
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.trim().trim_end_matches(',').split(' ').skip(3);
+            let (verdict, name) = (words.next()?, words.next()?);
+            let name = name.strip_prefix('"')?.strip_suffix('"')?;
+            Some((verdict, name))
+        })
+        .collect();
+    assert!(
+        defined.len() > 20,
+        "only {} reasons were read",
+        defined.len()
+    );
+    let (_, reasons) = file(&files, OPERATIONS)
+        .text
+        .split_once("### Passes")
+        .expect("a table of passes");
+    let (passes, drops) = reasons.split_once("### Drops").expect("a table of drops");
+    let drops = drops.split("\n## ").next().unwrap_or_default();
+    let explained: BTreeSet<_> = [("Pass", passes), ("Drop", drops)]
+        .into_iter()
+        .flat_map(|(verdict, table)| {
+            let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+            rows.filter_map(move |row| Some((verdict, row.split_once('`')?.0)))
+        })
+        .collect();
+    assert_eq!(
+        explained, defined,
+        "the reasons of {OPERATIONS}, and those of {REASONS}"
     );
 }
