@@ -79,10 +79,11 @@ impl Host {
         };
         let state = match self.directory.load() {
             Err(StateError::Damaged { .. }) => {
+                let names = self.attached_names(&State::default());
                 self.dataplane.detach_all()?;
                 lock.discard()?;
                 lock.put_aside()?;
-                return Ok(Vec::new());
+                return Ok(names);
             }
             Err(error) => {
                 self.dataplane.detach_all()?;

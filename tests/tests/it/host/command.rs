@@ -154,6 +154,23 @@ fn without_rights_nothing_is_changed_and_nothing_told() {
 }
 
 #[test]
+fn everything_is_detached_whatever_the_state_says() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), SSH);
+    let _server = Server::tcp(&server.namespace, 80);
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+
+    sg.rule_file("state/state.json", "{");
+    sg.fails(2, &["status"]);
+    let detached = sg.json(&["detach", "--all"]);
+    assert_eq!(detached["detached"], serde_json::json!(["eth0"]));
+    assert!(answers(client, server, 80));
+    assert!(sg.has_no_pins());
+    assert!(sg.directory().join("state/state.damaged.json").exists());
+}
+
+#[test]
 fn rules_with_a_mistake_leave_the_old_ones_in_force() {
     let network = Network::new(&["client", "server"]);
     let [client, server] = network.hosts();
