@@ -55,12 +55,15 @@ pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
         as_root(&["mkdir", "-p"], &[&root.path("var/lib/dpkg").join(list)])?;
     }
     as_root(&["touch"], &[&root.path("var/lib/dpkg/status")])?;
+    root.add_shell()?;
     root.dpkg(&["--install"], &[&packages.debian])?;
     root.try_program("/usr")?;
     root.try_documents()?;
     let differences = root.dpkg(&["--verify", NAME], &[])?;
     ensure!(differences.is_empty(), "not as packed: {differences}");
-    root.remove_package()?;
+    root.dpkg(&["--purge", NAME], &[])?;
+    let program = root.path("usr/bin/sg-ctl");
+    ensure!(!program.exists(), "{} stays behind", program.display());
     drop(root);
     step.done("installs, works, is removed");
     Ok(())
@@ -156,18 +159,17 @@ impl Root {
         Ok(())
     }
 
-    /// Purges the package; its scripts need a shell, so this root gets one.
-    fn remove_package(&self) -> Result<()> {
-        let libraries = output(Command::new("ldd").arg("/bin/sh"))?;
-        let libraries = libraries
+    /// Adds what the package's scripts need. The program has none of it: the tarball's root is
+    /// without.
+    fn add_shell(&self) -> Result<()> {
+        let libraries = output(Command::new("ldd").args(["/bin/sh", "/bin/rm"]))?;
+        let libraries: BTreeSet<_> = libraries
             .split_whitespace()
-            .filter(|word| word.starts_with('/'));
-        for file in libraries.chain(["/bin/sh", "/bin/rm"]) {
+            .filter(|word| word.starts_with('/') && !word.ends_with(':'))
+            .collect();
+        for file in libraries.into_iter().chain(["/bin/sh", "/bin/rm"]) {
             as_root(&["install", "-D"], &[Path::new(file), &self.path(file)])?;
         }
-        self.dpkg(&["--purge", NAME], &[])?;
-        let program = self.path("usr/bin/sg-ctl");
-        ensure!(!program.exists(), "{} stays behind", program.display());
         Ok(())
     }
 }

@@ -17,13 +17,29 @@ use crate::{
 /// Debian's name of [`TARGET`]'s machine.
 const ARCHITECTURE: &str = "amd64";
 
+/// Units are read anew, and services that run take the new program; which of them do is the
+/// administrator's choice.
+const AFTER_INSTALLATION: &str = "\
+#!/bin/sh
+set -e
+if [ \"$1\" = configure ] && [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    for unit in UNITS; do systemctl try-restart \"$unit\"; done
+fi
+";
+
 /// Without sg-ctl nobody could detach what it has attached.
 const BEFORE_REMOVAL: &str = "\
 #!/bin/sh
 # Programs in the kernel outlive sg-ctl: a removal detaches them, an upgrade leaves them in force.
 set -e
-if [ \"$1\" = remove ] && [ -d /sys/fs/bpf/sg ]; then
-    sg-ctl detach --all
+if [ \"$1\" = remove ]; then
+    if [ -d /run/systemd/system ]; then
+        for unit in UNITS; do systemctl disable --now \"$unit\"; done
+    fi
+    if [ -d /sys/fs/bpf/sg ]; then
+        sg-ctl detach --all
+    fi
 fi
 ";
 
@@ -78,7 +94,14 @@ pub(super) fn pack(release: &Release, files: &[File], directory: &Path) -> Resul
         "644",
     )?;
     write(&control.join("md5sums"), &sums, "644")?;
-    write(&control.join("prerm"), BEFORE_REMOVAL, "755")?;
+    let units = units(&files);
+    let script = |text: &str| text.replace("UNITS", &units);
+    write(
+        &control.join("postinst"),
+        &script(AFTER_INSTALLATION),
+        "755",
+    )?;
+    write(&control.join("prerm"), &script(BEFORE_REMOVAL), "755")?;
     write(&control.join("postrm"), AFTER_REMOVAL, "755")?;
     check(Command::new("chmod").arg("755").arg(&control))?;
 
@@ -107,6 +130,15 @@ fn moved(file: &File) -> File {
         target: Path::new("usr").join(target),
         mode: file.mode,
     }
+}
+
+/// Names of the systemd units among the files.
+fn units(files: &[File]) -> String {
+    let units = files
+        .iter()
+        .filter(|file| file.target.starts_with("usr/lib/systemd"));
+    let names = units.filter_map(|unit| unit.target.file_name()?.to_str());
+    names.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a file is a manual page; Debian has them compressed.
