@@ -4,6 +4,10 @@ use crate::flow::FlowState;
 
 /// Flows that the table is made for unless told otherwise (AWS: "tracked connections").
 pub const DEFAULT_FLOWS: u32 = 262_144;
+/// The smallest table that can be asked for.
+pub const MIN_FLOWS: u32 = 1024;
+/// The largest table that can be asked for: 16 Mi flows, 4 GiB.
+pub const MAX_FLOWS: u32 = 1 << 24;
 
 /// Number of zones: interfaces that one host can guard at a time.
 pub const MAX_ZONES: u32 = 1024;

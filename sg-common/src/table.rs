@@ -24,9 +24,11 @@
 //! Nobody sweeps: an expired flow is as good as a free slot.
 
 mod meta;
+mod size;
 mod tags;
 
 pub use self::meta::Meta;
+pub use self::size::{SLOTS_PER_FLOW, buckets_for, bytes_of, flows_in};
 
 use self::tags::{LOCKED, count, lowest, matching, without};
 use crate::flow::{FlowKey, FlowState, Opening};
@@ -34,21 +36,11 @@ use crate::verifier::{at_or_below, opaque};
 
 /// Slots of one bucket.
 pub const BUCKET_SLOTS: u32 = 8;
-/// Slots that are allocated for each flow that must fit: at this load two choices of eight are
-/// refused less than once in 100 000, also after flows have come and gone for long (see the tests).
-pub const SLOTS_PER_FLOW: u32 = 2;
 /// Free slots in the emptier bucket below which both are swept: counting expired flows as flows
 /// would wear out the balance between buckets.
 const SWEEP_BELOW: u32 = 3;
 /// Tries to lock a bucket before the packet is refused.
 pub const LOCK_TRIES: u32 = 64;
-
-/// Number of buckets of a table in which `flows` flows fit.
-pub const fn buckets_for(flows: u32) -> u32 {
-    let slots = flows as u64 * SLOTS_PER_FLOW as u64;
-    let buckets = slots.div_ceil(BUCKET_SLOTS as u64) as u32;
-    if buckets < 2 { 2 } else { buckets }
-}
 
 /// Secret random numbers that key the hash, so that nobody can aim at a bucket.
 #[repr(C)]

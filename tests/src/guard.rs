@@ -1,6 +1,6 @@
 //! An interface under guard at a hook of the test's choice.
 
-use sg_common::{flow::Direction, reason::Reason};
+use sg_common::{flow::Direction, reason::Reason, settings::MIN_FLOWS};
 use sg_ctl::{
     compile::{RuleNumbers, ZonePolicy, compile},
     dataplane::{AttachPlan, Dataplane, HookKind, Interface},
@@ -90,6 +90,7 @@ impl<'a> Guard<'a> {
             side: spec.side,
             hook: Hook::Tc,
             tc,
+            flows: MIN_FLOWS,
             settings: settings(&spec, interface.index, hz, (0, 0)),
             interface,
         };

@@ -34,6 +34,8 @@ pub struct AttachPlan {
     pub hook: Hook,
     /// The form of TC to use: [`HookKind::Tcx`] or [`HookKind::Clsact`], see [`HookKind::tc`].
     pub tc: HookKind,
+    /// Flows that the flow table has room for, if this attachment is the first and makes it.
+    pub flows: u32,
     /// The settings; until [`Dataplane::enforce`] they drop and log nothing.
     pub settings: InterfaceSettings,
 }
@@ -106,7 +108,7 @@ impl Dataplane {
 
     fn attach_hooks(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
         let zone = plan.zone;
-        self.prepare()?;
+        self.prepare(plan.flows)?;
         self.clear_zone(zone)?;
         self.set_settings(
             zone,

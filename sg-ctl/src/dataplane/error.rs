@@ -65,6 +65,19 @@ pub enum DataplaneError {
     /// The object with the programs cannot be read or its maps cannot be made.
     #[error("cannot load the kernel programs")]
     Object(#[source] Box<EbpfError>),
+    /// The flow table would not fit the memory.
+    #[error(
+        "a flow table for {flows} flows takes {mib} MiB of kernel memory, and {available} MiB are \
+         available"
+    )]
+    FlowTableTooLarge {
+        /// Flows that it would have room for.
+        flows: u32,
+        /// Its size in MiB.
+        mib: u64,
+        /// Available memory in MiB.
+        available: u64,
+    },
     /// The object lacks a program.
     #[error("the kernel programs lack {program}")]
     ProgramMissing {
@@ -261,6 +274,9 @@ impl DataplaneError {
             Self::EventsTaken => {
                 "stop the other `sg-ctl logs`: what one reads the other would miss".to_owned()
             }
+            Self::FlowTableTooLarge { .. } => {
+                "lower `limits: {flow_table_size: …}` in the rule file".to_owned()
+            }
             Self::ImageTooLarge { .. } => {
                 "use prefix lists with fewer and larger ranges, or fewer groups".to_owned()
             }
@@ -287,6 +303,7 @@ impl DataplaneError {
                 | Self::OtherNamespace { .. }
                 | Self::EventsTaken
                 | Self::ImageTooLarge { .. }
+                | Self::FlowTableTooLarge { .. }
         )
     }
 }

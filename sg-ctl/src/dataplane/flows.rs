@@ -8,7 +8,7 @@ use aya::maps::{MapData, MapInfo};
 use nix::errno::Errno;
 use sg_common::flow::{FlowEntry, FlowKey, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
-use sg_common::table::{HashSeed, Meta};
+use sg_common::table::{HashSeed, Meta, buckets_for, bytes_of, flows_in};
 
 use super::error::DataplaneError;
 use super::maps::{self, Maps, map_error, system_error};
@@ -59,6 +59,60 @@ impl<K: Pod, V: Pod> Iterator for Entries<'_, K, V> {
             }
         }
     }
+}
+
+/// Room and memory of a flow table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FlowTableInfo {
+    /// Live flows that fit.
+    pub flows: u32,
+    /// Bytes of kernel memory.
+    pub bytes: u64,
+}
+
+impl FlowTableInfo {
+    /// The table that is made for so many flows: it may have room for some more.
+    pub const fn made_for(flows: u32) -> Self {
+        Self::of(buckets_for(flows))
+    }
+
+    const fn of(buckets: u32) -> Self {
+        Self {
+            flows: flows_in(buckets),
+            bytes: bytes_of(buckets),
+        }
+    }
+
+    /// The table that is pinned.
+    pub(super) fn pinned(pins: &PinDir) -> Result<Self, DataplaneError> {
+        let info =
+            MapInfo::from_pin(pins.map(MAP_FLOW_TAGS)).map_err(map_error("open", MAP_FLOW_TAGS))?;
+        Ok(Self::of(info.max_entries()))
+    }
+
+    /// Refuses a table that would take more memory than the kernel has to give: it would try to,
+    /// at the cost of everybody else.
+    pub(super) fn check_memory(self) -> Result<(), DataplaneError> {
+        let text =
+            std::fs::read_to_string("/proc/meminfo").map_err(system_error("read /proc/meminfo"))?;
+        match available(&text) {
+            Some(available) if available < self.bytes => Err(DataplaneError::FlowTableTooLarge {
+                flows: self.flows,
+                mib: self.bytes >> 20,
+                available: available >> 20,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bytes of memory that can be had without swapping, by `/proc/meminfo`.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// What programs must know of the flow table before they are loaded.
@@ -157,4 +211,26 @@ fn delete_from<K: Pod, V: Pod>(table: &Table<K, V>, keys: &[K]) -> io::Result<us
         rest = rest.get(done + 1..).unwrap_or_default();
     }
     Ok(deleted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_have_the_room_asked_for_and_tell_their_memory() {
+        for (asked, mib) in [(16_384, 4), (262_144, 64), (1 << 20, 258), (1 << 24, 4128)] {
+            let table = FlowTableInfo::made_for(asked);
+            assert_eq!((table.flows, table.bytes >> 20), (asked, mib));
+        }
+        let odd = FlowTableInfo::made_for(1_000_001);
+        assert!((1_000_001..1_000_010).contains(&odd.flows), "{odd:?}");
+    }
+
+    #[test]
+    fn available_memory_is_read() {
+        let text = "MemTotal:       24609120 kB\nMemAvailable:   21012345 kB\nBuffers: 1 kB\n";
+        assert_eq!(available(text), Some(21_012_345 * 1024));
+        assert_eq!(available("MemTotal: 1 kB\n"), None);
+    }
 }

@@ -39,6 +39,7 @@ pub use clock::Clock;
 pub use conntrack::tracked_connections;
 pub use error::DataplaneError;
 pub use events::{EventStream, EventWatch};
+pub use flows::FlowTableInfo;
 pub use hook::HookKind;
 pub use image::ImageInfo;
 pub use interface::{Interface, XdpProgram};
@@ -79,14 +80,20 @@ impl Dataplane {
         &self.pins
     }
 
-    /// Creates and pins the maps unless they exist.
+    /// Creates and pins the maps unless they exist, with room for so many flows.
     ///
     /// # Errors
-    /// When there is no BPF file system, the process lacks capabilities, or maps of another shape
-    /// are pinned.
-    pub fn prepare(&mut self) -> Result<(), DataplaneError> {
+    /// When there is no BPF file system, the process lacks capabilities, memory is short, or maps
+    /// of another shape are pinned.
+    pub fn prepare(&mut self, flows: u32) -> Result<(), DataplaneError> {
         privilege::check()?;
         if !self.is_prepared() {
+            FlowTableInfo::made_for(flows).check_memory()?;
+            if self.pins.zones()?.is_empty() {
+                // Leftovers of a process that was killed here may have another size.
+                self.pins.remove()?;
+            }
+            program::make_maps(&self.pins, flows)?;
             let mut programs = Programs::load(&self.pins, ProgramConfig::default())?;
             let clock = self.pins.clock();
             programs
@@ -178,6 +185,18 @@ impl Dataplane {
     /// When nothing is loaded.
     pub fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
         self.maps_mut()?.reset_counters(zone)
+    }
+
+    /// Room and memory of the flow table, `None` when nothing is loaded.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn flow_table(&self) -> Result<Option<FlowTableInfo>, DataplaneError> {
+        if self.is_prepared() {
+            FlowTableInfo::pinned(&self.pins).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Every entry of the flow table, expired ones included, each as it is when the iterator gets

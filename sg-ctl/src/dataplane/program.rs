@@ -7,11 +7,11 @@ use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use sg_common::names::{
-    GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_EVENTS, MAP_FLOW_SEED,
-    MAP_FLOW_SLOTS, MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_SEED, PROGRAM_TC_EGRESS,
-    PROGRAM_TC_INGRESS, PROGRAM_XDP, SHARED_MAPS,
+    GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_EVENTS, MAP_FLOW_SLOTS,
+    MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_SEED, PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP,
+    SHARED_MAPS,
 };
-use sg_common::settings::ProgramConfig;
+use sg_common::settings::{DEFAULT_FLOWS, ProgramConfig};
 use sg_common::table::{BUCKET_SLOTS, buckets_for};
 
 use super::compat;
@@ -39,12 +39,7 @@ impl Programs {
     /// # Errors
     /// When the pins cannot be made, or hold maps of another shape.
     pub fn load(pins: &PinDir, config: ProgramConfig) -> Result<Self, DataplaneError> {
-        pins.create()?;
-        compat::check(OBJECT, pins)?;
-        if !pins.map(MAP_FLOW_SEED).exists() {
-            // Makes the maps, for what the programs must know of them.
-            loader(pins).load(OBJECT).map_err(object_error)?;
-        }
+        make_maps(pins, DEFAULT_FLOWS)?;
         let table = FlowTable::open(pins)?;
         let mut loader = loader(pins);
         loader.override_global(GLOBAL_CONFIG, &config, true);
@@ -132,6 +127,21 @@ impl Programs {
             Err(error) => Err(refused(name, error)),
         }
     }
+}
+
+/// Makes and pins the shared maps that do not exist, with room for so many flows.
+pub(super) fn make_maps(pins: &PinDir, flows: u32) -> Result<(), DataplaneError> {
+    pins.create()?;
+    compat::check(OBJECT, pins)?;
+    if SHARED_MAPS.iter().any(|name| !pins.map(name).exists()) {
+        let buckets = buckets_for(flows);
+        loader(pins)
+            .map_max_entries(MAP_FLOW_TAGS, buckets)
+            .map_max_entries(MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS)
+            .load(OBJECT)
+            .map_err(object_error)?;
+    }
+    Ok(())
 }
 
 /// A loader that opens the pinned maps, or makes and pins them.

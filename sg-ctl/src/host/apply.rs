@@ -7,7 +7,9 @@ use serde::{Serialize, Serializer};
 use super::changes::Changes;
 use super::ssh::{SshConnection, WayIn};
 use super::trial::set_deadlines;
-use super::{Host, HostError, check_groups, compile_policy, effective, write_settings};
+use super::{
+    Host, HostError, check_groups, compile_policy, effective, flow_table_note, write_settings,
+};
 use crate::compile::Image;
 use crate::dataplane::{Attachment, ImageInfo};
 use crate::model::Model;
@@ -162,6 +164,7 @@ impl Host {
         let image = compile_policy(&mut next, &attachments, None)?;
         let (image, note) = way_in.check(&mut next, (&attachments, None), image)?;
         notes.extend(note);
+        notes.extend(flow_table_note(self.dataplane.flow_table()?, &next.model));
         let info = ImageInfo::of_words(image.words())?;
         let mut is_new = !changes.is_empty();
         let mut kernel_bytes = 0;

@@ -10,11 +10,11 @@ use super::existing::Passing;
 use super::ssh::WayIn;
 use super::trial::{deadline, kept_deadline, set_deadlines};
 use super::{
-    Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective, settings,
-    write_settings,
+    Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective,
+    flow_table_note, settings, write_settings,
 };
 use crate::dataplane::{
-    AttachPlan, Attachment, Dataplane, DataplaneError, HookKind, Interface, Seeded,
+    AttachPlan, Attachment, Dataplane, DataplaneError, FlowTableInfo, HookKind, Interface, Seeded,
 };
 use crate::model::Model;
 use crate::state::{AttachmentRecord, Overrides, State};
@@ -56,6 +56,8 @@ pub struct AttachSummary {
     pub egress: HookKind,
     /// The policy in force.
     pub policy: PolicySummary,
+    /// The flow table, shared with every other interface.
+    pub flow_table: Option<FlowTableInfo>,
     /// The connections that there were before.
     pub existing: Seeded,
     /// What else the user should know.
@@ -111,6 +113,7 @@ impl Host {
             side: spec.side,
             hook: spec.hook,
             tc: HookKind::tc(),
+            flows: next.model.limits.flow_table_size,
             settings: settings::settings(&spec, interface.index, hz, (0, 0)),
             interface,
         };
@@ -171,6 +174,8 @@ impl Host {
                 }
                 Ok((ingress, reason, installed, seeded))
             })?;
+        let flow_table = self.dataplane.flow_table()?;
+        notes.extend(flow_table_note(flow_table, &next.model));
         Ok(AttachSummary {
             interface: name,
             zone,
@@ -184,6 +189,7 @@ impl Host {
             reason,
             egress: plan.tc,
             policy: PolicySummary::new(&next.model, &image, installed.bytes),
+            flow_table,
             existing: seeded,
             notes,
             duration: begin.elapsed(),

@@ -38,7 +38,7 @@ pub use ssh::{SshConnection, WayIn};
 pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Status, Traffic};
 
 use crate::compile::{Image, ZonePolicy, compile};
-use crate::dataplane::{Attachment, Dataplane, EventStream};
+use crate::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};
 use crate::model::{InterfaceSpec, Model, Side};
 use crate::paths::Paths;
 use crate::state::{AttachmentRecord, Overrides, State, StateDir, StateLock};
@@ -284,6 +284,27 @@ fn zone_policies<'s, 'a>(
         });
     }
     Ok((model, zones))
+}
+
+/// Tells when the flow table is not of the size that the rules ask for, or will be made.
+fn flow_table_note(table: Option<FlowTableInfo>, model: &Model) -> Option<String> {
+    let wanted = FlowTableInfo::made_for(model.limits.flow_table_size);
+    match table {
+        None => Some(format!(
+            "the first interface that is attached makes the flow table: room for {} flows, {} MiB \
+             of kernel memory",
+            wanted.flows,
+            wanted.bytes >> 20
+        )),
+        Some(table) if table != wanted => Some(format!(
+            "the flow table keeps its room for {} flows while anything is attached; for {} flows \
+             ({} MiB): `sg-ctl detach --all`, then attach again",
+            table.flows,
+            wanted.flows,
+            wanted.bytes >> 20
+        )),
+        Some(_) => None,
+    }
 }
 
 /// Gives the programs of everything attached the settings that the state wants.

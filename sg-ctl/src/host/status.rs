@@ -8,7 +8,9 @@ use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::MODE_AUDIT;
 
 use super::{Host, HostError, effective, record_of};
-use crate::dataplane::{Attachment, Dataplane, HookKind, HookSide, ImageInfo, Interface};
+use crate::dataplane::{
+    Attachment, Dataplane, FlowTableInfo, HookKind, HookSide, ImageInfo, Interface,
+};
 use crate::model::{Direction, LogMode, Side};
 use crate::state::State;
 
@@ -115,6 +117,10 @@ pub struct Status {
     pub generation: u64,
     /// The policy image in the kernel.
     pub image: Option<ImageInfo>,
+    /// The flow table, which all interfaces share; `None` while nothing is attached.
+    pub flow_table: Option<FlowTableInfo>,
+    /// The flow table that the rules ask for.
+    pub flow_table_wanted: FlowTableInfo,
     /// Jiffies per second.
     pub hz: u64,
     /// Whether an operation is under way, or was interrupted and waits for the next one.
@@ -162,6 +168,8 @@ impl Host {
         Ok(Status {
             generation: state.generation,
             image: self.dataplane.image()?,
+            flow_table: self.dataplane.flow_table()?,
+            flow_table_wanted: FlowTableInfo::made_for(state.model.limits.flow_table_size),
             hz: Dataplane::hz()?,
             pending: self.directory.is_pending(),
             interfaces,

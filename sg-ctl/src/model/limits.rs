@@ -1,8 +1,9 @@
-//! Quotas. The defaults are AWS's.
+//! Quotas, by default AWS's, and the size of the flow table.
 
 use serde::{Deserialize, Serialize};
+use sg_common::settings::DEFAULT_FLOWS;
 
-/// Quotas that a model must keep.
+/// Quotas that a model must keep, and what the kernel must have room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -14,6 +15,8 @@ pub struct Limits {
     pub product: u32,
     /// Entries per prefix list.
     pub prefix_list_entries: u32,
+    /// Live flows that fit the flow table, which all interfaces share.
+    pub flow_table_size: u32,
 }
 
 impl Default for Limits {
@@ -23,6 +26,7 @@ impl Default for Limits {
             groups_per_interface: 5,
             product: 1000,
             prefix_list_entries: 1000,
+            flow_table_size: DEFAULT_FLOWS,
         }
     }
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use sg_ctl::dataplane::Seeded;
+use sg_ctl::dataplane::{FlowTableInfo, Seeded};
 use sg_ctl::host::{ApplySummary, AttachSummary, Changes, Deadline, PartDiff, PolicySummary};
 
+use super::status::flow_table_text;
 use super::time::span;
 use super::trial::DeadlineView;
 use super::{Tone, counted};
@@ -22,6 +23,7 @@ pub(crate) struct AttachView<'a> {
     ingress: &'static str,
     ingress_reason: &'a str,
     egress: &'static str,
+    flow_table: Option<FlowTableInfo>,
     existing: Seeded,
     notes: &'a [String],
     policy: &'a PolicySummary,
@@ -40,6 +42,7 @@ impl<'a> AttachView<'a> {
             ingress: summary.ingress.name(),
             ingress_reason: &summary.reason,
             egress: summary.egress.name(),
+            flow_table: summary.flow_table,
             existing: summary.existing,
             notes: &summary.notes,
             policy: &summary.policy,
@@ -75,6 +78,9 @@ impl fmt::Display for AttachView<'_> {
             "hooks: ingress {}, {}; egress {}",
             self.ingress, self.ingress_reason, self.egress
         )?;
+        if let Some(table) = &self.flow_table {
+            f.write_str(&flow_table_text(table))?;
+        }
         let Seeded { opened, known, .. } = self.existing;
         if opened + known > 0 {
             let going_on = counted((opened + known) as u64, "existing connection");
@@ -256,6 +262,7 @@ mod tests {
             reason: "because XDP on a veth device costs more than it saves".to_owned(),
             egress: HookKind::Tcx,
             policy: policy(),
+            flow_table: Some(FlowTableInfo::made_for(262_144)),
             existing: Seeded::default(),
             notes: vec![],
             duration: Duration::from_millis(820),
@@ -264,6 +271,7 @@ mod tests {
             plain(&AttachView::new(&summary)),
             "eth0 is guarded: web, ssh\n\
              hooks: ingress tcx, because XDP on a veth device costs more than it saves; egress tcx\n\
+             flow table: room for 262144 flows, 66048 KiB of kernel memory\n\
              policy 7: 9 rules in 2 groups, 1024 KiB of kernel memory, took 820ms\n"
         );
         let audit = AttachSummary {

@@ -102,6 +102,17 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
         }
         _ => {}
     }
+    let wanted = status.flow_table_wanted;
+    if let Some(table) = status.flow_table.filter(|table| *table != wanted) {
+        add(
+            None,
+            format!(
+                "the flow table has room for {} flows, the rules ask for {}: it is made anew when \
+                 everything is detached and attached again",
+                table.flows, wanted.flows
+            ),
+        );
+    }
     for interface in &status.not_attached {
         add(
             Some(interface),

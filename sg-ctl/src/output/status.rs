@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::dataplane::HookKind;
+use sg_ctl::dataplane::{FlowTableInfo, HookKind};
 use sg_ctl::host::{InterfaceStatus, Mode, Status, Traffic};
 use sg_ctl::model::{LogMode, Side};
 
@@ -22,6 +22,7 @@ const TOP_REASONS: usize = 3;
 pub(crate) struct StatusView<'a> {
     generation: u64,
     image: Option<ImageView>,
+    flow_table: Option<FlowTableInfo>,
     pending: bool,
     problems: Vec<Problem<'a>>,
     interfaces: Vec<InterfaceView<'a>>,
@@ -113,6 +114,15 @@ struct ReasonView {
     bytes: u64,
 }
 
+/// One line about the flow table.
+pub(super) fn flow_table_text(table: &FlowTableInfo) -> String {
+    format!(
+        "flow table: room for {} flows, {} KiB of kernel memory\n",
+        table.flows,
+        table.bytes.div_ceil(1024)
+    )
+}
+
 impl<'a> StatusView<'a> {
     /// The view of what is in force.
     pub(crate) fn new(status: &'a Status) -> Self {
@@ -122,6 +132,7 @@ impl<'a> StatusView<'a> {
                 generation: image.generation,
                 kernel_bytes: image.bytes,
             }),
+            flow_table: status.flow_table,
             pending: status.pending,
             problems: problems(status),
             interfaces: status.interfaces.iter().map(InterfaceView::new).collect(),
@@ -145,16 +156,18 @@ impl<'a> StatusView<'a> {
         })
     }
 
-    /// One line about the policy.
+    /// One line about the policy, and one about the flow table.
     pub(crate) fn policy(&self) -> String {
-        match &self.image {
+        let policy = match &self.image {
             Some(image) => format!(
                 "policy {}, {} KiB of kernel memory\n",
                 image.generation,
                 image.kernel_bytes.div_ceil(1024)
             ),
             None => "no policy is in force\n".to_owned(),
-        }
+        };
+        let table = self.flow_table.as_ref().map(flow_table_text);
+        policy + &table.unwrap_or_default()
     }
 
     /// The table of interfaces.
@@ -342,6 +355,8 @@ mod tests {
         Status {
             generation: 7,
             image: None,
+            flow_table: Some(FlowTableInfo::made_for(262_144)),
+            flow_table_wanted: FlowTableInfo::made_for(262_144),
             hz: 250,
             pending: false,
             interfaces,
@@ -353,6 +368,18 @@ mod tests {
         let plain = anstream::adapter::strip_str(&table.to_string()).to_string();
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
         plain.lines().skip(1).map(words).collect()
+    }
+
+    #[test]
+    fn the_memory_of_the_flow_table_is_told() {
+        let status = status(vec![interface()]);
+        let view = StatusView::new(&status);
+        assert!(
+            view.policy()
+                .ends_with("flow table: room for 262144 flows, 66048 KiB of kernel memory\n")
+        );
+        let json = serde_json::to_value(view).expect("JSON");
+        assert_eq!(json["flow_table"]["bytes"], 66048 * 1024);
     }
 
     #[test]
@@ -412,6 +439,7 @@ mod tests {
         };
         let status = Status {
             pending: true,
+            flow_table_wanted: FlowTableInfo::made_for(1 << 20),
             not_attached: vec!["eth1".to_owned()],
             ..status(vec![unrecorded])
         };
@@ -423,6 +451,7 @@ mod tests {
             "warning: a change is under way",
             "warning: eth0: attached, but the state does not know it",
             "warning: eth0: ingress: other (12) sees packets first",
+            "warning: the flow table has room for 262144 flows, the rules ask for 1048576",
             "warning: eth1: named by the rules",
         ];
         assert_eq!(problems.len(), begins.len(), "{problems:#?}");

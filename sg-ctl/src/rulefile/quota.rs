@@ -25,6 +25,10 @@ pub(super) fn limits(
         prefix_list_entries: keys
             .prefix_list_entries
             .count_or(defaults.prefix_list_entries),
+        flow_table_size: keys
+            .flow_table_size
+            .given()
+            .map_or(defaults.flow_table_size, |size| size.0),
     };
     let product = u64::from(limits.rules_per_group) * u64::from(limits.groups_per_interface);
     if product > u64::from(limits.product) {

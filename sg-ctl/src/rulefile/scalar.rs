@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use sg_common::settings::{MAX_FLOWS, MIN_FLOWS};
 
 use super::decode::{Cursor, Decode, Field};
 use super::error::Problems;
@@ -134,6 +135,19 @@ scalar_schema!(Count, "Count", { "type": "integer", "minimum": 1, "maximum": Cou
 impl Decode for Count {
     fn decode(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<Self> {
         number(cursor, 1, Self::MOST, problems).map(Self)
+    }
+}
+
+/// A number of flows that a table can be made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowCount(pub(super) u32);
+
+scalar_schema!(FlowCount, "FlowCount",
+    { "type": "integer", "minimum": MIN_FLOWS, "maximum": MAX_FLOWS });
+
+impl Decode for FlowCount {
+    fn decode(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<Self> {
+        number(cursor, MIN_FLOWS, MAX_FLOWS, problems).map(Self)
     }
 }
 

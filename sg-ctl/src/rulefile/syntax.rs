@@ -8,7 +8,7 @@ use super::decode::{Entries, Located};
 use super::icmp::IcmpText;
 use super::members::MemberSet;
 use super::peer::{ListEntry, PeerText};
-use super::scalar::{Bool, Count, Seconds, Switch, SwitchOrAuto, Text};
+use super::scalar::{Bool, Count, FlowCount, Seconds, Switch, SwitchOrAuto, Text};
 use super::service::{Ports, Protocol};
 use super::template::Template;
 use crate::model::{Hook, LogMode, Related, Side, TcpPickup};
@@ -30,7 +30,7 @@ mapping! {
         members: Entries<MemberSet>,
         /// Interfaces to guard, by name.
         interfaces: Entries<Located<Interface>>,
-        /// Quotas. Those left out are AWS's defaults.
+        /// Quotas, those left out being AWS's defaults, and the size of the flow table.
         limits: Located<Limits>,
     }
 
@@ -143,7 +143,7 @@ mapping! {
         other: Seconds<1, 432_000>,
     }
 
-    /// Quotas.
+    /// Quotas, and the size of the flow table.
     Limits {
         /// Rules per group, for each direction and family apart. A prefix list counts as its
         /// size. Left out: 60.
@@ -154,6 +154,8 @@ mapping! {
         product: Located<Count>,
         /// Entries per prefix list. Left out: 1000.
         prefix_list_entries: Located<Count>,
+        /// Live flows that fit the flow table, which all interfaces share. Left out: 262144.
+        flow_table_size: FlowCount,
     }
 
     /// A prefix list that states its size.

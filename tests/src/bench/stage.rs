@@ -1,7 +1,7 @@
 //! The shipped programs and those of the benchmark, on maps of their own, run on the spot
 //! (`BPF_PROG_TEST_RUN`) with the kernel's clock.
 
-use std::{fs::File, os::fd::AsRawFd, path::PathBuf};
+use std::fs::File;
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -38,7 +38,7 @@ use crate::{
     family::Family,
     prog::{
         IFINDEX, ZONE,
-        loaded::{detached_bpf_fs, pin_flow_table, tc_verdict, xdp_verdict},
+        loaded::{detached_bpf_fs, tc_verdict, xdp_verdict},
     },
 };
 
@@ -122,11 +122,9 @@ pub(crate) struct Stage {
 impl Stage {
     /// Loads everything, with a flow table for `flows` flows.
     pub(crate) fn new(flows: u32) -> Result<Self> {
-        let root = detached_bpf_fs();
-        let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
+        let (root, path) = detached_bpf_fs();
         let mut dataplane = Dataplane::open(&path)?;
-        pin_flow_table(dataplane.pins(), flows);
-        dataplane.prepare()?;
+        dataplane.prepare(flows)?;
         let config = ProgramConfig {
             zone: ZONE,
             workload_side: 0,

@@ -6,17 +6,9 @@
 
 mod room;
 
-use std::{
-    cell::RefCell,
-    fs::{self, File},
-    os::fd::AsRawFd,
-    path::PathBuf,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{cell::RefCell, fs::File, os::fd::AsRawFd, path::PathBuf, sync::Mutex, time::Duration};
 
 use aya::{
-    EbpfLoader,
     maps::{Map, MapData, RingBuf},
     programs::{TestRun, TestRunOptions},
 };
@@ -25,13 +17,12 @@ use sg_common::{
     counters::ZoneCounters,
     event::Event,
     flow::{FlowEntry, FlowKey},
-    names::{MAP_EVENTS, MAP_FLOW_SLOTS, MAP_FLOW_TAGS},
+    names::MAP_EVENTS,
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
-    table::{BUCKET_SLOTS, buckets_for},
 };
 use sg_ctl::{
-    dataplane::{Dataplane, OBJECT, PinDir, Programs},
+    dataplane::{Dataplane, Programs},
     model::Side,
 };
 
@@ -99,12 +90,11 @@ impl Loaded {
     }
 
     fn load(side: Side) -> Self {
-        let root = detached_bpf_fs();
-        let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
+        let (root, path) = detached_bpf_fs();
         let hz = Dataplane::hz().expect("the kernel tells HZ");
         let mut dataplane = Dataplane::open(&path).expect("nothing is pinned yet");
-        pin_flow_table(dataplane.pins(), FLOWS);
-        dataplane.prepare().expect("the maps can be made");
+        // One of the usual size would be searched for half a second between tests.
+        dataplane.prepare(FLOWS).expect("the maps can be made");
         let config = ProgramConfig {
             zone: ZONE,
             workload_side: u32::from(side == Side::Workload),
@@ -207,25 +197,7 @@ impl Loaded {
     }
 }
 
-/// Makes a flow table that programs find and take as it is. Tests take a small one: one of the usual
-/// size would be searched for half a second between tests.
-pub(crate) fn pin_flow_table(pins: &PinDir, flows: u32) {
-    let buckets = buckets_for(flows);
-    let mut loader = EbpfLoader::new();
-    for (name, entries) in [
-        (MAP_FLOW_TAGS, buckets),
-        (MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS),
-    ] {
-        let pin = pins.map(name);
-        let directory = pin.parent().expect("maps have a directory");
-        fs::create_dir_all(directory).expect("it is a BPF file system");
-        loader.map_pin_path(name, pin);
-        loader.map_max_entries(name, entries);
-    }
-    loader.load(OBJECT).expect("the object is sound");
-}
-
-fn run<P>(program: &P, frame: &[u8], times: u32) -> u32
+pub(super) fn run<P>(program: &P, frame: &[u8], times: u32) -> u32
 where
     P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = aya::programs::TestRunResult>,
 {
@@ -256,13 +228,14 @@ pub(crate) fn tc_verdict(code: u32) -> Verdict {
     }
 }
 
-/// A BPF file system that only the returned descriptor leads to.
-pub(crate) fn detached_bpf_fs() -> File {
+/// A BPF file system that only the returned descriptor leads to, and the path by which it does.
+pub(crate) fn detached_bpf_fs() -> (File, PathBuf) {
     let directory = Directory::temporary("bpf");
     let path = directory.path();
     let kind = Some("bpf");
     mount(kind, path, kind, MsFlags::empty(), None::<&str>).expect("root may mount");
     let root = File::open(path).expect("it was just mounted");
     umount2(path, MntFlags::MNT_DETACH).expect("root may unmount");
-    root
+    let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
+    (root, path)
 }

@@ -1,6 +1,7 @@
 //! Every kind of hook takes the programs, is told by the kernel, and lets go of them.
 
 use rstest::rstest;
+use sg_common::settings::MIN_FLOWS;
 use sg_ctl::{
     dataplane::{AttachPlan, Dataplane, HookKind, Interface},
     host::settings,
@@ -30,6 +31,7 @@ fn hooks_are_as_the_kernel_says(
             side: Side::Nic,
             hook,
             tc,
+            flows: MIN_FLOWS,
             settings: settings(&InterfaceSpec::default(), interface.index, hz, (0, 0)),
             interface,
         };

@@ -3,7 +3,7 @@
 //! Each test does by hand what an operation does up to the point at which it dies, then lets the
 //! next operation find it.
 
-use sg_common::settings::{MODE_AUDIT, MODE_ENFORCE};
+use sg_common::settings::{MIN_FLOWS, MODE_AUDIT, MODE_ENFORCE};
 use sg_ctl::{
     compile::{ZonePolicy, compile},
     dataplane::{AttachPlan, Dataplane, HookKind, Interface},
@@ -138,6 +138,7 @@ impl Machinery {
             side: Side::Nic,
             hook: Hook::Auto,
             tc: HookKind::tc(),
+            flows: MIN_FLOWS,
             settings: settings(&InterfaceSpec::default(), interface.index, hz, (0, 0)),
             interface,
         };

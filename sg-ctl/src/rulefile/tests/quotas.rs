@@ -143,3 +143,19 @@ fn limits_are_positive_numbers() {
          to 10000000)",
     );
 }
+
+#[test]
+fn the_flow_table_has_bounds() {
+    assert_eq!(model("{}").limits.flow_table_size, 262_144);
+    let largest = model("limits: {flow_table_size: 16777216}");
+    assert_eq!(largest.limits.flow_table_size, 1 << 24);
+    for (column, size) in [(27, "1023"), (27, "16777217")] {
+        assert_one_error(
+            &format!("limits: {{flow_table_size: {size}}}"),
+            &format!(
+                "1:{column} limits.flow_table_size: `{size}` is not a number from 1024 to \
+                 16777216 (write a whole number from 1024 to 16777216)"
+            ),
+        );
+    }
+}

@@ -113,6 +113,34 @@ fn the_xdp_program_of_somebody_else_stays() {
 }
 
 #[test]
+fn the_flow_table_has_the_size_of_the_rule_file_until_everything_is_detached() {
+    let network = Network::new(&["server"]);
+    let [server] = network.hosts();
+    let sg = SgCtl::new(&server.namespace);
+    let sized = |size| sg.rule_file("sized.yaml", &format!("{SSH}    limits: {size}\n"));
+    let room = || sg.json(&["status"])["flow_table"]["flows"].clone();
+    let file = sized("{ flow_table_size: 16384 }");
+    let told = sg.run(&["apply", "--dry-run", "--file", &file]).stderr;
+    assert!(told.contains("room for 16384 flows, 4 MiB"), "{told}");
+    assert!(room().is_null(), "nothing was made");
+    sg.ok(&["attach", "eth0", "--file", &file]);
+    assert_eq!(room(), 16384);
+    let wider = sized("{ flow_table_size: 100000 }");
+    let told = sg.run(&["apply", "--file", &wider]).stderr;
+    assert!(told.contains("keeps its room for 16384 flows"), "{told}");
+    assert_eq!(room(), 16384);
+    let told = sg.run(&["status"]);
+    assert!(told.stdout.contains("4128 KiB"), "{told:#?}");
+    assert!(
+        told.stderr.contains("the rules ask for 100000"),
+        "{told:#?}"
+    );
+    sg.ok(&["detach", "--all"]);
+    sg.ok(&["attach", "eth0"]);
+    assert_eq!(room(), 100_000);
+}
+
+#[test]
 fn without_rights_nothing_is_attached() {
     let network = Network::new(&["server"]);
     let [server] = network.hosts();
