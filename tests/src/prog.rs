@@ -16,6 +16,7 @@ pub(crate) mod loaded;
 mod second;
 mod seen;
 mod settings;
+pub mod shared;
 
 use std::{cell::RefCell, fmt::Write as _, net::IpAddr, time::Duration};
 

@@ -4,6 +4,7 @@ mod audit;
 mod awkward;
 mod bench;
 mod datagrams;
+mod flood;
 mod flow_table;
 mod fragments;
 mod groups;
