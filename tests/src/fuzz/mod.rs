@@ -5,6 +5,7 @@
 //! `tests/data/fuzz`: those that failed once, and such as no seed leads to quickly.
 //! A new target is a function and its line in [`TARGETS`].
 
+mod import;
 mod packets;
 mod policy;
 mod rule_file;
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     Target {
         name: "packets",
         run: packets::run,
@@ -42,6 +43,12 @@ pub const TARGETS: [Target; 3] = [
         name: "rule-file",
         run: rule_file::run,
         seeds: rule_file::seeds,
+        longest: 8192,
+    },
+    Target {
+        name: "import",
+        run: import::run,
+        seeds: import::seeds,
         longest: 8192,
     },
 ];

@@ -11,20 +11,13 @@ use sg_ctl::{
 use super::files;
 
 /// Between the files of an input: a sign that YAML does not know.
-const NEXT_FILE: char = '\u{c}';
+pub(super) const NEXT_FILE: char = '\u{c}';
 
 /// Reads an input as rule files.
 pub(super) fn run(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else {
+    let Some(sources) = sources(input) else {
         return;
     };
-    let files = text.split(NEXT_FILE).enumerate();
-    let sources: Vec<_> = files
-        .map(|(index, text)| Source {
-            name: format!("{index}.yaml"),
-            text: text.to_owned(),
-        })
-        .collect();
     match read(&sources) {
         Ok(Parsed { model, warnings }) => {
             assert_eq!(warnings.errors(), 0);
@@ -40,8 +33,18 @@ pub(super) fn run(input: &[u8]) {
     }
 }
 
+/// The files of an input; `None` if it is no text.
+pub(super) fn sources(input: &[u8]) -> Option<Vec<Source>> {
+    let files = std::str::from_utf8(input).ok()?.split(NEXT_FILE);
+    let source = |(index, text): (usize, &str)| Source {
+        name: format!("{index}.yaml"),
+        text: text.to_owned(),
+    };
+    Some(files.enumerate().map(source).collect())
+}
+
 /// Every finding is about a place that exists, and can be shown.
-fn inspect(report: &Report, sources: &[Source]) {
+pub(super) fn inspect(report: &Report, sources: &[Source]) {
     for found in &report.diagnostics {
         let source = sources.iter().find(|source| source.name == found.file);
         let text = &source.expect("one of the files").text;
@@ -61,7 +64,7 @@ fn inspect(report: &Report, sources: &[Source]) {
 }
 
 /// What was written gives the same model again.
-fn survives(model: &Model, text: String) {
+pub(super) fn survives(model: &Model, text: String) {
     let name = "written".to_owned();
     let source = Source { name, text };
     match read(std::slice::from_ref(&source)) {

@@ -214,6 +214,7 @@ fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
             ("it", find("it", true)?),
             ("ip", system("ip")?),
             ("sleep", system("sleep")?),
+            ("cp", system("cp")?),
         ],
         runs,
     })
