@@ -12,8 +12,8 @@
 //!
 //! Opening a flow locks both buckets (the lock is a bit of the tag word), searches again, and only
 //! then claims a slot: so no key is ever in the table twice. A slot is claimed free first, then
-//! expired, then half-open or finished (the oldest); a live flow's slot never. When there is none the
-//! new flow is refused.
+//! expired, then half-open or finished (the oldest); a live flow's slot never, nor that of a flow that
+//! becomes live at this moment. When there is none the new flow is refused.
 //!
 //! Readers take no lock. A slot has a version that is odd while it is written and changes with each
 //! claim; a reader compares key and version, and changes state by compare-and-swap on the word that
@@ -226,32 +226,37 @@ pub fn open<T: Table>(
         table.set_tags(low, low_tags);
         return Err(Refused::Contended);
     };
-    let claimed = claim(
+    let mut result = Err(Refused::Full);
+    if let Some((slot, before, in_low, index)) = claim(
         table,
         key,
         place,
         (low, &mut low_tags),
         (high, &mut high_tags),
-    );
-    if let Some((slot, in_low, index)) = claimed {
-        let version = slot.meta().version().wrapping_add(1) | 1;
-        slot.set_meta(Meta::new(version, FlowState::NONE, 0));
-        slot.write(key, opening, table.now());
-        slot.set_meta(Meta::new(
-            version.wrapping_add(1),
-            opening.state,
-            opening.flags,
-        ));
-        let tags = if in_low {
-            &mut low_tags
+    ) {
+        let version = before.version().wrapping_add(1) | 1;
+        // The answer to a half-open flow needs no lock to make it a live one.
+        if slot.swap_meta(before, Meta::new(version, FlowState::NONE, 0)) {
+            slot.write(key, opening, table.now());
+            slot.set_meta(Meta::new(
+                version.wrapping_add(1),
+                opening.state,
+                opening.flags,
+            ));
+            let tags = if in_low {
+                &mut low_tags
+            } else {
+                &mut high_tags
+            };
+            *tags = without(*tags, index) | place.tag() << (index * 8);
+            result = Ok(());
         } else {
-            &mut high_tags
-        };
-        *tags = without(*tags, index) | place.tag() << (index * 8);
+            result = Err(Refused::Contended);
+        }
     }
     table.set_tags(high, high_tags);
     table.set_tags(low, low_tags);
-    claimed.map(|_| ()).ok_or(Refused::Full)
+    result
 }
 
 #[inline(always)]
@@ -265,7 +270,8 @@ fn lock<T: Table>(table: &T, bucket: u32) -> Option<u64> {
     None
 }
 
-/// Picks the slot for a key in two locked buckets; true = in the first of them.
+/// Picks the slot for a key in two locked buckets: the slot, the meta word that it may be claimed
+/// with, whether it is in the first of them, and its index there.
 #[inline(always)]
 fn claim<T: Table>(
     table: &T,
@@ -273,14 +279,14 @@ fn claim<T: Table>(
     place: &Place,
     low: (u32, &mut u64),
     high: (u32, &mut u64),
-) -> Option<(T::Slot, bool, u32)> {
+) -> Option<(T::Slot, Meta, bool, u32)> {
     let ((low, low_tags), (high, high_tags)) = (low, high);
     // Another CPU may have opened the flow meanwhile, or an earlier one has expired.
     if let Some((slot, index)) = slot_of(table, low, *low_tags, key, place.tag()) {
-        return Some((slot, true, index));
+        return Some((slot, slot.meta(), true, index));
     }
     if let Some((slot, index)) = slot_of(table, high, *high_tags, key, place.tag()) {
-        return Some((slot, false, index));
+        return Some((slot, slot.meta(), false, index));
     }
     let free = count(matching(*low_tags, 0)).max(count(matching(*high_tags, 0)));
     if free < SWEEP_BELOW {
@@ -307,9 +313,13 @@ fn claim<T: Table>(
             return None;
         }
         let bucket = number / BUCKET_SLOTS;
-        (bucket, number % BUCKET_SLOTS, bucket == low)
+        let (slot, index) = (table.slot(number)?, number % BUCKET_SLOTS);
+        // It may have become a live flow since.
+        let meta = slot.meta();
+        return is_evictable(meta).then_some((slot, meta, bucket == low, index));
     };
-    Some((table.slot(bucket * BUCKET_SLOTS + index)?, in_low, index))
+    let slot = table.slot(bucket * BUCKET_SLOTS + index)?;
+    Some((slot, slot.meta(), in_low, index))
 }
 
 #[inline(always)]
@@ -359,6 +369,12 @@ pub fn is_live<T: Table>(table: &T, slot: T::Slot) -> bool {
     idle.cast_signed() < 0 || idle <= table.timeout(slot.zone(), state)
 }
 
+/// Whether a flow gives way to new ones.
+#[inline(always)]
+fn is_evictable(meta: Meta) -> bool {
+    FlowState::EVICTABLE >> (meta.state().0 & 31) & 1 != 0
+}
+
 /// The evictable flow of a bucket that was seen longest ago, if before `best`: time and number.
 #[inline(always)]
 fn oldest_evictable<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (u64, u32) {
@@ -366,8 +382,7 @@ fn oldest_evictable<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (
         let number = bucket * BUCKET_SLOTS + index;
         if let Some(slot) = table.slot(number) {
             let seen = slot.last_seen();
-            let evictable = FlowState::EVICTABLE >> (slot.meta().state().0 & 31) & 1;
-            let better = opaque(u64::from(evictable) & at_or_below(seen, best.0));
+            let better = opaque(u64::from(is_evictable(slot.meta())) & at_or_below(seen, best.0));
             // All ones or all zeros: a branch here would double the paths at each slot.
             let mask = better.wrapping_neg();
             best = (
@@ -379,5 +394,7 @@ fn oldest_evictable<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (
     best
 }
 
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,311 @@
+//! The table under the interleavings of two CPUs, and under memory that shows stores as late as
+//! acquire and release allow (loom). x86 allows less: it keeps all stores in order.
+//!
+//! The table has two buckets. All slots but one in each hold live flows that nobody touches.
+
+use loom::model::Builder;
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use loom::thread;
+
+use super::tags::LOCKED;
+use super::*;
+use crate::addr::Addr;
+
+/// Switches between CPUs where none of them waits. All errors that were put in for a try show with
+/// two.
+const PREEMPTIONS: usize = 4;
+const NOW: u64 = 1000;
+const TIMEOUT: u64 = 100;
+
+/// The slot in each bucket that both CPUs use: meta word, key in two words, rule.
+struct Cells {
+    meta: AtomicU64,
+    key: [AtomicU64; 2],
+    rule: AtomicU64,
+}
+
+struct Memory {
+    tags: [AtomicU64; 2],
+    cells: [Cells; 2],
+}
+
+#[derive(Clone, Copy)]
+struct Cpu<'m>(&'m Memory);
+
+#[derive(Clone, Copy)]
+enum Seat<'m> {
+    /// A live flow that nobody touches.
+    Taken,
+    /// The slot that both CPUs use.
+    Open(&'m Cells),
+}
+
+/// What is in the table before: a key and its state for each bucket's open slot.
+type Before = [Option<(u16, FlowState)>; 2];
+
+impl Memory {
+    fn new(before: Before) -> Self {
+        let cell = |flow: Option<(u16, FlowState)>| {
+            let (number, state) = flow.unwrap_or((0, FlowState::NONE));
+            let number = u64::from(number);
+            Cells {
+                meta: AtomicU64::new(Meta::new(2, state, 0).0),
+                key: [AtomicU64::new(number), AtomicU64::new(number)],
+                rule: AtomicU64::new(number),
+            }
+        };
+        let tags = |flow: Option<(u16, FlowState)>| {
+            let tag = flow.map_or(0, |(number, _)| place(number).tag());
+            AtomicU64::new(0x7f7f_7f7f_7f7f_7f00 | tag)
+        };
+        Self {
+            tags: before.map(tags),
+            cells: before.map(cell),
+        }
+    }
+
+    /// The flows in the open slots, once nobody is at work: key and state.
+    fn flows(&self) -> Vec<(u16, FlowState)> {
+        for tags in &self.tags {
+            assert_eq!(tags.load(Acquire) & LOCKED, 0, "every lock is given back");
+        }
+        let flow = |cells: &Cells| {
+            let meta = Meta(cells.meta.load(Acquire));
+            let [number, again] = [0, 1].map(|half| cells.key[half].load(Acquire));
+            assert_eq!(
+                (meta.version() & 1, again),
+                (0, number),
+                "nothing is half done"
+            );
+            assert_eq!(cells.rule.load(Acquire), number);
+            (number as u16, meta.state())
+        };
+        let mut flows: Vec<_> = self.cells.iter().map(flow).collect();
+        flows.retain(|(_, state)| *state != FlowState::NONE);
+        flows.sort_by_key(|(number, _)| *number);
+        flows
+    }
+}
+
+impl Slot for Seat<'_> {
+    fn meta(self) -> Meta {
+        match self {
+            Self::Taken => Meta::new(2, FlowState::TCP_ESTABLISHED, 0),
+            Self::Open(cells) => Meta(cells.meta.load(Acquire)),
+        }
+    }
+
+    fn set_meta(self, meta: Meta) {
+        let Self::Open(cells) = self else {
+            panic!("a live flow's slot is claimed");
+        };
+        cells.meta.store(meta.0, Release);
+    }
+
+    fn swap_meta(self, old: Meta, new: Meta) -> bool {
+        let Self::Open(cells) = self else {
+            panic!("a live flow's slot is claimed");
+        };
+        cells
+            .meta
+            .compare_exchange(old.0, new.0, AcqRel, Acquire)
+            .is_ok()
+    }
+
+    fn is_key(self, key: &FlowKey) -> bool {
+        let number = u64::from(key.remote_port);
+        match self {
+            Self::Taken => false,
+            Self::Open(cells) => cells.key.iter().all(|half| half.load(Acquire) == number),
+        }
+    }
+
+    fn zone(self) -> u32 {
+        0
+    }
+
+    fn last_seen(self) -> u64 {
+        NOW
+    }
+
+    fn rule(self) -> u32 {
+        match self {
+            Self::Taken => 0,
+            Self::Open(cells) => cells.rule.load(Acquire) as u32,
+        }
+    }
+
+    fn write(self, key: &FlowKey, opening: Opening, _now: u64) {
+        if let Self::Open(cells) = self {
+            for half in &cells.key {
+                half.store(u64::from(key.remote_port), Release);
+            }
+            cells.rule.store(u64::from(opening.rule), Release);
+        }
+    }
+}
+
+impl<'m> Table for Cpu<'m> {
+    type Slot = Seat<'m>;
+
+    fn tags(&self, bucket: u32) -> u64 {
+        let tags = self.0.tags[bucket as usize].load(Acquire);
+        if tags & LOCKED != 0 {
+            // Whoever waits lets the other one go on; else the tries themselves would be tried in
+            // every order.
+            thread::yield_now();
+        }
+        tags
+    }
+
+    fn set_tags(&self, bucket: u32, tags: u64) {
+        self.0.tags[bucket as usize].store(tags, Release);
+    }
+
+    fn swap_tags(&self, bucket: u32, old: u64, new: u64) -> bool {
+        let tags = &self.0.tags[bucket as usize];
+        tags.compare_exchange(old, new, AcqRel, Acquire).is_ok()
+    }
+
+    fn slot(&self, index: u32) -> Option<Seat<'m>> {
+        Some(match index % BUCKET_SLOTS {
+            0 => Seat::Open(&self.0.cells[(index / BUCKET_SLOTS) as usize]),
+            _ => Seat::Taken,
+        })
+    }
+
+    fn now(&self) -> u64 {
+        NOW
+    }
+
+    fn timeout(&self, _zone: u32, _state: FlowState) -> u64 {
+        TIMEOUT
+    }
+}
+
+fn key(number: u16) -> FlowKey {
+    FlowKey {
+        local: Addr::from_wire_v4(u32::to_be(0x0a00_0001)),
+        remote_port: number,
+        protocol: 6,
+        ..FlowKey::NONE
+    }
+}
+
+fn place(number: u16) -> Place {
+    let words = [3, 5, 7, 11, 13, 17].map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    Place::of(&key(number), &HashSeed { words }, 2)
+}
+
+fn open_flow(memory: &Memory, number: u16) -> Result<(), Refused> {
+    let opening = Opening {
+        rule: u32::from(number),
+        state: FlowState::TCP_SYN_SENT,
+        flags: 0,
+        packets: 1,
+        bytes: 60,
+    };
+    open(&Cpu(memory), &key(number), &place(number), opening)
+}
+
+/// Finds a flow; it has its own rule, whatever happens to its slot meanwhile.
+fn find_flow(memory: &Memory, number: u16) -> Option<Found<Seat<'_>>> {
+    let found = find(&Cpu(memory), &key(number), &place(number));
+    if let Some(found) = &found {
+        assert_eq!(found.rule, u32::from(number), "a torn read shows no flow");
+    }
+    found
+}
+
+/// Runs two CPUs in every order and hands what they return to `check`.
+fn race<A: 'static, B: 'static>(
+    before: Before,
+    other: fn(&Memory) -> A,
+    this: fn(&Memory) -> B,
+    check: fn(&Memory, A, B),
+) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.check(move || {
+        let memory = Arc::new(Memory::new(before));
+        let theirs = Arc::clone(&memory);
+        let other = thread::spawn(move || other(&theirs));
+        let this = this(&memory);
+        let other = other.join().expect("does not panic");
+        check(&memory, other, this);
+    });
+}
+
+#[test]
+fn two_cpus_that_open_one_flow_make_one_entry() {
+    race(
+        [None, None],
+        |memory| open_flow(memory, 1),
+        |memory| open_flow(memory, 1),
+        |memory, first, second| {
+            assert_eq!((first, second), (Ok(()), Ok(())));
+            assert_eq!(memory.flows(), [(1, FlowState::TCP_SYN_SENT)]);
+        },
+    );
+}
+
+#[test]
+fn two_cpus_that_open_two_flows_take_two_slots() {
+    race(
+        [None, None],
+        |memory| open_flow(memory, 1),
+        |memory| open_flow(memory, 2),
+        |memory, first, second| {
+            assert_eq!((first, second), (Ok(()), Ok(())));
+            let state = FlowState::TCP_SYN_SENT;
+            assert_eq!(memory.flows(), [(1, state), (2, state)]);
+        },
+    );
+}
+
+/// A half-open flow and one that is established.
+const HALF_OPEN: Before = [
+    Some((1, FlowState::TCP_SYN_SENT)),
+    Some((2, FlowState::TCP_ESTABLISHED)),
+];
+
+#[test]
+fn a_flow_is_established_or_gives_way_but_not_both() {
+    race(
+        HALF_OPEN,
+        |memory| open_flow(memory, 3),
+        |memory| {
+            let Some(Found { slot, meta, .. }) = find_flow(memory, 1) else {
+                return false;
+            };
+            slot.swap_meta(meta, meta.with(FlowState::TCP_ESTABLISHED, 0))
+        },
+        |memory, opened, established| {
+            let first = if established {
+                assert!(opened.is_err(), "an established flow lost its slot");
+                (1, FlowState::TCP_ESTABLISHED)
+            } else {
+                assert_eq!(opened, Ok(()));
+                (3, FlowState::TCP_SYN_SENT)
+            };
+            let mut expected = [first, (2, FlowState::TCP_ESTABLISHED)];
+            expected.sort_by_key(|(number, _)| *number);
+            assert_eq!(memory.flows(), expected);
+        },
+    );
+}
+
+#[test]
+fn a_live_flow_is_found_while_others_come_and_go() {
+    race(
+        HALF_OPEN,
+        |memory| open_flow(memory, 3),
+        |memory| find_flow(memory, 2).is_some() && find_flow(memory, 4).is_none(),
+        |_, opened, found| {
+            assert_eq!(opened, Ok(()));
+            assert!(found, "it is there all the while");
+        },
+    );
+}
