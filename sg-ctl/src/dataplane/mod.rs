@@ -25,6 +25,7 @@ mod sandbox;
 mod seed;
 mod sockets;
 mod sys;
+mod watch;
 
 use std::cell::OnceCell;
 use std::io;
@@ -50,6 +51,7 @@ pub use program::{OBJECT, Programs};
 pub use sandbox::{Entry, Sandbox};
 pub use seed::{Connection, Seeded};
 pub use sockets::{Socket, sockets};
+pub use watch::LinkWatch;
 
 use maps::Maps;
 use pins::pin_error;
@@ -206,6 +208,14 @@ impl Dataplane {
     /// When nothing is loaded.
     pub fn flows(&self) -> Result<impl Iterator<Item = (FlowKey, FlowEntry)>, DataplaneError> {
         Ok(flows::flows(self.maps()?))
+    }
+
+    /// Slots of the flow table: twice the flows that fit.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn flow_slots(&self) -> Result<usize, DataplaneError> {
+        Ok(self.maps()?.flows.len())
     }
 
     /// Deletes the flows that `chosen` picks; returns how many.

@@ -14,6 +14,7 @@ mod error;
 mod existing;
 mod flows;
 mod recovery;
+mod refresh;
 mod restore;
 mod settings;
 mod ssh;
