@@ -4,6 +4,7 @@
 //! examples of [`help`] are what `--help` and the manual pages teach.
 
 mod about;
+mod agent;
 mod change;
 mod exchange;
 mod explain;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use sg_ctl::{flowlog, model};
 
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
+pub(crate) use agent::AgentArgs;
 pub(crate) use change::{
     ApplyArgs, ConfirmArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial,
 };
@@ -94,6 +96,7 @@ pub(crate) enum Verb {
     Show(ShowArgs),
     Flows(FlowsArgs),
     Logs(LogsArgs),
+    Agent(AgentArgs),
     Explain(ExplainArgs),
     Test(TestArgs),
     Check(CheckArgs),

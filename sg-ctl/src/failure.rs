@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use sg_ctl::agent::AgentError;
 use sg_ctl::dataplane::DataplaneError;
 use sg_ctl::host::HostError;
 use sg_ctl::replay::{CaptureError, ReplayError};
@@ -84,6 +85,9 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<HostError>() {
         return error.help();
     }
+    if let Some(error) = error.downcast_ref::<AgentError>() {
+        return error.help();
+    }
     if let Some(error) = error.downcast_ref::<CaptureError>() {
         return Some(error.help().to_owned());
     }
@@ -100,6 +104,9 @@ fn status(error: &anyhow::Error) -> u8 {
             || error
                 .downcast_ref::<HostError>()
                 .is_some_and(HostError::is_refusal)
+            || error
+                .downcast_ref::<AgentError>()
+                .is_some_and(AgentError::is_refusal)
             || error
                 .downcast_ref::<DataplaneError>()
                 .is_some_and(DataplaneError::is_refusal)

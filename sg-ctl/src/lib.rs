@@ -1,5 +1,6 @@
 //! Library of `sg-ctl`.
 
+pub mod agent;
 pub mod compile;
 pub mod dataplane;
 pub mod explain;

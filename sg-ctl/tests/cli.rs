@@ -84,6 +84,7 @@ fn help_goes_to_standard_output_and_teaches() {
         "show",
         "flows",
         "logs",
+        "agent",
         "explain",
         "test",
         "check",

@@ -12,6 +12,12 @@ use std::{
     thread,
 };
 
+use caps::CapSet;
+pub use caps::Capability;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::{eventually, netns::Namespace, scratch::Directory};
@@ -144,10 +150,40 @@ impl<'a> SgCtl<'a> {
     /// Starts it and lets it run until the returned value is dropped.
     pub fn start(&self, words: &[&str]) -> Running {
         let mut command = self.command(program());
-        command.args(words).stdout(Stdio::piped());
+        command.args(words);
+        self.spawn(command, || {})
+    }
+
+    /// Starts it as a service manager does that listens at a socket.
+    pub fn start_as_service(&self, words: &[&str], notify_socket: &Path) -> Running {
+        let mut command = self.command(program());
+        command.args(words).env("NOTIFY_SOCKET", notify_socket);
+        self.spawn(command, || {})
+    }
+
+    /// Starts it as root with these capabilities and no other.
+    pub fn start_with_capabilities(&self, words: &[&str], capabilities: &[Capability]) -> Running {
+        let mut command = self.command(program());
+        command.args(words);
+        self.spawn(command, || {
+            // What root gains by running a program is limited by this set, which is the thread's.
+            for capability in caps::runtime::thread_all_supported() {
+                if !capabilities.contains(&capability) {
+                    caps::drop(None, CapSet::Bounding, capability).expect("root may drop it");
+                }
+            }
+        })
+    }
+
+    /// Starts a command from a thread that has been prepared.
+    fn spawn(&self, mut command: Command, prepare: impl FnOnce() + Send) -> Running {
+        command.stdout(Stdio::piped());
         let mut child = self
             .namespace
-            .enter(|| command.spawn())
+            .enter(|| {
+                prepare();
+                command.spawn()
+            })
             .expect("sg-ctl can be run");
         let stdout = child.stdout.take().expect("it is piped");
         let (sender, lines) = std::sync::mpsc::channel();
@@ -197,6 +233,28 @@ impl Running {
                 return line;
             }
         }
+    }
+
+    /// The line of its status that begins with a name, as /proc has it.
+    pub fn status_line(&self, name: &str) -> String {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("the kernel writes it").trim().to_owned()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, signal).expect("it is our child");
+    }
+
+    /// Waits for its end and returns the exit code.
+    pub fn wait(mut self) -> i32 {
+        let status = eventually("the end of sg-ctl", || {
+            self.child.try_wait().expect("it is our child")
+        });
+        status.code().unwrap_or(-1)
     }
 
     /// Kills it as `kill -9` does.

@@ -272,7 +272,9 @@ impl DataplaneError {
                 "give each network namespace its own SG_PIN_DIR and SG_STATE_DIR".to_owned()
             }
             Self::EventsTaken => {
-                "stop the other `sg-ctl logs`: what one reads the other would miss".to_owned()
+                "stop the other reader, `sg-ctl logs` or the flow log of `sg-ctl agent`: what one \
+                 reads the other would miss"
+                    .to_owned()
             }
             Self::FlowTableTooLarge { .. } => {
                 "lower `limits: {flow_table_size: …}` in the rule file".to_owned()

@@ -12,7 +12,7 @@ use std::path::Path;
 pub use report::{Diagnostic, Report, Severity};
 
 /// One text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The name that reports use.
     pub name: String,

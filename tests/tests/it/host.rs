@@ -1,5 +1,6 @@
 //! sg-ctl on hosts: the command itself, real sockets, live interfaces.
 
+mod agent;
 mod attached;
 mod command;
 mod existing;

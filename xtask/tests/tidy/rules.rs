@@ -154,6 +154,18 @@ pub(crate) const WORDS: &[Boundary] = &[
         why: "nothing calls cmd/ but main",
     },
     Boundary {
+        within: &["sg-ctl/src/"],
+        except: &["sg-ctl/src/agent/"],
+        banned: &["glob", "hyper", "notify", "prometheus_client", "sd_notify"],
+        why: "only the agent watches files, serves metrics and knows systemd",
+    },
+    Boundary {
+        within: &["sg-ctl/src/dataplane/", "sg-ctl/src/host/"],
+        except: &[],
+        banned: &["agent"],
+        why: "the agent uses what the command uses, not the other way round",
+    },
+    Boundary {
         within: &["sg-ctl/src/dataplane/"],
         // The states of connections are not those of this host.
         except: &[

@@ -1,0 +1,206 @@
+//! Which interfaces the agent attaches, and when.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use glob::Pattern;
+
+use super::{AgentError, Notice};
+use crate::dataplane::{Attachment, Interface};
+use crate::host::{AttachRequest, Host, HostError};
+use crate::state::{Overrides, State, StateError};
+
+/// What the agent attaches by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attaching {
+    /// Names of interfaces, with `*`, `?` and `[…]`.
+    pub patterns: Vec<Pattern>,
+    /// What wins over the rule files for interfaces that match.
+    pub overrides: Overrides,
+}
+
+impl Attaching {
+    fn wants(&self, interface: &Interface) -> bool {
+        // A loopback must be asked for by its name.
+        let is_meant =
+            |pattern: &&Pattern| !interface.loopback || pattern.as_str() == interface.name.as_str();
+        let mut patterns = self.patterns.iter().filter(is_meant);
+        patterns.any(|pattern| pattern.matches(&interface.name))
+    }
+}
+
+/// What is known of interfaces since the last look.
+#[derive(Debug, Default)]
+pub(super) struct Interfaces {
+    attaching: Attaching,
+    /// Index of interfaces that are attached, or were, or could not be. What has been detached by
+    /// hand stays so until there is another interface of the name.
+    settled: BTreeMap<String, u32>,
+    /// What the policy was compiled with.
+    members: Option<Vec<(u32, Vec<IpAddr>)>>,
+}
+
+impl Interfaces {
+    pub(super) fn new(attaching: Attaching) -> Self {
+        Self {
+            attaching,
+            ..Self::default()
+        }
+    }
+
+    /// Gives interfaces another try that could not be attached.
+    pub(super) fn retry(&mut self, host: &Host) -> Result<(), AgentError> {
+        let attached = attached(host)?;
+        self.settled
+            .retain(|name, index| attached.get(name) == Some(index));
+        Ok(())
+    }
+
+    /// Attaches what is to be attached, and brings the policy up to date with addresses.
+    ///
+    /// # Errors
+    /// When interfaces cannot be looked at, or another process is changing the host: then it is to
+    /// be called again.
+    pub(super) fn follow(
+        &mut self,
+        host: &mut Host,
+        tell: &mut dyn FnMut(&Notice<'_>),
+    ) -> Result<(), AgentError> {
+        let present = Interface::all().map_err(HostError::from)?;
+        self.settled.retain(|name, index| {
+            present
+                .iter()
+                .any(|each| each.name == *name && each.index == *index)
+        });
+        let attached = attached(host)?;
+        for (name, index) in &attached {
+            self.settled.insert(name.clone(), *index);
+        }
+        let state = host.state()?;
+        for interface in &present {
+            if self.settled.get(&interface.name) == Some(&interface.index) {
+                continue;
+            }
+            let Some(overrides) = self.wanted(interface, &state) else {
+                continue;
+            };
+            self.attach(host, interface, overrides, tell)?;
+        }
+        self.refresh(host, tell)
+    }
+
+    /// What the command line says about an interface that is to be attached, `None` for others.
+    fn wanted(&self, interface: &Interface, state: &State) -> Option<Overrides> {
+        // One that was attached, was removed and has returned.
+        if let Some(record) = state.attachments.get(&interface.name) {
+            return Some(record.overrides.clone());
+        }
+        if self.attaching.wants(interface) {
+            return Some(self.attaching.overrides.clone());
+        }
+        let is_named = state.model.interfaces.contains_key(&interface.name);
+        is_named.then(Overrides::default)
+    }
+
+    fn attach(
+        &mut self,
+        host: &mut Host,
+        interface: &Interface,
+        overrides: Overrides,
+        tell: &mut dyn FnMut(&Notice<'_>),
+    ) -> Result<(), AgentError> {
+        let name = &interface.name;
+        let result = host.attach(AttachRequest {
+            interface: name.clone(),
+            overrides,
+            ..AttachRequest::default()
+        });
+        match result {
+            Err(error) if is_busy(&error) => return Err(error.into()),
+            Ok(summary) => tell(&Notice::Attached {
+                interface: name,
+                groups: &summary.groups,
+            }),
+            Err(error) => tell(&Notice::NotAttached {
+                interface: name,
+                error: &error.into(),
+            }),
+        }
+        self.settled.insert(name.clone(), interface.index);
+        // Its addresses may have changed while it was attached: compile once more.
+        self.members = None;
+        Ok(())
+    }
+
+    /// Takes note of addresses that a policy is about to be compiled with. Those that come later
+    /// differ then.
+    pub(super) fn note_members(&mut self, members: Vec<(u32, Vec<IpAddr>)>) {
+        self.members = Some(members);
+    }
+
+    /// Compiles the policy anew if attached interfaces have other addresses than it knows.
+    fn refresh(
+        &mut self,
+        host: &mut Host,
+        tell: &mut dyn FnMut(&Notice<'_>),
+    ) -> Result<(), AgentError> {
+        let members = host.local_members()?;
+        if self.members.as_ref() != Some(&members) {
+            host.refresh()?;
+            // When nothing was known nothing need have changed.
+            if self.members.replace(members).is_some() {
+                tell(&Notice::Refreshed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether another sg-ctl is changing the host.
+pub(super) fn is_busy(error: &HostError) -> bool {
+    matches!(error, HostError::State(StateError::Locked { .. }))
+}
+
+/// Name and index of interfaces whose programs are in place.
+fn attached(host: &Host) -> Result<BTreeMap<String, u32>, AgentError> {
+    let attachments = host.dataplane().attachments().map_err(HostError::from)?;
+    let complete = attachments.into_iter().filter(Attachment::is_complete);
+    Ok(complete
+        .filter_map(|attachment| attachment.interface)
+        .map(|interface| (interface.name, interface.index))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, loopback: bool) -> Interface {
+        Interface {
+            index: 1,
+            name: name.to_owned(),
+            kind: None,
+            bus: None,
+            controller: None,
+            ethernet: true,
+            loopback,
+            xdp: None,
+        }
+    }
+
+    #[test]
+    fn patterns_are_those_of_file_names() {
+        let wants = |pattern: &str, name: &str, loopback: bool| {
+            let attaching = Attaching {
+                patterns: vec![Pattern::new(pattern).unwrap()],
+                ..Attaching::default()
+            };
+            attaching.wants(&interface(name, loopback))
+        };
+        assert!(wants("tap*", "tap0", false));
+        assert!(wants("eth[0-3]", "eth2", false));
+        assert!(!wants("tap*", "xtap0", false));
+        assert!(!wants("*", "lo", true));
+        assert!(wants("lo", "lo", true));
+    }
+}

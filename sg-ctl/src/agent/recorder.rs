@@ -1,0 +1,338 @@
+//! Reads events and flows, and writes flow records.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use sg_common::event::Event;
+
+use super::records::{Closed, Span, Window};
+use super::rotate::{RotatedFile, Rotation};
+use super::{AgentError, error::system};
+use crate::compile::RuleNumbers;
+use crate::dataplane::{Attachment, DataplaneError, EventStream, EventWatch};
+use crate::flowlog::{Format, Gap};
+use crate::host::{Host, HostError};
+
+/// Events that are read before anything else gets its turn.
+const TURN: usize = 4096;
+/// Events that the kernel's buffer can hold, and more: 4 MiB of 80 bytes each.
+const BUFFERED: usize = 65_536;
+
+/// Where flow records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlowLogTarget {
+    /// Standard output.
+    Stdout,
+    /// A file, rotated.
+    File(Rotation),
+}
+
+/// What is recorded, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowLog {
+    /// Where records go.
+    pub target: FlowLogTarget,
+    /// Their columns.
+    pub format: Format,
+    /// Time that is added up into one record.
+    pub window: Duration,
+}
+
+enum Sink {
+    Stdout,
+    File(RotatedFile),
+}
+
+impl Sink {
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        match self {
+            Self::Stdout => writeln!(io::stdout(), "{line}"),
+            Self::File(file) => file.line(line),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout => io::stdout().flush(),
+            Self::File(file) => file.flush(),
+        }
+    }
+}
+
+/// Reading from the programs that are attached now.
+struct Session {
+    events: EventStream,
+    watch: EventWatch,
+    /// A program of each zone, to tell when others are attached.
+    programs: BTreeMap<u32, u32>,
+}
+
+/// Adds up what happens and writes it down.
+pub(super) struct Recorder {
+    log: FlowLog,
+    sink: Sink,
+    window: Window,
+    session: Option<Session>,
+    /// Name and interface index of each zone, and the rules: as they were when last read.
+    interfaces: BTreeMap<u32, (String, u32)>,
+    numbers: RuleNumbers,
+    /// Whether names may be read again for the sake of an event.
+    may_reload: bool,
+    /// Events lost of each zone, as far as they have been told.
+    lost: BTreeMap<u32, u64>,
+    /// Nanoseconds from the monotonic clock to Unix time.
+    offset: i128,
+}
+
+impl Recorder {
+    /// Opens the log, and looks at the flows that there are: what they have done does not count.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or the flows not be read.
+    pub(super) fn open(log: FlowLog, host: &Host) -> Result<Self, AgentError> {
+        let sink = match &log.target {
+            FlowLogTarget::Stdout => Sink::Stdout,
+            FlowLogTarget::File(rotation) => {
+                let opened = RotatedFile::open(rotation.clone());
+                Sink::File(opened.map_err(|source| flow_log_error(&log.target, source))?)
+            }
+        };
+        let offset = offset()?;
+        let mut window = Window::new(unix_now()?);
+        if let Some(flows) = loaded(host.dataplane().flows())? {
+            for (key, entry) in flows {
+                window.known(key, &entry);
+            }
+        }
+        let mut recorder = Self {
+            log,
+            sink,
+            window,
+            session: None,
+            interfaces: BTreeMap::new(),
+            numbers: RuleNumbers::default(),
+            may_reload: false,
+            lost: BTreeMap::new(),
+            offset,
+        };
+        recorder.learn_names(host)?;
+        for zone in recorder.interfaces.keys().copied().collect::<Vec<_>>() {
+            let lost = host.dataplane().counters(zone).map_err(HostError::from)?;
+            recorder.lost.insert(zone, lost.events_lost);
+        }
+        recorder.tick(host)?;
+        Ok(recorder)
+    }
+
+    /// How long a window is.
+    pub(super) const fn window(&self) -> Duration {
+        self.log.window
+    }
+
+    /// Waits for events; for ever while nothing is attached.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match &self.session {
+            Some(session) => session.watch.readable().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads events; returns whether there are more.
+    ///
+    /// # Errors
+    /// When names cannot be read.
+    pub(super) fn read(&mut self, host: &Host) -> Result<bool, AgentError> {
+        for _ in 0..TURN {
+            let Some(event) = self
+                .session
+                .as_mut()
+                .and_then(|session| session.events.next())
+            else {
+                return Ok(false);
+            };
+            self.event(&event, host)?;
+        }
+        Ok(true)
+    }
+
+    /// Reads what has come so far: not more than the buffer holds, for a flood does not end.
+    fn drain(&mut self, host: &Host) -> Result<(), AgentError> {
+        for _ in 0..BUFFERED.div_ceil(TURN) {
+            if !self.read(host)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, host: &Host) -> Result<(), AgentError> {
+        let zone = u32::from(event.zone);
+        let is_of = |(_, index): &(String, u32)| *index == event.ifindex;
+        if self.may_reload && !self.interfaces.get(&zone).is_some_and(is_of) {
+            self.may_reload = false;
+            self.learn_names(host)?;
+        }
+        let Some((name, _)) = self.interfaces.get(&zone).filter(|known| is_of(known)) else {
+            // Of an interface that is gone.
+            return Ok(());
+        };
+        let nanoseconds = i128::from(event.time_ns) + self.offset;
+        let time = (nanoseconds / 1_000_000_000) as i64;
+        self.window.event(name, event, time);
+        Ok(())
+    }
+
+    /// Looks whether other programs are to be read from. To be called about once a second.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked, or another process reads the events.
+    pub(super) fn tick(&mut self, host: &Host) -> Result<(), AgentError> {
+        self.may_reload = true;
+        let programs = programs(host)?;
+        let is_current = |session: &Session| session.programs == programs;
+        if self.session.as_ref().is_some_and(is_current) {
+            return Ok(());
+        }
+        self.drain(host)?;
+        // The lock of the old one must go before the new one is asked for.
+        self.session = None;
+        self.learn_names(host)?;
+        let Some(events) = opened(host.events())? else {
+            return Ok(());
+        };
+        let watch = events.watch().map_err(system("wait for events"))?;
+        self.session = Some(Session {
+            events,
+            watch,
+            programs,
+        });
+        Ok(())
+    }
+
+    /// Ends the window: looks at all flows and writes its records. Returns how many.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read, or the log not be written.
+    pub(super) fn close(&mut self, host: &Host) -> Result<u64, AgentError> {
+        self.drain(host)?;
+        self.learn_names(host)?;
+        self.offset = offset()?;
+        self.grow(host)?;
+        for (zone, (name, _)) in &self.interfaces {
+            let Some(counters) = loaded(host.dataplane().counters(*zone))? else {
+                continue;
+            };
+            let told = self.lost.insert(*zone, counters.events_lost);
+            // Counters begin anew when an interface is attached.
+            let told = told.filter(|told| *told <= counters.events_lost);
+            if counters.events_lost > told.unwrap_or(0) {
+                self.window.lost(name);
+            }
+        }
+        let closed = self.window.close(unix_now()?, &self.numbers);
+        self.write(&closed)
+            .map_err(|source| flow_log_error(&self.log.target, source))
+    }
+
+    /// Adds what flows have grown by.
+    fn grow(&mut self, host: &Host) -> Result<(), AgentError> {
+        let Some(flows) = loaded(host.dataplane().flows())? else {
+            return Ok(());
+        };
+        let clock = host.dataplane().clock().map_err(HostError::from)?;
+        let now = unix_now()?;
+        let at = |jiffies| now - clock.since(jiffies).as_secs().cast_signed();
+        for (key, entry) in flows {
+            if let Some((name, _)) = self.interfaces.get(&u32::from(key.zone)) {
+                let span = Span {
+                    first: at(entry.created),
+                    latest: at(entry.last_seen),
+                };
+                self.window.flow(name, key, &entry, span);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, closed: &Closed) -> io::Result<u64> {
+        let mut written = 0;
+        for record in closed.records.values().flatten() {
+            self.sink.line(&self.log.format.line(record))?;
+            written += 1;
+        }
+        for (name, _) in self.interfaces.values() {
+            let gap = match (
+                closed.short.contains(name),
+                closed.records.contains_key(name),
+            ) {
+                (true, _) => Gap::SkipData,
+                (false, false) => Gap::NoData,
+                (false, true) => continue,
+            };
+            let line = self.log.format.gap(name, closed.start, closed.end, gap);
+            self.sink.line(&line)?;
+        }
+        self.sink.flush()?;
+        Ok(written)
+    }
+
+    /// Reads the names of interfaces and rules.
+    fn learn_names(&mut self, host: &Host) -> Result<(), AgentError> {
+        let state = host.state()?;
+        self.interfaces.clear();
+        for (name, record) in state.attachments {
+            if let Some(settings) = loaded(host.dataplane().settings(record.zone))? {
+                self.interfaces
+                    .insert(record.zone, (name, settings.ifindex));
+            }
+        }
+        self.numbers = state.numbers;
+        Ok(())
+    }
+}
+
+/// Nothing in place of an error when nothing is attached.
+fn loaded<T>(result: Result<T, DataplaneError>) -> Result<Option<T>, AgentError> {
+    opened(result.map_err(HostError::from))
+}
+
+/// Nothing in place of an error when nothing is attached.
+fn opened<T>(result: Result<T, HostError>) -> Result<Option<T>, AgentError> {
+    match result {
+        Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => Ok(None),
+        result => Ok(Some(result?)),
+    }
+}
+
+/// A program of each attached zone.
+fn programs(host: &Host) -> Result<BTreeMap<u32, u32>, AgentError> {
+    let attachments = host.dataplane().attachments().map_err(HostError::from)?;
+    let program = |attachment: Attachment| {
+        let hook = attachment.egress.or(attachment.ingress)?;
+        Some((attachment.zone, hook.program))
+    };
+    Ok(attachments.into_iter().filter_map(program).collect())
+}
+
+fn flow_log_error(target: &FlowLogTarget, source: io::Error) -> AgentError {
+    let to = match target {
+        FlowLogTarget::Stdout => "standard output".to_owned(),
+        FlowLogTarget::File(rotation) => rotation.path.display().to_string(),
+    };
+    AgentError::FlowLog { to, source }
+}
+
+fn nanoseconds(clock: ClockId) -> Result<i128, AgentError> {
+    let time = clock_gettime(clock).map_err(|errno| system("read the clock")(errno.into()))?;
+    Ok(i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+}
+
+fn offset() -> Result<i128, AgentError> {
+    Ok(nanoseconds(ClockId::CLOCK_REALTIME)? - nanoseconds(ClockId::CLOCK_MONOTONIC)?)
+}
+
+fn unix_now() -> Result<i64, AgentError> {
+    Ok((nanoseconds(ClockId::CLOCK_REALTIME)? / 1_000_000_000) as i64)
+}
