@@ -21,6 +21,8 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -33,6 +35,10 @@ use crate::model::{Hook, InterfaceSpec, LogMode, Model, Side};
 
 /// Version of the files' format.
 const FORMAT: u32 = 1;
+
+/// How long the lock is waited for: operations take a fraction of a second, and the agent's come at
+/// any time.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the files hold.
 #[derive(Serialize, Deserialize)]
@@ -172,10 +178,11 @@ impl StateDir {
         self.next().exists()
     }
 
-    /// Takes the lock that writing needs, creating the directory.
+    /// Takes the lock that writing needs, creating the directory. Waits up to [`PATIENCE`] for an
+    /// operation that is under way.
     ///
     /// # Errors
-    /// [`StateError::Locked`] when another process holds it.
+    /// [`StateError::Locked`] when another process goes on holding it.
     pub fn lock(&self) -> Result<StateLock, StateError> {
         DirBuilder::new()
             .recursive(true)
@@ -191,18 +198,7 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(io_error("open", &path))?;
-        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((mut file, Errno::EWOULDBLOCK)) => {
-                let mut pid = String::new();
-                // Without its number the message is still true.
-                let _ = file.read_to_string(&mut pid);
-                return Err(StateError::Locked {
-                    pid: pid.trim().parse().ok(),
-                });
-            }
-            Err((_, errno)) => return Err(io_error("lock", &path)(errno.into())),
-        };
+        let mut file = lock_file(file, &path)?;
         let mut write_pid = || -> io::Result<()> {
             file.set_len(0)?;
             file.rewind()?;
@@ -369,6 +365,29 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Stat
     }
 }
 
+/// Locks the lock file, or says who holds it.
+fn lock_file(mut file: File, path: &Path) -> Result<Flock<File>, StateError> {
+    let begin = Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((back, Errno::EWOULDBLOCK)) if begin.elapsed() < PATIENCE => {
+                file = back;
+                thread::sleep(PATIENCE / 40);
+            }
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut pid = String::new();
+                // Without its number the message is still true.
+                let _ = file.read_to_string(&mut pid);
+                return Err(StateError::Locked {
+                    pid: pid.trim().parse().ok(),
+                });
+            }
+            Err((_, errno)) => return Err(io_error("lock", path)(errno.into())),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,6 +484,18 @@ mod tests {
         );
         drop(lock);
         directory.lock().unwrap();
+    }
+
+    #[test]
+    fn an_operation_that_ends_soon_is_waited_for() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        let other = directory.clone();
+        let waiting = thread::spawn(move || other.lock().map(|_lock| Instant::now()));
+        thread::sleep(PATIENCE / 10);
+        let released = Instant::now();
+        drop(lock);
+        assert!(waiting.join().unwrap().unwrap() >= released);
     }
 
     #[test]
