@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cost`] | the programs alone, per frame |
 //! | [`veth`] | packets, connections and streams between namespaces, beside nftables |
+//! | [`veth::flood`] | established flows in a flood of new ones |
 //!
 //! Nothing here asserts a time. What is asserted is the path: every measured frame must come to the
 //! verdict and the reason that its row claims, else there is no figure.
@@ -58,6 +59,8 @@ pub struct Scale {
     pub rounds: u32,
     /// For how long a stream runs; zero = none.
     pub bulk: Duration,
+    /// Packets of a flood.
+    pub flood: u32,
 }
 
 /// As published.
@@ -73,6 +76,7 @@ pub const FULL: Scale = Scale {
     firewalls: Firewall::ALL,
     rounds: 9,
     bulk: Duration::from_secs(3),
+    flood: 1_000_000,
 };
 
 /// Within two minutes.
@@ -88,6 +92,7 @@ pub const QUICK: Scale = Scale {
     firewalls: Firewall::ALL,
     rounds: 3,
     bulk: Duration::from_secs(1),
+    flood: 200_000,
 };
 
 /// Every kind of row, a few frames each: for the tests of the benchmark itself.
@@ -103,6 +108,7 @@ pub const TINY: Scale = Scale {
     firewalls: Firewall::OWN,
     rounds: 1,
     bulk: Duration::ZERO,
+    flood: 1000,
 };
 
 impl Options {
@@ -123,9 +129,13 @@ impl Options {
 /// Keeps this thread on the last CPU: away from the first, which has most interrupts.
 pub fn pin_to_last_cpu() {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    pin_to_cpu(cpus - 1);
+}
+
+fn pin_to_cpu(cpu: usize) {
     let mut set = CpuSet::new();
     // A container may not let us choose: then figures are noisier, not wrong.
-    if set.set(cpus - 1).is_ok() {
+    if set.set(cpu).is_ok() {
         let _ = sched_setaffinity(Pid::from_raw(0), &set);
     }
 }

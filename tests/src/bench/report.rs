@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     targets::Target,
-    veth::{Firewall, VethRow},
+    veth::{Firewall, VethRow, flood::FloodRow},
 };
 
 /// Everything that one run of the benchmark has found.
@@ -24,6 +24,8 @@ pub struct Report {
     pub cost: Vec<CostRow>,
     /// What packets cost between namespaces.
     pub veth: Vec<VethRow>,
+    /// What a flood did to established flows.
+    pub flood: Vec<FloodRow>,
     /// What was aimed at.
     pub targets: Vec<Target>,
 }
@@ -161,6 +163,7 @@ impl fmt::Display for Report {
         writeln!(f, "sg {commit}, Linux {kernel}, {cpus} × {cpu}")?;
         self.write_cost(f)?;
         self.write_veth(f)?;
+        self.write_flood(f)?;
         if !self.targets.is_empty() {
             let mut table = table(&["TARGET", ">AIM", ">MEASURED", ""]);
             for target in &self.targets {
@@ -212,6 +215,48 @@ impl Report {
             ]);
         }
         write!(f, "{}", lines(&table))
+    }
+
+    fn write_flood(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(FloodRow { flood, .. }) = self.flood.first() else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "\nflood of {flood} new flows, datagrams and SYNs from random sources, by one CPU: ns per \
+             packet of established flows that the other sends, medians\n"
+        )?;
+        let mut table = table(&[
+            "FIREWALL", ">BEFORE", ">DURING", ">RATIO", ">AFTER", ">FLOOD/S", ">FLOWS", ">LOST",
+        ]);
+        for row in &self.flood {
+            table.add_row([
+                row.firewall.name().to_owned(),
+                format!("{:.0}", row.before),
+                format!("{:.0}", row.during),
+                format!("{:.2}", row.during / row.before),
+                format!("{:.0}", row.after),
+                format!("{:.0}", row.rate),
+                row.established.to_string(),
+                row.lost.to_string(),
+            ]);
+        }
+        write!(f, "{}", lines(&table))?;
+        for row in &self.flood {
+            let Some(told) = &row.told else { continue };
+            let counts = told.inbound.iter();
+            let counts: Vec<_> = counts
+                .map(|(name, count)| format!("{count} {name}"))
+                .collect();
+            let [before, after] = told.memory;
+            let counts = counts.join(", ");
+            writeln!(
+                f,
+                "{}: {counts}; flow table {before} bytes before, {after} after",
+                row.firewall.name()
+            )?;
+        }
+        Ok(())
     }
 
     fn write_cost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     report::{CostRow, Sample},
-    veth::{Firewall, VethRow},
+    veth::{Firewall, VethRow, flood::FloodRow},
 };
 
 /// A figure that was aimed at.
@@ -155,6 +155,24 @@ pub fn of_veth(rows: &[VethRow]) -> Vec<Target> {
                 ratio(bulk(Firewall::Sg), bulk(Firewall::None)),
             )
         },
+    ]
+}
+
+/// The targets of floods.
+pub fn of_flood(rows: &[FloodRow]) -> Vec<Target> {
+    let row = rows.iter().find(|row| row.firewall == Firewall::Sg);
+    let most = |what, aim, measured| Target::most(what, aim, "", measured);
+    vec![
+        most(
+            "established packet in a flood of new flows / before it",
+            2.0,
+            row.map(|row| row.during / row.before),
+        ),
+        most(
+            "established flows lost in a flood of new flows",
+            0.0,
+            row.map(|row| f64::from(row.lost)),
+        ),
     ]
 }
 

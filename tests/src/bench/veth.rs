@@ -6,6 +6,7 @@
 //! neither other processes nor queues disturb much.
 
 mod ends;
+pub mod flood;
 
 use std::{
     fs,

@@ -7,7 +7,8 @@ use clap::{Parser, ValueEnum};
 use sg_tests::bench::{
     FULL, Options, QUICK, cost, pin_to_last_cpu,
     report::{Machine, Report},
-    targets, veth,
+    targets,
+    veth::{self, flood},
 };
 
 /// What `cargo xtask bench` passes on.
@@ -42,6 +43,9 @@ enum Part {
     /// Packets between namespaces.
     #[value(alias = "b")]
     Veth,
+    /// Established flows in a flood of new ones.
+    #[value(alias = "d")]
+    Flood,
 }
 
 fn main() -> ExitCode {
@@ -70,12 +74,22 @@ fn run(arguments: Arguments) -> Result<()> {
     if wants(Part::Veth) && options.only.is_empty() {
         between = veth::measure(&options)?;
     }
+    let mut floods = Vec::new();
+    if wants(Part::Flood) && options.only.is_empty() {
+        floods = flood::measure(&options)?;
+    }
     let report = Report {
         machine: Machine::here(&arguments.commit),
         quick: arguments.quick,
-        targets: [targets::of_cost(&cost), targets::of_veth(&between)].concat(),
+        targets: [
+            targets::of_cost(&cost),
+            targets::of_veth(&between),
+            targets::of_flood(&floods),
+        ]
+        .concat(),
         cost,
         veth: between,
+        flood: floods,
     };
     print!("{report}");
     let json = serde_json::to_string_pretty(&report).context("the report is JSON")?;

@@ -16,7 +16,7 @@ use sg_common::{
 };
 use sg_ctl::{
     compile::{RuleNumbers, ZonePolicy, compile},
-    dataplane::{Dataplane, FlowTableInfo, Programs},
+    dataplane::{Dataplane, FlowTableInfo, PinDir, Programs},
 };
 
 use super::{ZONE, loaded, read, settings};
@@ -80,15 +80,7 @@ impl Shared {
 
     /// Bytes of memory of the flow table, as the kernel tells them.
     pub fn table_memory(&self) -> u64 {
-        let memory = |name| {
-            let map = MapData::from_pin(self.dataplane.pins().map(name)).expect("is pinned");
-            let info = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
-            let text = fs::read_to_string(info).expect("the kernel describes its maps");
-            let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
-            let bytes = line.and_then(|bytes| bytes.trim().parse::<u64>().ok());
-            bytes.expect("the kernel tells the memory of maps")
-        };
-        memory(MAP_FLOW_TAGS) + memory(MAP_FLOW_SLOTS)
+        flow_table_memory(self.dataplane.pins())
     }
 
     /// Every entry of the flow table.
@@ -107,6 +99,19 @@ impl Shared {
     pub fn counts(&self) -> Counts {
         Counts(self.dataplane.counters(ZONE).expect("maps are open"))
     }
+}
+
+/// Bytes of memory of a pinned flow table, as the kernel tells them.
+pub fn flow_table_memory(pins: &PinDir) -> u64 {
+    let memory = |name| {
+        let map = MapData::from_pin(pins.map(name)).expect("is pinned");
+        let info = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
+        let text = fs::read_to_string(info).expect("the kernel describes its maps");
+        let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+        let bytes = line.and_then(|bytes| bytes.trim().parse::<u64>().ok());
+        bytes.expect("the kernel tells the memory of maps")
+    };
+    memory(MAP_FLOW_TAGS) + memory(MAP_FLOW_SLOTS)
 }
 
 /// Inbound packets by reason.

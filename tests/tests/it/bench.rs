@@ -1,6 +1,9 @@
 //! The benchmark measures what it says: every row's frames take the stated path.
 
-use sg_tests::bench::{Options, TINY, cost, veth};
+use sg_tests::bench::{
+    Options, TINY, cost,
+    veth::{self, flood},
+};
 
 #[test]
 fn every_row_of_the_benchmark_takes_its_path() {
@@ -36,5 +39,26 @@ fn packets_of_the_benchmark_fare_as_stated_between_namespaces() {
     assert_eq!(rows.len(), TINY.firewalls.len());
     for row in rows {
         assert!(row.established > 0.0 && row.connections > 0.0, "{row:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_the_benchmark_ends_no_flow_and_takes_no_memory() {
+    let options = Options {
+        scale: TINY,
+        only: Vec::new(),
+    };
+    let rows = flood::measure(&options).unwrap_or_else(|error| panic!("{error:#}"));
+    for row in rows {
+        assert_eq!((row.established, row.lost), (2000, 0), "{row:?}");
+        let Some(told) = row.told else { continue };
+        assert_eq!(told.memory[0], told.memory[1]);
+        // What the other side sent meanwhile is established; a random source may come twice.
+        let opened = told.inbound["new"];
+        assert!((990..=1000).contains(&opened), "{told:?}");
+        // Hosts announce themselves when they like.
+        let names = told.inbound.keys().copied();
+        let names: Vec<_> = names.filter(|name| !name.starts_with("infra")).collect();
+        assert_eq!(names, ["established", "new"]);
     }
 }
