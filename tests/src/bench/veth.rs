@@ -7,21 +7,19 @@
 
 mod ends;
 pub mod flood;
+mod streams;
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, UdpSocket},
     os::fd::{AsRawFd, OwnedFd},
-    process::{Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
-use nix::{
-    libc::linger,
-    sys::socket::{MsgFlags, send, setsockopt, sockopt},
-};
+use nix::sys::socket::{MsgFlags, send};
 use serde::Serialize;
 use sg_common::{flow::Direction, reason::Reason};
 use sg_ctl::dataplane::Dataplane;
@@ -32,7 +30,7 @@ use super::{
     report::{median, minimum},
     scenes::{CLOSED, OPEN, admit, list, prefixes},
 };
-use crate::{family::Family, netns::Namespace, sg_ctl::SgCtl};
+use crate::{PATIENCE, eventually, family::Family, netns::Namespace, sg_ctl::SgCtl};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
@@ -231,9 +229,9 @@ impl<'a> Guarded<'a> {
                     &frame(number, OPEN),
                     MsgFlags::empty(),
                 )?;
-                let (length, from) = open
-                    .recv_from(&mut buffer)
-                    .context("an admitted datagram does not arrive")?;
+                let (length, from) = eventually("an admitted datagram arrives", || {
+                    open.recv_from(&mut buffer).ok()
+                });
                 open.send_to(&buffer[..length], from)
                     .context("an answer does not leave")?;
             }
@@ -277,7 +275,7 @@ impl<'a> Guarded<'a> {
         }
         let sent = (frames.len() * times) as u64;
         let expected = if passes.is_some() { sent } else { 0 };
-        let delivered = self.delivered()? - delivered;
+        let delivered = self.arrived(delivered, expected)?;
         ensure!(
             delivered == expected,
             "{delivered} of {sent} packets were delivered, not {expected}"
@@ -288,6 +286,19 @@ impl<'a> Guarded<'a> {
             "{counted} of {sent} packets took the path that is measured"
         );
         Ok(median(&batches))
+    }
+
+    /// Waits until so many datagrams more have reached a socket than `before`, or no more can be
+    /// expected; returns how many have. A busy kernel delivers after the call that sends.
+    fn arrived(&self, before: u64, expected: u64) -> Result<u64> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let arrived = self.delivered()? - before;
+            if arrived >= expected || Instant::now() > deadline {
+                return Ok(arrived);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Datagrams that reached a socket, be it with room in its buffer or without.
@@ -328,58 +339,6 @@ impl<'a> Guarded<'a> {
         let counters = dataplane.counters(0).expect("it is attached");
         let reason = passes.unwrap_or(Reason::NoRule);
         counters.reasons[Direction::Inbound as usize][reason as usize].packets
-    }
-
-    /// Opens and resets connections; returns how many a second.
-    fn connect(&self) -> Result<f64> {
-        const CONNECTIONS: u32 = 500;
-        let listener = self
-            .link
-            .server
-            .enter(|| TcpListener::bind((SERVER, OPEN)))?;
-        let connect = || -> Result<Duration> {
-            let started = Instant::now();
-            for _ in 0..CONNECTIONS {
-                let near = TcpStream::connect((SERVER, OPEN))?;
-                let (far, _) = listener.accept()?;
-                // Reset, or all ports would soon wait for late segments.
-                let at_once = linger {
-                    l_onoff: 1,
-                    l_linger: 0,
-                };
-                setsockopt(&near, sockopt::Linger, &at_once)?;
-                drop((near, far));
-            }
-            Ok(started.elapsed())
-        };
-        Ok(f64::from(CONNECTIONS) / self.link.client.enter(connect)?.as_secs_f64())
-    }
-
-    /// Gbit/s that one stream takes through.
-    fn pour(&self, time: Duration) -> Result<f64> {
-        let port = OPEN.to_string();
-        let address = SERVER.to_string();
-        let mut server = Command::new("iperf3");
-        server.args(["-s", "-1", "-p", &port]).stdout(Stdio::null());
-        let server = self.link.server.enter(|| server.spawn());
-        let mut server = server.context("cannot run iperf3 (Debian: iperf3)")?;
-        let seconds = time.as_secs().to_string();
-        let words = ["-c", &address, "-p", &port, "-t", &seconds, "-J"];
-        let mut rate = None;
-        for _ in 0..100 {
-            let output = self.link.client.output(Command::new("iperf3").args(words));
-            // It ends with success also when the server is not listening yet.
-            let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-            rate = report["end"]["sum_received"]["bits_per_second"].as_f64();
-            if rate.is_some() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // It serves one client, and may have ended.
-        let _ = server.kill();
-        server.wait()?;
-        Ok(rate.context("iperf3 finds no server")? / 1e9)
     }
 
     fn row(&self) -> VethRow {
