@@ -22,7 +22,7 @@ use sg_ctl::{flowlog, model};
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
 pub(crate) use agent::AgentArgs;
 pub(crate) use change::{
-    ApplyArgs, ConfirmArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial,
+    ApplyArgs, ConfirmArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial, UpgradeArgs,
 };
 pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
@@ -92,6 +92,7 @@ pub(crate) enum Verb {
     Confirm(ConfirmArgs),
     Mode(ModeArgs),
     Restore(RestoreArgs),
+    Upgrade(UpgradeArgs),
     Status(StatusArgs),
     Show(ShowArgs),
     Flows(FlowsArgs),

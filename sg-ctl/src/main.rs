@@ -40,6 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Confirm(args) => cmd::confirm::run(&args, &context),
         Verb::Mode(args) => cmd::mode::run(&args, &context),
         Verb::Restore(args) => cmd::restore::run(&args, &context),
+        Verb::Upgrade(args) => cmd::upgrade::run(&args, &context),
         Verb::Status(args) => cmd::status::run(&args, &context),
         Verb::Show(args) => cmd::show::run(&args, &context),
         Verb::Flows(args) => cmd::flows::run(&args, &context),

@@ -3,7 +3,7 @@
 use sg_common::{flow::Direction, reason::Reason, settings::MIN_FLOWS};
 use sg_ctl::{
     compile::{RuleNumbers, ZonePolicy, compile},
-    dataplane::{AttachPlan, Dataplane, HookKind, Interface},
+    dataplane::{AttachPlan, Attachment, Dataplane, HookKind, Interface},
     host::settings,
     model::{Hook, Side},
     rulefile::{self, Source},
@@ -114,6 +114,28 @@ impl<'a> Guard<'a> {
     pub fn packets(&self, direction: Direction, reason: Reason) -> u64 {
         let counters = self.dataplane().counters(ZONE).expect("it is attached");
         counters.reasons[direction as usize][reason as usize].packets
+    }
+
+    /// Replaces the programs by new ones; returns the ids of the old and the new ones.
+    pub fn upgrade(&self, side: Side) -> (Vec<u32>, Vec<u32>) {
+        self.namespace.enter(|| {
+            let mut dataplane = self.dataplane();
+            let attachments = dataplane.attachments().expect("the kernel tells");
+            let attachment = attachments.first().expect("it is attached");
+            dataplane
+                .upgrade(&[(attachment, side)])
+                .expect("the kernel takes them");
+            let ids = |attachment: &Attachment| {
+                let hooks = [attachment.ingress, attachment.egress];
+                hooks
+                    .into_iter()
+                    .flatten()
+                    .map(|hook| hook.program)
+                    .collect::<Vec<_>>()
+            };
+            let now = dataplane.attachments().expect("the kernel tells");
+            (ids(attachment), now.first().map(ids).unwrap_or_default())
+        })
     }
 
     /// Takes the guard away.

@@ -19,6 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
+use sg_common::names::LAYOUT_VERSION;
 
 use crate::{eventually, netns::Namespace, scratch::Directory};
 
@@ -59,6 +60,16 @@ impl<'a> SgCtl<'a> {
     /// The directory of its pins.
     pub fn pins(&self) -> &Path {
         self.pins.path()
+    }
+
+    /// The directory of the pins of this version's layout.
+    pub fn pin_version(&self) -> PathBuf {
+        self.pins.path().join(format!("v{LAYOUT_VERSION}"))
+    }
+
+    /// Runs `work` inside the namespace of its host.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.namespace.enter(work)
     }
 
     /// Writes a rule file and returns its path.

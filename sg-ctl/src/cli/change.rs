@@ -123,3 +123,17 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) format: Format,
 }
+
+/// Replace the programs in the kernel by those of this sg-ctl.
+///
+/// A new sg-ctl goes on with the programs that the old one has loaded. This verb exchanges them, hook
+/// by hook, each at one moment and without taking anything off: rules, flows, counters and settings
+/// stay, and every packet is judged. Interfaces whose programs are those of this sg-ctl already are
+/// left alone, so that it may be run after every installation. If the kernel refuses the new programs
+/// nothing is changed.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::UPGRADE)]
+pub(crate) struct UpgradeArgs {
+    #[command(flatten)]
+    pub(crate) format: Format,
+}

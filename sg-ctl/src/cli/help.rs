@@ -2,7 +2,7 @@
 
 mod change;
 
-pub(super) use change::{APPLY, CONFIRM, MODE, RESTORE, ROLLBACK};
+pub(super) use change::{APPLY, CONFIRM, MODE, RESTORE, ROLLBACK, UPGRADE};
 
 /// Below the help of sg-ctl.
 pub(super) const EXIT_STATUS: &str = "\
@@ -67,13 +67,15 @@ EXAMPLES:
 pub(super) const STATUS: &str = "\
 JSON: an object with these fields:
   generation    of the state on disk
+  build         version and digest of the programs of this sg-ctl
   image         generation and kernel_bytes of the policy in the kernel, or null
   pending       whether a change is under way or was interrupted
   problems      interface (or null) and text of everything that is not as it should be
   interfaces    name, state (enforcing, auditing, half-attached, not-attached, missing), mode,
-                deadline (passed and in_ms, or null), ifindex, zone, side, groups, ingress, egress, programs_before (others that see
-                packets first), log, passed, dropped and audited (inbound and outbound, packets
-                and bytes), reasons (direction, verdict, reason, packets, bytes), events_lost
+                deadline (passed and in_ms, or null), ifindex, zone, side, groups, ingress,
+                egress, build (of its programs), programs_before (others that see packets first),
+                log, passed, dropped and audited (inbound and outbound, packets and bytes),
+                reasons (direction, verdict, reason, packets, bytes), events_lost
   not_attached  interfaces that the rules name and that are not attached
 
 EXAMPLES:

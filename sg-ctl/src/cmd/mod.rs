@@ -23,6 +23,7 @@ pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod templates;
 pub(crate) mod test;
+pub(crate) mod upgrade;
 
 use serde::Serialize;
 use sg_ctl::host::{Host, HostError, SshConnection, WayIn};

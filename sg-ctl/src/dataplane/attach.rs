@@ -17,7 +17,7 @@ use super::hook::{self, Choice, HookKind};
 use super::interface::Interface;
 use super::links::{HookSide, filter_pin, link_pin};
 use super::pins::{PinDir, pin_error};
-use super::program::Programs;
+use super::program::{BUILD, Programs};
 use super::{Dataplane, clock, links, privilege};
 use crate::model::{Hook, Side};
 
@@ -128,6 +128,7 @@ impl Dataplane {
             },
         )?;
         self.pins.create_zone(zone)?;
+        self.pins.set_build(zone, Some(&BUILD))?;
         attach_tc(&mut programs, &self.pins, plan, HookSide::Egress)?;
         attach_ingress(&mut programs, &self.pins, plan)
     }
@@ -190,10 +191,7 @@ fn attach_tc(
     plan: &AttachPlan,
     side: HookSide,
 ) -> Result<(), DataplaneError> {
-    let program = match side {
-        HookSide::Ingress => programs.tc_ingress()?,
-        HookSide::Egress => programs.tc_egress()?,
-    };
+    let program = programs.tc(side)?;
     // Programs behind ours see only what ours lets pass; one before ours could let pass what ours
     // would drop.
     let options = match plan.tc {

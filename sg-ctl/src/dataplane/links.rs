@@ -84,6 +84,14 @@ impl Attachment {
     pub fn is_complete(&self) -> bool {
         self.ingress.is_some() && self.egress.is_some()
     }
+
+    /// The program at one of its hooks.
+    pub const fn hook(&self, side: HookSide) -> Option<AttachedHook> {
+        match side {
+            HookSide::Ingress => self.ingress,
+            HookSide::Egress => self.egress,
+        }
+    }
 }
 
 /// The pin of a hook's link.
@@ -94,6 +102,12 @@ pub(super) fn link_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
 /// The pin of the program of a clsact filter, which has no link: it keeps the program's id.
 pub(super) fn filter_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
     pins.zone(zone).join(format!("{}_filter", side.name()))
+}
+
+/// The pin of the program that is about to replace that of a clsact filter. A process killed in
+/// between leaves either of them the one that the filter runs.
+pub(super) fn next_filter_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
+    pins.zone(zone).join(format!("{}_next_filter", side.name()))
 }
 
 /// Every zone that has pins. `ifindex_of` tells the interface index in a zone's settings, which
@@ -133,7 +147,12 @@ pub(super) fn attachments(
         .collect()
 }
 
-fn open_link(pins: &PinDir, zone: u32, side: HookSide) -> Result<Option<OwnedFd>, DataplaneError> {
+/// Opens the link of a hook, `None` when none is pinned.
+pub(super) fn open_link(
+    pins: &PinDir,
+    zone: u32,
+    side: HookSide,
+) -> Result<Option<OwnedFd>, DataplaneError> {
     match sys::open_pin(&link_pin(pins, zone, side)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         link => link.map(Some).map_err(system_error("open a pinned link")),
@@ -180,35 +199,52 @@ fn read_filter(
     side: HookSide,
     ifindex: u32,
 ) -> Result<Option<(AttachedHook, u32)>, DataplaneError> {
-    let Some(program) = filter_program(pins, zone, side)? else {
-        return Ok(None);
-    };
-    let hook = AttachedHook {
-        kind: HookKind::Clsact,
-        program,
-    };
-    Ok(find_filter(ifindex, side, program)?.map(|_| (hook, ifindex)))
+    for (_, program) in filter_programs(pins, zone, side)? {
+        if find_filter(ifindex, side, program)?.is_some() {
+            let hook = AttachedHook {
+                kind: HookKind::Clsact,
+                program,
+            };
+            return Ok(Some((hook, ifindex)));
+        }
+    }
+    Ok(None)
 }
 
-/// The id of the program of a clsact filter.
-fn filter_program(pins: &PinDir, zone: u32, side: HookSide) -> Result<Option<u32>, DataplaneError> {
-    let pin = filter_pin(pins, zone, side);
-    if !pin.exists() {
-        return Ok(None);
-    }
-    let program = SchedClassifier::from_pin(pin).and_then(|program| program.info());
-    match program {
-        Ok(info) => Ok(Some(info.id())),
-        Err(source) => Err(DataplaneError::Program {
-            action: "open",
-            program: side.tc_program(),
-            source: Box::new(source),
-        }),
+/// The programs that a clsact filter may run: their pins and ids.
+pub(super) fn filter_programs(
+    pins: &PinDir,
+    zone: u32,
+    side: HookSide,
+) -> Result<Vec<(PathBuf, u32)>, DataplaneError> {
+    [
+        filter_pin(pins, zone, side),
+        next_filter_pin(pins, zone, side),
+    ]
+    .into_iter()
+    .filter(|pin| pin.exists())
+    .map(|pin| {
+        let program = SchedClassifier::from_pin(&pin).and_then(|program| program.info());
+        let info = program.map_err(program_error("open", side))?;
+        Ok((pin, info.id()))
+    })
+    .collect()
+}
+
+/// Names the TC program of a hook, and what was tried with it.
+pub(super) fn program_error(
+    action: &'static str,
+    side: HookSide,
+) -> impl FnOnce(ProgramError) -> DataplaneError {
+    move |source| DataplaneError::Program {
+        action,
+        program: side.tc_program(),
+        source: Box::new(source),
     }
 }
 
 /// The priority and handle of the filter of an interface that runs the program with this id.
-fn find_filter(
+pub(super) fn find_filter(
     ifindex: u32,
     side: HookSide,
     program: u32,
@@ -252,7 +288,7 @@ pub(super) fn detach(pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
         if let Some(link) = open_link(pins, zone, side)? {
             sys::detach_link(&link).map_err(system_error("detach a pinned link"))?;
         }
-        if let Some(program) = filter_program(pins, zone, side)? {
+        for (_, program) in filter_programs(pins, zone, side)? {
             for interface in Interface::all()? {
                 remove_filter(&interface, side, program)?;
             }
@@ -272,11 +308,7 @@ fn remove_filter(
     SchedClassifierLink::attached(&interface.name, side.attach_type(), priority, handle, None)
         .map_err(ProgramError::from)
         .and_then(Link::detach)
-        .map_err(|source| DataplaneError::Program {
-            action: "detach",
-            program: side.tc_program(),
-            source: Box::new(source),
-        })
+        .map_err(program_error("detach", side))
 }
 
 /// The name of a program, if the kernel tells (it wants `CAP_SYS_ADMIN`).
@@ -292,11 +324,7 @@ pub(super) fn programs_before(
     attachment: &Attachment,
     side: HookSide,
 ) -> Result<Vec<(u32, String)>, DataplaneError> {
-    let ours = match side {
-        HookSide::Ingress => attachment.ingress,
-        HookSide::Egress => attachment.egress,
-    };
-    let (Some(interface), Some(ours)) = (&attachment.interface, ours) else {
+    let (Some(interface), Some(ours)) = (&attachment.interface, attachment.hook(side)) else {
         return Ok(Vec::new());
     };
     let name_of = |info: &ProgramInfo| info.name_as_str().unwrap_or_default().to_owned();
@@ -307,14 +335,8 @@ pub(super) fn programs_before(
     if HookKind::tc() == HookKind::Clsact {
         return Ok(Vec::new());
     }
-    let (_, programs) =
-        SchedClassifier::query_tcx(&interface.name, side.attach_type()).map_err(|source| {
-            DataplaneError::Program {
-                action: "list what runs before",
-                program: side.tc_program(),
-                source: Box::new(source),
-            }
-        })?;
+    let (_, programs) = SchedClassifier::query_tcx(&interface.name, side.attach_type())
+        .map_err(program_error("list what runs before", side))?;
     Ok(programs
         .iter()
         .take_while(|info| info.id() != ours.program)

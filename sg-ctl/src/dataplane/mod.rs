@@ -25,6 +25,7 @@ mod sandbox;
 mod seed;
 mod sockets;
 mod sys;
+mod upgrade;
 mod watch;
 
 use std::cell::OnceCell;
@@ -47,7 +48,7 @@ pub use interface::{Interface, XdpProgram};
 pub use links::{AttachedHook, Attachment, HookSide};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use pins::PinDir;
-pub use program::{OBJECT, Programs};
+pub use program::{BUILD, OBJECT, Programs};
 pub use sandbox::{Entry, Sandbox};
 pub use seed::{Connection, Seeded};
 pub use sockets::{Socket, sockets};

@@ -3,7 +3,8 @@
 //! ```text
 //! <root>/v<LAYOUT_VERSION>/maps/<NAME>      maps shared by the programs of all interfaces
 //!                          image, clock     the policy image in force, the program that tells jiffies
-//!                          zones/<ZONE>/    links of one interface: ingress, egress
+//!                          zones/<ZONE>/    links of one interface: ingress, egress; whose programs
+//!                                           they are: build
 //! ```
 
 use std::io;
@@ -97,6 +98,33 @@ impl PinDir {
                 path: self.path.clone(),
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// The pin of a clock program that is about to replace the old one.
+    pub(super) fn next_clock(&self) -> PathBuf {
+        self.path.join("next_clock")
+    }
+
+    /// Tells whose programs a zone has: a symbolic link to their [`BUILD`](super::BUILD).
+    fn build(&self, zone: u32) -> PathBuf {
+        self.zone(zone).join("build")
+    }
+
+    /// Whose programs a zone has, `None` when that is not known.
+    pub(super) fn build_of(&self, zone: u32) -> Option<String> {
+        let name = std::fs::read_link(self.build(zone)).ok()?;
+        Some(name.to_string_lossy().into_owned())
+    }
+
+    /// Notes whose programs a zone has, `None` while they change.
+    pub(super) fn set_build(&self, zone: u32, build: Option<&str>) -> Result<(), DataplaneError> {
+        let mark = self.build(zone);
+        remove_pin(&mark)?;
+        match build {
+            None => Ok(()),
+            Some(build) => std::os::unix::fs::symlink(build, &mark)
+                .map_err(|source| pin_error("create", &mark, source)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
@@ -13,15 +14,28 @@ use sg_common::names::{
 };
 use sg_common::settings::{DEFAULT_FLOWS, ProgramConfig};
 use sg_common::table::{BUCKET_SLOTS, buckets_for};
+use sha2::{Digest as _, Sha256};
 
 use super::compat;
 use super::error::DataplaneError;
 use super::flows::{self, FlowTable};
+use super::links::HookSide;
 use super::maps::{self, Maps, map_error};
 use super::pins::PinDir;
 
 /// The compiled sg-ebpf: an ELF file with the programs and maps of [`sg_common::names`].
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SG_EBPF_OBJ"));
+
+/// Names the programs in this binary: its version, and a digest of [`OBJECT`].
+pub static BUILD: LazyLock<String> = LazyLock::new(|| {
+    let digest = Sha256::digest(OBJECT);
+    let short = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
+    format!(
+        "{}-{}",
+        env!("CARGO_PKG_VERSION"),
+        short.collect::<String>()
+    )
+});
 
 /// The programs of one interface, on the shared maps of one pin directory.
 ///
@@ -97,6 +111,14 @@ impl Programs {
     /// As [`xdp`](Self::xdp).
     pub fn tc_egress(&mut self) -> Result<&mut SchedClassifier, DataplaneError> {
         self.loaded(PROGRAM_TC_EGRESS, SchedClassifier::load)
+    }
+
+    /// The TC program of a hook, loaded.
+    pub(super) fn tc(&mut self, side: HookSide) -> Result<&mut SchedClassifier, DataplaneError> {
+        match side {
+            HookSide::Ingress => self.tc_ingress(),
+            HookSide::Egress => self.tc_egress(),
+        }
     }
 
     /// The program that returns jiffies, loaded.

@@ -85,6 +85,16 @@ pub(super) fn detach_link(link: &OwnedFd) -> io::Result<()> {
     unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr).map(drop) }
 }
 
+/// Puts another program in the place of a link's (`BPF_LINK_UPDATE`, Linux 5.7; XDP 5.9, TCX 6.6):
+/// a packet meets the old one or the new one.
+pub(super) fn update_link(link: &OwnedFd, program: &impl AsFd) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.link_update.link_fd = fd(link);
+    attr.link_update.__bindgen_anon_1.new_prog_fd = fd(program);
+    // SAFETY: all fields of this command but flags and the program to expect, which are none.
+    unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr).map(drop) }
+}
+
 /// Where a link attaches its program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LinkTarget {

@@ -20,6 +20,7 @@ mod settings;
 mod ssh;
 mod status;
 mod trial;
+mod upgrade;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ pub use restore::{RestoreSummary, Restored};
 pub use settings::settings;
 pub use ssh::{SshConnection, WayIn};
 pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Status, Traffic};
+pub use upgrade::{UpgradeSummary, Upgraded};
 
 use crate::compile::{Image, ZonePolicy, compile};
 use crate::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};

@@ -9,7 +9,7 @@ use sg_common::settings::MODE_AUDIT;
 
 use super::{Host, HostError, effective, record_of};
 use crate::dataplane::{
-    Attachment, Dataplane, FlowTableInfo, HookKind, HookSide, ImageInfo, Interface,
+    Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, HookSide, ImageInfo, Interface,
 };
 use crate::model::{Direction, LogMode, Side};
 use crate::state::State;
@@ -79,6 +79,8 @@ pub struct InterfaceStatus {
     pub ingress: Option<HookKind>,
     /// The egress hook, `None` when nothing is attached there.
     pub egress: Option<HookKind>,
+    /// Whose programs they are, `None` when that is not known or there are none.
+    pub build: Option<String>,
     /// Programs that see its packets before ours, as `ingress: name (id)`.
     pub before: Vec<String>,
     /// Which side is protected.
@@ -115,6 +117,8 @@ impl InterfaceStatus {
 pub struct Status {
     /// Generation of the state.
     pub generation: u64,
+    /// What the programs of this sg-ctl are called.
+    pub build: String,
     /// The policy image in the kernel.
     pub image: Option<ImageInfo>,
     /// The flow table, which all interfaces share; `None` while nothing is attached.
@@ -167,6 +171,7 @@ impl Host {
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Status {
             generation: state.generation,
+            build: BUILD.clone(),
             image: self.dataplane.image()?,
             flow_table: self.dataplane.flow_table()?,
             flow_table_wanted: FlowTableInfo::made_for(state.model.limits.flow_table_size),
@@ -203,6 +208,7 @@ impl Host {
         let name = recorded.or(present.map(|interface| interface.name.as_str()));
         let mut status = describe(state, attachment, name.unwrap_or("unknown"), mode);
         status.deadline = deadline;
+        status.build = self.dataplane.build_of(attachment.zone);
         count(&mut status, &self.dataplane.counters(attachment.zone)?);
         for side in [HookSide::Ingress, HookSide::Egress] {
             // Needs CAP_SYS_ADMIN; the rest of the status does not.
@@ -234,6 +240,7 @@ fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> I
         recorded: record.is_some(),
         ingress: attachment.ingress.map(|hook| hook.kind),
         egress: attachment.egress.map(|hook| hook.kind),
+        build: None,
         before: Vec::new(),
         side: record.map_or(spec.side, |record| record.side),
         mode,

@@ -25,6 +25,7 @@ pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod time;
 pub(crate) mod trial;
+pub(crate) mod upgrade;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

@@ -78,6 +78,17 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
                 "attached, but the state does not know it: detach and attach it".to_owned(),
             );
         }
+        if interface.is_guarded() && interface.build.as_ref() != Some(&status.build) {
+            let build = interface.build.as_deref().unwrap_or("unknown");
+            add(
+                name,
+                format!(
+                    "its programs are those of another sg-ctl ({build}); `sg-ctl upgrade` replaces \
+                     them by those of this one ({}), without a gap",
+                    status.build
+                ),
+            );
+        }
         for program in &interface.before {
             add(
                 name,

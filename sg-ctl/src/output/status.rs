@@ -21,6 +21,7 @@ const TOP_REASONS: usize = 3;
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusView<'a> {
     generation: u64,
+    build: &'a str,
     image: Option<ImageView>,
     flow_table: Option<FlowTableInfo>,
     pending: bool,
@@ -47,6 +48,7 @@ struct InterfaceView<'a> {
     groups: &'a [String],
     ingress: Option<&'static str>,
     egress: Option<&'static str>,
+    build: Option<&'a str>,
     programs_before: &'a [String],
     log: LogMode,
     passed: Directions,
@@ -128,6 +130,7 @@ impl<'a> StatusView<'a> {
     pub(crate) fn new(status: &'a Status) -> Self {
         Self {
             generation: status.generation,
+            build: &status.build,
             image: status.image.as_ref().map(|image| ImageView {
                 generation: image.generation,
                 kernel_bytes: image.bytes,
@@ -273,6 +276,7 @@ impl<'a> InterfaceView<'a> {
             groups: &status.groups,
             ingress: status.ingress.map(HookKind::name),
             egress: status.egress.map(HookKind::name),
+            build: status.build.as_deref(),
             programs_before: &status.before,
             log: status.log,
             passed: status.passed.into(),
@@ -332,6 +336,7 @@ mod tests {
             recorded: true,
             ingress: Some(HookKind::Tcx),
             egress: Some(HookKind::Tcx),
+            build: Some("2-b".to_owned()),
             before: vec![],
             side: Side::Nic,
             mode: Mode::Enforce,
@@ -354,6 +359,7 @@ mod tests {
     fn status(interfaces: Vec<InterfaceStatus>) -> Status {
         Status {
             generation: 7,
+            build: "2-b".to_owned(),
             image: None,
             flow_table: Some(FlowTableInfo::made_for(262_144)),
             flow_table_wanted: FlowTableInfo::made_for(262_144),
@@ -434,6 +440,7 @@ mod tests {
     fn disagreements_are_told() {
         let unrecorded = InterfaceStatus {
             recorded: false,
+            build: Some("1-a".to_owned()),
             before: vec!["ingress: other (12)".to_owned()],
             ..interface()
         };
@@ -450,6 +457,7 @@ mod tests {
         let begins = [
             "warning: a change is under way",
             "warning: eth0: attached, but the state does not know it",
+            "warning: eth0: its programs are those of another sg-ctl (1-a)",
             "warning: eth0: ingress: other (12) sees packets first",
             "warning: the flow table has room for 262144 flows, the rules ask for 1048576",
             "warning: eth1: named by the rules",

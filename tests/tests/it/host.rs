@@ -9,3 +9,4 @@ mod large;
 mod network;
 mod safety;
 mod tags;
+mod upgrade;

@@ -18,13 +18,17 @@ use crate::{
 const ARCHITECTURE: &str = "amd64";
 
 /// Units are read anew, and services that run take the new program; which of them do is the
-/// administrator's choice.
+/// administrator's choice. What is attached takes the new programs of the kernel; if it cannot, the
+/// old ones stay, and `status` says so.
 const AFTER_INSTALLATION: &str = "\
 #!/bin/sh
 set -e
 if [ \"$1\" = configure ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     for unit in UNITS; do systemctl try-restart \"$unit\"; done
+fi
+if [ \"$1\" = configure ] && [ -d /sys/fs/bpf/sg ]; then
+    sg-ctl upgrade || true
 fi
 ";
 

@@ -69,3 +69,14 @@ EXIT STATUS:
 
 EXAMPLES:
     sg-ctl restore";
+
+/// Of `upgrade`.
+pub(in crate::cli) const UPGRADE: &str = "\
+JSON: an object with these fields:
+  build         version and digest of the programs of this sg-ctl
+  interfaces    interface, replaced, before (build of the programs that it had, or null)
+  duration_ms
+
+EXAMPLES:
+    sg-ctl status     # warns of programs of another sg-ctl
+    sg-ctl upgrade";
