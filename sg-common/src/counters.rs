@@ -1,6 +1,6 @@
-//! Per-CPU counters of one interface.
+//! Per-CPU counters: of one interface, and of one rule of an interface.
 
-use crate::reason::REASON_SLOTS;
+use crate::reason::{REASON_SLOTS, Reason, Verdict};
 
 /// Packets and bytes of one reason.
 #[repr(C)]
@@ -58,5 +58,64 @@ impl ZoneCounters {
             a.bytes += b.bytes;
         }
         self.events_lost += other.events_lost;
+    }
+}
+
+/// Rules, counted once for each interface that has them, for which there are counters.
+pub const MAX_RULES: u32 = 1 << 14;
+
+/// The key of `RULES`: 8 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleKey {
+    /// Zone of the interface.
+    pub zone: u32,
+    /// Number of the rule.
+    pub rule: u32,
+}
+
+/// The value of `RULES`, 56 bytes: made by user space for each rule in force, written by the
+/// programs on their own CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleCounters {
+    /// Flows that it opened.
+    pub flows: u64,
+    /// Jiffies of the latest packet that it decided on, other than one of its flows; 0 = never.
+    pub last_hit: u64,
+    /// Traffic of its flows whose slots have been taken by others.
+    pub closed: Tally,
+    /// Traffic that it admitted without a flow.
+    pub direct: Tally,
+    /// Jiffies at which counting began, the same on every CPU.
+    pub since: u64,
+}
+
+impl RuleCounters {
+    /// Counts a frame, of no live flow, that the rule decided on.
+    #[inline(always)]
+    pub const fn hit(&mut self, reason: Reason, now: u64, packets: u32, bytes: u32) {
+        self.last_hit = now;
+        match (reason, reason.verdict()) {
+            // The flow counts the frame.
+            (Reason::New, _) => self.flows += 1,
+            (_, Verdict::Pass) => self.direct.add(packets, bytes),
+            // Counted by the interface, by reason.
+            (_, Verdict::Drop) => {}
+        }
+    }
+
+    /// Adds another CPU's counters.
+    pub fn add(&mut self, other: &Self) {
+        self.flows += other.flows;
+        self.last_hit = self.last_hit.max(other.last_hit);
+        for (mine, theirs) in [
+            (&mut self.closed, other.closed),
+            (&mut self.direct, other.direct),
+        ] {
+            mine.packets += theirs.packets;
+            mine.bytes += theirs.bytes;
+        }
+        self.since = self.since.max(other.since);
     }
 }

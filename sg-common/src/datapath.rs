@@ -78,6 +78,8 @@ pub trait Datapath {
     fn remember_fragment(&self, key: &FragmentKey, entry: &FragmentEntry);
     /// Counts a verdict.
     fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32);
+    /// Counts a frame of no live flow for the rule that decided on it.
+    fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32);
     /// Reports a verdict; fills in the time.
     fn log(&self, event: &Event);
 }

@@ -1,5 +1,9 @@
 //! Flows: key, entry and the states that set idle timeouts.
 
+mod slot;
+
+pub use slot::FlowSlot;
+
 use crate::addr::Addr;
 
 /// Which way a packet goes, seen from the protected side on every hook.
@@ -203,6 +207,10 @@ pub const FLOW_DATA_ORIGINAL: u8 = 1 << 3;
 /// `flags` bit: the answering side has sent data since the last FIN or RST.
 pub const FLOW_DATA_REPLY: u8 = 1 << 4;
 
+/// `flags` bit, of a slot without a flow: user space deleted it, and its rule's counters do not have
+/// its packets yet.
+pub const FLOW_DELETED: u8 = 1 << 7;
+
 /// What is remembered about a flow: 56 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -292,50 +300,6 @@ impl FlowEntry {
     }
 }
 
-/// A slot of the flow table: 128 bytes, two cache lines, of which a look-up reads the first.
-///
-/// See [`table`](crate::table) for who writes what when.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FlowSlot {
-    /// Identity of the flow.
-    pub key: FlowKey,
-    /// [`Meta`](crate::table::Meta): version, state and flags.
-    pub meta: u64,
-    /// Jiffies of the latest packet.
-    pub last_seen: u64,
-    /// Jiffies of the first packet.
-    pub created: u64,
-    /// Packets of the opener and of the answering side.
-    pub packets: [u64; 2],
-    /// Bytes of the opener and of the answering side.
-    pub bytes: [u64; 2],
-    /// Number of the rule that admitted the flow.
-    pub rule: u32,
-    /// Explicit padding, zero.
-    pub pad: [u32; 5],
-}
-
-impl FlowSlot {
-    /// The entry that the slot holds, `None` when it holds none or is being written.
-    pub const fn entry(&self) -> Option<FlowEntry> {
-        let meta = crate::table::Meta(self.meta);
-        if meta.version() & 1 != 0 || meta.state().0 == FlowState::NONE.0 {
-            return None;
-        }
-        Some(FlowEntry {
-            created: self.created,
-            last_seen: self.last_seen,
-            packets: self.packets,
-            bytes: self.bytes,
-            rule: self.rule,
-            state: meta.state().0,
-            flags: meta.flags(),
-            pad: [0; 2],
-        })
-    }
-}
-
 /// Identity of a fragmented datagram (RFC 791 §3.2, RFC 8200 §4.5), per direction: 48 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -390,7 +354,6 @@ pub const FRAGMENT_SECONDS: u64 = 60;
 const _: () = {
     assert!(size_of::<FlowKey>() == 48);
     assert!(size_of::<FlowEntry>() == 56);
-    assert!(size_of::<FlowSlot>() == 128);
     assert!(size_of::<FlowSeed>() == 56);
     assert!(size_of::<FragmentKey>() == 48);
     assert!(size_of::<FragmentEntry>() == 16);

@@ -4,7 +4,7 @@ use std::cell::{Cell as Shared, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::counters::ZoneCounters;
+use crate::counters::{RuleCounters, ZoneCounters};
 use crate::datapath::{Datapath, Flow, Settings};
 use crate::event::Event;
 use crate::flow::{Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening};
@@ -74,6 +74,7 @@ pub struct Memory {
     flows: RefCell<HashMap<FlowKey, Rc<Shared<FlowEntry>>>>,
     fragments: RefCell<HashMap<FragmentKey, FragmentEntry>>,
     counters: RefCell<Box<ZoneCounters>>,
+    rules: RefCell<HashMap<u32, RuleCounters>>,
     events: RefCell<Vec<Event>>,
 }
 
@@ -91,6 +92,7 @@ impl Memory {
             flows: RefCell::default(),
             fragments: RefCell::default(),
             counters: RefCell::new(Box::new(ZoneCounters::ZERO)),
+            rules: RefCell::default(),
             events: RefCell::default(),
         }
     }
@@ -118,7 +120,18 @@ impl Memory {
     /// Drops the flows of which `chosen` says so, live or expired.
     pub fn forget_flows(&self, mut chosen: impl FnMut(&FlowEntry) -> bool) {
         let mut flows = self.flows.borrow_mut();
-        flows.retain(|_, flow| !chosen(&flow.get()));
+        flows.retain(|_, flow| {
+            let goes = chosen(&flow.get());
+            if goes {
+                self.count_closed(&flow.get());
+            }
+            !goes
+        });
+    }
+
+    fn count_closed(&self, flow: &FlowEntry) {
+        let mut rules = self.rules.borrow_mut();
+        add_flow(rules.entry(flow.rule).or_default(), flow);
     }
 
     /// Number of flows, live or expired.
@@ -131,10 +144,25 @@ impl Memory {
         **self.counters.borrow()
     }
 
+    /// The counters of every rule, by number; those of its flows, live or expired, are closed ones.
+    pub fn rules(&self) -> HashMap<u32, RuleCounters> {
+        let mut rules = self.rules.borrow().clone();
+        for (_, flow) in self.flows() {
+            add_flow(rules.entry(flow.rule).or_default(), &flow);
+        }
+        rules
+    }
+
     /// Takes the events reported so far.
     pub fn take_events(&self) -> Vec<Event> {
         self.events.take()
     }
+}
+
+/// Adds the packets of a flow to the counters of its rule.
+fn add_flow(rule: &mut RuleCounters, flow: &FlowEntry) {
+    rule.closed.packets += flow.packets.iter().sum::<u64>();
+    rule.closed.bytes += flow.bytes.iter().sum::<u64>();
 }
 
 /// One hook of an interface.
@@ -183,7 +211,10 @@ impl Datapath for Hook<'_> {
         if flows.len() >= self.memory.flow_limit && !flows.contains_key(key) {
             return Err(Reason::FlowTableFull);
         }
-        flows.insert(*key, Rc::new(Shared::new(opening.entry(self.memory.now))));
+        let entry = Rc::new(Shared::new(opening.entry(self.memory.now)));
+        if let Some(before) = flows.insert(*key, entry) {
+            self.memory.count_closed(&before.get());
+        }
         Ok(())
     }
 
@@ -202,6 +233,12 @@ impl Datapath for Hook<'_> {
         if audited {
             counters.audited[side].add(packets, bytes);
         }
+    }
+
+    fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32) {
+        let mut rules = self.memory.rules.borrow_mut();
+        let rule = rules.entry(outcome.rule()).or_default();
+        rule.hit(outcome.reason(), self.memory.now, packets, bytes);
     }
 
     fn log(&self, event: &Event) {

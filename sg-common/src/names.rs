@@ -2,7 +2,7 @@
 
 /// Version of every shared layout: part of the pin path, so that programs never meet maps of
 /// another layout.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// XDP program of the ingress hook.
 pub const PROGRAM_XDP: &str = "sg_xdp";
@@ -26,6 +26,8 @@ pub const GLOBAL_HASH_SEED: &str = "HASH_SEED";
 pub const MAP_INTERFACES: &str = "INTERFACES";
 /// zone → [`ZoneCounters`](crate::counters::ZoneCounters), per CPU.
 pub const MAP_COUNTERS: &str = "COUNTERS";
+/// [`RuleKey`](crate::counters::RuleKey) → [`RuleCounters`](crate::counters::RuleCounters), per CPU.
+pub const MAP_RULES: &str = "RULES";
 /// bucket → tag word, see [`table`](crate::table).
 pub const MAP_FLOW_TAGS: &str = "FLOW_TAGS";
 /// bucket × 8 + index → [`FlowSlot`](crate::flow::FlowSlot).
@@ -43,9 +45,10 @@ pub const MAP_IMAGES: [&str; 2] = ["IMAGE_SMALL", "IMAGE_LARGE"];
 /// 0 → jiffies, read only by programs loaded with `test_clock`.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 /// Every map that is pinned and shared by the programs of all interfaces.
-pub const SHARED_MAPS: [&str; 11] = [
+pub const SHARED_MAPS: [&str; 12] = [
     MAP_INTERFACES,
     MAP_COUNTERS,
+    MAP_RULES,
     MAP_FLOW_TAGS,
     MAP_FLOW_SLOTS,
     MAP_FLOW_SEED,

@@ -66,6 +66,10 @@ pub fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut Scrat
         Ok(Payload::NonIp) => switched(infra & INFRA_NON_IP, Reason::InfraNonIp),
         Err(reason) => Outcome::new(reason, 0),
     };
+    if outcome.rule() != 0 {
+        let length = frame_len(packet, &scratch.parsed);
+        datapath.count_rule(outcome, packet.segments(), length);
+    }
     finish(packet, datapath, scratch, outcome)
 }
 

@@ -4,7 +4,7 @@
     reason = "Pod is an unsafe marker; each use is proven here"
 )]
 
-use crate::counters::ZoneCounters;
+use crate::counters::{RuleCounters, RuleKey, ZoneCounters};
 use crate::event::Event;
 use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
 use crate::settings::{InterfaceSettings, ProgramConfig};
@@ -87,6 +87,14 @@ pod!(InterfaceSettings {
     related,
     tcp_pickup,
     pad
+});
+pod!(RuleKey { zone, rule });
+pod!(RuleCounters {
+    flows,
+    last_hit,
+    closed,
+    direct,
+    since,
 });
 pod!(ZoneCounters {
     reasons,

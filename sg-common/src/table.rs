@@ -146,6 +146,8 @@ pub trait Table {
     fn now(&self) -> u64;
     /// Idle timeout of a state in a zone, in jiffies; 0 for a zone that is no longer guarded.
     fn timeout(&self, zone: u32, state: FlowState) -> u64;
+    /// Adds the packets of a slot's last flow to the counters of its rule; by who claimed the slot.
+    fn count_closed(&self, slot: Self::Slot);
 }
 
 /// Why a flow was not opened.
@@ -237,6 +239,9 @@ pub fn open<T: Table>(
         let version = before.version().wrapping_add(1) | 1;
         // The answer to a half-open flow needs no lock to make it a live one.
         if slot.swap_meta(before, Meta::new(version, FlowState::NONE, 0)) {
+            if before.is_uncounted() {
+                table.count_closed(slot);
+            }
             slot.write(key, opening, table.now());
             slot.set_meta(Meta::new(
                 version.wrapping_add(1),
@@ -316,7 +321,9 @@ fn claim<T: Table>(
         let (slot, index) = (table.slot(number)?, number % BUCKET_SLOTS);
         // It may have become a live flow since.
         let meta = slot.meta();
-        return is_evictable(meta).then_some((slot, meta, bucket == low, index));
+        return meta
+            .is_evictable()
+            .then_some((slot, meta, bucket == low, index));
     };
     let slot = table.slot(bucket * BUCKET_SLOTS + index)?;
     Some((slot, slot.meta(), in_low, index))
@@ -369,12 +376,6 @@ pub fn is_live<T: Table>(table: &T, slot: T::Slot) -> bool {
     idle.cast_signed() < 0 || idle <= table.timeout(slot.zone(), state)
 }
 
-/// Whether a flow gives way to new ones.
-#[inline(always)]
-fn is_evictable(meta: Meta) -> bool {
-    FlowState::EVICTABLE >> (meta.state().0 & 31) & 1 != 0
-}
-
 /// The evictable flow of a bucket that was seen longest ago, if before `best`: time and number.
 #[inline(always)]
 fn oldest_evictable<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (u64, u32) {
@@ -382,7 +383,7 @@ fn oldest_evictable<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (
         let number = bucket * BUCKET_SLOTS + index;
         if let Some(slot) = table.slot(number) {
             let seen = slot.last_seen();
-            let better = opaque(u64::from(is_evictable(slot.meta())) & at_or_below(seen, best.0));
+            let better = opaque(u64::from(slot.meta().is_evictable()) & at_or_below(seen, best.0));
             // All ones or all zeros: a branch here would double the paths at each slot.
             let mask = better.wrapping_neg();
             best = (

@@ -28,7 +28,7 @@ pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use replay::{Only, ReplayArgs};
-pub(crate) use show::{Show, ShowArgs};
+pub(crate) use show::{Show, ShowArgs, ShowRulesArgs};
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
 ///

@@ -5,7 +5,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
-use sg_common::counters::{Tally, ZoneCounters};
+use sg_common::counters::{RuleCounters, RuleKey, Tally, ZoneCounters};
 use sg_common::datapath::{Datapath, Settings};
 use sg_common::event::Event;
 use sg_common::flow::{
@@ -59,6 +59,27 @@ extern "C" fn sg_open_flow(key: *const FlowKey, what: u64, size: u64) -> u64 {
         Err(Refused::Full) => Reason::FlowTableFull as u64,
         Err(Refused::Contended) => Reason::FlowContended as u64,
     }
+}
+
+/// Counts a frame of no live flow for the rule that decided on it. Global, see [`sg_ask`].
+///
+/// `outcome` is the bits of an [`Outcome`]; `size` is packets (32 bits) and bytes (32).
+#[unsafe(no_mangle)]
+extern "C" fn sg_count_rule(outcome: u64, size: u64) -> u64 {
+    let outcome = Outcome::from_bits(outcome);
+    if let Some(rule) = rule_counters(config::zone(), outcome.rule()) {
+        rule.hit(outcome.reason(), now(), (size >> 32) as u32, size as u32);
+    }
+    0
+}
+
+/// This CPU's counters of a rule; `None` for one that is not in force any more.
+#[inline(always)]
+pub(crate) fn rule_counters<'a>(zone: u32, rule: u32) -> Option<&'a mut RuleCounters> {
+    let counters = maps::RULES.get_ptr_mut(RuleKey { zone, rule })?;
+    // SAFETY: this CPU's part of a map value, and no other program runs on this CPU until this one
+    // returns. User space may read or delete it meanwhile; the kernel frees it later.
+    Some(unsafe { &mut *counters })
 }
 
 /// Opens the flow that a frame describes, unless it is known; see `sg_seed`.
@@ -212,6 +233,14 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
         if audited {
             add(audit, packets, bytes);
         }
+    }
+
+    #[inline(always)]
+    fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32) {
+        sg_count_rule(
+            outcome.to_bits(),
+            u64::from(packets) << 32 | u64::from(bytes),
+        );
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use sg_common::flow::{FlowKey, FlowSlot, FlowState, Opening};
 use sg_common::table::{Found, Meta, Place, Slot, Table};
 use sg_common::tcp::Step;
 
-use crate::datapath::{SharedSettings, now};
+use crate::datapath::{SharedSettings, now, rule_counters};
 use crate::{config, maps};
 
 #[cfg(not(any(bpf_target_arch = "x86_64", bpf_target_arch = "x86")))]
@@ -84,6 +84,14 @@ impl Table for FlowTable {
         match maps::INTERFACES.get_ptr(zone) {
             Some(settings) => SharedSettings(settings).timeout(state),
             None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn count_closed(&self, slot: SharedSlot) {
+        if let Some(rule) = rule_counters(slot.zone(), slot.rule()) {
+            rule.closed.packets += field!(slot.0, packets[0]) + field!(slot.0, packets[1]);
+            rule.closed.bytes += field!(slot.0, bytes[0]) + field!(slot.0, bytes[1]);
         }
     }
 }

@@ -3,9 +3,9 @@
 //! All but `SCRATCH` are pinned by the loader and shared by the programs of every interface.
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya_ebpf::macros::btf_map;
-use sg_common::counters::ZoneCounters;
+use sg_common::counters::{MAX_RULES, RuleCounters, RuleKey, ZoneCounters};
 use sg_common::event::Event;
 use sg_common::flow::{FlowSlot, FragmentEntry, FragmentKey};
 use sg_common::image::SIZE_CLASSES;
@@ -20,6 +20,12 @@ pub(crate) static INTERFACES: Array<InterfaceSettings, { MAX_ZONES as usize }> =
 /// zone → counters. Written here, summed by user space. 2 MiB per CPU.
 #[btf_map]
 pub(crate) static COUNTERS: PerCpuArray<ZoneCounters, { MAX_ZONES as usize }> = PerCpuArray::new();
+
+/// Rule of an interface → its counters. Entries are made by user space, and written here. 1.25 MiB and
+/// 0.9 MiB per CPU.
+#[btf_map]
+pub(crate) static RULES: PerCpuHashMap<RuleKey, RuleCounters, { MAX_RULES as usize }> =
+    PerCpuHashMap::new();
 
 /// Bucket → tag word. Written here, read by user space. 64 Ki × 8 B.
 ///

@@ -98,7 +98,7 @@ impl<'a> Guard<'a> {
         let (ingress, _) = dataplane.attach(&plan).expect("the kernel takes it");
         assert_eq!(ingress, tc);
         dataplane
-            .install(image.words())
+            .install(image.words(), image.rules())
             .expect("the image is sound");
         dataplane
             .enforce(ZONE, &plan.settings)

@@ -13,6 +13,7 @@
 //! that the [oracle](crate::oracle) gives for the same reason and by the same rule.
 
 pub(crate) mod loaded;
+mod rules;
 mod second;
 mod seen;
 mod settings;
@@ -163,7 +164,7 @@ impl Filter {
         self.generation += 1;
         let image = compile(&self.model, &zones, &mut self.numbers, self.generation)
             .expect("the rules compile");
-        self.loaded_mut().install(image.words());
+        self.loaded_mut().install(&image);
     }
 
     /// Puts an image in force in which the interface has no policy.
@@ -171,7 +172,7 @@ impl Filter {
         let image = compile(&self.model, &[], &mut self.numbers, self.generation)
             .expect("nothing compiles");
         self.second.get_mut().forget_policy();
-        self.loaded_mut().install(image.words());
+        self.loaded_mut().install(&image);
     }
 
     /// As [`Self::apply`] with one group, see [`Self::with_group`].
@@ -223,8 +224,7 @@ impl Filter {
         seen
     }
 
-    /// Judges copies of a frame on its way to the protected side, and leaves their events in the
-    /// log.
+    /// Judges copies of an inbound frame, and leaves their events in the log.
     pub fn flood(&self, frame: &[u8], copies: u32) {
         for _ in 0..copies {
             let _ = self.second.borrow_mut().judge(Direction::Inbound, frame);

@@ -1,6 +1,6 @@
 //! The meta word of a slot.
 
-use crate::flow::FlowState;
+use crate::flow::{FLOW_DELETED, FlowState};
 
 /// The word of a slot that changes by compare-and-swap: version (32 bits), state (8), flags (8).
 #[repr(transparent)]
@@ -29,6 +29,19 @@ impl Meta {
     #[inline(always)]
     pub const fn flags(self) -> u8 {
         (self.0 >> 8) as u8
+    }
+
+    /// Whether the flow gives way to new ones.
+    #[inline(always)]
+    pub(super) const fn is_evictable(self) -> bool {
+        FlowState::EVICTABLE >> (self.state().0 & 31) & 1 != 0
+    }
+
+    /// Whether the slot's packets are still to be added to the counters of its rule: it holds a
+    /// flow, or one that user space deleted.
+    #[inline(always)]
+    pub const fn is_uncounted(self) -> bool {
+        self.state().0 != FlowState::NONE.0 || self.flags() & FLOW_DELETED != 0
     }
 
     /// The same version in another state.

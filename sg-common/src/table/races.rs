@@ -24,6 +24,8 @@ struct Cells {
     meta: AtomicU64,
     key: [AtomicU64; 2],
     rule: AtomicU64,
+    /// Flows whose packets were counted when they lost the slot. No order of memory depends on it.
+    closed: core::sync::atomic::AtomicU64,
 }
 
 struct Memory {
@@ -54,6 +56,7 @@ impl Memory {
                 meta: AtomicU64::new(Meta::new(2, state, 0).0),
                 key: [AtomicU64::new(number), AtomicU64::new(number)],
                 rule: AtomicU64::new(number),
+                closed: core::sync::atomic::AtomicU64::new(0),
             }
         };
         let tags = |flow: Option<(u16, FlowState)>| {
@@ -86,6 +89,14 @@ impl Memory {
         flows.retain(|(_, state)| *state != FlowState::NONE);
         flows.sort_by_key(|(number, _)| *number);
         flows
+    }
+}
+
+impl Memory {
+    /// Flows that lost their slots, as they were counted.
+    fn closed(&self) -> u64 {
+        let closed = |cells: &Cells| cells.closed.load(Acquire);
+        self.cells.iter().map(closed).sum()
     }
 }
 
@@ -183,6 +194,12 @@ impl<'m> Table for Cpu<'m> {
     fn timeout(&self, _zone: u32, _state: FlowState) -> u64 {
         TIMEOUT
     }
+
+    fn count_closed(&self, slot: Seat<'m>) {
+        if let Seat::Open(cells) = slot {
+            cells.closed.fetch_add(1, AcqRel);
+        }
+    }
 }
 
 fn key(number: u16) -> FlowKey {
@@ -247,6 +264,7 @@ fn two_cpus_that_open_one_flow_make_one_entry() {
         |memory, first, second| {
             assert_eq!((first, second), (Ok(()), Ok(())));
             assert_eq!(memory.flows(), [(1, FlowState::TCP_SYN_SENT)]);
+            assert_eq!(memory.closed(), 1, "the second replaces the first");
         },
     );
 }
@@ -261,6 +279,7 @@ fn two_cpus_that_open_two_flows_take_two_slots() {
             assert_eq!((first, second), (Ok(()), Ok(())));
             let state = FlowState::TCP_SYN_SENT;
             assert_eq!(memory.flows(), [(1, state), (2, state)]);
+            assert_eq!(memory.closed(), 0);
         },
     );
 }
@@ -293,6 +312,7 @@ fn a_flow_is_established_or_gives_way_but_not_both() {
             let mut expected = [first, (2, FlowState::TCP_ESTABLISHED)];
             expected.sort_by_key(|(number, _)| *number);
             assert_eq!(memory.flows(), expected);
+            assert_eq!(memory.closed(), u64::from(opened.is_ok()), "counted once");
         },
     );
 }

@@ -155,6 +155,8 @@ impl Table for Model {
         self.now.get()
     }
 
+    fn count_closed(&self, _slot: Self::Slot) {}
+
     fn timeout(&self, _zone: u32, _state: FlowState) -> u64 {
         TIMEOUT
     }

@@ -69,6 +69,8 @@ JSON: an object with these fields:
   generation    of the state on disk
   build         version and digest of the programs of this sg-ctl
   image         generation and kernel_bytes of the policy in the kernel, or null
+  flow_table    flows (that fit) and bytes of kernel memory, or null
+  rule_counters rules (that are counted), room, and bytes of kernel memory, or null
   pending       whether a change is under way or was interrupted
   problems      interface (or null) and text of everything that is not as it should be
   interfaces    name, state (enforcing, auditing, half-attached, not-attached, missing), mode,
@@ -105,8 +107,21 @@ JSON: an array of objects with these fields:
   force), protocol (tcp, udp, icmp, icmpv6, all, or a number), from_port, to_port, icmp_type,
   icmp_code, peer (a range, pl:NAME or sg:NAME), description, file, line
 
+With --counters an object for each rule of each attached interface, in the order that picks the
+deciding rule, with these fields besides:
+  interface, counters: null when there is no room to count it, else
+    new_flows  flows that it opened
+    packets    that it admitted: those of its flows, both directions, and those without a flow
+    bytes      of these packets
+    last_hit   when it last decided on a packet, as it does on the first one of a flow, or null
+    since      when counting began: when the rule came into force on the interface
+Packets of a flow belong to the rule that opened it. Packets that no rule admits are counted by
+reason: sg-ctl status --counters.
+
 EXAMPLES:
     sg-ctl show rules --group web
+    sg-ctl show rules --counters --interface eth0
+    sg-ctl show rules --never-hit
     sg-ctl show rules --json | jq '.[] | select(.peer == \"0.0.0.0/0\")'";
 
 /// Of `show interfaces`.

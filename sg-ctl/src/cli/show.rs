@@ -19,7 +19,7 @@ pub(crate) enum Show {
     /// Security groups: ids, number of rules, and the interfaces that carry them.
     #[command(after_long_help = help::SHOW_GROUPS)]
     Groups(Format),
-    /// Rules of every group, or of one, by direction.
+    /// Rules of every group, or of one, by direction; or those in force, with counters.
     #[command(after_long_help = help::SHOW_RULES)]
     Rules(ShowRulesArgs),
     /// Interfaces: groups, side, hook, settings.
@@ -39,6 +39,25 @@ pub(crate) struct ShowRulesArgs {
     #[arg(short, long, value_name = "NAME")]
     pub(crate) group: Option<String>,
 
+    /// Of every attached interface, with what each rule has admitted since it came into force there.
+    #[arg(short, long)]
+    pub(crate) counters: bool,
+
+    /// Only rules that have never decided on a packet; with --counters, which it implies.
+    #[arg(long)]
+    pub(crate) never_hit: bool,
+
+    /// Only rules of this interface; with --counters, which it implies.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) interface: Option<String>,
+
     #[command(flatten)]
     pub(crate) format: Format,
+}
+
+impl ShowRulesArgs {
+    /// Whether the rules in force are asked for.
+    pub(crate) const fn wants_counters(&self) -> bool {
+        self.counters || self.never_hit || self.interface.is_some()
+    }
 }

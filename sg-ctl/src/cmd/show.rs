@@ -8,13 +8,15 @@ use sg_ctl::host::{Host, HostError};
 use sg_ctl::model::{Model, SecurityGroup, Side};
 use sg_ctl::state::State;
 
-use super::{Context, print_list};
-use crate::cli::{Show, ShowArgs};
+use super::{Context, check_attached, print_list};
+use crate::cli::{Show, ShowArgs, ShowRulesArgs};
 use crate::failure::refusal;
+use crate::output::counted::CountedRuleView;
 use crate::output::group::{GroupView, MemberView};
 use crate::output::infra::InfraView;
 use crate::output::interface::Configured;
 use crate::output::rule::RuleView;
+use crate::output::time::WallClock;
 
 /// Shows one part of what was applied.
 pub(crate) fn run(args: &ShowArgs, context: &Context) -> anyhow::Result<ExitCode> {
@@ -26,6 +28,7 @@ pub(crate) fn run(args: &ShowArgs, context: &Context) -> anyhow::Result<ExitCode
             let groups = GroupView::all(&state.model, &interfaces);
             print_list(&groups, format.json, "no groups", GroupView::table)?;
         }
+        Show::Rules(args) if args.wants_counters() => counted(&host, &state, args)?,
         Show::Rules(args) => {
             let rules: Vec<_> = groups(&state.model, args.group.as_deref())?
                 .into_iter()
@@ -61,6 +64,53 @@ pub(crate) fn run(args: &ShowArgs, context: &Context) -> anyhow::Result<ExitCode
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the rules in force and what they have admitted.
+fn counted(host: &Host, state: &State, args: &ShowRulesArgs) -> anyhow::Result<()> {
+    check_attached(state, args.interface.as_deref())?;
+    let (model, zones) = host.zone_policies(state)?;
+    let wanted = groups(&model, args.group.as_deref())?;
+    let counts = if zones.is_empty() {
+        BTreeMap::new()
+    } else {
+        host.rule_counts()?
+    };
+    let clock = WallClock::now()?;
+    let mut rules = Vec::new();
+    for zone in &zones {
+        let recorded = state.attachments.iter();
+        let mut named = recorded.filter(|(_, record)| record.zone == zone.zone);
+        let Some((interface, _)) = named.next() else {
+            continue;
+        };
+        if args
+            .interface
+            .as_ref()
+            .is_some_and(|only| only != interface)
+        {
+            continue;
+        }
+        let carried = zone.groups.iter().filter_map(|name| model.groups.get(name));
+        let carried = carried.filter(|group| wanted.iter().any(|each| each.name == group.name));
+        let zone = (interface.as_str(), zone.zone);
+        rules.extend(CountedRuleView::of_interface(
+            zone,
+            carried,
+            &state.numbers,
+            &counts,
+            &clock,
+        ));
+    }
+    if args.never_hit {
+        rules.retain(CountedRuleView::is_never_hit);
+    }
+    let nothing = match (zones.is_empty(), args.never_hit) {
+        (true, _) => "no interface is attached",
+        (false, true) => "every rule has been hit",
+        (false, false) => "no rules",
+    };
+    print_list(&rules, args.format.json, nothing, CountedRuleView::table)
 }
 
 /// All groups, or the one that is asked for.

@@ -13,9 +13,10 @@ mod numbers;
 mod peers;
 mod rows;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use sg_common::counters::RuleKey;
 use sg_common::image::classes::MAX_RANGES;
 use sg_common::image::{self, Cell, FORMAT_VERSION, MAGIC, MAX_ROW, SIZE_CLASSES, header};
 use sg_common::outcome::Outcome;
@@ -79,12 +80,18 @@ pub enum CompileError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     words: Vec<u32>,
+    rules: Vec<RuleKey>,
 }
 
 impl Image {
     /// The words, as the kernel reads them.
     pub fn words(&self) -> &[u32] {
         &self.words
+    }
+
+    /// The rules of every interface, in ascending order.
+    pub fn rules(&self) -> &[RuleKey] {
+        &self.rules
     }
 
     /// The generation number that it was compiled with.
@@ -216,6 +223,7 @@ pub(crate) fn peer_ranges(model: &Model, zones: &[ZonePolicy], peer: &Peer) -> V
 /// Lays the parts out and remembers where they are.
 struct Writer {
     words: Vec<u32>,
+    numbered: BTreeSet<RuleKey>,
     rows: HashMap<Row, u32>,
     tables: HashMap<Vec<u32>, u32>,
 }
@@ -237,6 +245,7 @@ impl Writer {
         words[header::ZONES as usize] = zone_count;
         Self {
             words,
+            numbered: BTreeSet::new(),
             rows: HashMap::new(),
             tables: HashMap::new(),
         }
@@ -255,6 +264,13 @@ impl Writer {
             .map(|merged| numbers.number(merged.group, direction, merged.rule))
             .collect::<Option<Vec<_>>>()
             .ok_or(CompileError::NumbersExhausted)?;
+        for zone in &policy.zones {
+            let keys = cells.iter().map(|rule| RuleKey {
+                zone: *zone,
+                rule: *rule,
+            });
+            self.numbered.extend(keys);
+        }
         let untracked = rows::untracked(policy, direction);
         let mut matching = vec![Vec::new(); classes.peers.len()];
         for (rank, merged) in policy.rules[direction as usize].iter().enumerate() {
@@ -326,7 +342,10 @@ impl Writer {
         ] {
             self.words[field as usize] = value;
         }
-        Ok(Image { words: self.words })
+        Ok(Image {
+            words: self.words,
+            rules: self.numbered.into_iter().collect(),
+        })
     }
 }
 

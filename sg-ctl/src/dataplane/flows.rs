@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use aya::Pod;
 use aya::maps::{MapData, MapInfo};
 use nix::errno::Errno;
-use sg_common::flow::{FlowEntry, FlowKey, FlowState};
+use sg_common::flow::{FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
 use sg_common::table::{HashSeed, Meta, buckets_for, bytes_of, flows_in};
 
@@ -166,16 +166,23 @@ pub(super) fn flows(maps: &Maps) -> impl Iterator<Item = (FlowKey, FlowEntry)> {
 /// Deletes the flows of which `chosen` says so; returns how many.
 ///
 /// A deleted flow is one without state: the programs take it for absent at once, and its slot when
-/// they need one. A flow whose state changes at the very moment is looked at again.
+/// they need one, when they add its packets to the counters of its rule.
 pub(super) fn delete(maps: &Maps, mut chosen: impl FnMut(&FlowKey, &FlowEntry) -> bool) -> usize {
+    clear(maps, FLOW_DELETED, |slot| {
+        slot.entry().is_some_and(|entry| chosen(&slot.key, &entry))
+    })
+}
+
+/// Takes the state off the slots of which `chosen` says so, and leaves these flags; returns how many.
+/// A slot whose state changes at the very moment is looked at again.
+fn clear(maps: &Maps, flags: u8, mut chosen: impl FnMut(&FlowSlot) -> bool) -> usize {
     let mut deleted = 0;
     for index in 0..maps.flows.len() {
         while let Some(slot) = maps.flows.read(index)
-            && let Some(entry) = slot.entry()
-            && chosen(&slot.key, &entry)
+            && chosen(&slot)
             && let Some(meta) = maps.flows.meta(index)
         {
-            let gone = Meta(slot.meta).with(FlowState::NONE, 0);
+            let gone = Meta(slot.meta).with(FlowState::NONE, flags);
             let swap =
                 meta.compare_exchange(slot.meta, gone.0, Ordering::AcqRel, Ordering::Relaxed);
             if swap.is_ok() {
@@ -189,7 +196,10 @@ pub(super) fn delete(maps: &Maps, mut chosen: impl FnMut(&FlowKey, &FlowEntry) -
 
 /// Deletes everything that the tables hold about a zone.
 pub(super) fn delete_zone(maps: &Maps, zone: u32) -> Result<(), DataplaneError> {
-    delete(maps, |key, _| u32::from(key.zone) == zone);
+    // The next interface of this zone counts its own.
+    clear(maps, 0, |slot| {
+        u32::from(slot.key.zone) == zone && slot.uncounted().is_some()
+    });
     let mut keys = Vec::new();
     for entry in Entries::new(&maps.fragments) {
         let (key, _) = entry.map_err(system_error("read the fragment table"))?;

@@ -3,14 +3,14 @@
 
 use std::io;
 
-use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
-use sg_common::counters::ZoneCounters;
+use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters};
 use sg_common::flow::{FragmentEntry, FragmentKey};
 use sg_common::names::{
-    MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_SELECTOR,
-    MAP_TEST_CLOCK,
+    MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_RULES,
+    MAP_SELECTOR, MAP_TEST_CLOCK,
 };
 use sg_common::settings::InterfaceSettings;
 
@@ -22,6 +22,7 @@ use super::sys::{MappedSlots, Slot, Table};
 pub(super) struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceSettings>,
     pub(super) counters: PerCpuArray<MapData, ZoneCounters>,
+    pub(super) rules: PerCpuHashMap<MapData, RuleKey, RuleCounters>,
     pub(super) flows: MappedSlots,
     pub(super) fragments: Table<FragmentKey, FragmentEntry>,
     pub(super) selector: Array<MapData, u32>,
@@ -51,6 +52,9 @@ impl Maps {
             counters: Map::from_map_data(open(MAP_COUNTERS)?)
                 .and_then(PerCpuArray::try_from)
                 .map_err(map_error("open", MAP_COUNTERS))?,
+            rules: Map::from_map_data(open(MAP_RULES)?)
+                .and_then(PerCpuHashMap::try_from)
+                .map_err(map_error("open", MAP_RULES))?,
             flows: slots(open(MAP_FLOW_SLOTS)?)?,
             fragments: Table::new(open(MAP_FRAGMENTS)?)
                 .map_err(map_error("open", MAP_FRAGMENTS))?,
@@ -93,14 +97,8 @@ impl Maps {
 
     /// Sets the counters of a zone to zero.
     pub(super) fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        let cpus = nr_cpus()
-            .map_err(|(_, error)| MapError::IoError(error))
-            .map_err(map_error("write", MAP_COUNTERS))?;
-        let zeros = PerCpuValues::try_from(vec![ZoneCounters::ZERO; cpus])
-            .map_err(MapError::IoError)
-            .map_err(map_error("write", MAP_COUNTERS))?;
-        self.counters
-            .set(zone, zeros, 0)
+        on_every_cpu(ZoneCounters::ZERO)
+            .and_then(|zeros| self.counters.set(zone, zeros, 0))
             .map_err(map_error("write", MAP_COUNTERS))
     }
 
@@ -112,6 +110,12 @@ impl Maps {
     }
 }
 
+/// The same value for every CPU.
+pub(super) fn on_every_cpu<V: Pod>(value: V) -> Result<PerCpuValues<V>, MapError> {
+    let cpus = nr_cpus().map_err(|(_, error)| MapError::IoError(error))?;
+    PerCpuValues::try_from(vec![value; cpus]).map_err(MapError::IoError)
+}
+
 /// Takes a map out of an object.
 pub(super) fn take(ebpf: &mut Ebpf, name: &str) -> Result<MapData, MapError> {
     match ebpf.take_map(name) {
@@ -121,6 +125,7 @@ pub(super) fn take(ebpf: &mut Ebpf, name: &str) -> Result<MapData, MapError> {
             | Map::HashMap(data)
             | Map::LruHashMap(data)
             | Map::PerCpuArray(data)
+            | Map::PerCpuHashMap(data)
             | Map::RingBuf(data),
         ) => Ok(data),
         Some(_) | None => Err(MapError::InvalidName {

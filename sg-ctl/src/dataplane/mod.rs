@@ -21,6 +21,7 @@ mod netlink;
 mod pins;
 mod privilege;
 mod program;
+mod rules;
 mod sandbox;
 mod seed;
 mod sockets;
@@ -29,10 +30,11 @@ mod upgrade;
 mod watch;
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use sg_common::counters::ZoneCounters;
+use sg_common::counters::{RuleKey, ZoneCounters};
 use sg_common::flow::{FlowEntry, FlowKey};
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
@@ -49,6 +51,7 @@ pub use links::{AttachedHook, Attachment, HookSide};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use pins::PinDir;
 pub use program::{BUILD, OBJECT, Programs};
+pub use rules::{RuleCounterInfo, RuleTotals};
 pub use sandbox::{Entry, Sandbox};
 pub use seed::{Connection, Seeded};
 pub use sockets::{Socket, sockets};
@@ -132,13 +135,49 @@ impl Dataplane {
     }
 
     /// Puts a policy image in force: every packet is judged by the old image or by the new one.
+    /// Its rules are counted from now on;
+    /// those that were in force before go on counting.
     ///
     /// # Errors
     /// When the words are no image for these programs, or too many. Errors after the replacement
     /// (of pins) leave the new image in force.
-    pub fn install(&mut self, words: &[u32]) -> Result<ImageInfo, DataplaneError> {
+    pub fn install(
+        &mut self,
+        words: &[u32],
+        rules: &[RuleKey],
+    ) -> Result<ImageInfo, DataplaneError> {
         let pins = self.pins.clone();
-        image::install(self.maps_mut()?, &pins, words)
+        let now = self.clock()?.now;
+        let maps = self.maps_mut()?;
+        let counted = rules::counted(maps)?;
+        rules::begin(maps, rules, &counted, now)?;
+        let info = image::install(maps, &pins, words)?;
+        let gone = counted
+            .iter()
+            .filter(|rule| rules.binary_search(rule).is_err());
+        rules::end(maps, gone)?;
+        Ok(info)
+    }
+
+    /// What each rule of each interface has admitted since it came into force there.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn rule_totals(&self) -> Result<BTreeMap<RuleKey, RuleTotals>, DataplaneError> {
+        rules::totals(self.maps()?)
+    }
+
+    /// How many rules are counted and the memory that it takes, `None` when nothing is loaded.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn rule_counters(&self) -> Result<Option<RuleCounterInfo>, DataplaneError> {
+        if self.is_prepared() {
+            let counted = rules::counted(self.maps()?)?.len();
+            RuleCounterInfo::of(counted).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// The image in force, `None` before the first one.
@@ -182,7 +221,7 @@ impl Dataplane {
         self.maps()?.counters(zone)
     }
 
-    /// Sets the counters of a zone to zero.
+    /// Sets the counters of a zone, but for those of its rules, to zero.
     ///
     /// # Errors
     /// When nothing is loaded.
@@ -299,7 +338,10 @@ impl Dataplane {
     fn clear_zone(&mut self, zone: u32) -> Result<(), DataplaneError> {
         self.set_settings(zone, &InterfaceSettings::UNUSED)?;
         self.reset_counters(zone)?;
-        flows::delete_zone(self.maps()?, zone)
+        let maps = self.maps_mut()?;
+        let counted = rules::counted(maps)?;
+        rules::end(maps, counted.iter().filter(|rule| rule.zone == zone))?;
+        flows::delete_zone(maps, zone)
     }
 
     /// The time as the programs see it.

@@ -8,7 +8,8 @@ use super::changes::Changes;
 use super::ssh::{SshConnection, WayIn};
 use super::trial::set_deadlines;
 use super::{
-    Host, HostError, check_groups, compile_policy, effective, flow_table_note, write_settings,
+    Host, HostError, check_groups, compile_policy, effective, flow_table_note, rule_counters_note,
+    write_settings,
 };
 use crate::compile::Image;
 use crate::dataplane::{Attachment, ImageInfo};
@@ -165,6 +166,7 @@ impl Host {
         let (image, note) = way_in.check(&mut next, (&attachments, None), image)?;
         notes.extend(note);
         notes.extend(flow_table_note(self.dataplane.flow_table()?, &next.model));
+        notes.extend(rule_counters_note(&image));
         let info = ImageInfo::of_words(image.words())?;
         let mut is_new = !changes.is_empty();
         let mut kernel_bytes = 0;
@@ -212,7 +214,7 @@ impl Host {
             }
             // Before the new rules: whoever dies in between must not leave them without a deadline.
             set_deadlines(dataplane, attachments, rollback_after)?;
-            dataplane.install(image.words())?;
+            dataplane.install(image.words(), image.rules())?;
             write_settings(dataplane, next, attachments)
         })
     }

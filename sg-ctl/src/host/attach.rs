@@ -11,7 +11,7 @@ use super::ssh::WayIn;
 use super::trial::{deadline, kept_deadline, set_deadlines};
 use super::{
     Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective,
-    flow_table_note, settings, write_settings,
+    flow_table_note, rule_counters_note, settings, write_settings,
 };
 use crate::dataplane::{
     AttachPlan, Attachment, Dataplane, DataplaneError, FlowTableInfo, HookKind, Interface, Seeded,
@@ -156,7 +156,7 @@ impl Host {
             self.transact(&lock, &next, rules_change, |dataplane| {
                 let (ingress, reason) = dataplane.attach(&plan)?;
                 set_deadlines(dataplane, &attachments, on_trial)?;
-                let installed = dataplane.install(image.words())?;
+                let installed = dataplane.install(image.words(), image.rules())?;
                 // New rules may have changed the settings of the others.
                 write_settings(dataplane, &next, &attachments)?;
                 let (seeded, failures) = passing.seed(dataplane, zone)?;
@@ -176,6 +176,7 @@ impl Host {
             })?;
         let flow_table = self.dataplane.flow_table()?;
         notes.extend(flow_table_note(flow_table, &next.model));
+        notes.extend(rule_counters_note(&image));
         Ok(AttachSummary {
             interface: name,
             zone,

@@ -54,7 +54,7 @@ impl Host {
             if let Some(image) = &image
                 && !attachments.is_empty()
             {
-                dataplane.install(image.words())?;
+                dataplane.install(image.words(), image.rules())?;
             }
             Ok(())
         })

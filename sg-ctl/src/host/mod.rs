@@ -16,6 +16,7 @@ mod flows;
 mod recovery;
 mod refresh;
 mod restore;
+mod rules;
 mod settings;
 mod ssh;
 mod status;
@@ -25,6 +26,7 @@ mod upgrade;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use sg_common::counters::MAX_RULES;
 use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 
 pub use apply::{ApplyRequest, ApplySummary, PolicySummary};
@@ -35,6 +37,7 @@ pub use diff::{PartDiff, PartKind};
 pub use error::HostError;
 pub use flows::LiveFlow;
 pub use restore::{RestoreSummary, Restored};
+pub use rules::RuleCount;
 pub use settings::settings;
 pub use ssh::{SshConnection, WayIn};
 pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Status, Traffic};
@@ -152,7 +155,7 @@ impl Host {
         if !attachments.is_empty() {
             if generation != Some(state.generation) {
                 let image = compile_policy(&mut state, &attachments, None)?;
-                self.dataplane.install(image.words())?;
+                self.dataplane.install(image.words(), image.rules())?;
             }
             write_settings(&mut self.dataplane, &state, &attachments)?;
         }
@@ -308,6 +311,17 @@ fn flow_table_note(table: Option<FlowTableInfo>, model: &Model) -> Option<String
         )),
         Some(_) => None,
     }
+}
+
+/// Tells when there are more rules than counters.
+fn rule_counters_note(image: &Image) -> Option<String> {
+    let rules = image.rules().len();
+    (rules > MAX_RULES as usize).then(|| {
+        format!(
+            "{rules} rules are in force, of all interfaces together, and there are counters for \
+             {MAX_RULES}: the others are not counted one by one"
+        )
+    })
 }
 
 /// Gives the programs of everything attached the settings that the state wants.

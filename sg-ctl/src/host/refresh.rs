@@ -38,7 +38,7 @@ impl Host {
         };
         let image = compile_policy(&mut next, &attachments, None)?;
         self.transact(&lock, &next, false, |dataplane| {
-            dataplane.install(image.words())?;
+            dataplane.install(image.words(), image.rules())?;
             Ok(())
         })
     }

@@ -10,6 +10,7 @@ use sg_common::settings::MODE_AUDIT;
 use super::{Host, HostError, effective, record_of};
 use crate::dataplane::{
     Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, HookSide, ImageInfo, Interface,
+    RuleCounterInfo,
 };
 use crate::model::{Direction, LogMode, Side};
 use crate::state::State;
@@ -123,6 +124,8 @@ pub struct Status {
     pub image: Option<ImageInfo>,
     /// The flow table, which all interfaces share; `None` while nothing is attached.
     pub flow_table: Option<FlowTableInfo>,
+    /// How many rules are counted; `None` while nothing is attached.
+    pub rule_counters: Option<RuleCounterInfo>,
     /// The flow table that the rules ask for.
     pub flow_table_wanted: FlowTableInfo,
     /// Jiffies per second.
@@ -174,6 +177,7 @@ impl Host {
             build: BUILD.clone(),
             image: self.dataplane.image()?,
             flow_table: self.dataplane.flow_table()?,
+            rule_counters: self.dataplane.rule_counters()?,
             flow_table_wanted: FlowTableInfo::made_for(state.model.limits.flow_table_size),
             hz: Dataplane::hz()?,
             pending: self.directory.is_pending(),

@@ -6,6 +6,7 @@
 
 pub(crate) mod cases;
 pub(crate) mod change;
+pub(crate) mod counted;
 pub(crate) mod event;
 pub(crate) mod explain;
 pub(crate) mod flow;

@@ -79,6 +79,26 @@ impl<'a> RuleView<'a> {
         }
     }
 
+    /// The number that flows and events have for it.
+    pub(super) const fn number(&self) -> Option<u32> {
+        self.number
+    }
+
+    /// `inbound` or `outbound`.
+    pub(super) const fn direction(&self) -> &'static str {
+        self.direction
+    }
+
+    /// What it admits: direction, protocol, ports, peer.
+    pub(super) fn what(&self) -> [&str; 4] {
+        [self.direction, &self.protocol, &self.ports, &self.peer]
+    }
+
+    /// Where it comes from: group, id, description.
+    pub(super) const fn whose(&self) -> [&'a str; 3] {
+        [self.group, self.id, self.description]
+    }
+
     /// The table of rules, by group; with their numbers if `numbered`.
     pub(crate) fn table(rules: &[Self], numbered: bool) -> Table {
         let mut headings = vec!["GROUP", "DIRECTION", "PROTOCOL", "PORTS", "PEER", "RULE"];

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::dataplane::{FlowTableInfo, HookKind};
+use sg_ctl::dataplane::{FlowTableInfo, HookKind, RuleCounterInfo};
 use sg_ctl::host::{InterfaceStatus, Mode, Status, Traffic};
 use sg_ctl::model::{LogMode, Side};
 
@@ -24,6 +24,7 @@ pub(crate) struct StatusView<'a> {
     build: &'a str,
     image: Option<ImageView>,
     flow_table: Option<FlowTableInfo>,
+    rule_counters: Option<RuleCounterInfo>,
     pending: bool,
     problems: Vec<Problem<'a>>,
     interfaces: Vec<InterfaceView<'a>>,
@@ -136,6 +137,7 @@ impl<'a> StatusView<'a> {
                 kernel_bytes: image.bytes,
             }),
             flow_table: status.flow_table,
+            rule_counters: status.rule_counters,
             pending: status.pending,
             problems: problems(status),
             interfaces: status.interfaces.iter().map(InterfaceView::new).collect(),
@@ -159,7 +161,7 @@ impl<'a> StatusView<'a> {
         })
     }
 
-    /// One line about the policy, and one about the flow table.
+    /// A line each about the policy, the flow table and the counters of rules.
     pub(crate) fn policy(&self) -> String {
         let policy = match &self.image {
             Some(image) => format!(
@@ -170,7 +172,15 @@ impl<'a> StatusView<'a> {
             None => "no policy is in force\n".to_owned(),
         };
         let table = self.flow_table.as_ref().map(flow_table_text);
-        policy + &table.unwrap_or_default()
+        let rules = self.rule_counters.map(|counters| {
+            format!(
+                "rule counters: {} of {} in use, {} KiB of kernel memory\n",
+                counters.rules,
+                counters.room,
+                counters.bytes.div_ceil(1024)
+            )
+        });
+        policy + &table.unwrap_or_default() + &rules.unwrap_or_default()
     }
 
     /// The table of interfaces.
@@ -362,6 +372,11 @@ mod tests {
             build: "2-b".to_owned(),
             image: None,
             flow_table: Some(FlowTableInfo::made_for(262_144)),
+            rule_counters: Some(RuleCounterInfo {
+                rules: 10,
+                room: 16_384,
+                bytes: 3 << 20,
+            }),
             flow_table_wanted: FlowTableInfo::made_for(262_144),
             hz: 250,
             pending: false,
@@ -380,10 +395,10 @@ mod tests {
     fn the_memory_of_the_flow_table_is_told() {
         let status = status(vec![interface()]);
         let view = StatusView::new(&status);
-        assert!(
-            view.policy()
-                .ends_with("flow table: room for 262144 flows, 66048 KiB of kernel memory\n")
-        );
+        assert!(view.policy().ends_with(
+            "flow table: room for 262144 flows, 66048 KiB of kernel memory\n\
+             rule counters: 10 of 16384 in use, 3072 KiB of kernel memory\n"
+        ));
         let json = serde_json::to_value(view).expect("JSON");
         assert_eq!(json["flow_table"]["bytes"], 66048 * 1024);
     }

@@ -70,6 +70,15 @@ impl WallClock {
         self.zoned_text(Timestamp::now())
     }
 
+    /// The time of day so long ago, in the same form.
+    pub(crate) fn ago_text(&self, ago: Duration) -> String {
+        let moment = Timestamp::now().checked_sub(ago);
+        moment.map_or_else(
+            |_out_of_range| String::new(),
+            |moment| self.zoned_text(moment),
+        )
+    }
+
     /// The time of day at `time_ns` of the clock: RFC 3339, local.
     pub(crate) fn text(&self, time_ns: u64) -> String {
         self.boot

@@ -117,6 +117,11 @@ impl<const OUTBOUND: bool> Datapath for KernelTables<OUTBOUND> {
     }
 
     #[inline(always)]
+    fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32) {
+        self.0.count_rule(outcome, packets, bytes);
+    }
+
+    #[inline(always)]
     fn log(&self, event: &Event) {
         self.0.log(event);
     }

@@ -188,7 +188,7 @@ impl Stage {
         };
         self.generation += 1;
         let image = compile(&model, &[zone], &mut self.numbers, self.generation)?;
-        self.dataplane.install(image.words())?;
+        self.dataplane.install(image.words(), image.rules())?;
         Ok(())
     }
 

@@ -6,23 +6,32 @@
 
 mod room;
 
-use std::{cell::RefCell, fs::File, os::fd::AsRawFd, path::PathBuf, sync::Mutex, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    os::fd::AsRawFd,
+    path::PathBuf,
+    sync::Mutex,
+    time::Duration,
+};
 
 use aya::{
-    maps::{Map, MapData, RingBuf},
+    maps::{Map, MapData, PerCpuHashMap, RingBuf},
     programs::{TestRun, TestRunOptions},
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sg_common::{
-    counters::ZoneCounters,
+    counters::{RuleCounters, RuleKey, Tally, ZoneCounters},
     event::Event,
     flow::{FlowEntry, FlowKey},
-    names::MAP_EVENTS,
+    names::{MAP_EVENTS, MAP_RULES},
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
 };
 use sg_ctl::{
-    dataplane::{Dataplane, Programs},
+    compile::Image,
+    dataplane::{Dataplane, Programs, RuleTotals},
     model::Side,
 };
 
@@ -53,6 +62,8 @@ pub(crate) struct Loaded {
     hz: u64,
     now: u64,
     room: Room,
+    /// Packets of flows whose slots were overwritten before anybody had counted them for a rule.
+    overwritten: HashMap<RuleKey, Tally>,
     /// Keeps the pins.
     _root: File,
 }
@@ -79,6 +90,13 @@ impl Loaded {
         self.dataplane
             .delete_flows(|_, _| true)
             .expect("maps are open");
+        let rules = MapData::from_pin(self.dataplane.pins().map(MAP_RULES))
+            .and_then(Map::from_map_data)
+            .and_then(PerCpuHashMap::<_, RuleKey, RuleCounters>::try_from);
+        let mut rules = rules.expect("the maps are pinned");
+        for key in rules.keys().flatten().collect::<Vec<_>>() {
+            rules.remove(&key).expect("maps are writable");
+        }
     }
 
     /// Lets so much time pass that whatever is in the tables is over, and resets the counters.
@@ -115,6 +133,7 @@ impl Loaded {
             hz,
             now: 1 << 32,
             room: Room::Free,
+            overwritten: HashMap::new(),
             dataplane,
             _root: root,
         };
@@ -144,9 +163,9 @@ impl Loaded {
         tc_verdict(run(program, frame, times))
     }
 
-    pub(crate) fn install(&mut self, words: &[u32]) {
+    pub(crate) fn install(&mut self, image: &Image) {
         self.dataplane
-            .install(words)
+            .install(image.words(), image.rules())
             .expect("the kernel takes the image");
     }
 
@@ -169,6 +188,20 @@ impl Loaded {
         flows
             .filter(|(key, _)| u32::from(key.zone) == ZONE)
             .collect()
+    }
+
+    /// What the rules of the interface have admitted, by number.
+    pub(crate) fn rule_totals(&self) -> BTreeMap<u32, RuleTotals> {
+        let totals = self.dataplane.rule_totals().expect("maps are open");
+        let of_zone = totals.into_iter().filter(|(key, _)| key.zone == ZONE);
+        let with_overwritten = of_zone.map(|(key, mut totals)| {
+            if let Some(tally) = self.overwritten.get(&key) {
+                totals.traffic.packets += tally.packets;
+                totals.traffic.bytes += tally.bytes;
+            }
+            (key.rule, totals)
+        });
+        with_overwritten.collect()
     }
 
     /// Takes the events since the last call.

@@ -44,7 +44,7 @@ impl Shared {
         let image = compile(&model, &[zone], &mut RuleNumbers::default(), 1);
         let image = image.expect("the rules compile");
         dataplane
-            .install(image.words())
+            .install(image.words(), image.rules())
             .expect("the image is sound");
         let clock = dataplane.clock().expect("the clock is pinned");
         let settings = InterfaceSettings {

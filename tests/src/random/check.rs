@@ -10,7 +10,7 @@ use sg_common::{
     settings::InterfaceSettings,
 };
 
-use super::{Scenario, Step, TICK_MS, direction, spoilt};
+use super::{RuleTallies, Scenario, Step, TICK_MS, direction, rules, spoilt};
 use crate::oracle::{
     Detail, FlowId, Host, Judgement, Oracle, Room, RuleName,
     packet::{Content, ICMP, ICMPV6, Packet, TCP, UDP},
@@ -34,6 +34,8 @@ pub trait Subject {
     fn events(&mut self) -> Vec<Event>;
     /// Counters since the start.
     fn counters(&self) -> ZoneCounters;
+    /// What each rule in force has admitted: new flows, packets, bytes.
+    fn rules(&self) -> RuleTallies;
     /// All entries of the flow table, also those that are over.
     fn flows(&self) -> Vec<(FlowKey, FlowEntry)>;
     /// The settings in force.
@@ -144,6 +146,8 @@ pub(crate) struct Course<'a, S> {
     pub(crate) subject: &'a mut S,
     /// What the counters should be.
     counters: ZoneCounters,
+    /// What the rules had admitted when these came into force.
+    rules: RuleTallies,
     /// Packets whose events have not been looked at.
     unsettled: Vec<Judged>,
     tally: Tally,
@@ -155,6 +159,7 @@ impl<'a, S: Subject> Course<'a, S> {
         subject.start(host);
         Self {
             oracle: Oracle::new(host),
+            rules: subject.rules(),
             subject,
             counters: ZoneCounters::ZERO,
             unsettled: Vec::new(),
@@ -184,6 +189,7 @@ impl<'a, S: Subject> Course<'a, S> {
         self.settle()?;
         self.oracle.set_host(host);
         self.subject.set_host(host);
+        self.rules = self.subject.rules();
         self.tally.policies += 1;
         Ok(())
     }
@@ -240,12 +246,14 @@ impl<S: Subject> Course<'_, S> {
                 what: "the counters differ from the events".to_owned(),
             });
         }
+        let said = judged.iter().map(|judged| (&judged.expected, judged.bytes));
+        rules::compare(&self.rules, said, &self.subject.rules())?;
         self.tally.flows += compare_flows(&self.oracle, self.subject)?;
         Ok(())
     }
 }
 
-fn same<T: PartialEq + Debug>(
+pub(super) fn same<T: PartialEq + Debug>(
     step: Option<usize>,
     what: &str,
     expected: &T,

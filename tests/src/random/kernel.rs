@@ -9,9 +9,9 @@ use sg_common::{
     reason::Verdict,
     settings::InterfaceSettings,
 };
-use sg_ctl::model::Side;
+use sg_ctl::{dataplane::RuleTotals, model::Side};
 
-use super::{Subject, policy::Policy};
+use super::{RuleTallies, Subject, policy::Policy};
 use crate::{
     oracle::{Host, Room, RuleName},
     prog::{self, Hook, Loaded, Place},
@@ -78,7 +78,7 @@ impl Subject for Kernel {
         let loaded = self.loaded_mut();
         let settings = prog::settings(&host.interface, start, loaded.hz());
         loaded.set_settings(&settings);
-        loaded.install(image.words());
+        loaded.install(&image);
     }
 
     fn wait(&mut self, time: Duration) {
@@ -111,6 +111,15 @@ impl Subject for Kernel {
 
     fn counters(&self) -> ZoneCounters {
         self.loaded().counters()
+    }
+
+    fn rules(&self) -> RuleTallies {
+        let named = |(number, totals): (u32, RuleTotals)| {
+            let tally = [totals.flows, totals.traffic.packets, totals.traffic.bytes];
+            Some((self.policy.rule(number)?, tally))
+        };
+        let totals = self.loaded().rule_totals().into_iter();
+        totals.filter_map(named).collect()
     }
 
     fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {

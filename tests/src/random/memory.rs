@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sg_common::{
-    counters::ZoneCounters,
+    counters::{RuleCounters, ZoneCounters},
     event::Event,
     flow::{Direction, FlowEntry, FlowKey, FlowState},
     memory::Memory,
@@ -12,7 +12,7 @@ use sg_common::{
 };
 use sg_ctl::model::InterfaceSpec;
 
-use super::{Subject, policy::Policy, strict::Strict};
+use super::{RuleTallies, Subject, policy::Policy, strict::Strict};
 use crate::{
     oracle::{Host, Room, RuleName},
     prog::{ZONE, settings},
@@ -28,6 +28,8 @@ pub struct InMemory {
     memory: Memory,
     start: u64,
     policy: Policy,
+    /// Numbers of the rules of the interface.
+    in_force: Vec<u32>,
 }
 
 impl Default for InMemory {
@@ -39,6 +41,7 @@ impl Default for InMemory {
             start: memory.now,
             memory,
             policy: Policy::default(),
+            in_force: Vec::new(),
         }
     }
 }
@@ -54,6 +57,8 @@ impl Subject for InMemory {
         self.memory.settings = settings(&host.interface, self.start, HZ);
         let image = self.policy.compile(host);
         self.memory.image = image.words().to_vec();
+        let rules = image.rules().iter().filter(|key| key.zone == ZONE);
+        self.in_force = rules.map(|key| key.rule).collect();
     }
 
     fn wait(&mut self, time: Duration) {
@@ -87,6 +92,18 @@ impl Subject for InMemory {
 
     fn counters(&self) -> ZoneCounters {
         self.memory.counters()
+    }
+
+    fn rules(&self) -> RuleTallies {
+        let counted = self.memory.rules();
+        let tally = |rule: &u32| {
+            let counters = counted.get(rule).copied().unwrap_or_default();
+            let RuleCounters { closed, direct, .. } = counters;
+            let packets = closed.packets + direct.packets;
+            let tally = [counters.flows, packets, closed.bytes + direct.bytes];
+            Some((self.policy.rule(*rule)?, tally))
+        };
+        self.in_force.iter().filter_map(tally).collect()
     }
 
     fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {

@@ -75,6 +75,7 @@ fn map_fd(map: &Map) -> Result<BorrowedFd<'_>> {
         | Map::HashMap(map)
         | Map::LruHashMap(map)
         | Map::PerCpuArray(map)
+        | Map::PerCpuHashMap(map)
         | Map::RingBuf(map) => Ok(map.fd().as_fd()),
         _ => anyhow::bail!("a map of another type"),
     }

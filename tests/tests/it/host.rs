@@ -7,6 +7,7 @@ mod existing;
 mod explain;
 mod large;
 mod network;
+mod rules;
 mod safety;
 mod tags;
 mod upgrade;

@@ -24,6 +24,7 @@ mod quotes;
 mod recovery;
 mod related;
 mod replay;
+mod rule_counters;
 mod rules;
 mod segments;
 mod state;

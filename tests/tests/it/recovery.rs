@@ -154,7 +154,9 @@ impl Machinery {
         };
         let image = compile(&state.model, &[zone], &mut state.numbers, state.generation);
         let image = image.expect("a small policy");
-        self.dataplane().install(image.words()).expect("it fits");
+        self.dataplane()
+            .install(image.words(), image.rules())
+            .expect("it fits");
     }
 
     /// An operation that fails after it has brought to an end what it found.

@@ -84,6 +84,11 @@ impl Loaded {
                 if word >> byte & 0x7f != 0 && slot.entry().is_some() {
                     continue;
                 }
+                if let Some((rule, tally)) = slot.uncounted() {
+                    let overwritten = self.overwritten.entry(rule).or_default();
+                    overwritten.packets += tally.packets;
+                    overwritten.bytes += tally.bytes;
+                }
                 let stranger = self.stranger(number, slot);
                 slots.set(number, stranger, 0).expect("maps are writable");
                 // Any tag will do: nobody looks for a stranger.
