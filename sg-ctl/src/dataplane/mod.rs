@@ -26,6 +26,7 @@ mod sandbox;
 mod seed;
 mod sockets;
 mod sys;
+mod tap;
 mod upgrade;
 mod watch;
 
@@ -55,6 +56,7 @@ pub use rules::{RuleCounterInfo, RuleTotals};
 pub use sandbox::{Entry, Sandbox};
 pub use seed::{Connection, Seeded};
 pub use sockets::{Socket, sockets};
+pub use tap::EventTap;
 pub use watch::LinkWatch;
 
 use maps::Maps;

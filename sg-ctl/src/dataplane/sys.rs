@@ -22,8 +22,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(super) use memory::{MappedSlots, MappedWords};
+#[cfg(test)]
+pub(super) use ring::tests::Ring;
+pub(super) use ring::{MappedRing, Record};
 
 mod memory;
+mod ring;
 
 /// Calls bpf(2).
 ///
