@@ -12,6 +12,7 @@ mod flows;
 mod help;
 mod replay;
 mod show;
+mod top;
 pub(crate) mod value;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use replay::{Only, ReplayArgs};
 pub(crate) use show::{Show, ShowArgs, ShowRulesArgs};
+pub(crate) use top::TopArgs;
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
 ///
@@ -96,6 +98,7 @@ pub(crate) enum Verb {
     Status(StatusArgs),
     Show(ShowArgs),
     Flows(FlowsArgs),
+    Top(TopArgs),
     Logs(LogsArgs),
     Agent(AgentArgs),
     Explain(ExplainArgs),

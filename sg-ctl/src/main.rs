@@ -44,6 +44,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Status(args) => cmd::status::run(&args, &context),
         Verb::Show(args) => cmd::show::run(&args, &context),
         Verb::Flows(args) => cmd::flows::run(&args, &context),
+        Verb::Top(args) => cmd::top::run(&args, &context),
         Verb::Logs(args) => cmd::logs::run(&args, &context),
         Verb::Agent(args) => cmd::agent::run(args, &context),
         Verb::Explain(args) => cmd::explain::run(&args, &context),

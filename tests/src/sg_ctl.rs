@@ -23,6 +23,10 @@ use sg_common::names::LAYOUT_VERSION;
 
 use crate::{eventually, netns::Namespace, scratch::Directory};
 
+mod terminal;
+
+pub use terminal::OnTerminal;
+
 /// sg-ctl on one host, with state and pins of its own.
 #[derive(Debug)]
 pub struct SgCtl<'a> {
@@ -184,6 +188,13 @@ impl<'a> SgCtl<'a> {
                 }
             }
         })
+    }
+
+    /// Starts it on a terminal.
+    pub fn start_on_terminal(&self, words: &[&str]) -> OnTerminal {
+        let mut command = self.command(program());
+        command.args(words);
+        OnTerminal::start(self.namespace, command)
     }
 
     /// Starts a command from a thread that has been prepared.

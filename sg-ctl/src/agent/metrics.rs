@@ -11,8 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use sg_common::flow::FlowState;
 
-use crate::dataplane::DataplaneError;
-use crate::host::{Host, HostError, InterfaceStatus, Mode, Traffic};
+use crate::host::{Host, HostError, InterfaceStatus, Mode, Snapshot, Traffic};
 use crate::model::Direction;
 
 /// What the agent itself counts.
@@ -66,9 +65,10 @@ struct OfVersion {
 /// When state or kernel cannot be read.
 pub(super) fn exposition(host: &Host, tallies: &Tallies) -> Result<String, HostError> {
     let mut registry = Registry::with_prefix("sg");
-    interfaces(&mut registry, &host.status()?.interfaces);
-    flows(&mut registry, host)?;
-    policy(&mut registry, host)?;
+    let snapshot = host.snapshot()?;
+    interfaces(&mut registry, &snapshot.status.interfaces);
+    flows(&mut registry, &snapshot);
+    policy(&mut registry, &snapshot);
     own(&mut registry, tallies);
     let mut text = String::new();
     match text::encode(&mut text, &registry) {
@@ -153,14 +153,10 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
     );
 }
 
-fn flows(registry: &mut Registry, host: &Host) -> Result<(), HostError> {
+fn flows(registry: &mut Registry, snapshot: &Snapshot) {
     let flows = Family::<OfState, Gauge>::default();
-    let (live, slots) = match host.flows() {
-        Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => (Vec::new(), 0),
-        live => (live?, host.dataplane().flow_slots()?),
-    };
     let mut counts = BTreeMap::<(&str, u8), i64>::new();
-    for flow in &live {
+    for flow in &snapshot.flows {
         *counts
             .entry((&flow.interface, flow.entry.state))
             .or_default() += 1;
@@ -177,20 +173,18 @@ fn flows(registry: &mut Registry, host: &Host) -> Result<(), HostError> {
         registry,
         "flow_table_slots_used",
         "Slots of the flow table that hold live flows",
-        live.len() as u64,
+        snapshot.flows.len() as u64,
     );
     gauge(
         registry,
         "flow_table_slots",
         "Slots of the flow table: two for each flow that must fit",
-        slots as u64,
+        snapshot.flow_slots as u64,
     );
-    Ok(())
 }
 
-fn policy(registry: &mut Registry, host: &Host) -> Result<(), HostError> {
-    let state = host.state()?;
-    let image = host.dataplane().image()?;
+fn policy(registry: &mut Registry, snapshot: &Snapshot) {
+    let Snapshot { state, status, .. } = snapshot;
     let groups = state.model.groups.values();
     let rules: usize = groups
         .map(|group| group.inbound.len() + group.outbound.len())
@@ -208,14 +202,13 @@ fn policy(registry: &mut Registry, host: &Host) -> Result<(), HostError> {
         "Generation of the policy that is wanted",
         state.generation,
     );
-    let generation = image.map_or(0, |image| image.generation);
+    let generation = status.image.map_or(0, |image| image.generation);
     gauge(
         registry,
         "policy_generation",
         "Generation of the policy in the kernel",
         generation,
     );
-    Ok(())
 }
 
 /// Registers a number that goes up and down.

@@ -11,9 +11,9 @@ use super::records::{Closed, Span, Window};
 use super::rotate::{RotatedFile, Rotation};
 use super::{AgentError, error::system};
 use crate::compile::RuleNumbers;
-use crate::dataplane::{Attachment, DataplaneError, EventStream, EventWatch};
+use crate::dataplane::{EventStream, EventWatch};
 use crate::flowlog::{Format, Gap};
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, loaded};
 
 /// Events that are read before anything else gets its turn.
 const TURN: usize = 4096;
@@ -190,7 +190,7 @@ impl Recorder {
     /// When the kernel cannot be asked, or another process reads the events.
     pub(super) fn tick(&mut self, host: &Host) -> Result<(), AgentError> {
         self.may_reload = true;
-        let programs = programs(host)?;
+        let programs = host.programs()?;
         let is_current = |session: &Session| session.programs == programs;
         if self.session.as_ref().is_some_and(is_current) {
             return Ok(());
@@ -199,7 +199,7 @@ impl Recorder {
         // The lock of the old one must go before the new one is asked for.
         self.session = None;
         self.learn_names(host)?;
-        let Some(events) = opened(host.events())? else {
+        let Some(events) = loaded(host.dataplane().events())? else {
             return Ok(());
         };
         let watch = events.watch().map_err(system("wait for events"))?;
@@ -291,29 +291,6 @@ impl Recorder {
         self.numbers = state.numbers;
         Ok(())
     }
-}
-
-/// Nothing in place of an error when nothing is attached.
-fn loaded<T>(result: Result<T, DataplaneError>) -> Result<Option<T>, AgentError> {
-    opened(result.map_err(HostError::from))
-}
-
-/// Nothing in place of an error when nothing is attached.
-fn opened<T>(result: Result<T, HostError>) -> Result<Option<T>, AgentError> {
-    match result {
-        Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => Ok(None),
-        result => Ok(Some(result?)),
-    }
-}
-
-/// A program of each attached zone.
-fn programs(host: &Host) -> Result<BTreeMap<u32, u32>, AgentError> {
-    let attachments = host.dataplane().attachments().map_err(HostError::from)?;
-    let program = |attachment: Attachment| {
-        let hook = attachment.egress.or(attachment.ingress)?;
-        Some((attachment.zone, hook.program))
-    };
-    Ok(attachments.into_iter().filter_map(program).collect())
 }
 
 fn flow_log_error(target: &FlowLogTarget, source: io::Error) -> AgentError {

@@ -9,8 +9,7 @@ use ipnet::IpNet;
 use sg_common::addr::Addr;
 use sg_common::flow::FlowState;
 use sg_ctl::compile::RuleNumbers;
-use sg_ctl::dataplane::DataplaneError;
-use sg_ctl::host::{Host, HostError, LiveFlow};
+use sg_ctl::host::{Host, LiveFlow};
 use sg_ctl::state::State;
 
 use super::{Context, check_attached, print_list};
@@ -82,10 +81,7 @@ fn kill(args: &FlowsKillArgs, context: &Context) -> anyhow::Result<ExitCode> {
 /// The live flows that match every filter.
 fn wanted(host: &Host, state: &State, filter: &FlowFilter) -> anyhow::Result<Vec<LiveFlow>> {
     check_attached(state, filter.interface.as_deref())?;
-    let mut flows = match host.flows() {
-        Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => Vec::new(),
-        flows => flows?,
-    };
+    let mut flows = host.flows()?;
     flows.retain(|flow| is_wanted(filter, flow, &state.numbers));
     Ok(flows)
 }

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sg_common::event::Event;
-use sg_ctl::dataplane::{Attachment, DataplaneError, EventStream, ProgramMessages};
+use sg_ctl::dataplane::{DataplaneError, EventStream, ProgramMessages};
 use sg_ctl::flowlog;
 use sg_ctl::host::{Host, HostError};
-use sg_ctl::state::State;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Context, check_attached};
+use super::stop::Stop;
+use super::{Context, check_attached, names};
 use crate::cli::{LogFormat, LogsArgs};
 use crate::output::event::EventView;
 use crate::output::log::{Form, Log};
@@ -110,33 +109,12 @@ async fn follow<W: Write>(context: &Context, printer: &mut Printer<'_, W>) -> an
     }
 }
 
-/// The signals that end the command in good order.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn requested(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// Reading from the programs that are attached now. Attaching and detaching makes it go over:
 /// then there are others to read from.
 struct Session {
     host: Host,
     events: EventStream,
+    /// All programs of a zone share one buffer for messages.
     programs: BTreeMap<u32, u32>,
     messages: Vec<(String, ProgramMessages)>,
     names: Names,
@@ -150,7 +128,7 @@ impl Session {
     fn open(host: Host) -> Result<Self, HostError> {
         let events = host.events()?;
         let state = host.state()?;
-        let programs = programs(&host)?;
+        let programs = host.programs()?;
         let mut messages = Vec::new();
         for (name, record) in &state.attachments {
             let program = programs.get(&record.zone);
@@ -193,7 +171,7 @@ impl Session {
     /// Prints what does not come as events: how many were lost, and messages of the programs.
     fn tick<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<()> {
         self.may_reload = true;
-        self.is_over = programs(&self.host)? != self.programs;
+        self.is_over = self.host.programs()? != self.programs;
         let mut lost = 0;
         for zone in self.programs.keys() {
             lost += self.host.dataplane().counters(*zone)?.events_lost;
@@ -206,26 +184,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// A program of each attached zone: all programs of a zone share one buffer for messages.
-fn programs(host: &Host) -> Result<BTreeMap<u32, u32>, HostError> {
-    let attachments = host.dataplane().attachments()?;
-    let program = |attachment: Attachment| {
-        let hook = attachment.egress.or(attachment.ingress)?;
-        Some((attachment.zone, hook.program))
-    };
-    Ok(attachments.into_iter().filter_map(program).collect())
-}
-
-/// Names for what the programs report.
-fn names(host: &Host, state: State) -> Result<Names, HostError> {
-    let mut interfaces = BTreeMap::new();
-    for (name, record) in state.attachments {
-        let ifindex = host.dataplane().settings(record.zone)?.ifindex;
-        interfaces.insert(record.zone, (name, ifindex));
-    }
-    Ok(Names::new(state.numbers, interfaces))
 }
 
 /// Prints what is wanted of the log.

@@ -21,9 +21,13 @@ mod rule_files;
 pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod status;
+mod stop;
 pub(crate) mod templates;
 pub(crate) mod test;
+pub(crate) mod top;
 pub(crate) mod upgrade;
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sg_ctl::host::{Host, HostError, SshConnection, WayIn};
@@ -31,6 +35,7 @@ use sg_ctl::paths::Paths;
 use sg_ctl::state::State;
 
 use crate::cli::{Global, KeepSsh};
+use crate::output::names::Names;
 use crate::output::table::Table;
 use crate::output::{self, note};
 
@@ -81,6 +86,16 @@ fn print_list<V: Serialize>(
         output::text(table(views))?;
     }
     Ok(())
+}
+
+/// Names for what the programs report.
+fn names(host: &Host, state: State) -> Result<Names, HostError> {
+    let mut interfaces = BTreeMap::new();
+    for (name, record) in state.attachments {
+        let ifindex = host.dataplane().settings(record.zone)?.ifindex;
+        interfaces.insert(record.zone, (name, ifindex));
+    }
+    Ok(Names::new(state.numbers, interfaces))
 }
 
 /// Refuses an interface to filter by that is not attached.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sg_common::flow::{FlowEntry, FlowKey};
 
-use super::{Host, HostError, record_of};
+use super::{Host, HostError, Traffic, record_of};
+use crate::dataplane::DataplaneError;
+use crate::model::Direction;
 
 /// A flow whose packets pass without asking a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +26,42 @@ pub struct LiveFlow {
     pub expires_in: Duration,
 }
 
+impl LiveFlow {
+    /// What has passed, inbound and outbound.
+    pub const fn traffic(&self) -> [Traffic; 2] {
+        let FlowEntry { packets, bytes, .. } = self.entry;
+        // Counted by who speaks: the opener of the flow, and who answers.
+        let [opener, answerer] = [
+            Traffic {
+                packets: packets[0],
+                bytes: bytes[0],
+            },
+            Traffic {
+                packets: packets[1],
+                bytes: bytes[1],
+            },
+        ];
+        match self.entry.opened() {
+            Direction::Inbound => [opener, answerer],
+            Direction::Outbound => [answerer, opener],
+        }
+    }
+}
+
 impl Host {
-    /// Every flow that is alive. Flows that come or go meanwhile may be missed.
+    /// Every flow that is alive; none when nothing is attached. Flows that come or go meanwhile may
+    /// be missed.
     ///
     /// # Errors
-    /// When nothing is attached.
+    /// When state or kernel cannot be read.
     pub fn flows(&self) -> Result<Vec<LiveFlow>, HostError> {
+        match self.live_flows() {
+            Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => Ok(Vec::new()),
+            flows => flows,
+        }
+    }
+
+    fn live_flows(&self) -> Result<Vec<LiveFlow>, HostError> {
         let state = self.state()?;
         let clock = self.dataplane.clock()?;
         let mut timeouts = HashMap::new();

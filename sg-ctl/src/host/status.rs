@@ -107,6 +107,19 @@ pub struct InterfaceStatus {
 }
 
 impl InterfaceStatus {
+    /// What was dropped, inbound and outbound, and not only judged so in audit mode.
+    pub fn really_dropped(&self) -> [Traffic; 2] {
+        // The programs count audited packets by the reason that they would have dropped for.
+        [0, 1].map(|side| Traffic {
+            packets: self.dropped[side]
+                .packets
+                .saturating_sub(self.audited[side].packets),
+            bytes: self.dropped[side]
+                .bytes
+                .saturating_sub(self.audited[side].bytes),
+        })
+    }
+
     /// Whether both hooks are in place on an interface that exists.
     pub fn is_guarded(&self) -> bool {
         self.ifindex.is_some() && self.ingress.is_some() && self.egress.is_some()
@@ -228,7 +241,12 @@ impl Host {
 }
 
 /// What is known without asking the programs.
-fn describe(state: &State, attachment: &Attachment, name: &str, mode: Mode) -> InterfaceStatus {
+pub(super) fn describe(
+    state: &State,
+    attachment: &Attachment,
+    name: &str,
+    mode: Mode,
+) -> InterfaceStatus {
     let record = record_of(state, attachment.zone).map(|(_, record)| record);
     let overrides = record
         .map(|record| record.overrides.clone())

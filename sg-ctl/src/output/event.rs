@@ -19,15 +19,15 @@ use super::time::WallClock;
 /// A logged verdict as it is shown. The names of the fields are those of the JSON form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct EventView {
-    time: String,
+    pub(super) time: String,
     #[serde(skip)]
     unix_seconds: i64,
     interface: String,
-    direction: &'static str,
+    pub(super) direction: &'static str,
     verdict: &'static str,
     audited: bool,
-    reason: String,
-    protocol: Option<String>,
+    pub(super) reason: String,
+    pub(super) protocol: Option<String>,
     source: Option<IpAddr>,
     source_port: Option<u16>,
     destination: Option<IpAddr>,
@@ -36,7 +36,7 @@ pub(crate) struct EventView {
     icmp_type: Option<u8>,
     icmp_code: Option<u8>,
     vlan: Vec<u16>,
-    length: u32,
+    pub(super) length: u32,
     rule: Option<RuleRef>,
 }
 
@@ -128,6 +128,14 @@ impl EventView {
         })
     }
 
+    /// Source and destination as on the wire.
+    pub(super) fn ends(&self) -> Option<[String; 2]> {
+        Some([
+            packet::endpoint(self.source?, self.source_port),
+            packet::endpoint(self.destination?, self.destination_port),
+        ])
+    }
+
     fn verdict_text(&self) -> (Tone, &'static str) {
         match (self.is_denied(), self.audited) {
             (false, _) => (Tone::Good, "ALLOW"),
@@ -154,9 +162,7 @@ impl Display for EventView {
         if let Some(protocol) = &self.protocol {
             write!(f, " {protocol}")?;
         }
-        if let (Some(source), Some(destination)) = (self.source, self.destination) {
-            let source = packet::endpoint(source, self.source_port);
-            let destination = packet::endpoint(destination, self.destination_port);
+        if let Some([source, destination]) = self.ends() {
             write!(f, " {source} -> {destination}")?;
         }
         if let Some(flags) = &self.tcp_flags {

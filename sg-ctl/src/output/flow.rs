@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_common::flow::{Direction, FlowState};
+use sg_common::flow::FlowState;
 use sg_ctl::compile::RuleNumbers;
 use sg_ctl::host::LiveFlow;
 
@@ -18,9 +18,9 @@ use crate::cli::FlowOrder;
 /// A flow as it is shown. The names of the fields are those of the JSON form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FlowView {
-    interface: String,
+    pub(super) interface: String,
     opened: &'static str,
-    protocol: String,
+    pub(super) protocol: String,
     local: IpAddr,
     local_port: Option<u16>,
     remote: IpAddr,
@@ -28,7 +28,7 @@ pub(crate) struct FlowView {
     icmp_type: Option<u8>,
     icmp_id: Option<u16>,
     vlan: Vec<u16>,
-    state: &'static str,
+    pub(super) state: &'static str,
     age_ms: u64,
     idle_ms: u64,
     expires_in_ms: u64,
@@ -36,7 +36,7 @@ pub(crate) struct FlowView {
     packets_out: u64,
     bytes_in: u64,
     bytes_out: u64,
-    rule: Option<RuleRef>,
+    pub(super) rule: Option<RuleRef>,
 }
 
 impl FlowView {
@@ -50,11 +50,7 @@ impl FlowView {
             idle,
             expires_in,
         } = flow;
-        let opened = entry.opened();
-        let (inbound, outbound) = match opened {
-            Direction::Inbound => (0, 1),
-            Direction::Outbound => (1, 0),
-        };
+        let [inbound, outbound] = flow.traffic();
         let has_ports = packet::has_ports(key.protocol);
         let is_icmp = packet::is_icmp(key.protocol);
         let milliseconds = |span: &Duration| span.as_millis() as u64;
@@ -64,7 +60,7 @@ impl FlowView {
             } else {
                 interface.clone()
             },
-            opened: opened.name(),
+            opened: entry.opened().name(),
             protocol: packet::protocol(key.protocol),
             local: key.local.into(),
             local_port: has_ports.then_some(key.local_port),
@@ -78,12 +74,30 @@ impl FlowView {
             age_ms: milliseconds(age),
             idle_ms: milliseconds(idle),
             expires_in_ms: milliseconds(expires_in),
-            packets_in: entry.packets[inbound],
-            packets_out: entry.packets[outbound],
-            bytes_in: entry.bytes[inbound],
-            bytes_out: entry.bytes[outbound],
+            packets_in: inbound.packets,
+            packets_out: outbound.packets,
+            bytes_in: inbound.bytes,
+            bytes_out: outbound.bytes,
             rule: RuleRef::find(entry.rule, numbers),
         }
+    }
+
+    /// The protected end, with what of the flow's identity is no port.
+    pub(crate) fn local_text(&self) -> String {
+        let mut local = packet::endpoint(self.local, self.local_port);
+        if let (Some(kind), Some(id)) = (self.icmp_type, self.icmp_id) {
+            local = format!("{local} type={kind} id={id}");
+        }
+        if !self.vlan.is_empty() {
+            let ids: Vec<_> = self.vlan.iter().map(u16::to_string).collect();
+            local = format!("{local} vlan={}", ids.join("."));
+        }
+        local
+    }
+
+    /// The other end.
+    pub(crate) fn remote_text(&self) -> String {
+        packet::endpoint(self.remote, self.remote_port)
     }
 
     /// The order of tables: by interface, then the latest activity first.
@@ -130,20 +144,12 @@ impl FlowView {
         for flow in flows {
             let milliseconds = |ms| span(Duration::from_millis(ms));
             let rule = flow.rule.as_ref();
-            let mut local = packet::endpoint(flow.local, flow.local_port);
-            if let (Some(kind), Some(id)) = (flow.icmp_type, flow.icmp_id) {
-                local = format!("{local} type={kind} id={id}");
-            }
-            if !flow.vlan.is_empty() {
-                let ids: Vec<_> = flow.vlan.iter().map(u16::to_string).collect();
-                local = format!("{local} vlan={}", ids.join("."));
-            }
             table.push([
                 Cell::new(&flow.interface),
                 Cell::new(flow.opened),
                 Cell::new(&flow.protocol),
-                Cell::new(local),
-                Cell::new(packet::endpoint(flow.remote, flow.remote_port)),
+                Cell::new(flow.local_text()),
+                Cell::new(flow.remote_text()),
                 Cell::new(flow.state),
                 Cell::new(milliseconds(flow.age_ms)),
                 Cell::new(milliseconds(flow.idle_ms)),

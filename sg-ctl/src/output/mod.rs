@@ -25,6 +25,7 @@ pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod time;
+pub(crate) mod top;
 pub(crate) mod trial;
 pub(crate) mod upgrade;
 

@@ -10,7 +10,7 @@ use sg_ctl::compile::RuleNumbers;
 use super::packet::quoted;
 
 /// The names of rules and interfaces.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Names {
     rules: RuleNumbers,
     interfaces: BTreeMap<u32, (String, u32)>,

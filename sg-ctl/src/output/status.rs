@@ -86,7 +86,7 @@ impl Guard {
         }
     }
 
-    const fn tone(self) -> Tone {
+    pub(super) const fn tone(self) -> Tone {
         match self {
             Self::Enforcing => Tone::Good,
             Self::Auditing => Tone::Notable,
@@ -269,12 +269,6 @@ impl<'a> StatusView<'a> {
 
 impl<'a> InterfaceView<'a> {
     fn new(status: &'a InterfaceStatus) -> Self {
-        // The programs count audited packets by the reason that they would have dropped for.
-        let mut dropped = status.dropped;
-        for (dropped, audited) in dropped.iter_mut().zip(status.audited) {
-            dropped.packets = dropped.packets.saturating_sub(audited.packets);
-            dropped.bytes = dropped.bytes.saturating_sub(audited.bytes);
-        }
         Self {
             name: &status.name,
             state: Guard::of(status),
@@ -290,7 +284,7 @@ impl<'a> InterfaceView<'a> {
             programs_before: &status.before,
             log: status.log,
             passed: status.passed.into(),
-            dropped: dropped.into(),
+            dropped: status.really_dropped().into(),
             audited: status.audited.into(),
             reasons: status
                 .reasons
@@ -323,7 +317,7 @@ impl<'a> InterfaceView<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use sg_ctl::host::ReasonCount;
 
     use super::*;
@@ -332,7 +326,8 @@ mod tests {
         Traffic { packets, bytes }
     }
 
-    fn interface() -> InterfaceStatus {
+    /// eth0, with groups and counters.
+    pub(in crate::output) fn interface() -> InterfaceStatus {
         let count = |direction, reason, passes, packets| ReasonCount {
             direction,
             reason,
@@ -366,7 +361,8 @@ mod tests {
         }
     }
 
-    fn status(interfaces: Vec<InterfaceStatus>) -> Status {
+    /// What is in force on a host with these interfaces.
+    pub(in crate::output) fn status(interfaces: Vec<InterfaceStatus>) -> Status {
         Status {
             generation: 7,
             build: "2-b".to_owned(),

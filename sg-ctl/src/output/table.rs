@@ -39,6 +39,52 @@ impl Table {
     }
 }
 
+/// A word in a tone, or in none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) text: String,
+    pub(crate) tone: Option<Tone>,
+}
+
+impl Word {
+    /// A plain word.
+    pub(crate) fn new(text: &(impl ToString + ?Sized)) -> Self {
+        Self {
+            text: text.to_string(),
+            tone: None,
+        }
+    }
+
+    /// The same in a tone.
+    pub(crate) fn in_tone(self, tone: Tone) -> Self {
+        Self {
+            tone: Some(tone),
+            ..self
+        }
+    }
+}
+
+/// The contents of a table that is printed, or drawn on a part of the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sheet {
+    /// Those that begin with `>` belong to columns of numbers.
+    pub(crate) headings: &'static [&'static str],
+    pub(crate) rows: Vec<Vec<Word>>,
+}
+
+impl From<&Sheet> for Table {
+    fn from(sheet: &Sheet) -> Self {
+        let mut table = Self::new(sheet.headings);
+        for row in &sheet.rows {
+            table.push(row.iter().map(|word| match word.tone {
+                Some(tone) => tone.cell(&word.text),
+                None => Cell::new(&word.text),
+            }));
+        }
+        table
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in self.0.lines() {

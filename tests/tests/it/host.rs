@@ -10,4 +10,5 @@ mod network;
 mod rules;
 mod safety;
 mod tags;
+mod top;
 mod upgrade;

@@ -160,6 +160,12 @@ pub(crate) const WORDS: &[Boundary] = &[
         why: "only the agent watches files, serves metrics and knows systemd",
     },
     Boundary {
+        within: &["sg-ctl/src/"],
+        except: &["sg-ctl/src/cmd/top.rs", "sg-ctl/src/output/top/"],
+        banned: &["ratatui"],
+        why: "only the view of the terminal draws",
+    },
+    Boundary {
         within: &["sg-ctl/src/dataplane/", "sg-ctl/src/host/"],
         except: &[],
         banned: &["agent"],
