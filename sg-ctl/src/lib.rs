@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod compile;
+pub mod crash;
 pub mod dataplane;
 pub mod explain;
 pub mod export;

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use error::StateError;
 
 use crate::compile::RuleNumbers;
+use crate::crash::{CrashPoint, reach};
 use crate::model::{Hook, InterfaceSpec, LogMode, Model, Side};
 
 /// Version of the files' format.
@@ -250,6 +251,7 @@ impl StateLock {
         let path = self.directory.next();
         let write = || -> io::Result<()> {
             let mut file = File::create(&path)?;
+            reach(CrashPoint::NextCreated);
             let stored = Stored {
                 format: FORMAT,
                 state: next,
@@ -259,7 +261,9 @@ impl StateLock {
             file.sync_all()
         };
         write().map_err(io_error("write", &path))?;
-        self.sync()
+        self.sync()?;
+        reach(CrashPoint::NextWritten);
+        Ok(())
     }
 
     /// Makes the prepared state the state; the old one becomes the [previous](Self::previous) one
@@ -280,10 +284,14 @@ impl StateLock {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => result.map_err(io_error("link", &old))?,
             }
+            reach(CrashPoint::OldLinked);
         }
         std::fs::rename(next, &current).map_err(io_error("replace", &current))?;
+        reach(CrashPoint::StateRenamed);
         self.finish_keeping()?;
-        self.sync()
+        self.sync()?;
+        reach(CrashPoint::Committed);
+        Ok(())
     }
 
     /// Makes the old state the previous one, if there is an old one.
@@ -302,6 +310,7 @@ impl StateLock {
     pub fn discard(&self) -> Result<(), StateError> {
         // First: without a next state the old one would be taken for the previous one.
         remove(&self.directory.old())?;
+        reach(CrashPoint::OldForgotten);
         remove(&self.directory.next())
     }
 

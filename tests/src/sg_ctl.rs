@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
-    os::unix::process::CommandExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -38,8 +38,10 @@ pub struct SgCtl<'a> {
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Exit code.
+    /// Exit code, -1 when it was killed.
     pub code: i32,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -120,6 +122,14 @@ impl<'a> SgCtl<'a> {
     pub fn run_over_ssh(&self, connection: &str, words: &[&str]) -> Outcome {
         let mut command = self.command(program());
         command.env("SSH_CONNECTION", connection).args(words);
+        Outcome::of(self.namespace, &mut command)
+    }
+
+    /// Runs it up to the `number`th point at which an operation can be cut short, where it is killed;
+    /// to its end when it reaches fewer. See [`sg_ctl::crash`].
+    pub fn run_killed_at(&self, number: usize, words: &[&str]) -> Outcome {
+        let mut command = self.command(program());
+        command.env("SG_CRASH_AT", number.to_string()).args(words);
         Outcome::of(self.namespace, &mut command)
     }
 
@@ -226,6 +236,7 @@ impl Outcome {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
             code: output.status.code().unwrap_or(-1),
+            signal: output.status.signal(),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         }

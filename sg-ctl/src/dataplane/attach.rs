@@ -19,6 +19,7 @@ use super::links::{HookSide, filter_pin, link_pin};
 use super::pins::{PinDir, pin_error};
 use super::program::{BUILD, Programs};
 use super::{Dataplane, clock, links, privilege};
+use crate::crash::{CrashPoint, reach};
 use crate::model::{Hook, Side};
 
 /// What to attach.
@@ -129,6 +130,7 @@ impl Dataplane {
         )?;
         self.pins.create_zone(zone)?;
         self.pins.set_build(zone, Some(&BUILD))?;
+        reach(CrashPoint::ZoneCreated);
         attach_tc(&mut programs, &self.pins, plan, HookSide::Egress)?;
         attach_ingress(&mut programs, &self.pins, plan)
     }
@@ -253,9 +255,11 @@ fn pin_link(
             hook: kind.name(),
         });
     };
+    reach(CrashPoint::LinkMade);
     let pin = link_pin(pins, plan.zone, side);
     link.pin(&pin)
         .map_err(|error| pin_error("pin", &pin, std::io::Error::other(error)))?;
+    reach(CrashPoint::LinkPinned);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::error::DataplaneError;
 use super::maps::{Maps, map_error, system_error};
 use super::pins::{PinDir, pin_error, remove_pin};
 use super::sys::{self, MappedWords};
+use crate::crash::{CrashPoint, reach};
 
 /// Kernel name of the maps that hold one image.
 const IMAGE_MAP: &str = "sg_image";
@@ -67,6 +68,7 @@ pub(super) fn install(
     })?;
     let live = pins.image();
     std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))?;
+    reach(CrashPoint::ImageRenamed);
     for (class, slot) in maps.images.iter().enumerate() {
         if class != info.size_class {
             slot.clear()
@@ -85,7 +87,9 @@ pub(super) fn swap(
     check(words)?;
     let size_class = size_class(words.len())?;
     let mut map = create(words, SIZE_CLASSES[size_class])?;
+    reach(CrashPoint::ImageFilled);
     prepare(&mut map)?;
+    reach(CrashPoint::ImagePinned);
     let before = maps
         .selector
         .get(&0, 0)
@@ -93,10 +97,12 @@ pub(super) fn swap(
     maps.images[size_class]
         .replace(&map)
         .map_err(system_error("replace the policy image"))?;
+    reach(CrashPoint::ImageReplaced);
     if before as usize != size_class {
         maps.selector
             .set(0, size_class as u32, 0)
             .map_err(map_error("write", MAP_SELECTOR))?;
+        reach(CrashPoint::ClassSelected);
     }
     Ok(ImageInfo::of(words, size_class))
 }

@@ -19,6 +19,7 @@ use super::maps::system_error;
 use super::netlink::dump;
 use super::pins::{PinDir, remove_tree};
 use super::sys::{self, LinkTarget};
+use crate::crash::{CrashPoint, reach};
 
 /// The two hooks of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -287,6 +288,7 @@ pub(super) fn detach(pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
     for side in HookSide::ALL {
         if let Some(link) = open_link(pins, zone, side)? {
             sys::detach_link(&link).map_err(system_error("detach a pinned link"))?;
+            reach(CrashPoint::LinkDetached);
         }
         for (_, program) in filter_programs(pins, zone, side)? {
             for interface in Interface::all()? {
@@ -294,7 +296,9 @@ pub(super) fn detach(pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
             }
         }
     }
-    remove_tree(&pins.zone(zone))
+    remove_tree(&pins.zone(zone))?;
+    reach(CrashPoint::ZoneRemoved);
+    Ok(())
 }
 
 fn remove_filter(

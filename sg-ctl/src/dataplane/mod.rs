@@ -62,6 +62,8 @@ pub use watch::LinkWatch;
 use maps::Maps;
 use pins::pin_error;
 
+use crate::crash::{CrashPoint, reach};
+
 /// The programs and maps below one pin directory.
 pub struct Dataplane {
     pins: PinDir,
@@ -102,12 +104,14 @@ impl Dataplane {
                 self.pins.remove()?;
             }
             program::make_maps(&self.pins, flows)?;
+            reach(CrashPoint::MapsPinned);
             let mut programs = Programs::load(&self.pins, ProgramConfig::default())?;
             let clock = self.pins.clock();
             programs
                 .clock()?
                 .pin(&clock)
                 .map_err(|error| pin_error("pin", &clock, io::Error::other(error)))?;
+            reach(CrashPoint::ClockPinned);
         }
         self.maps().map(drop)
     }
@@ -212,7 +216,9 @@ impl Dataplane {
         zone: u32,
         settings: &InterfaceSettings,
     ) -> Result<(), DataplaneError> {
-        self.maps_mut()?.set_settings(zone, settings)
+        self.maps_mut()?.set_settings(zone, settings)?;
+        reach(CrashPoint::SettingsWritten);
+        Ok(())
     }
 
     /// The counters of a zone, summed over all CPUs.
@@ -228,7 +234,9 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        self.maps_mut()?.reset_counters(zone)
+        self.maps_mut()?.reset_counters(zone)?;
+        reach(CrashPoint::CountersReset);
+        Ok(())
     }
 
     /// Room and memory of the flow table, `None` when nothing is loaded.

@@ -16,6 +16,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sg_common::names::LAYOUT_VERSION;
 
 use super::error::DataplaneError;
+use crate::crash::{CrashPoint, reach};
 
 /// Where Linux distributions mount the BPF file system.
 const BPF_FS: &str = "/sys/fs/bpf";
@@ -184,6 +185,7 @@ impl PinDir {
     /// in it. The kernel frees what nobody else holds.
     pub(super) fn remove(&self) -> Result<(), DataplaneError> {
         remove_tree(&self.path)?;
+        reach(CrashPoint::PinsRemoved);
         if let Some(root) = self.path.parent() {
             // Fails when another version has pins there, or when the user made the directory the
             // root of a mount: both fine.

@@ -11,6 +11,7 @@ use sg_common::settings::ProgramConfig;
 use super::error::DataplaneError;
 use super::program::Programs;
 use super::{Dataplane, clock};
+use crate::crash::{CrashPoint, reach};
 
 /// A connection as the host knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +73,7 @@ impl Dataplane {
         zone: u32,
         connections: &[Connection],
     ) -> Result<Seeded, DataplaneError> {
+        reach(CrashPoint::Seeding);
         let mut seeded = Seeded::default();
         if connections.is_empty() {
             return Ok(seeded);

@@ -20,6 +20,7 @@ use super::pins::{PinDir, pin_error, remove_pin};
 use super::program::{BUILD, Programs};
 use super::sys;
 use super::{Dataplane, clock, privilege};
+use crate::crash::{CrashPoint, reach};
 use crate::model::Side;
 
 impl Dataplane {
@@ -40,13 +41,17 @@ impl Dataplane {
         for (attachment, side) in zones {
             loaded.push((attachment, load(&self.pins, attachment, *side)?));
         }
+        reach(CrashPoint::ProgramsLoaded);
         for (attachment, programs) in &mut loaded {
             let zone = attachment.zone;
             self.pins.set_build(zone, None)?;
+            reach(CrashPoint::BuildForgotten);
             for side in HookSide::ALL {
                 replace(&self.pins, programs, attachment, side)?;
+                reach(CrashPoint::ProgramReplaced);
             }
             self.pins.set_build(zone, Some(&BUILD))?;
+            reach(CrashPoint::BuildNoted);
         }
         match loaded.first_mut() {
             Some((_, programs)) => replace_clock(&self.pins, programs),
@@ -151,5 +156,7 @@ fn replace_clock(pins: &PinDir, programs: &mut Programs) -> Result<(), Dataplane
         .clock()?
         .pin(&next)
         .map_err(|error| pin_error("pin", &next, io::Error::other(error)))?;
-    std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))
+    std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))?;
+    reach(CrashPoint::ClockReplaced);
+    Ok(())
 }

@@ -47,6 +47,7 @@ pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Status, Traffic};
 pub use upgrade::{UpgradeSummary, Upgraded};
 
 use crate::compile::{Image, ZonePolicy, compile};
+use crate::crash::{CrashPoint, reach};
 use crate::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};
 use crate::model::{InterfaceSpec, Model, Side};
 use crate::paths::Paths;
@@ -149,6 +150,7 @@ impl Host {
         let image = self.dataplane.image()?;
         let generation = image.map(|image| image.generation);
         let decision = recovery::decide(&current, &next, generation, &complete);
+        reach(CrashPoint::RecoveryDecided);
         for zone in decision.detach {
             self.dataplane.detach(zone)?;
         }
@@ -162,6 +164,7 @@ impl Host {
             }
             write_settings(&mut self.dataplane, &state, &attachments)?;
         }
+        reach(CrashPoint::RecoveryInForce);
         if decision.forward {
             lock.commit(rules_change)?;
         } else {

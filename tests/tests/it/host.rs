@@ -3,6 +3,7 @@
 mod agent;
 mod attached;
 mod command;
+mod crash;
 mod existing;
 mod explain;
 mod large;

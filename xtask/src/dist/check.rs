@@ -46,6 +46,7 @@ pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
     let words = ["tar", "--no-same-owner", "--strip-components=1", "-C"];
     as_root(&words, &[&usr, Path::new("-xf"), &packages.tarball])?;
     root.try_program("/usr/local")?;
+    is_without_crash_points(&root.path("usr/local/bin/sg-ctl"))?;
     drop(root);
     step.done("works");
 
@@ -66,6 +67,20 @@ pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
     ensure!(!program.exists(), "{} stays behind", program.display());
     drop(root);
     step.done("installs, works, is removed");
+    Ok(())
+}
+
+/// Checks that nothing of what kills sg-ctl in tests is left in a program.
+fn is_without_crash_points(program: &Path) -> Result<()> {
+    const VARIABLE: &[u8] = b"SG_CRASH_AT";
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    ensure!(
+        !bytes
+            .windows(VARIABLE.len())
+            .any(|window| window == VARIABLE),
+        "{} is a debug build",
+        program.display()
+    );
     Ok(())
 }
 

@@ -76,7 +76,7 @@ impl Drop for Stop<'_> {
 }
 
 /// Marks the programs of the only interface as those of another sg-ctl.
-fn disguise(sg: &SgCtl<'_>) {
+pub(super) fn disguise(sg: &SgCtl<'_>) {
     let mark = sg.pin_version().join("zones/0/build");
     std::fs::remove_file(&mark).expect("attaching has made it");
     std::os::unix::fs::symlink(OTHER, &mark).expect("it is gone");
