@@ -23,7 +23,8 @@ use sg_ctl::{flowlog, model};
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
 pub(crate) use agent::AgentArgs;
 pub(crate) use change::{
-    ApplyArgs, ConfirmArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial, UpgradeArgs,
+    ApplyArgs, ConfirmArgs, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial,
+    UpgradeArgs,
 };
 pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
@@ -93,6 +94,7 @@ pub(crate) enum Verb {
     Rollback(RollbackArgs),
     Confirm(ConfirmArgs),
     Mode(ModeArgs),
+    Isolate(IsolateArgs),
     Restore(RestoreArgs),
     Upgrade(UpgradeArgs),
     Status(StatusArgs),

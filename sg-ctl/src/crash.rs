@@ -76,6 +76,8 @@ points! {
     ZoneRemoved = "zone-removed",
     /// All pins are gone.
     PinsRemoved = "pins-removed",
+    /// The flows of an isolated interface are gone.
+    FlowsCut = "flows-cut",
     /// New programs are loaded.
     ProgramsLoaded = "programs-loaded",
     /// It is no longer known whose programs an interface has.

@@ -39,6 +39,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Rollback(args) => cmd::rollback::run(&args, &context),
         Verb::Confirm(args) => cmd::confirm::run(&args, &context),
         Verb::Mode(args) => cmd::mode::run(&args, &context),
+        Verb::Isolate(args) => cmd::isolate::run(&args, &context),
         Verb::Restore(args) => cmd::restore::run(&args, &context),
         Verb::Upgrade(args) => cmd::upgrade::run(&args, &context),
         Verb::Status(args) => cmd::status::run(&args, &context),

@@ -111,6 +111,45 @@ pub(crate) enum Mode {
     Enforce,
 }
 
+/// Cut an interface off, or give it back its groups.
+///
+/// Takes every group from a guarded interface and ends its live flows, at one moment: removed rules
+/// alone would leave tracked connections alive, as on AWS. Infrastructure (ARP, neighbour discovery,
+/// DHCP: `sg-ctl show infra`) passes as before. It holds in audit mode and past the deadline of
+/// --rollback-after, through `apply`, `rollback` and a reboot, until it is released; `detach` ends it.
+/// When the SSH connection that it is asked for over comes in by the interface, nothing is done
+/// unless --keep-ssh or --cut-ssh says what becomes of it.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::ISOLATE)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub(crate) struct IsolateArgs {
+    /// The interface.
+    #[arg(value_name = "IFACE")]
+    pub(crate) interface: String,
+
+    /// Give the interface back its groups and its mode. What was cut must connect anew.
+    #[arg(long)]
+    pub(crate) release: bool,
+
+    /// Keep the SSH connection, and admit its client until the interface is released.
+    #[arg(long, conflicts_with = "release")]
+    pub(crate) keep_ssh: bool,
+
+    /// Isolate the interface even if that cuts the SSH connection.
+    #[arg(long, conflicts_with_all = ["release", "keep_ssh"])]
+    pub(crate) cut_ssh: bool,
+
+    /// Tell what would be cut, and change nothing. Exit status 0: no change; 3: a change is pending.
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
 /// Attach again what was attached.
 ///
 /// After a reboot brings the last applied state back in force: attaches every interface that was

@@ -11,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod flows;
 pub(crate) mod import;
+pub(crate) mod isolate;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod mode;

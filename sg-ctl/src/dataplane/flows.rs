@@ -10,10 +10,12 @@ use sg_common::flow::{FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
 use sg_common::table::{HashSeed, Meta, buckets_for, bytes_of, flows_in};
 
+use super::Dataplane;
 use super::error::DataplaneError;
 use super::maps::{self, Maps, map_error, system_error};
 use super::pins::PinDir;
 use super::sys::{Cursor, Table};
+use crate::crash::{CrashPoint, reach};
 
 /// Entries asked for at a time: a system call each, 0.5 µs per entry and less.
 const BATCH: usize = 4096;
@@ -173,6 +175,24 @@ pub(super) fn delete(maps: &Maps, mut chosen: impl FnMut(&FlowKey, &FlowEntry) -
     })
 }
 
+impl Dataplane {
+    /// Ends the flows of a zone, but for those that `keeps` names, and forgets first fragments.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn cut(
+        &mut self,
+        zone: u32,
+        keeps: impl Fn(&FlowKey) -> bool,
+    ) -> Result<(), DataplaneError> {
+        let maps = self.maps()?;
+        delete(maps, |key, _| u32::from(key.zone) == zone && !keeps(key));
+        delete_fragments(maps, zone)?;
+        reach(CrashPoint::FlowsCut);
+        Ok(())
+    }
+}
+
 /// Takes the state off the slots of which `chosen` says so, and leaves these flags; returns how many.
 /// A slot whose state changes at the very moment is looked at again.
 fn clear(maps: &Maps, flags: u8, mut chosen: impl FnMut(&FlowSlot) -> bool) -> usize {
@@ -200,6 +220,11 @@ pub(super) fn delete_zone(maps: &Maps, zone: u32) -> Result<(), DataplaneError> 
     clear(maps, 0, |slot| {
         u32::from(slot.key.zone) == zone && slot.uncounted().is_some()
     });
+    delete_fragments(maps, zone)
+}
+
+/// Deletes what first fragments have left in a zone.
+fn delete_fragments(maps: &Maps, zone: u32) -> Result<(), DataplaneError> {
     let mut keys = Vec::new();
     for entry in Entries::new(&maps.fragments) {
         let (key, _) = entry.map_err(system_error("read the fragment table"))?;

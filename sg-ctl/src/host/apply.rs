@@ -8,8 +8,8 @@ use super::changes::Changes;
 use super::ssh::{SshConnection, WayIn};
 use super::trial::set_deadlines;
 use super::{
-    Host, HostError, check_groups, compile_policy, effective, flow_table_note, rule_counters_note,
-    write_settings,
+    Host, HostError, check_groups, compile_policy, effective, flow_table_note, isolate,
+    rule_counters_note, write_settings,
 };
 use crate::compile::Image;
 use crate::dataplane::{Attachment, ImageInfo};
@@ -141,7 +141,9 @@ impl Host {
             let before = previous.attachments.get(name);
             if let Some(before) = before.filter(|before| before.zone == record.zone) {
                 record.unconfirmed = before.unconfirmed;
-                record.keep_ssh = before.keep_ssh;
+                if record.isolated.is_none() {
+                    record.keep_ssh = before.keep_ssh;
+                }
             }
             record.unconfirmed |= rollback_after.is_some();
         }
@@ -223,7 +225,11 @@ impl Host {
 /// A state in which nobody's way in is kept open: what the rules say counts again.
 fn without_keeping(mut state: State) -> State {
     for record in state.attachments.values_mut() {
-        record.keep_ssh = None;
+        match &mut record.isolated {
+            None => record.keep_ssh = None,
+            // What keeps a way in through an isolation ends with it.
+            Some(isolation) => isolation.keep_ssh = None,
+        }
     }
     state
 }
@@ -286,6 +292,9 @@ fn check_interfaces(next: &State) -> Result<Vec<String>, HostError> {
             ));
         }
         check_groups(&next.model, name, spec)?;
+        if record.isolated.is_some() {
+            notes.push(isolate::note(name));
+        }
     }
     Ok(notes)
 }

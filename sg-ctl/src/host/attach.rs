@@ -11,7 +11,7 @@ use super::ssh::WayIn;
 use super::trial::{deadline, kept_deadline, set_deadlines};
 use super::{
     Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective,
-    flow_table_note, rule_counters_note, settings, write_settings,
+    flow_table_note, isolate, rule_counters_note, settings, write_settings,
 };
 use crate::dataplane::{
     AttachPlan, Attachment, Dataplane, DataplaneError, FlowTableInfo, HookKind, Interface, Seeded,
@@ -95,12 +95,16 @@ impl Host {
             ..state
         };
         let spec = effective(&next.model, &name, &overrides);
-        let spec = check_groups(&next.model, &name, spec)?;
+        let mut spec = check_groups(&next.model, &name, spec)?;
         let interface = Interface::find(&name)?;
         // A record without programs is from before a reboot; one with programs belongs to an
         // interface of this name that is gone, unless the check below finds it.
         let known = next.attachments.remove(&name);
         let unconfirmed = known.as_ref().is_some_and(|record| record.unconfirmed);
+        // Nor does its return give it back what it was cut off from.
+        let isolated = known.as_ref().and_then(|record| record.isolated);
+        let keep_ssh = known.as_ref().and_then(|record| record.keep_ssh);
+        spec.audit &= isolated.is_none();
         let replaced = known.and_then(|record| {
             attachments
                 .iter()
@@ -132,7 +136,8 @@ impl Host {
             overrides,
             // What waits for confirmation is not confirmed by attaching it again.
             unconfirmed: unconfirmed || rollback_after.is_some(),
-            keep_ssh: None,
+            keep_ssh: keep_ssh.filter(|_| isolated.is_some()),
+            isolated,
         };
         next.attachments.insert(name.clone(), record);
         let on_trial = rollback_after.filter(|_| rules_change);
@@ -151,6 +156,7 @@ impl Host {
         let way = (attachments.as_slice(), Some(&coming));
         let (image, note) = way_in.check(&mut next, way, image)?;
         let mut notes: Vec<String> = note.into_iter().collect();
+        notes.extend(isolated.map(|_| isolate::note(&name)));
         let passing = Passing::through(&plan.interface, spec.side)?;
         let (ingress, reason, installed, seeded) =
             self.transact(&lock, &next, rules_change, |dataplane| {
@@ -159,14 +165,18 @@ impl Host {
                 let installed = dataplane.install(image.words(), image.rules())?;
                 // New rules may have changed the settings of the others.
                 write_settings(dataplane, &next, &attachments)?;
-                let (seeded, failures) = passing.seed(dataplane, zone)?;
-                notes.extend(failures);
+                let mut seeded = Seeded::default();
+                if isolated.is_none() {
+                    let failures;
+                    (seeded, failures) = passing.seed(dataplane, zone)?;
+                    notes.extend(failures);
+                }
                 let now = dataplane.clock()?.now;
                 let mut settings = plan.settings;
                 settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
-                settings.audit_after = match rollback_after {
+                settings.audit_after = match rollback_after.filter(|_| isolated.is_none()) {
                     Some(after) => deadline(dataplane, after)?,
-                    None => kept_deadline(unconfirmed, 0),
+                    None => kept_deadline(unconfirmed && isolated.is_none(), 0),
                 };
                 dataplane.enforce(zone, &settings)?;
                 if let Some(replaced) = &replaced {

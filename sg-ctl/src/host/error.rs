@@ -1,5 +1,7 @@
 //! What can go wrong when the host is changed.
 
+use std::net::IpAddr;
+
 use super::changes::list;
 use crate::compile::CompileError;
 use crate::dataplane::DataplaneError;
@@ -68,6 +70,26 @@ pub enum HostError {
         /// Names of the interfaces.
         interfaces: Vec<String>,
     },
+    /// The interface is cut off.
+    #[error("{interface} is isolated")]
+    Isolated {
+        /// Name of the interface.
+        interface: String,
+    },
+    /// The interface is not cut off.
+    #[error("{interface} is not isolated")]
+    NotIsolated {
+        /// Name of the interface.
+        interface: String,
+    },
+    /// Cutting the interface off would end the connection that it is asked for over.
+    #[error("isolating {interface} would cut your own SSH connection, from {client}")]
+    CutsSsh {
+        /// Name of the interface.
+        interface: String,
+        /// Address of the client.
+        client: IpAddr,
+    },
     /// sg-ctl is not run over SSH.
     #[error("there is no SSH connection to keep")]
     NoSsh,
@@ -95,7 +117,7 @@ impl HostError {
         match self {
             Self::State(error) => error.help(),
             Self::Dataplane(error) => error.help(),
-            Self::Compile(_) => None,
+            Self::Compile(_) | Self::NotIsolated { .. } => None,
             Self::UnknownGroup { defined, .. } => Some(format!("the groups are {}", list(defined))),
             Self::TooManyGroups { .. } => {
                 Some("raise `limits: { groups_per_interface: … }` in a rule file".to_owned())
@@ -110,6 +132,12 @@ impl HostError {
             Self::NotAttached { attached, .. } => Some(format!("attached: {}", list(attached))),
             Self::Unrecorded { .. } => {
                 Some("detach them (`sg-ctl detach --all`), then attach them again".to_owned())
+            }
+            Self::Isolated { interface } => Some(format!(
+                "end that first: sg-ctl isolate {interface} --release"
+            )),
+            Self::CutsSsh { .. } => {
+                Some("--keep-ssh keeps it, --cut-ssh cuts it all the same".to_owned())
             }
             Self::NoSsh => Some("leave --keep-ssh out: sg-ctl was not started over SSH".to_owned()),
             Self::NoPrevious => Some("the rules have not changed yet".to_owned()),

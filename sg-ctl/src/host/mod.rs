@@ -13,6 +13,7 @@ mod diff;
 mod error;
 mod existing;
 mod flows;
+mod isolate;
 mod recovery;
 mod refresh;
 mod restore;
@@ -37,6 +38,7 @@ pub use detach::Target;
 pub use diff::{PartDiff, PartKind};
 pub use error::HostError;
 pub use flows::LiveFlow;
+pub use isolate::{IsolateRequest, IsolateSummary};
 pub use restore::{RestoreSummary, Restored};
 pub use rules::RuleCount;
 pub use settings::settings;
@@ -163,6 +165,7 @@ impl Host {
                 self.dataplane.install(image.words(), image.rules())?;
             }
             write_settings(&mut self.dataplane, &state, &attachments)?;
+            isolate::cut(&mut self.dataplane, &state)?;
         }
         reach(CrashPoint::RecoveryInForce);
         if decision.forward {
@@ -280,6 +283,9 @@ fn zone_policies<'s, 'a>(
         };
         let spec = effective(&state.model, name, &record.overrides);
         let mut spec = check_groups(&state.model, name, spec)?;
+        if record.isolated.is_some() {
+            spec.groups.clear();
+        }
         if let Some(peer) = record.keep_ssh {
             spec.groups.push(ssh::add_keep_group(model.to_mut(), peer));
         }
@@ -339,7 +345,10 @@ fn write_settings(
     let hz = Dataplane::hz()?;
     for attachment in attachments {
         if let Some((name, record)) = record_of(state, attachment.zone) {
-            let spec = effective(&state.model, name, &record.overrides);
+            let mut spec = effective(&state.model, name, &record.overrides);
+            let is_isolated = record.isolated.is_some();
+            // What is cut off is cut off: neither audit mode nor a deadline lets anything pass.
+            spec.audit &= !is_isolated;
             let InterfaceSettings {
                 ifindex,
                 pickup_until,
@@ -351,7 +360,7 @@ fn write_settings(
                 0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
                 known => known,
             };
-            let audit_after = trial::kept_deadline(record.unconfirmed, audit_after);
+            let audit_after = trial::kept_deadline(record.unconfirmed && !is_isolated, audit_after);
             let settings = settings::settings(&spec, ifindex, hz, (pickup_until, audit_after));
             dataplane.set_settings(attachment.zone, &settings)?;
         }

@@ -69,6 +69,7 @@ mod tests {
                 overrides: Overrides::default(),
                 unconfirmed: false,
                 keep_ssh: None,
+                isolated: None,
             };
             state.attachments.insert(format!("eth{zone}"), record);
         }

@@ -84,8 +84,18 @@ impl SshConnection {
         })
     }
 
+    /// Whether the connection comes in by this attached interface.
+    pub(super) fn comes_by(
+        &self,
+        state: &State,
+        attachment: &Attachment,
+    ) -> Result<bool, DataplaneError> {
+        let found = self.attachment(state, std::iter::once(attachment))?;
+        Ok(found.is_some())
+    }
+
     /// What must stay open for the client to come again.
-    const fn peer(&self) -> SshPeer {
+    pub(super) const fn peer(&self) -> SshPeer {
         SshPeer {
             client: self.client.ip(),
             port: self.server.port(),

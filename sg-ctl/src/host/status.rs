@@ -90,6 +90,8 @@ pub struct InterfaceStatus {
     pub mode: Mode,
     /// When it only audits for want of confirmation.
     pub deadline: Option<Deadline>,
+    /// Whether it is cut off, whatever its groups say.
+    pub isolated: bool,
     /// Which verdicts are logged.
     pub log: LogMode,
     /// Names of its groups.
@@ -267,6 +269,7 @@ pub(super) fn describe(
         side: record.map_or(spec.side, |record| record.side),
         mode,
         deadline: None,
+        isolated: record.is_some_and(|record| record.isolated.is_some()),
         log: spec.log,
         groups: if record.is_some() {
             spec.groups

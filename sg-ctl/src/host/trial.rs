@@ -56,6 +56,11 @@ impl Host {
             .get_mut(interface)
             .filter(|record| attachments.iter().any(|each| each.zone == record.zone))
             .ok_or_else(not_attached)?;
+        if record.isolated.is_some() {
+            return Err(HostError::Isolated {
+                interface: interface.to_owned(),
+            });
+        }
         record.overrides.audit = Some(audit);
         record.unconfirmed |= rollback_after.is_some();
         let (zone, side) = (record.zone, record.side);

@@ -136,6 +136,7 @@ mod tests {
             },
             unconfirmed: false,
             keep_ssh: None,
+            isolated: None,
         };
         state.model.interfaces.insert("eth0".to_owned(), spec);
         state.attachments.insert("eth0".to_owned(), record.clone());

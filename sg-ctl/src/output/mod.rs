@@ -13,6 +13,7 @@ pub(crate) mod flow;
 pub(crate) mod group;
 pub(crate) mod infra;
 pub(crate) mod interface;
+pub(crate) mod isolate;
 pub(crate) mod log;
 pub(crate) mod logline;
 pub(crate) mod names;

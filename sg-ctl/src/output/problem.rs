@@ -42,6 +42,14 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
                     interface.name
                 ),
             ),
+            Guard::Isolated => add(
+                name,
+                format!(
+                    "isolated: nothing passes but infrastructure; `sg-ctl isolate {} --release` \
+                     ends that",
+                    interface.name
+                ),
+            ),
             Guard::HalfAttached => {
                 let missing = if interface.ingress.is_none() {
                     "received"

@@ -67,6 +67,8 @@ pub(super) enum Guard {
     Enforcing,
     /// Packets are judged, and all pass.
     Auditing,
+    /// It is cut off, whatever its groups say.
+    Isolated,
     /// One of the two hooks is missing.
     HalfAttached,
     /// The interface is there, but no program of ours.
@@ -80,6 +82,7 @@ impl Guard {
         match (interface.ingress.is_some(), interface.egress.is_some()) {
             _ if interface.ifindex.is_none() => Self::Missing,
             (false, false) => Self::NotAttached,
+            (true, true) if interface.isolated => Self::Isolated,
             (true, true) if interface.mode == Mode::Audit => Self::Auditing,
             (true, true) => Self::Enforcing,
             _ => Self::HalfAttached,
@@ -89,7 +92,7 @@ impl Guard {
     pub(super) const fn tone(self) -> Tone {
         match self {
             Self::Enforcing => Tone::Good,
-            Self::Auditing => Tone::Notable,
+            Self::Auditing | Self::Isolated => Tone::Notable,
             Self::HalfAttached | Self::NotAttached | Self::Missing => Tone::Bad,
         }
     }
@@ -346,6 +349,7 @@ pub(super) mod tests {
             side: Side::Nic,
             mode: Mode::Enforce,
             deadline: None,
+            isolated: false,
             log: LogMode::Denied,
             groups: vec!["web".to_owned()],
             passed: [traffic(10, 1000), traffic(8, 800)],
@@ -431,12 +435,17 @@ pub(super) mod tests {
             ingress: None,
             ..half.clone()
         };
+        let isolated = InterfaceStatus {
+            isolated: true,
+            ..guarded.clone()
+        };
         let missing = InterfaceStatus {
             ifindex: None,
             ..detached.clone()
         };
         for (interface, word, problem) in [
             (audit, "auditing", "nothing is dropped"),
+            (isolated, "isolated", "nothing passes but infrastructure"),
             (half, "half-attached", "has sent are not judged"),
             (detached, "not-attached", "no program is attached"),
             (missing, "missing", "no such interface"),

@@ -100,6 +100,7 @@ impl Machinery {
                 overrides: Overrides::default(),
                 unconfirmed: false,
                 keep_ssh: None,
+                isolated: None,
             };
             next.attachments.insert(GUARDED.to_owned(), record);
         }

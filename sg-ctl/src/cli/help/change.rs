@@ -80,3 +80,24 @@ JSON: an object with these fields:
 EXAMPLES:
     sg-ctl status     # warns of programs of another sg-ctl
     sg-ctl upgrade";
+
+/// Of `isolate`.
+pub(in crate::cli) const ISOLATE: &str = "\
+JSON: an object with these fields:
+  applied      false with --dry-run
+  interface, isolated (whether it is cut off now), changed, flows_cut (live flows that ended),
+  kept         client and port of the SSH client that is admitted all the same, or null
+  duration_ms
+
+EXIT STATUS:
+  0 done; with --dry-run: nothing would change
+  3 with --dry-run: a change is pending
+  1 refused, or bad input; 2 system error
+
+EXAMPLES:
+  A workload is suspected: nobody speaks to it or hears from it, its memory stays to be looked at:
+    sg-ctl isolate tap0
+    sg-ctl isolate tap0 --release
+
+  A host is, and this is the way in:
+    sg-ctl isolate eth0 --keep-ssh";

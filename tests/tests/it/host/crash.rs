@@ -7,7 +7,14 @@ use std::{
     thread,
 };
 
-use sg_ctl::{crash::CrashPoint, dataplane::Dataplane};
+use sg_common::{
+    flow::{Direction, FlowState},
+    proto::TCP,
+};
+use sg_ctl::{
+    crash::CrashPoint,
+    dataplane::{Connection, Dataplane},
+};
 use sg_tests::{
     sg_ctl::SgCtl,
     topology::Network,
@@ -23,6 +30,8 @@ enum Force {
     Ssh,
     /// Only port 80 is open.
     Http,
+    /// Nothing passes.
+    Closed,
 }
 
 /// An operation, and how it is come to.
@@ -40,7 +49,7 @@ struct Operation {
 
 const fn nothing(_: &SgCtl<'_>) {}
 
-const OPERATIONS: [Operation; 10] = [
+const OPERATIONS: [Operation; 11] = [
     Operation {
         name: "attach",
         before: &[],
@@ -90,6 +99,14 @@ const OPERATIONS: [Operation; 10] = [
         new: Force::Http,
     },
     Operation {
+        name: "isolate",
+        before: &["attach eth0 -f http.yaml"],
+        prepare: open_a_flow,
+        command: "isolate eth0",
+        old: Force::Http,
+        new: Force::Closed,
+    },
+    Operation {
         name: "upgrade",
         before: &["attach eth0 -f http.yaml"],
         prepare: super::upgrade::disguise,
@@ -132,6 +149,22 @@ fn let_the_deadline_pass(sg: &SgCtl<'_>) {
             .set_settings(0, &settings)
             .expect("it is attached");
     });
+}
+
+fn open_a_flow(sg: &SgCtl<'_>) {
+    let end = |text: &str| text.parse().expect("an address and a port");
+    let connection = Connection {
+        protocol: TCP,
+        local: end("198.51.100.34:80"),
+        remote: end("203.0.113.1:40000"),
+        state: FlowState::TCP_ESTABLISHED,
+        opened: Direction::Inbound,
+    };
+    let opened = sg.enter(|| {
+        let mut dataplane = Dataplane::open(sg.pins()).expect("root may look");
+        dataplane.seed(0, &[connection]).expect("it is attached")
+    });
+    assert_eq!(opened.opened, 1);
 }
 
 fn reboot(sg: &SgCtl<'_>) {
@@ -199,7 +232,7 @@ fn force(network: &Network) -> Force {
         [true, true] => Force::Nothing,
         [true, false] => Force::Ssh,
         [false, true] => Force::Http,
-        [false, false] => panic!("neither the old rules nor the new ones are in force"),
+        [false, false] => Force::Closed,
     }
 }
 
@@ -247,11 +280,18 @@ fn kill(operation: &Operation) -> Vec<CrashPoint> {
             run(&sg, operation.command);
             assert_eq!(force(&network), operation.new, "{place}");
         }
+        if operation.new == Force::Closed {
+            assert_eq!(sg.json(&["flows"]), serde_json::json!([]), "{place}");
+        }
         let status = sg.json(&["status"]);
         let problems = status["problems"].as_array().expect("a list");
         let is_fine = |problem: &serde_json::Value| {
             let text = problem["text"].as_str().unwrap_or_default();
-            text.contains("not attached") && operation.new == Force::Nothing
+            match operation.new {
+                Force::Nothing => text.contains("not attached"),
+                Force::Closed => text.contains("isolated"),
+                Force::Ssh | Force::Http => false,
+            }
         };
         assert!(problems.iter().all(is_fine), "{place}: {status:#}");
         sg.ok(&["detach", "--all"]);
