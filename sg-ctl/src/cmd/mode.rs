@@ -2,23 +2,29 @@
 
 use std::process::ExitCode;
 
+use sg_ctl::host::SshConnection;
+
 use super::Context;
 use crate::cli::{Mode, ModeArgs};
-use crate::output;
 use crate::output::trial::ModeView;
+use crate::output::{self, note};
 
 /// Makes an interface enforce, or only audit.
 pub(crate) fn run(args: &ModeArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let audit = args.mode == Mode::Audit;
     let rollback_after = args.trial.rollback_after;
-    context
+    let ssh = SshConnection::current();
+    let warning = context
         .host()?
-        .set_mode(&args.interface, audit, rollback_after)?;
-    let view = ModeView::new(&args.interface, audit, rollback_after);
+        .set_mode(&args.interface, audit, rollback_after, ssh)?;
+    let view = ModeView::new(&args.interface, audit, rollback_after, warning);
     if args.format.json {
         output::json(&view)?;
     } else {
         output::text(&view)?;
+        for text in view.notes() {
+            note(text);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

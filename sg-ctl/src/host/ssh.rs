@@ -139,7 +139,8 @@ impl SshConnection {
     fn warning(&self, interface: &str) -> String {
         format!(
             "no rule of {interface} admits your own SSH client, {}, to port {}: this connection goes \
-             on while it is tracked, but a new one would be dropped. Add a rule, or give --keep-ssh",
+             on while it is tracked, but a new one would be dropped. Add a rule, or apply the rules \
+             with --keep-ssh",
             self.client.ip(),
             self.server.port()
         )

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::existing::Passing;
-use super::{Host, HostError, write_settings};
+use super::ssh::{SshConnection, WayIn};
+use super::{Host, HostError, compile_policy, record_of, write_settings};
 use crate::dataplane::{Attachment, Dataplane};
 
 impl Host {
     /// Ends the trial of every interface: its verdicts are carried out from now on, also those that
-    /// only audit since their deadline. Returns the names of the interfaces that were on trial.
+    /// only audit since their deadline; connections that these let pass meanwhile go on. Returns the
+    /// names of the interfaces that were on trial.
     ///
     /// # Errors
     /// When state or kernel cannot be read or written.
@@ -27,13 +29,29 @@ impl Host {
             return Ok(names);
         }
         let attachments = self.dataplane.attachments()?;
+        let mut passing = Vec::new();
+        for attachment in &attachments {
+            let Some((_, record)) = record_of(&next, attachment.zone) else {
+                continue;
+            };
+            let deadline = self.dataplane.settings(attachment.zone)?.audit_after;
+            let has_passed = deadline != 0 && self.dataplane.clock()?.now > deadline;
+            if let (true, Some(interface)) = (has_passed, &attachment.interface) {
+                let through = Passing::through(interface, record.side)?;
+                passing.push((attachment.zone, through));
+            }
+        }
         self.transact(&lock, &next, false, |dataplane| {
+            for (zone, through) in &passing {
+                through.seed(dataplane, *zone)?;
+            }
             write_settings(dataplane, &next, &attachments)
         })?;
         Ok(names)
     }
 
     /// Makes an attached interface audit, or carry verdicts out; connections that it let pass go on.
+    /// Returns what the user should know: that his own SSH client could not come again.
     ///
     /// # Errors
     /// When the interface is not attached; when state or kernel cannot be read or written.
@@ -42,7 +60,8 @@ impl Host {
         interface: &str,
         audit: bool,
         rollback_after: Option<Duration>,
-    ) -> Result<(), HostError> {
+        ssh: Option<SshConnection>,
+    ) -> Result<Option<String>, HostError> {
         let (lock, state) = self.begin()?;
         let mut next = state;
         let attached = next.attachments.keys().cloned().collect();
@@ -69,6 +88,14 @@ impl Host {
             .filter(|attachment| attachment.zone == zone)
             .cloned()
             .collect();
+        let mut note = None;
+        if !audit && ssh.is_some() {
+            // Only to ask it: the policy in force stays.
+            let mut asked = next.clone();
+            let image = compile_policy(&mut asked, &attachments, None)?;
+            let way_in = WayIn { ssh, keep: false };
+            (_, note) = way_in.check(&mut asked, (&this, None), image)?;
+        }
         let present = this.first().and_then(|each| each.interface.as_ref());
         let passing = present
             .map(|interface| Passing::through(interface, side))
@@ -79,7 +106,8 @@ impl Host {
                 passing.seed(dataplane, zone)?;
             }
             write_settings(dataplane, &next, &this)
-        })
+        })?;
+        Ok(note)
     }
 }
 

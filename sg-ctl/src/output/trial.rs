@@ -73,16 +73,28 @@ pub(crate) struct ModeView<'a> {
     interface: &'a str,
     mode: &'static str,
     deadline: Option<DeadlineView>,
+    notes: Vec<String>,
 }
 
 impl<'a> ModeView<'a> {
     /// The view of what was done.
-    pub(crate) fn new(interface: &'a str, audit: bool, rollback_after: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        interface: &'a str,
+        audit: bool,
+        rollback_after: Option<Duration>,
+        warning: Option<String>,
+    ) -> Self {
         Self {
             interface,
             mode: if audit { "audit" } else { "enforce" },
             deadline: rollback_after.map(|after| Deadline::In(after).into()),
+            notes: warning.into_iter().collect(),
         }
+    }
+
+    /// What else the user should know.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
@@ -116,12 +128,12 @@ mod tests {
         assert!(passed.contains("was not confirmed"), "{passed}");
         let minute = Some(Duration::from_mins(1));
         assert_eq!(
-            plain(&ModeView::new("eth0", false, minute)),
+            plain(&ModeView::new("eth0", false, minute, None)),
             "eth0 enforces its rules\n\
              nothing is dropped from in 1m00s on, unless you keep it: sg-ctl confirm\n"
         );
         assert_eq!(
-            plain(&ModeView::new("eth0", true, None)),
+            plain(&ModeView::new("eth0", true, None, None)),
             "eth0 only audits: nothing is dropped\n"
         );
     }

@@ -50,7 +50,7 @@ EXAMPLES:
 
 /// Of `mode`.
 pub(in crate::cli) const MODE: &str = "\
-JSON: an object with the fields interface, mode, and deadline (passed and in_ms, or null)
+JSON: an object with the fields interface, mode, deadline (passed and in_ms, or null) and notes
 
 EXAMPLES:
   Look first, then enforce, with a way back if that was a mistake:

@@ -4,6 +4,7 @@ use std::{net::UdpSocket, time::Duration};
 
 use rstest::rstest;
 use sg_tests::{
+    eventually,
     family::Family,
     sg_ctl::SgCtl,
     topology::{Host, Network},
@@ -132,6 +133,27 @@ fn what_an_audited_interface_let_pass_goes_on_when_it_enforces() {
 }
 
 #[test]
+fn what_passed_since_the_deadline_goes_on_when_the_change_is_confirmed_late() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let _server = Server::tcp(&server.namespace, 80);
+    let _elsewhere = Server::tcp(&client.namespace, 443);
+    let sg = SgCtl::new(&server.namespace);
+    let file = sg.rule_file("closed.yaml", CLOSED);
+    sg.ok(&["attach", "eth0", "-f", &file, "--rollback-after", "1s"]);
+    eventually("the deadline", || {
+        let status = sg.json(&["status"]);
+        (status["interfaces"][0]["state"] == "auditing").then_some(())
+    });
+    let mut connections = connections(client, server);
+    sg.ok(&["confirm"]);
+    for connection in &mut connections {
+        connection.exchange("after").expect("it goes on");
+    }
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+}
+
+#[test]
 fn whoever_would_lock_himself_out_is_warned_or_kept() {
     let network = Network::new(&["client", "server"]);
     let [client, server] = network.hosts();
@@ -174,4 +196,9 @@ fn whoever_would_lock_himself_out_is_warned_or_kept() {
     sg.ok(&["detach", "eth0"]);
     over_ssh(&["attach", "eth0", "--keep-ssh"]);
     assert!(is_open());
+
+    sg.ok(&["detach", "eth0"]);
+    sg.ok(&["attach", "eth0", "--audit"]);
+    assert!(!is_warning(&over_ssh(&["mode", "eth0", "audit"])));
+    assert!(is_warning(&over_ssh(&["mode", "eth0", "enforce"])));
 }
