@@ -23,6 +23,11 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ImportFormat::Auto)]
     pub(crate) format: ImportFormat,
 
+    /// Value of a parameter of a CloudFormation stack, in place of the template's default; may be
+    /// repeated. Pseudo parameters can be given, too: `AWS::Region=eu-west-1`.
+    #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
+    pub(crate) parameters: Vec<(String, String)>,
+
     /// Write the rule file here in place of standard output.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
@@ -50,15 +55,26 @@ pub(crate) enum ImportFormat {
     CloudFormation,
 }
 
-impl From<ImportFormat> for import::Options {
-    fn from(format: ImportFormat) -> Self {
-        let format = match format {
+/// Reads `KEY=VALUE`; the value may be empty, as a parameter's may.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+impl From<&ImportArgs> for import::Options {
+    fn from(args: &ImportArgs) -> Self {
+        let format = match args.format {
             ImportFormat::Auto => None,
             ImportFormat::Aws => Some(import::Format::Aws),
             ImportFormat::Terraform => Some(import::Format::Terraform),
             ImportFormat::CloudFormation => Some(import::Format::CloudFormation),
         };
-        Self { format }
+        Self {
+            format,
+            parameters: args.parameters.iter().cloned().collect(),
+        }
     }
 }
 

@@ -341,7 +341,7 @@ EXAMPLES:
     terraform plan -out=plan && terraform show -json plan | sg-ctl import -
 
   From a CloudFormation template, refusing whatever does not fit:
-    sg-ctl import --strict template.yaml -o rules.yaml
+    sg-ctl import --strict template.yaml --parameter Stage=prod -o rules.yaml
     sg-ctl check rules.yaml";
 
 /// Of `export`.

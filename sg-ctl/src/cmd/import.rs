@@ -23,7 +23,7 @@ struct Answer<'a> {
 /// Makes a rule file of what other tools wrote.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let sources = rule_files::open(&args.files)?;
-    let result = import::import(&sources, &args.format.into());
+    let result = import::import(&sources, &args.into());
     if args.json {
         return print_json(args, result.as_ref());
     }

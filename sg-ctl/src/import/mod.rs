@@ -15,6 +15,8 @@ mod terraform;
 mod values;
 mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::model::Model;
 use crate::text::document::{self, Tags, Value};
 use crate::text::report::{At, Problems};
@@ -34,10 +36,13 @@ pub enum Format {
 }
 
 /// How to read documents.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The format of all of them; without it, each shows its own.
     pub format: Option<Format>,
+    /// Values of a stack's parameters, in place of the defaults of CloudFormation templates; of
+    /// pseudo parameters (`AWS::Region`), too.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// What documents came to.
@@ -57,6 +62,7 @@ pub struct Imported {
 pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report> {
     let mut problems = Problems::new(sources);
     let mut draft = Draft::default();
+    let mut declared = BTreeSet::new();
     for (file, source) in sources.iter().enumerate() {
         let Some(root) = document::parse(file, source, Tags::Functions, &mut problems) else {
             continue;
@@ -66,9 +72,23 @@ pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report>
             Some(Format::Aws) => aws::read(&root, &source.name, &mut draft, &mut problems),
             Some(Format::Terraform) => terraform::read(&root, &mut draft, &mut problems),
             Some(Format::CloudFormation) => {
-                cloudformation::read(&root, &source.name, &mut draft, &mut problems);
+                declared.extend(cloudformation::parameters(&root));
+                let of_stack = (source.name.as_str(), &options.parameters);
+                cloudformation::read(&root, of_stack, &mut draft, &mut problems);
             }
             None => report_unknown(&root, &mut problems),
+        }
+    }
+    for name in options.parameters.keys() {
+        if !declared.contains(name) && !name.starts_with("AWS::") {
+            let message = format!("no template has the parameter `{name}`");
+            let help = if declared.is_empty() {
+                "parameters are those of CloudFormation templates".to_owned()
+            } else {
+                let names: Vec<_> = declared.iter().map(String::as_str).collect();
+                format!("there are: {}", names.join(", "))
+            };
+            problems.error(&At::of_file(0), message, help);
         }
     }
     if draft.is_empty() && problems.is_empty() {

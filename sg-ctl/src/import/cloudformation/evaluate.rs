@@ -1,6 +1,6 @@
 //! Intrinsic functions: what a value of a template is, as far as the template alone tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::import::view::View;
 use crate::text::report::Problems;
@@ -34,15 +34,18 @@ impl Meaning {
 /// The parts of a template that functions refer to.
 pub(super) struct Template<'a> {
     root: View<'a>,
+    /// Values of parameters, in place of defaults.
+    given: &'a BTreeMap<String, String>,
     /// Parameters whose defaults were used, so that each is reported once.
     used: BTreeSet<String>,
 }
 
 impl<'a> Template<'a> {
-    /// A template.
-    pub(super) const fn new(root: View<'a>) -> Self {
+    /// A template, and what the user says of the stack.
+    pub(super) const fn new(root: View<'a>, given: &'a BTreeMap<String, String>) -> Self {
         Self {
             root,
+            given,
             used: BTreeSet::new(),
         }
     }
@@ -94,7 +97,7 @@ impl<'a> Template<'a> {
                 Some(false) => no,
                 None => {
                     let message = format!("the condition `{name}` is not known: not carried over");
-                    let help = "give its parameters defaults, and import again";
+                    let help = "give the values of its parameters with --parameter";
                     problems.warning(&view.at(), message, help);
                     return None;
                 }
@@ -190,15 +193,25 @@ impl<'a> Template<'a> {
 
     fn reference(&mut self, name: &str, steps: usize, problems: &mut Problems<'_>) -> Meaning {
         let parameter = self.root.get("Parameters").and_then(|all| all.get(name));
+        if let Some(given) = self.given.get(name) {
+            if let Some(parameter) = parameter {
+                self.check_allowed(name, given, &parameter, problems);
+            }
+            return Meaning::Text(given.clone());
+        }
         if let Some(parameter) = parameter {
-            let Some(default) = parameter.get("Default") else {
+            let kind = parameter.get("Type");
+            let kind = kind.as_ref().and_then(View::as_text).unwrap_or_default();
+            // The default of such a parameter is the name under which a value is kept elsewhere.
+            let is_elsewhere = kind.starts_with("AWS::SSM::Parameter::Value");
+            let Some(default) = parameter.get("Default").filter(|_| !is_elsewhere) else {
                 return Meaning::Unknown(name.to_owned());
             };
             let meaning = self.evaluate(&default, steps, problems);
             if self.used.insert(name.to_owned()) {
                 let text = meaning.clone().into_text();
                 let message = format!("the default `{text}` of the parameter is imported");
-                let help = "correct it here if the stack has another value";
+                let help = format!("if the stack has another value: --parameter {name}=VALUE");
                 problems.warning(&default.at(), message, help);
             }
             return meaning;
@@ -207,6 +220,26 @@ impl<'a> Template<'a> {
         match resource {
             Some(_) => Meaning::Resource(name.to_owned()),
             None => Meaning::Unknown(name.to_owned()),
+        }
+    }
+
+    /// Reports, once, a value that AWS would refuse.
+    fn check_allowed(
+        &mut self,
+        name: &str,
+        given: &str,
+        parameter: &View<'a>,
+        problems: &mut Problems<'_>,
+    ) {
+        let Some(allowed) = parameter.get("AllowedValues") else {
+            return;
+        };
+        let values = allowed.items();
+        let values: Vec<_> = values.iter().filter_map(View::as_text).collect();
+        if !values.contains(&given) && self.used.insert(name.to_owned()) {
+            let message = format!("the parameter `{name}` may not be `{given}`");
+            let help = format!("it may be: {}", values.join(", "));
+            problems.error(&allowed.at(), message, help);
         }
     }
 

@@ -3,7 +3,7 @@
 mod evaluate;
 mod rules;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{Draft, Entry, Group, List};
 use super::values;
@@ -11,10 +11,22 @@ use super::view::View;
 use crate::text::report::Problems;
 use evaluate::{Meaning, Template};
 
-/// Reads a template.
-pub(super) fn read(root: &View<'_>, file: &str, draft: &mut Draft, problems: &mut Problems<'_>) {
+/// The names of a template's parameters.
+pub(super) fn parameters(root: &View<'_>) -> Vec<String> {
+    let parameters = root.get("Parameters");
+    let entries = parameters.iter().flat_map(View::entries);
+    entries.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Reads a template, from a file of this name and with these values of parameters.
+pub(super) fn read(
+    root: &View<'_>,
+    (file, given): (&str, &BTreeMap<String, String>),
+    draft: &mut Draft,
+    problems: &mut Problems<'_>,
+) {
     let mut reader = Reader {
-        template: Template::new(root.clone()),
+        template: Template::new(root.clone(), given),
         file,
         with_egress: BTreeSet::new(),
         draft,
@@ -219,7 +231,7 @@ impl<'a> Reader<'a, '_, '_, '_> {
     /// Reports what only a stack knows.
     fn not_known(&mut self, view: &View<'_>, words: &str) {
         let message = format!("`{words}` is not known from the template: not carried over");
-        let help = "give the parameter a default, or import what `aws ec2 \
+        let help = "give the parameter's value with --parameter, or import what `aws ec2 \
                     describe-security-groups` prints of the stack";
         self.problems.warning(&view.at(), message, help);
     }

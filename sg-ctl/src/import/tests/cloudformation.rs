@@ -1,6 +1,7 @@
 //! Templates.
 
 use super::{data, findings, findings_of, imported, rules, source};
+use crate::import::{Options, import};
 use crate::model::Direction::{Inbound, Outbound};
 
 /// A template with one group whose only inbound rule has these keys.
@@ -53,17 +54,19 @@ fn a_template_becomes_a_model() {
              `members`"
         )
     };
-    let default = "correct it here if the stack has another value";
+    let default = |name: &str| format!("if the stack has another value: --parameter {name}=VALUE");
     assert_eq!(
         findings(&template.warnings),
         [
             format!(
                 "warning template.yaml:6 Parameters.AdminCidr.Default: the default \
-                 `203.0.113.0/24` of the parameter is imported ({default})"
+                 `203.0.113.0/24` of the parameter is imported ({})",
+                default("AdminCidr")
             ),
             format!(
                 "warning template.yaml:8 Parameters.Stage.Default: the default `prod` of the \
-                 parameter is imported ({default})"
+                 parameter is imported ({})",
+                default("Stage")
             ),
             format!(
                 "warning template.yaml:50 \
@@ -107,8 +110,8 @@ fn r07_ports_with_all_protocols_are_widened_aloud() {
 #[test]
 fn what_only_a_stack_knows_is_told() {
     let place = "Resources.Web.Properties.SecurityGroupIngress[0]";
-    let help = "give the parameter a default, or import what `aws ec2 describe-security-groups` \
-                prints of the stack";
+    let help = "give the parameter's value with --parameter, or import what `aws ec2 \
+                describe-security-groups` prints of the stack";
     for (rule, expected) in [
         (
             "IpProtocol: -1, CidrIp: !Ref Missing",
@@ -127,8 +130,8 @@ fn what_only_a_stack_knows_is_told() {
         (
             "IpProtocol: -1, CidrIp: !If [IsProd, 10.0.0.0/8, 192.0.2.0/24]",
             "warning a:1 Resources.Web.Properties.SecurityGroupIngress[0].CidrIp: the condition \
-             `IsProd` is not known: not carried over (give its parameters defaults, and import \
-             again)"
+             `IsProd` is not known: not carried over (give the values of its parameters with \
+             --parameter)"
                 .to_owned(),
         ),
     ] {
@@ -186,4 +189,72 @@ Parameters: {P: {Default: {Ref: P}}}
 Conditions: {C: {Condition: C}}
 Resources: {A: {Type: AWS::EC2::SecurityGroup, Condition: C, Properties: {GroupName: {Ref: P}}}}";
     assert!(!findings_of(text).is_empty());
+}
+
+/// What a template comes to with parameters: the inbound rules of its group `Web`, and findings.
+fn with_parameters(template: &str, given: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    let given = given.iter();
+    let options = Options {
+        format: None,
+        parameters: given
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    };
+    match import(&[source(template)], &options) {
+        Ok(imported) => (
+            rules(&imported.model, "Web", Inbound),
+            findings(&imported.warnings),
+        ),
+        Err(report) => (Vec::new(), findings(&report)),
+    }
+}
+
+#[test]
+fn parameters_have_the_values_that_are_given() {
+    let parameters = "
+Parameters:
+  Port: {Type: Number}
+  Cidr: {Type: String, Default: 10.0.0.0/8}
+  Stage: {Type: String, Default: test, AllowedValues: [test, prod]}
+  Kept: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /net/office}
+Conditions: {IsProd: !Equals [!Ref Stage, prod]}
+";
+    let rule = "IpProtocol: tcp, FromPort: !Ref Port, ToPort: !Ref Port, CidrIp: !If [IsProd, \
+                !Ref Cidr, !Ref Kept]";
+    let text = format!("{parameters}{}\n", template(rule));
+
+    let given = [("Port", "443"), ("Stage", "prod"), ("Cidr", "192.0.2.0/24")];
+    let all = (vec!["tcp 443 192.0.2.0/24".to_owned()], Vec::new());
+    assert_eq!(with_parameters(&text, &given), all);
+    let (of_defaults, found) = with_parameters(&text, &given[..2]);
+    assert_eq!(of_defaults, ["tcp 443 10.0.0.0/8"]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].ends_with("--parameter Cidr=VALUE)"), "{found:?}");
+
+    // Its default is the name of a value that is kept elsewhere.
+    let kept = |more: &[(&str, &str)]| {
+        with_parameters(&text, &[&[("Port", "1"), ("Stage", "test")], more].concat())
+    };
+    let (none, found) = kept(&[]);
+    assert!(none.is_empty());
+    assert!(
+        found[0].contains("`Kept` is not known from the template"),
+        "{found:?}"
+    );
+    assert_eq!(
+        kept(&[("Kept", "198.51.100.0/24")]).0,
+        ["tcp 1 198.51.100.0/24"]
+    );
+
+    let (_, found) = with_parameters(&text, &[("Port", "1"), ("Stage", "dev")]);
+    assert!(
+        found[0].contains("the parameter `Stage` may not be `dev` (it may be: test, prod)"),
+        "{found:?}"
+    );
+    let (_, found) = with_parameters(&text, &[("Prot", "1")]);
+    let unknown = "no template has the parameter `Prot` (there are: Cidr, Kept, Port, Stage)";
+    assert!(
+        found.iter().any(|found| found.contains(unknown)),
+        "{found:?}"
+    );
 }
