@@ -30,8 +30,8 @@ pub struct ZoneCounters {
     pub audited: [Tally; 2],
     /// Events that found the ring buffer full.
     pub events_lost: u64,
-    /// Explicit padding, zero.
-    pub pad: u64,
+    /// Events beyond the interface's limit, which were not put into the ring buffer, by reason code.
+    pub events_suppressed: [u64; REASON_SLOTS],
 }
 
 impl ZoneCounters {
@@ -46,7 +46,7 @@ impl ZoneCounters {
             bytes: 0,
         }; 2],
         events_lost: 0,
-        pad: 0,
+        events_suppressed: [0; REASON_SLOTS],
     };
 
     /// Adds another CPU's counters.
@@ -58,6 +58,15 @@ impl ZoneCounters {
             a.bytes += b.bytes;
         }
         self.events_lost += other.events_lost;
+        let suppressed = self.events_suppressed.iter_mut();
+        for (a, b) in suppressed.zip(other.events_suppressed) {
+            *a += b;
+        }
+    }
+
+    /// Events that the log does not have.
+    pub fn events_missing(&self) -> u64 {
+        self.events_lost + self.events_suppressed.iter().sum::<u64>()
     }
 }
 

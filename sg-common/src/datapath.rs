@@ -14,6 +14,8 @@ pub trait Settings {
     fn timeout(&self, state: FlowState) -> u64;
     /// Bits of the reasons that are logged.
     fn log_reasons(&self) -> u64;
+    /// What the token for one event takes to come, see [`limit`](crate::limit); 0 = no limit.
+    fn log_interval(&self) -> u64;
     /// Jiffies until which segments without an entry open a flow.
     fn pickup_until(&self) -> u64;
     /// Jiffies after which the interface only audits, 0 = never.
@@ -80,6 +82,8 @@ pub trait Datapath {
     fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32);
     /// Counts a frame of no live flow for the rule that decided on it.
     fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32);
+    /// Whether the limit lets a verdict be reported; counts it as suppressed if not.
+    fn may_log(&self, outcome: Outcome) -> bool;
     /// Reports a verdict; fills in the time.
     fn log(&self, event: &Event);
 }

@@ -21,6 +21,7 @@ pub mod flow;
 pub mod icmp;
 pub mod image;
 pub mod infra;
+pub mod limit;
 #[cfg(any(test, feature = "user"))]
 pub mod memory;
 pub mod names;

@@ -8,6 +8,7 @@ use crate::counters::{RuleCounters, ZoneCounters};
 use crate::datapath::{Datapath, Flow, Settings};
 use crate::event::Event;
 use crate::flow::{Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening};
+use crate::limit;
 use crate::outcome::Outcome;
 use crate::packet::Packet;
 use crate::pipeline::{self, Scratch};
@@ -23,6 +24,10 @@ impl Settings for InterfaceSettings {
 
     fn log_reasons(&self) -> u64 {
         self.log_reasons
+    }
+
+    fn log_interval(&self) -> u64 {
+        self.log_interval
     }
 
     fn pickup_until(&self) -> u64 {
@@ -75,6 +80,7 @@ pub struct Memory {
     fragments: RefCell<HashMap<FragmentKey, FragmentEntry>>,
     counters: RefCell<Box<ZoneCounters>>,
     rules: RefCell<HashMap<u32, RuleCounters>>,
+    log_full_at: Shared<u64>,
     events: RefCell<Vec<Event>>,
 }
 
@@ -93,6 +99,7 @@ impl Memory {
             fragments: RefCell::default(),
             counters: RefCell::new(Box::new(ZoneCounters::ZERO)),
             rules: RefCell::default(),
+            log_full_at: Shared::default(),
             events: RefCell::default(),
         }
     }
@@ -239,6 +246,18 @@ impl Datapath for Hook<'_> {
         let mut rules = self.memory.rules.borrow_mut();
         let rule = rules.entry(outcome.rule()).or_default();
         rule.hit(outcome.reason(), self.memory.now, packets, bytes);
+    }
+
+    fn may_log(&self, outcome: Outcome) -> bool {
+        let memory = self.memory;
+        let (interval, full_at) = (memory.settings.log_interval, memory.log_full_at.get());
+        let Some(next) = limit::take(full_at, memory.now, interval, memory.hz) else {
+            let mut counters = memory.counters.borrow_mut();
+            counters.events_suppressed[outcome.code() as usize] += 1;
+            return false;
+        };
+        memory.log_full_at.set(next);
+        true
     }
 
     fn log(&self, event: &Event) {

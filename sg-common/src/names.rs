@@ -28,6 +28,8 @@ pub const MAP_INTERFACES: &str = "INTERFACES";
 pub const MAP_COUNTERS: &str = "COUNTERS";
 /// [`RuleKey`](crate::counters::RuleKey) → [`RuleCounters`](crate::counters::RuleCounters), per CPU.
 pub const MAP_RULES: &str = "RULES";
+/// zone → [`LogBucket`](crate::limit::LogBucket).
+pub const MAP_LOG_BUCKETS: &str = "LOG_BUCKETS";
 /// bucket → tag word, see [`table`](crate::table).
 pub const MAP_FLOW_TAGS: &str = "FLOW_TAGS";
 /// bucket × 8 + index → [`FlowSlot`](crate::flow::FlowSlot).
@@ -45,10 +47,11 @@ pub const MAP_IMAGES: [&str; 2] = ["IMAGE_SMALL", "IMAGE_LARGE"];
 /// 0 → jiffies, read only by programs loaded with `test_clock`.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 /// Every map that is pinned and shared by the programs of all interfaces.
-pub const SHARED_MAPS: [&str; 12] = [
+pub const SHARED_MAPS: [&str; 13] = [
     MAP_INTERFACES,
     MAP_COUNTERS,
     MAP_RULES,
+    MAP_LOG_BUCKETS,
     MAP_FLOW_TAGS,
     MAP_FLOW_SLOTS,
     MAP_FLOW_SEED,

@@ -354,6 +354,9 @@ fn only_audits<D: Datapath>(datapath: &D) -> bool {
 /// Puts an outcome into the log.
 #[inline(never)]
 fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outcome, flags: u8) {
+    if !datapath.may_log(outcome) {
+        return;
+    }
     let ends = Ends::of(parsed, datapath.direction());
     let identifier = match icmp::query(parsed.protocol, parsed.icmp_type) {
         Query::Request(_) | Query::Reply(_) => parsed.icmp_id,

@@ -7,6 +7,7 @@
 use crate::counters::{RuleCounters, RuleKey, ZoneCounters};
 use crate::event::Event;
 use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
+use crate::limit::LogBucket;
 use crate::settings::{InterfaceSettings, ProgramConfig};
 use crate::table::HashSeed;
 use crate::traffic::Traffic;
@@ -79,6 +80,7 @@ pod!(ProgramConfig {
 pod!(InterfaceSettings {
     timeouts,
     log_reasons,
+    log_interval,
     pickup_until,
     audit_after,
     infra,
@@ -88,6 +90,7 @@ pod!(InterfaceSettings {
     tcp_pickup,
     pad
 });
+pod!(LogBucket { full_at, pad });
 pod!(RuleKey { zone, rule });
 pod!(RuleCounters {
     flows,
@@ -100,7 +103,7 @@ pod!(ZoneCounters {
     reasons,
     audited,
     events_lost,
-    pad
+    events_suppressed
 });
 pod!(Event {
     time_ns,

@@ -81,6 +81,8 @@ pub struct InterfaceSettings {
     /// One bit per [`Reason`](crate::reason::Reason) whose packets are logged, and
     /// [`LOG_UNTRACKED_SYN`].
     pub log_reasons: u64,
+    /// What the token for one event takes to come, see [`limit`](crate::limit); 0 = no limit.
+    pub log_interval: u64,
     /// Jiffies until which [`PICKUP_ATTACH`] opens flows.
     pub pickup_until: u64,
     /// Jiffies after which verdicts are no longer carried out; 0 = never.
@@ -104,6 +106,7 @@ impl InterfaceSettings {
     pub const UNUSED: Self = Self {
         timeouts: [0; FlowState::SLOTS],
         log_reasons: 0,
+        log_interval: 0,
         pickup_until: 0,
         audit_after: 0,
         infra: 0,

@@ -11,6 +11,7 @@ use sg_common::event::Event;
 use sg_common::flow::{
     Direction, FlowKey, FlowSeed, FlowState, FragmentEntry, FragmentKey, Opening,
 };
+use sg_common::limit::{self, LogBucket, TAKE_TRIES};
 use sg_common::outcome::Outcome;
 use sg_common::packet::{Packet, View as _};
 use sg_common::policy::{self, Question};
@@ -19,9 +20,27 @@ use sg_common::settings::InterfaceSettings;
 use sg_common::table::{self, Refused};
 use sg_common::verifier::opaque;
 
-use crate::flows::{FlowTable, SharedFlow};
+use crate::flows::{FlowTable, SharedFlow, compare_and_swap};
 use crate::image::Image;
 use crate::{config, maps};
+
+/// Reads or writes one field of a value that other CPUs and user space share.
+///
+/// SAFETY of every use: the pointer comes from a map look-up that succeeded, and map values live
+/// until the program returns.
+macro_rules! field {
+    ($base:expr, $($field:tt)+) => {
+        // SAFETY: see the macro's comment.
+        unsafe { read_volatile(&raw const (*$base).$($field)+) }
+    };
+}
+macro_rules! set_field {
+    ($base:expr, $value:expr, $($field:tt)+) => {{
+        let value = $value;
+        // SAFETY: see the comment of `field!`.
+        unsafe { write_volatile(&raw mut (*$base).$($field)+, value) }
+    }};
+}
 
 /// Asks the image in force: returns the bits of an [`Outcome`].
 ///
@@ -73,6 +92,28 @@ extern "C" fn sg_count_rule(outcome: u64, size: u64) -> u64 {
     0
 }
 
+/// Takes the token for one event: returns 1, or 0 when there is none. Global, see [`sg_ask`].
+#[unsafe(no_mangle)]
+extern "C" fn sg_may_log(interval: u64) -> u64 {
+    let Some(bucket) = maps::LOG_BUCKETS.get_ptr_mut(config::zone()) else {
+        return 0;
+    };
+    let bucket: *mut LogBucket = bucket;
+    let now = now();
+    for _ in 0..TAKE_TRIES {
+        let full_at = field!(bucket, full_at);
+        let Some(next) = limit::take(full_at, now, interval, config::hz()) else {
+            break;
+        };
+        // SAFETY: a map value; only an address is taken.
+        let word = unsafe { &raw mut (*bucket).full_at };
+        if compare_and_swap(word, full_at, next) {
+            return 1;
+        }
+    }
+    0
+}
+
 /// This CPU's counters of a rule; `None` for one that is not in force any more.
 #[inline(always)]
 pub(crate) fn rule_counters<'a>(zone: u32, rule: u32) -> Option<&'a mut RuleCounters> {
@@ -105,24 +146,6 @@ pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
     }
     // No rule admitted it, and its packets are counted from now on.
     sg_open_flow(&raw const key, u64::from(flags << 8 | state), 0) as u32
-}
-
-/// Reads or writes one field of a value that other CPUs and user space share.
-///
-/// SAFETY of every use: the pointer comes from a map look-up that succeeded, and map values live
-/// until the program returns.
-macro_rules! field {
-    ($base:expr, $($field:tt)+) => {
-        // SAFETY: see the macro's comment.
-        unsafe { read_volatile(&raw const (*$base).$($field)+) }
-    };
-}
-macro_rules! set_field {
-    ($base:expr, $value:expr, $($field:tt)+) => {{
-        let value = $value;
-        // SAFETY: see the comment of `field!`.
-        unsafe { write_volatile(&raw mut (*$base).$($field)+, value) }
-    }};
 }
 
 /// The tables of one interface, for packets of one direction: a constant, so that LLVM leaves out
@@ -244,6 +267,21 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     }
 
     #[inline(always)]
+    fn may_log(&self, outcome: Outcome) -> bool {
+        let interval = self.settings.log_interval();
+        if interval == 0 || sg_may_log(interval) != 0 {
+            return true;
+        }
+        if let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) {
+            let counters: *mut ZoneCounters = counters;
+            let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
+            let suppressed = field!(counters, events_suppressed[slot]) + 1;
+            set_field!(counters, suppressed, events_suppressed[slot]);
+        }
+        false
+    }
+
+    #[inline(always)]
     fn log(&self, event: &Event) {
         if let Some(mut slot) = maps::EVENTS.reserve(0) {
             slot.write(Event {
@@ -292,6 +330,11 @@ impl Settings for SharedSettings {
     #[inline(always)]
     fn log_reasons(&self) -> u64 {
         field!(self.0, log_reasons)
+    }
+
+    #[inline(always)]
+    fn log_interval(&self) -> u64 {
+        field!(self.0, log_interval)
     }
 
     #[inline(always)]

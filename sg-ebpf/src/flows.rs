@@ -20,7 +20,7 @@ compile_error!("the flow table relies on x86's ordering of stores");
 
 /// Replaces the word at `target` if it is still `old`.
 #[inline(always)]
-fn compare_and_swap(target: *mut u64, old: u64, new: u64) -> bool {
+pub(crate) fn compare_and_swap(target: *mut u64, old: u64, new: u64) -> bool {
     let mut seen = old;
     // SAFETY: `target` is in a map value that a look-up returned.
     unsafe {

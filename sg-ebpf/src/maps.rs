@@ -9,15 +9,16 @@ use sg_common::counters::{MAX_RULES, RuleCounters, RuleKey, ZoneCounters};
 use sg_common::event::Event;
 use sg_common::flow::{FlowSlot, FragmentEntry, FragmentKey};
 use sg_common::image::SIZE_CLASSES;
+use sg_common::limit::LogBucket;
 use sg_common::pipeline::Scratch;
 use sg_common::settings::{DEFAULT_FLOWS, InterfaceSettings, MAX_ZONES};
 use sg_common::table::{BUCKET_SLOTS, HashSeed, buckets_for};
 
-/// zone → settings. Written by user space, read per packet. 176 B each.
+/// zone → settings. Written by user space, read per packet. 184 B each.
 #[btf_map]
 pub(crate) static INTERFACES: Array<InterfaceSettings, { MAX_ZONES as usize }> = Array::new();
 
-/// zone → counters. Written here, summed by user space. 2 MiB per CPU.
+/// zone → counters. Written here, summed by user space. 2.5 MiB per CPU.
 #[btf_map]
 pub(crate) static COUNTERS: PerCpuArray<ZoneCounters, { MAX_ZONES as usize }> = PerCpuArray::new();
 
@@ -26,6 +27,10 @@ pub(crate) static COUNTERS: PerCpuArray<ZoneCounters, { MAX_ZONES as usize }> = 
 #[btf_map]
 pub(crate) static RULES: PerCpuHashMap<RuleKey, RuleCounters, { MAX_RULES as usize }> =
     PerCpuHashMap::new();
+
+/// zone → what the interface may log. Written here. 64 B each.
+#[btf_map]
+pub(crate) static LOG_BUCKETS: Array<LogBucket, { MAX_ZONES as usize }> = Array::new();
 
 /// Bucket → tag word. Written here, read by user space. 64 Ki × 8 B.
 ///

@@ -72,6 +72,7 @@ fn memory(inbound: &[(u32, u32, Cell)], outbound: &[(u32, u32, Cell)]) -> Memory
     let settings = InterfaceSettings {
         timeouts: [60 * HZ; FlowState::SLOTS],
         log_reasons: u64::MAX,
+        log_interval: 0,
         pickup_until: 0,
         audit_after: 0,
         infra: INFRA_DEFAULT,

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use sg_common::flow::FlowState;
 
-use crate::host::{Host, HostError, InterfaceStatus, Mode, Snapshot, Traffic};
+use crate::host::{Host, HostError, InterfaceStatus, Mode, Snapshot, Suppressed, Traffic};
 use crate::model::Direction;
 
 /// What the agent itself counts.
@@ -49,6 +49,12 @@ struct OfInterface {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfSuppressed {
+    interface: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfState {
     interface: String,
     state: String,
@@ -83,6 +89,7 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
     let audited_packets = Family::<OfDirection, Counter>::default();
     let audited_bytes = Family::<OfDirection, Counter>::default();
     let lost = Family::<OfInterface, Counter>::default();
+    let suppressed = Family::<OfSuppressed, Counter>::default();
     let attached = Family::<OfInterface, Gauge>::default();
     let enforcing = Family::<OfInterface, Gauge>::default();
     for status in interfaces {
@@ -98,6 +105,13 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
             .get_or_create(&of_interface)
             .set(i64::from(is_enforcing));
         lost.get_or_create(&of_interface).inc_by(status.events_lost);
+        for Suppressed { reason, events } in &status.events_suppressed {
+            let labels = OfSuppressed {
+                interface: status.name.clone(),
+                reason: (*reason).to_owned(),
+            };
+            suppressed.get_or_create(&labels).inc_by(*events);
+        }
         for direction in Direction::ALL {
             let labels = OfDirection {
                 interface: status.name.clone(),
@@ -141,6 +155,11 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
         audited_bytes,
     );
     registry.register("events_lost", "Events that found the log full", lost);
+    registry.register(
+        "events_suppressed",
+        "Events that were not logged because of the interface's log_limit",
+        suppressed,
+    );
     registry.register(
         "interface_attached",
         "Whether both hooks of a recorded interface are in place",

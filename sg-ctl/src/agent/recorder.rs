@@ -80,7 +80,7 @@ pub(super) struct Recorder {
     numbers: RuleNumbers,
     /// Whether names may be read again for the sake of an event.
     may_reload: bool,
-    /// Events lost of each zone, as far as they have been told.
+    /// Events of each zone that the log does not have, as far as they have been told.
     lost: BTreeMap<u32, u64>,
     /// Nanoseconds from the monotonic clock to Unix time.
     offset: i128,
@@ -120,7 +120,7 @@ impl Recorder {
         recorder.learn_names(host)?;
         for zone in recorder.interfaces.keys().copied().collect::<Vec<_>>() {
             let lost = host.dataplane().counters(zone).map_err(HostError::from)?;
-            recorder.lost.insert(zone, lost.events_lost);
+            recorder.lost.insert(zone, lost.events_missing());
         }
         recorder.tick(host)?;
         Ok(recorder)
@@ -224,10 +224,11 @@ impl Recorder {
             let Some(counters) = loaded(host.dataplane().counters(*zone))? else {
                 continue;
             };
-            let told = self.lost.insert(*zone, counters.events_lost);
+            let missing = counters.events_missing();
+            let told = self.lost.insert(*zone, missing);
             // Counters begin anew when an interface is attached.
-            let told = told.filter(|told| *told <= counters.events_lost);
-            if counters.events_lost > told.unwrap_or(0) {
+            let told = told.filter(|told| *told <= missing);
+            if missing > told.unwrap_or(0) {
                 self.window.lost(name);
             }
         }

@@ -78,7 +78,8 @@ JSON: an object with these fields:
                 deadline (passed and in_ms, or null), ifindex, zone, side, groups, ingress,
                 egress, build (of its programs), programs_before (others that see packets first),
                 log, passed, dropped and audited (inbound and outbound, packets and bytes),
-                reasons (direction, verdict, reason, packets, bytes), events_lost
+                reasons (direction, verdict, reason, packets, bytes), events_lost,
+                events_suppressed (beyond log_limit: reason, events)
   not_attached  interfaces that the rules name and that are not attached
 
 EXAMPLES:
@@ -128,7 +129,7 @@ EXAMPLES:
 /// Of `show interfaces`.
 pub(super) const SHOW_INTERFACES: &str = "\
 JSON: an array of objects with these fields:
-  name, attached, groups, side, hook (as asked for), audit, log, related, tcp_pickup, infra,
+  name, attached, groups, side, hook (as asked for), audit, log, log_limit, related, tcp_pickup, infra,
   timeouts (in seconds)
 
 EXAMPLES:
@@ -189,6 +190,8 @@ JSON: one object per line; `type` tells which:
            source_port, destination, destination_port, tcp_flags, icmp_type, icmp_code, vlan,
            length, rule (number, id, group, group_id, or null)
   lost     time, events (lost since the last such line), total (lost since attach)
+  suppressed  time, interface, reason, events (not logged since the last such line, for there were
+           more than log_limit), total (not logged since attach)
   message  time, interface, level, text (a message of the programs themselves)
 
 FIELDS:

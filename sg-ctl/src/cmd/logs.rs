@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sg_common::event::Event;
+use sg_common::reason::{Reason, Verdict};
 use sg_ctl::dataplane::{DataplaneError, EventStream, ProgramMessages};
 use sg_ctl::flowlog;
-use sg_ctl::host::{Host, HostError};
+use sg_ctl::host::{Host, HostError, Suppressed};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::stop::Stop;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
         clock: WallClock::now()?,
         log: Log::new(BufWriter::new(anstream::stdout()), form(args)),
         lost: 0,
+        suppressed: BTreeMap::new(),
     };
     if args.follow {
         tokio::runtime::Builder::new_current_thread()
@@ -42,9 +44,12 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
             .build()
             .context("cannot start the event loop")?
             .block_on(follow(context, &mut printer))?;
-        let Printer { log, lost, .. } = &printer;
-        let shown = counted(log.verdicts(), "event");
-        note(format_args!("{shown} shown, {lost} lost"));
+        let shown = counted(printer.log.verdicts(), "event");
+        let suppressed: u64 = printer.suppressed.values().sum();
+        let lost = printer.lost;
+        note(format_args!(
+            "{shown} shown; {lost} lost and {suppressed} not logged since attach"
+        ));
     } else {
         let begin_ns = monotonic_ns()?;
         let mut session = Session::open(host)?;
@@ -174,7 +179,11 @@ impl Session {
         self.is_over = self.host.programs()? != self.programs;
         let mut lost = 0;
         for zone in self.programs.keys() {
-            lost += self.host.dataplane().counters(*zone)?.events_lost;
+            let counters = self.host.dataplane().counters(*zone)?;
+            lost += counters.events_lost;
+            if let Some(interface) = self.names.of_zone(*zone) {
+                printer.suppressed(*zone, interface, &Suppressed::all(&counters))?;
+            }
         }
         printer.lost(lost)?;
         for (interface, source) in &mut self.messages {
@@ -193,6 +202,8 @@ struct Printer<'a, W> {
     log: Log<W>,
     /// Events lost since attach, as far as they have been told.
     lost: u64,
+    /// Events not logged since attach, by zone and reason, as far as they have been told.
+    suppressed: BTreeMap<(u32, &'static str), u64>,
 }
 
 impl<W: Write> Printer<'_, W> {
@@ -224,12 +235,38 @@ impl<W: Write> Printer<'_, W> {
         Ok(())
     }
 
+    /// Tells how many events of an interface were not logged, as far as it has not been told.
+    fn suppressed(&mut self, zone: u32, interface: &str, all: &[Suppressed]) -> io::Result<()> {
+        let time = self.clock.now_text();
+        for Suppressed { reason, events } in all {
+            let told = self.suppressed.insert((zone, reason), *events).unwrap_or(0);
+            // Counters begin anew when an interface is attached.
+            let more = if told > *events {
+                *events
+            } else {
+                *events - told
+            };
+            let is_wanted = !self.args.denied || is_denied(reason);
+            if more > 0 && is_wanted && self.is_of(interface) {
+                let counts = (more, *events);
+                self.log.suppressed(&time, interface, reason, counts)?;
+            }
+        }
+        Ok(())
+    }
+
     fn is_of(&self, interface: &str) -> bool {
         self.args
             .interface
             .as_ref()
             .is_none_or(|wanted| wanted == interface)
     }
+}
+
+/// Whether packets are dropped for a reason of this name.
+fn is_denied(name: &str) -> bool {
+    let mut reasons = Reason::ALL.iter();
+    reasons.any(|reason| reason.name() == name && reason.verdict() == Verdict::Drop)
 }
 
 #[cfg(test)]
@@ -245,6 +282,7 @@ mod tests {
             clock: WallClock::now().expect("time"),
             log: Log::new(&mut bytes, form(args)),
             lost: 0,
+            suppressed: BTreeMap::new(),
         };
         write(&mut printer);
         let text = String::from_utf8(bytes).expect("UTF-8");

@@ -8,9 +8,10 @@ use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
 use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters};
 use sg_common::flow::{FragmentEntry, FragmentKey};
+use sg_common::limit::LogBucket;
 use sg_common::names::{
-    MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_RULES,
-    MAP_SELECTOR, MAP_TEST_CLOCK,
+    MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_LOG_BUCKETS,
+    MAP_RULES, MAP_SELECTOR, MAP_TEST_CLOCK,
 };
 use sg_common::settings::InterfaceSettings;
 
@@ -22,6 +23,7 @@ use super::sys::{MappedSlots, Slot, Table};
 pub(super) struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceSettings>,
     pub(super) counters: PerCpuArray<MapData, ZoneCounters>,
+    pub(super) log_buckets: Array<MapData, LogBucket>,
     pub(super) rules: PerCpuHashMap<MapData, RuleKey, RuleCounters>,
     pub(super) flows: MappedSlots,
     pub(super) fragments: Table<FragmentKey, FragmentEntry>,
@@ -52,6 +54,7 @@ impl Maps {
             counters: Map::from_map_data(open(MAP_COUNTERS)?)
                 .and_then(PerCpuArray::try_from)
                 .map_err(map_error("open", MAP_COUNTERS))?,
+            log_buckets: array(open(MAP_LOG_BUCKETS)?, MAP_LOG_BUCKETS)?,
             rules: Map::from_map_data(open(MAP_RULES)?)
                 .and_then(PerCpuHashMap::try_from)
                 .map_err(map_error("open", MAP_RULES))?,
@@ -95,11 +98,14 @@ impl Maps {
         Ok(sum)
     }
 
-    /// Sets the counters of a zone to zero.
+    /// Sets the counters of a zone to zero, and lets it log what it may in a second.
     pub(super) fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
         on_every_cpu(ZoneCounters::ZERO)
             .and_then(|zeros| self.counters.set(zone, zeros, 0))
-            .map_err(map_error("write", MAP_COUNTERS))
+            .map_err(map_error("write", MAP_COUNTERS))?;
+        self.log_buckets
+            .set(zone, LogBucket::default(), 0)
+            .map_err(map_error("write", MAP_LOG_BUCKETS))
     }
 
     /// Sets the time of programs that were loaded with a test clock.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sg_common::flow::FlowState;
+use sg_common::limit;
 use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::{
     INFRA_ARP, INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_MLD, INFRA_ND, INFRA_NON_IP,
@@ -22,6 +23,7 @@ pub fn settings(
     InterfaceSettings {
         timeouts: timeouts(&spec.timeouts, hz),
         log_reasons: log_reasons(spec.log),
+        log_interval: limit::interval(spec.log_limit, hz),
         pickup_until,
         audit_after,
         infra: infra(spec.infrastructure),

@@ -65,6 +65,27 @@ pub struct ReasonCount {
     pub traffic: Traffic,
 }
 
+/// Events beyond the limit of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Suppressed {
+    /// Name of the reason.
+    pub reason: &'static str,
+    /// How many.
+    pub events: u64,
+}
+
+impl Suppressed {
+    /// Every reason of which there were any.
+    pub fn all(counters: &ZoneCounters) -> Vec<Self> {
+        let of_reason = |reason: &Reason| Self {
+            reason: reason.name(),
+            events: counters.events_suppressed[*reason as usize],
+        };
+        let all = Reason::ALL.iter().map(of_reason);
+        all.filter(|suppressed| suppressed.events > 0).collect()
+    }
+}
+
 /// One interface under guard, or supposed to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InterfaceStatus {
@@ -106,6 +127,8 @@ pub struct InterfaceStatus {
     pub reasons: Vec<ReasonCount>,
     /// Events that found the log full.
     pub events_lost: u64,
+    /// Events that were not logged because there were more than the interface may log, by reason.
+    pub events_suppressed: Vec<Suppressed>,
 }
 
 impl InterfaceStatus {
@@ -281,6 +304,7 @@ pub(super) fn describe(
         audited: <[Traffic; 2]>::default(),
         reasons: Vec::new(),
         events_lost: 0,
+        events_suppressed: Vec::new(),
     }
 }
 
@@ -312,4 +336,5 @@ fn count(status: &mut InterfaceStatus, counters: &ZoneCounters) {
         }
     }
     status.events_lost = counters.events_lost;
+    status.events_suppressed = Suppressed::all(counters);
 }

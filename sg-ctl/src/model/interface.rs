@@ -46,6 +46,10 @@ pub enum LogMode {
     All,
 }
 
+/// Events per second that an interface logs at most unless told otherwise: what a reader keeps up
+/// with, and a small part of what the buffer holds.
+const DEFAULT_LOG_LIMIT: u32 = 10_000;
+
 /// Which ICMP errors pass because they quote a live flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -163,6 +167,8 @@ pub struct InterfaceSpec {
     pub audit: bool,
     /// Which verdicts are logged.
     pub log: LogMode,
+    /// Events that are logged per second at most, beyond bursts of that many; 0 = no limit.
+    pub log_limit: u32,
     /// Which ICMP errors pass with their flow.
     pub related: Related,
     /// Whether TCP flows may be picked up midway.
@@ -183,6 +189,7 @@ impl Default for InterfaceSpec {
             hook: Hook::default(),
             audit: false,
             log: LogMode::default(),
+            log_limit: DEFAULT_LOG_LIMIT,
             related: Related::default(),
             tcp_pickup: TcpPickup::default(),
             infrastructure: Infrastructure::default(),

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use sg_common::reason::{Reason, Verdict};
 use sg_ctl::flowlog::{self, Gap};
 
 use super::event::EventView;
@@ -27,6 +28,13 @@ enum Entry<'a> {
     Verdict(&'a EventView),
     Lost {
         time: &'a str,
+        events: u64,
+        total: u64,
+    },
+    Suppressed {
+        time: &'a str,
+        interface: &'a str,
+        reason: &'a str,
         events: u64,
         total: u64,
     },
@@ -80,6 +88,24 @@ impl<W: Write> Log<W> {
         })
     }
 
+    /// Writes that `events` more verdicts of an interface were not logged, for it has a limit;
+    /// `total` since it was attached.
+    pub(crate) fn suppressed(
+        &mut self,
+        time: &str,
+        interface: &str,
+        reason: &str,
+        (events, total): (u64, u64),
+    ) -> io::Result<()> {
+        self.write(&Entry::Suppressed {
+            time,
+            interface,
+            reason,
+            events,
+            total,
+        })
+    }
+
     /// Writes a message of the programs of an interface.
     pub(crate) fn message(
         &mut self,
@@ -118,6 +144,11 @@ impl<W: Write> Log<W> {
                     let now = jiff::Timestamp::now().as_second();
                     writeln!(self.stream, "{}", format.gap("-", now, now, Gap::SkipData))
                 }
+                Entry::Suppressed { interface, .. } => {
+                    let now = jiff::Timestamp::now().as_second();
+                    let line = format.gap(interface, now, now, Gap::SkipData);
+                    writeln!(self.stream, "{line}")
+                }
                 Entry::Message {
                     interface, text, ..
                 } => {
@@ -140,6 +171,17 @@ impl<W: Write> Log<W> {
                 let time = Tone::Quiet.paint(time);
                 let text = Tone::Notable.paint(lost_text(*events, *total));
                 writeln!(self.stream, "{time} {text}")
+            }
+            Entry::Suppressed {
+                time,
+                interface,
+                reason,
+                events,
+                total,
+            } => {
+                let time = Tone::Quiet.paint(time);
+                let text = Tone::Notable.paint(suppressed_text(reason, *events, *total));
+                writeln!(self.stream, "{time} {interface} … {text}")
             }
             Entry::Message {
                 time,
@@ -166,6 +208,22 @@ fn lost_text(events: u64, total: u64) -> String {
     }
 }
 
+/// Says how many verdicts were not logged.
+fn suppressed_text(reason: &str, events: u64, total: u64) -> String {
+    let is_pass = |each: &&Reason| each.name() == reason && each.verdict() == Verdict::Pass;
+    let what = match Reason::ALL.iter().find(is_pass) {
+        Some(_) => "verdict",
+        None => "drop",
+    };
+    if events == total {
+        let events = counted(total, what);
+        format!("{events} not logged since attach: {reason}, over log_limit")
+    } else {
+        let events = counted(events, &format!("more {what}"));
+        format!("{events} not logged: {reason}, over log_limit ({total} since attach)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::event::tests::view;
@@ -185,6 +243,8 @@ mod tests {
             assert_eq!(log.verdicts(), 1);
             log.lost("NOW", 1, 1)?;
             log.lost("NOW", 7, 8)?;
+            log.suppressed("NOW", "eth0", "no-rule", (7, 7))?;
+            log.suppressed("NOW", "eth0", "no-rule", (1, 8))?;
             log.message("NOW", "eth0", "error", "zone 3 has no settings")
         });
         let lines: Vec<_> = text.lines().collect();
@@ -197,7 +257,15 @@ mod tests {
             lines[2],
             "NOW 7 more events lost: the buffer was full (8 since attach)"
         );
-        assert_eq!(lines[3], "NOW eth0 ERROR zone 3 has no settings");
+        assert_eq!(
+            lines[3],
+            "NOW eth0 … 7 drops not logged since attach: no-rule, over log_limit"
+        );
+        assert_eq!(
+            lines[4],
+            "NOW eth0 … 1 more drop not logged: no-rule, over log_limit (8 since attach)"
+        );
+        assert_eq!(lines[5], "NOW eth0 ERROR zone 3 has no settings");
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Names {
         (*index == ifindex).then_some(name)
     }
 
+    /// The interface that has a zone.
+    pub(crate) fn of_zone(&self, zone: u32) -> Option<&str> {
+        self.interfaces.get(&zone).map(|(name, _)| name.as_str())
+    }
+
     /// Whether there is a name for everything in an event.
     pub(crate) fn know(&self, event: &Event) -> bool {
         let zone = u32::from(event.zone);

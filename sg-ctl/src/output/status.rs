@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use comfy_table::Cell;
 use serde::Serialize;
 use sg_ctl::dataplane::{FlowTableInfo, HookKind, RuleCounterInfo};
-use sg_ctl::host::{InterfaceStatus, Mode, Status, Traffic};
+use sg_ctl::host::{InterfaceStatus, Mode, Status, Suppressed, Traffic};
 use sg_ctl::model::{LogMode, Side};
 
 use super::Tone;
@@ -57,6 +57,7 @@ struct InterfaceView<'a> {
     audited: Directions,
     reasons: Vec<ReasonView>,
     events_lost: u64,
+    events_suppressed: &'a [Suppressed],
 }
 
 /// How far an interface is guarded.
@@ -221,6 +222,7 @@ impl<'a> StatusView<'a> {
             ">DROPPED-OUT",
             ">AUDITED",
             ">EVENTS-LOST",
+            ">NOT-LOGGED",
             "TOP-DROPS",
         ]);
         for interface in &self.interfaces {
@@ -238,6 +240,13 @@ impl<'a> StatusView<'a> {
                 Cell::new(interface.dropped.outbound.packets),
                 Cell::new(inbound.packets + outbound.packets),
                 Cell::new(interface.events_lost),
+                Cell::new(
+                    interface
+                        .events_suppressed
+                        .iter()
+                        .map(|each| each.events)
+                        .sum::<u64>(),
+                ),
                 Cell::new(or_dash(&top.join(", "))),
             ]);
         }
@@ -301,6 +310,7 @@ impl<'a> InterfaceView<'a> {
                 })
                 .collect(),
             events_lost: status.events_lost,
+            events_suppressed: &status.events_suppressed,
         }
     }
 
@@ -362,6 +372,10 @@ pub(super) mod tests {
                 count("outbound", "no-rule", false, 4),
             ],
             events_lost: 0,
+            events_suppressed: vec![Suppressed {
+                reason: "no-rule",
+                events: 5,
+            }],
         }
     }
 
@@ -409,7 +423,7 @@ pub(super) mod tests {
         let rows = rows(&StatusView::new(&status).traffic());
         assert_eq!(
             rows[0].join(" "),
-            "eth0 10 8 6 4 3 0 malformed-tcp 7, no-rule 6"
+            "eth0 10 8 6 4 3 0 5 malformed-tcp 7, no-rule 6"
         );
     }
 
@@ -497,6 +511,7 @@ pub(super) mod tests {
         assert_eq!(interface["dropped"]["inbound"]["packets"], 6);
         assert_eq!(interface["ingress"], "tcx");
         assert_eq!(interface["reasons"][1]["verdict"], "deny");
+        assert_eq!(interface["events_suppressed"][0]["events"], 5);
         assert_eq!(json["image"], serde_json::Value::Null);
     }
 }

@@ -153,6 +153,7 @@ impl Guard<'_> {
         InterfaceSettings {
             log_reasons: u64::MAX,
             mode: MODE_ENFORCE,
+            log_interval: 0,
             ..host::settings(self.spec, IFINDEX, HZ, (pickup_until, 0))
         }
     }

@@ -162,6 +162,10 @@ fn interface(
         hook: keys.hook.into_given().unwrap_or_default(),
         audit: keys.audit.given().is_some_and(|Bool(audit)| *audit),
         log: keys.log.into_given().unwrap_or_default(),
+        log_limit: keys
+            .log_limit
+            .given()
+            .map_or(defaults.log_limit, |limit| limit.0),
         related: keys.related.into_given().unwrap_or_default(),
         tcp_pickup: keys.tcp_pickup.into_given().unwrap_or_default(),
         infrastructure: infrastructure(&keys.infra.into_given().unwrap_or_default()),

@@ -151,6 +151,29 @@ impl Decode for FlowCount {
     }
 }
 
+/// A number of events per second, or `off` for no limit, which is 0.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogLimit(pub(super) u32);
+
+impl LogLimit {
+    /// More than any reader writes.
+    const MOST: u32 = 1_000_000;
+}
+
+scalar_schema!(LogLimit, "LogLimit", { "anyOf": [
+    { "type": "integer", "minimum": 0, "maximum": LogLimit::MOST },
+    { "enum": ["off", false] },
+] });
+
+impl Decode for LogLimit {
+    fn decode(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<Self> {
+        match cursor.scalar("a number of events per second, or `off`", problems)? {
+            "off" | "false" => Some(Self(0)),
+            _ => number(cursor, 0, Self::MOST, problems).map(Self),
+        }
+    }
+}
+
 /// A time in whole seconds from `LEAST` to `MOST`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seconds<const LEAST: u32, const MOST: u32>(u32);

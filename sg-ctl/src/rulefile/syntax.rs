@@ -8,7 +8,7 @@ use super::decode::{Entries, Located};
 use super::icmp::IcmpText;
 use super::members::MemberSet;
 use super::peer::{ListEntry, PeerText};
-use super::scalar::{Bool, Count, FlowCount, Seconds, Switch, SwitchOrAuto, Text};
+use super::scalar::{Bool, Count, FlowCount, LogLimit, Seconds, Switch, SwitchOrAuto, Text};
 use super::service::{Ports, Protocol};
 use super::template::Template;
 use crate::model::{Hook, LogMode, Related, Side, TcpPickup};
@@ -94,6 +94,9 @@ mapping! {
         audit: Bool,
         /// Which verdicts are logged. Left out: `all`.
         log: LogMode,
+        /// Events that are logged per second at most, beyond a burst of that many; `off` or 0: no
+        /// limit. What is not logged is counted. Left out: 10000.
+        log_limit: LogLimit,
         /// Which ICMP errors pass because they quote a live flow. Left out: `errors`.
         related: Related,
         /// Whether TCP segments without SYN open a flow when a rule admits them. Left out:

@@ -122,6 +122,11 @@ impl<const OUTBOUND: bool> Datapath for KernelTables<OUTBOUND> {
     }
 
     #[inline(always)]
+    fn may_log(&self, outcome: Outcome) -> bool {
+        self.0.may_log(outcome)
+    }
+
+    #[inline(always)]
     fn log(&self, event: &Event) {
         self.0.log(event);
     }

@@ -192,12 +192,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Chooses what is logged. Flows last as long as the longest-lived ones, for no row is to
+    /// Chooses what is logged, without a limit. Flows last as long as the longest-lived ones, for no row is to
     /// measure their end.
     pub(crate) fn set_log(&mut self, log: LogMode) -> Result<()> {
         let hz = u64::from(self.config.hz);
         let spec = InterfaceSpec {
             log,
+            log_limit: 0,
             timeouts: Timeouts::default(),
             ..InterfaceSpec::default()
         };

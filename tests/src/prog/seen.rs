@@ -162,6 +162,10 @@ pub(crate) fn difference(after: &ZoneCounters, before: &ZoneCounters) -> ZoneCou
         a.bytes -= b.bytes;
     }
     difference.events_lost -= before.events_lost;
+    let suppressed = difference.events_suppressed.iter_mut();
+    for (a, b) in suppressed.zip(before.events_suppressed) {
+        *a -= b;
+    }
     difference
 }
 
@@ -186,6 +190,10 @@ pub(crate) fn describe(counters: &ZoneCounters) -> String {
     }
     if counters.events_lost != 0 {
         let _ = writeln!(text, "  events lost: {}", counters.events_lost);
+    }
+    let suppressed = counters.events_suppressed.iter().sum::<u64>();
+    if suppressed != 0 {
+        let _ = writeln!(text, "  events suppressed: {suppressed}");
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use sg_common::{flow::Direction, settings::LOG_UNTRACKED_SYN};
+use sg_common::{counters::ZoneCounters, flow::Direction, limit, settings::LOG_UNTRACKED_SYN};
 use sg_tests::packet::flags::{ACK, SYN};
 
 use crate::prelude::*;
@@ -136,4 +136,64 @@ fn verdicts_that_find_the_log_full_are_counted_and_stand(place: Place) {
     assert_eq!(kept + lost, u64::from(sent));
     assert!(lost > 0 && kept > 0, "{kept} kept, {lost} lost");
     filter.inbound(&frame).drops(Reason::NoRule);
+}
+
+#[apply(everywhere)]
+fn events_beyond_the_limit_are_counted_and_those_of_each_second_are_logged(place: Place) {
+    let mut filter = Filter::with_group(place, RULES);
+    let hz = filter.hz();
+    filter.change_settings(|settings| settings.log_interval = limit::interval(100, hz));
+    filter.wait_seconds(1);
+    let stranger = tcp("198.51.100.1:40000", "192.0.2.10:22").syn().bytes();
+    let dropped = |counters: &ZoneCounters| counters.reasons[0][Reason::NoRule as usize].packets;
+    for (seconds, expected) in [(0, 100), (0, 0), (1, 100), (60, 100)] {
+        filter.wait_seconds(seconds);
+        let before = filter.counters();
+        filter.flood(&stranger, 1000);
+        let after = filter.counters();
+        assert_eq!(
+            dropped(&after) - dropped(&before),
+            1000,
+            "every drop is counted"
+        );
+        assert_eq!(filter.take_events().len(), expected);
+        let suppressed = |counters: &ZoneCounters| counters.events_suppressed;
+        let mut expected_suppressed = suppressed(&before);
+        expected_suppressed[Reason::NoRule as usize] += 1000 - expected as u64;
+        assert_eq!(suppressed(&after), expected_suppressed);
+        assert_eq!(after.events_lost, before.events_lost);
+    }
+}
+
+#[apply(everywhere)]
+fn every_drop_of_a_flood_is_logged_or_lost_or_suppressed(place: Place) {
+    const FLOOD: u32 = 100_000;
+    const LIMIT: u32 = 80_000;
+    let mut filter = Filter::with_group(place, RULES);
+    filter.judge_alone();
+    let hz = filter.hz();
+    filter.change_settings(|settings| settings.log_interval = limit::interval(LIMIT, hz));
+    filter.wait_seconds(1);
+    let stranger = tcp("198.51.100.1:40000", "192.0.2.10:22").syn().bytes();
+    let before = filter.counters();
+    filter.flood(&stranger, FLOOD);
+    let after = filter.counters();
+    let code = Reason::NoRule as usize;
+    let dropped = after.reasons[0][code].packets - before.reasons[0][code].packets;
+    let lost = after.events_lost - before.events_lost;
+    let suppressed = after.events_suppressed[code] - before.events_suppressed[code];
+    let logged = filter.take_events().len() as u64;
+    assert_eq!(dropped, u64::from(FLOOD));
+    assert_eq!(
+        logged + lost + suppressed,
+        dropped,
+        "{logged} + {lost} + {suppressed}"
+    );
+    assert!(lost > 0, "the buffer is smaller than the burst");
+    // Rounding the time of a token up costs some.
+    let admitted = u64::from(FLOOD) - suppressed;
+    assert!(
+        admitted <= u64::from(LIMIT) && admitted > u64::from(LIMIT - LIMIT / 100),
+        "{admitted}"
+    );
 }

@@ -23,6 +23,7 @@ interfaces:
     hook: xdp-generic
     audit: true
     log: all
+    log_limit: 250
     related: pmtud
     tcp_pickup: never
     infra: { arp: off, non_ip: false, nd: on, mld: true, dhcp4: off, dhcp6: off, ec2: on }
@@ -37,6 +38,7 @@ interfaces:
         hook: Hook::XdpGeneric,
         audit: true,
         log: LogMode::All,
+        log_limit: 250,
         related: Related::Pmtud,
         tcp_pickup: TcpPickup::Never,
         infrastructure: Infrastructure {
@@ -72,6 +74,7 @@ fn wrong_settings_are_refused() {
     hook: xpd
     audit: yes
     log: { }
+    log_limit: -1
     infra: { arp: maybe, ec2: never }
     timeouts: { udp: 61, tcp_established: 5 days, icmp: 0 }
   eth1: { groups: [default, default, dflt] }
@@ -85,21 +88,32 @@ fn wrong_settings_are_refused() {
             "5:11 interfaces.eth0.hook: `xpd` is not known here (did you mean `xdp`?)",
             "6:12 interfaces.eth0.audit: `yes` is no truth value (write `true` or `false`)",
             "7:10 interfaces.eth0.log: is a mapping (write one word)",
-            "8:19 interfaces.eth0.infra.arp: `maybe` is no switch (write `on` or `off`)",
-            "8:31 interfaces.eth0.infra.ec2: `never` is no switch (write `on`, `off` or `auto`)",
-            "9:22 interfaces.eth0.timeouts.udp: `61` is not a number from 30 to 60 (write a whole \
+            "8:16 interfaces.eth0.log_limit: `-1` is not a number from 0 to 1000000 (write a whole \
+             number from 0 to 1000000)",
+            "9:19 interfaces.eth0.infra.arp: `maybe` is no switch (write `on` or `off`)",
+            "9:31 interfaces.eth0.infra.ec2: `never` is no switch (write `on`, `off` or `auto`)",
+            "10:22 interfaces.eth0.timeouts.udp: `61` is not a number from 30 to 60 (write a whole \
              number from 30 to 60)",
-            "9:43 interfaces.eth0.timeouts.tcp_established: `5 days` is not a number from 60 to \
+            "10:43 interfaces.eth0.timeouts.tcp_established: `5 days` is not a number from 60 to \
              432000 (write a whole number from 60 to 432000)",
-            "9:57 interfaces.eth0.timeouts.icmp: `0` is not a number from 1 to 432000 (write a \
+            "10:57 interfaces.eth0.timeouts.icmp: `0` is not a number from 1 to 432000 (write a \
              whole number from 1 to 432000)",
-            "10:29 interfaces.eth1.groups[1]: the group `default` is named twice (name it once)",
-            "10:38 interfaces.eth1.groups[2]: there is no group `dflt` (define it under \
+            "11:29 interfaces.eth1.groups[1]: the group `default` is named twice (name it once)",
+            "11:38 interfaces.eth1.groups[2]: there is no group `dflt` (define it under \
              `security_groups`; `NAME: {}` is enough for a group that only other hosts carry)",
-            "11:3 interfaces.eth/2: `eth/2` cannot be an interface (interface names have 1 to 15 \
+            "12:3 interfaces.eth/2: `eth/2` cannot be an interface (interface names have 1 to 15 \
              characters without `/`, `:` and spaces)",
-            "12:3 interfaces.an-interface-too-long: `an-interface-too-long` cannot be an \
+            "13:3 interfaces.an-interface-too-long: `an-interface-too-long` cannot be an \
              interface (interface names have 1 to 15 characters without `/`, `:` and spaces)",
         ],
     );
+}
+
+#[test]
+fn the_log_may_be_without_a_limit() {
+    let limit = |text: &str| {
+        let model = model(&format!("interfaces: {{eth0: {{log_limit: {text}}}}}"));
+        model.interfaces["eth0"].log_limit
+    };
+    assert_eq!(["off", "0", "7"].map(limit), [0, 0, 7]);
 }
