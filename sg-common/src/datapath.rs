@@ -4,6 +4,7 @@
 use crate::event::Event;
 use crate::flow::{Direction, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening};
 use crate::outcome::Outcome;
+use crate::packet::Packet;
 use crate::policy::Question;
 use crate::reason::Reason;
 use crate::tcp::Step;
@@ -84,6 +85,6 @@ pub trait Datapath {
     fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32);
     /// Whether the limit lets a verdict be reported; counts it as suppressed if not.
     fn may_log(&self, outcome: Outcome) -> bool;
-    /// Reports a verdict; fills in the time.
-    fn log(&self, event: &Event);
+    /// Reports a verdict on a frame, with its beginning; fills in the time.
+    fn log<P: Packet>(&self, event: &Event, packet: &P);
 }

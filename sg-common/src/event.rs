@@ -46,3 +46,28 @@ pub struct Event {
     /// Explicit padding, zero.
     pub pad: [u8; 3],
 }
+
+/// Bytes of the beginning of a frame that are reported with its verdict: the headers of almost all.
+pub const SNAP: usize = 128;
+
+/// What the programs put into the ring buffer: 208 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The verdict.
+    pub event: Event,
+    /// Bytes of the frame that there are.
+    pub captured: u32,
+    /// Explicit padding, zero.
+    pub pad: u32,
+    /// The first of them are the frame's; the rest means nothing.
+    pub bytes: [u8; SNAP],
+}
+
+impl Record {
+    /// The beginning of the frame, from its Ethernet header on; a VLAN tag that the hook had beside
+    /// it is not in it.
+    pub fn frame(&self) -> &[u8] {
+        &self.bytes[..SNAP.min(self.captured as usize)]
+    }
+}

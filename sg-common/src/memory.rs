@@ -260,7 +260,7 @@ impl Datapath for Hook<'_> {
         true
     }
 
-    fn log(&self, event: &Event) {
+    fn log<P: Packet>(&self, event: &Event, _packet: &P) {
         self.memory.events.borrow_mut().push(*event);
     }
 }

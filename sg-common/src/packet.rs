@@ -1,5 +1,7 @@
 //! Reading frames: the one door through which packet bytes reach the shared code.
 
+use crate::event::SNAP;
+
 /// A frame, from its Ethernet header on.
 pub trait Packet {
     /// A checked window into the frame.
@@ -33,6 +35,9 @@ pub trait Packet {
     /// A view is good until the next call of `view`: making room for the next one may move the
     /// frame.
     fn view<const N: usize>(&self, offset: u32) -> Option<Self::View>;
+
+    /// Copies the beginning of the frame; returns how many bytes of it.
+    fn copy_start(&self, to: &mut [u8; SNAP]) -> u32;
 
     /// The VLAN tag that the hook carries beside the frame (VLAN id, 0 = none).
     fn vlan_beside(&self) -> u16;
@@ -78,6 +83,12 @@ impl<'a> Packet for Slice<'a> {
     fn view<const N: usize>(&self, offset: u32) -> Option<Slice<'a>> {
         let start = offset as usize;
         self.0.get(start..start.checked_add(N)?).map(Slice)
+    }
+
+    fn copy_start(&self, to: &mut [u8; SNAP]) -> u32 {
+        let start = &self.0[..self.0.len().min(SNAP)];
+        to[..start.len()].copy_from_slice(start);
+        start.len() as u32
     }
 
     fn vlan_beside(&self) -> u16 {

@@ -329,13 +329,8 @@ fn finish<P: Packet, D: Datapath>(
         && parsed.protocol == TCP
         && tcp::is_opening(parsed.tcp_flags);
     if wanted >> outcome.code() & 1 != 0 || untracked_syn {
-        report(
-            datapath,
-            parsed,
-            length,
-            outcome,
-            if audited { EVENT_AUDITED } else { 0 },
-        );
+        let flags = if audited { EVENT_AUDITED } else { 0 };
+        report(packet, datapath, parsed, outcome, flags);
     }
     if outcome.is_pass() || audited {
         Verdict::Pass
@@ -353,7 +348,13 @@ fn only_audits<D: Datapath>(datapath: &D) -> bool {
 
 /// Puts an outcome into the log.
 #[inline(never)]
-fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outcome, flags: u8) {
+fn report<P: Packet, D: Datapath>(
+    packet: &P,
+    datapath: &D,
+    parsed: &Parsed,
+    outcome: Outcome,
+    flags: u8,
+) {
     if !datapath.may_log(outcome) {
         return;
     }
@@ -362,12 +363,12 @@ fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outc
         Query::Request(_) | Query::Reply(_) => parsed.icmp_id,
         Query::None => 0,
     };
-    datapath.log(&Event {
+    let event = Event {
         time_ns: 0,
         local: ends.local,
         remote: ends.remote,
         rule: outcome.rule(),
-        length,
+        length: frame_len(packet, parsed),
         ifindex: datapath.settings().ifindex(),
         zone: datapath.zone() as u16,
         // One of them is 0.
@@ -382,7 +383,8 @@ fn report<D: Datapath>(datapath: &D, parsed: &Parsed, length: u32, outcome: Outc
         icmp_type: parsed.icmp_type,
         icmp_code: parsed.icmp_code,
         pad: [0; 3],
-    });
+    };
+    datapath.log(&event, packet);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 )]
 
 use crate::counters::{RuleCounters, RuleKey, ZoneCounters};
-use crate::event::Event;
+use crate::event::{Event, Record};
 use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
 use crate::limit::LogBucket;
 use crate::settings::{InterfaceSettings, ProgramConfig};
@@ -126,12 +126,19 @@ pod!(Event {
     pad
 });
 
-impl Event {
-    /// Reads an event as it lies in the ring buffer, `None` when the bytes are of another size.
+pod!(Record {
+    event,
+    captured,
+    pad,
+    bytes
+});
+
+impl Record {
+    /// Reads a record as it lies in the ring buffer, `None` when the bytes are of another size.
     #[expect(clippy::cast_ptr_alignment, reason = "it is read unaligned")]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let source = bytes.as_ptr().cast::<Self>();
-        // SAFETY: so many bytes are there, and any bytes are an event: it is `Pod`.
+        // SAFETY: so many bytes are there, and any bytes are a record: it is `Pod`.
         (bytes.len() == size_of::<Self>()).then(|| unsafe { source.read_unaligned() })
     }
 }

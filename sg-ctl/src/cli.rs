@@ -313,6 +313,12 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "FIELDS", conflicts_with_all = ["json", "form"])]
     pub(crate) fields: Option<flowlog::Format>,
 
+    /// Write the beginnings of the packets in place of lines, for Wireshark: pcapng, each with verdict,
+    /// reason and rule as its comment; `-` is standard output.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["json", "form", "fields"])]
+    pub(crate) pcapng: Option<PathBuf>,
+
     /// Print one JSON document per line in place of text.
     #[arg(long)]
     pub(crate) json: bool,

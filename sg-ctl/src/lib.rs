@@ -11,6 +11,7 @@ pub mod host;
 pub mod import;
 pub mod model;
 pub mod paths;
+pub mod pcapng;
 pub mod replay;
 pub mod rulefile;
 pub mod state;

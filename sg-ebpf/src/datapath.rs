@@ -7,7 +7,7 @@ use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use sg_common::counters::{RuleCounters, RuleKey, Tally, ZoneCounters};
 use sg_common::datapath::{Datapath, Settings};
-use sg_common::event::Event;
+use sg_common::event::{Event, Record};
 use sg_common::flow::{
     Direction, FlowKey, FlowSeed, FlowState, FragmentEntry, FragmentKey, Opening,
 };
@@ -282,13 +282,19 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     }
 
     #[inline(always)]
-    fn log(&self, event: &Event) {
+    fn log<P: Packet>(&self, event: &Event, packet: &P) {
         if let Some(mut slot) = maps::EVENTS.reserve(0) {
-            slot.write(Event {
-                // SAFETY: a helper without arguments.
-                time_ns: unsafe { bpf_ktime_get_ns() },
-                ..*event
-            });
+            let record: *mut Record = slot.as_mut_ptr();
+            // SAFETY: room for a record, of integers, which is nobody else's until it is submitted;
+            // and a helper without arguments.
+            unsafe {
+                (*record).event = Event {
+                    time_ns: bpf_ktime_get_ns(),
+                    ..*event
+                };
+                (*record).captured = packet.copy_start(&mut (*record).bytes);
+                (*record).pad = 0;
+            }
             slot.submit(0);
         } else if let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) {
             let counters: *mut ZoneCounters = counters;

@@ -7,8 +7,11 @@ use core::arch::asm;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use aya_ebpf::helpers::{bpf_skb_pull_data, bpf_xdp_get_buff_len};
+use aya_ebpf::helpers::{
+    bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use sg_common::event::SNAP;
 use sg_common::packet::{Packet, View};
 use sg_common::parse::MAX_HEADER_OFFSET;
 use sg_common::verifier::opaque;
@@ -80,6 +83,20 @@ impl View for Window {
 /// Longer than any frame that is read in place.
 const MAX_FRAME: u64 = 0x7fff_ffff;
 
+/// What to copy of a frame of so many bytes, in a form in which the verifier sees that it is neither
+/// nothing nor too much: no Ethernet frame is shorter than its header.
+#[inline(always)]
+fn start_length(readable: u32) -> Option<u32> {
+    const LEAST: u64 = 14;
+    let length = opaque(u64::from(readable.min(SNAP as u32)));
+    if length > SNAP as u64 {
+        return None;
+    }
+    // Hidden, else LLVM makes one comparison of both, of another register.
+    let length = opaque(length);
+    (length >= LEAST).then_some(length as u32)
+}
+
 /// A frame at the XDP hook.
 pub(crate) struct XdpPacket<'a> {
     ctx: &'a XdpContext,
@@ -131,6 +148,18 @@ impl Packet for XdpPacket<'_> {
     #[inline(always)]
     fn view<const N: usize>(&self, offset: u32) -> Option<Window> {
         Window::new::<N>(self.data(), self.end(), offset)
+    }
+
+    #[inline(always)]
+    fn copy_start(&self, to: &mut [u8; SNAP]) -> u32 {
+        let Some(length) = start_length(self.readable_len()) else {
+            return 0;
+        };
+        // SAFETY: the context that the kernel called the program with, and room for so many bytes.
+        match unsafe { bpf_xdp_load_bytes(self.ctx.ctx, 0, to.as_mut_ptr().cast(), length) } {
+            0 => length,
+            _ => 0,
+        }
     }
 
     #[inline(always)]
@@ -200,6 +229,20 @@ impl Packet for TcPacket<'_> {
             return None;
         }
         Window::new::<N>(self.data(), self.end(), offset)
+    }
+
+    #[inline(always)]
+    fn copy_start(&self, to: &mut [u8; SNAP]) -> u32 {
+        let Some(length) = start_length(self.readable_len()) else {
+            return 0;
+        };
+        // SAFETY: the context that the kernel called the program with, and room for so many bytes.
+        match unsafe {
+            bpf_skb_load_bytes(self.ctx.as_ptr().cast(), 0, to.as_mut_ptr().cast(), length)
+        } {
+            0 => length,
+            _ => 0,
+        }
     }
 
     #[inline(always)]

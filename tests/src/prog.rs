@@ -208,7 +208,7 @@ impl Filter {
             verdict,
             before,
             after: self.counters(),
-            events: self.loaded().take_events(),
+            events: self.loaded().take_events_of(frame),
         };
         // A frame that no program counted was not judged.
         if let Some(reason) = seen.reason()

@@ -17,8 +17,8 @@ use crate::host::{Host, HostError, loaded};
 
 /// Events that are read before anything else gets its turn.
 const TURN: usize = 4096;
-/// Events that the kernel's buffer can hold, and more: 4 MiB of 80 bytes each.
-const BUFFERED: usize = 65_536;
+/// Events that the kernel's buffer can hold, and more: 8 MiB of 216 bytes each.
+const BUFFERED: usize = 40_960;
 
 /// Where flow records go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,14 +145,14 @@ impl Recorder {
     /// When names cannot be read.
     pub(super) fn read(&mut self, host: &Host) -> Result<bool, AgentError> {
         for _ in 0..TURN {
-            let Some(event) = self
+            let Some(record) = self
                 .session
                 .as_mut()
                 .and_then(|session| session.events.next())
             else {
                 return Ok(false);
             };
-            self.event(&event, host)?;
+            self.event(&record.event, host)?;
         }
         Ok(true)
     }

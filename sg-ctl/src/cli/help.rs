@@ -209,6 +209,10 @@ EXAMPLES:
     sg-ctl logs -f --format vpc
     sg-ctl logs -f --fields 'version srcaddr dstaddr dstport action sg-reason sg-rule-id'
 
+  Dropped packets for Wireshark (their first 128 bytes), those that wait and those to come:
+    sg-ctl logs --denied --pcapng drops.pcapng
+    sg-ctl logs -f --denied --pcapng - | wireshark -k -i -
+
   Who knocks on closed ports:
     sg-ctl logs --json | jq -r 'select(.reason == \"no-rule\") | .source' | sort | uniq -c";
 

@@ -1,12 +1,14 @@
 //! `sg-ctl logs`.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sg_common::event::Event;
+use sg_common::event::Record;
 use sg_common::reason::{Reason, Verdict};
 use sg_ctl::dataplane::{DataplaneError, EventStream, ProgramMessages};
 use sg_ctl::flowlog;
@@ -16,8 +18,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::stop::Stop;
 use super::{Context, check_attached, names};
 use crate::cli::{LogFormat, LogsArgs};
+use crate::failure::refusal;
 use crate::output::event::EventView;
-use crate::output::log::{Form, Log};
+use crate::output::log::{Capture, Form, Log};
 use crate::output::names::Names;
 use crate::output::time::{WallClock, monotonic_ns};
 use crate::output::{counted, note};
@@ -31,10 +34,17 @@ const TURN: usize = 4096;
 pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let host = context.host()?;
     check_attached(&host.state()?, args.interface.as_deref())?;
+    let capture = args.pcapng.as_deref().map(capture).transpose()?;
+    let lines: Box<dyn Write> = match capture {
+        // What is not a packet is told beside the capture.
+        Some(_) => Box::new(anstream::stderr()),
+        None => Box::new(BufWriter::new(anstream::stdout())),
+    };
     let mut printer = Printer {
         args,
         clock: WallClock::now()?,
-        log: Log::new(BufWriter::new(anstream::stdout()), form(args)),
+        log: Log::new(lines, form(args)),
+        capture,
         lost: 0,
         suppressed: BTreeMap::new(),
     };
@@ -44,7 +54,7 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
             .build()
             .context("cannot start the event loop")?
             .block_on(follow(context, &mut printer))?;
-        let shown = counted(printer.log.verdicts(), "event");
+        let shown = counted(printer.shown(), "event");
         let suppressed: u64 = printer.suppressed.values().sum();
         let lost = printer.lost;
         note(format_args!(
@@ -56,12 +66,33 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
         // Under a flood the buffer is never empty: what comes from now on is for the next reader.
         while session.turn(&mut printer)? == TURN && session.latest_ns < begin_ns {}
         session.tick(&mut printer)?;
-        printer.log.flush()?;
-        if printer.log.verdicts() == 0 {
+        printer.flush()?;
+        if printer.shown() == 0 {
             note("no events");
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins a capture in a file, or on standard output for `-`.
+fn capture(path: &Path) -> anyhow::Result<Capture> {
+    let stream: io::Result<Box<dyn Write>> = if path.as_os_str() == "-" {
+        if io::stdout().is_terminal() {
+            return Err(refusal(
+                "a capture is no text for a terminal".to_owned(),
+                "write it to a file, or pipe it: sg-ctl logs -f --pcapng - | tcpdump -r -",
+            ));
+        }
+        Ok(Box::new(BufWriter::new(io::stdout())))
+    } else {
+        File::create(path).map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write>)
+    };
+    stream.and_then(Capture::new).map_err(|error| {
+        refusal(
+            format!("cannot write {}: {error}", path.display()),
+            "name a file in a directory that exists and may be written",
+        )
+    })
 }
 
 /// The form of the lines that is asked for.
@@ -99,12 +130,12 @@ async fn follow<W: Write>(context: &Context, printer: &mut Printer<'_, W>) -> an
         let watch = session.events.watch()?;
         while !session.is_over {
             let is_more = session.turn(printer)? == TURN;
-            printer.log.flush()?;
+            printer.flush()?;
             tokio::select! {
                 biased;
                 () = stop.requested() => {
                     session.tick(printer)?;
-                    return Ok(printer.log.flush()?);
+                    return Ok(printer.flush()?);
                 }
                 _ = tick.tick() => session.tick(printer)?,
                 () = std::future::ready(()), if is_more => {}
@@ -159,16 +190,17 @@ impl Session {
     fn turn<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<usize> {
         let mut count = 0;
         while count < TURN
-            && let Some(event) = self.events.next()
+            && let Some(record) = self.events.next()
         {
             count += 1;
+            let event = record.event;
             self.latest_ns = event.time_ns;
             // Rules that were applied after the state was read.
             if self.may_reload && !self.names.know(&event) {
                 self.may_reload = false;
                 self.names = names(&self.host, self.host.state()?)?;
             }
-            printer.event(&event, &self.names)?;
+            printer.event(&record, &self.names)?;
         }
         Ok(count)
     }
@@ -200,6 +232,8 @@ struct Printer<'a, W> {
     args: &'a LogsArgs,
     clock: WallClock,
     log: Log<W>,
+    /// Where packets go in place of lines.
+    capture: Option<Capture>,
     /// Events lost since attach, as far as they have been told.
     lost: u64,
     /// Events not logged since attach, by zone and reason, as far as they have been told.
@@ -207,13 +241,25 @@ struct Printer<'a, W> {
 }
 
 impl<W: Write> Printer<'_, W> {
-    fn event(&mut self, event: &Event, names: &Names) -> io::Result<()> {
-        let view = EventView::new(event, &self.clock, names);
+    fn event(&mut self, record: &Record, names: &Names) -> io::Result<()> {
+        let view = EventView::new(&record.event, &self.clock, names);
         let is_wanted = (view.is_denied() || !self.args.denied) && self.is_of(view.interface());
-        if is_wanted {
-            self.log.verdict(&view)?;
+        match &mut self.capture {
+            _ if !is_wanted => Ok(()),
+            Some(capture) => capture.packet(record, &view, &self.clock),
+            None => self.log.verdict(&view),
         }
-        Ok(())
+    }
+
+    /// Verdicts shown so far.
+    fn shown(&self) -> u64 {
+        let captured = self.capture.as_ref();
+        captured.map_or(self.log.verdicts(), Capture::packets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.log.flush()?;
+        self.capture.as_mut().map_or(Ok(()), Capture::flush)
     }
 
     fn message(&mut self, interface: &str, level: &str, text: &str) -> io::Result<()> {
@@ -272,6 +318,8 @@ fn is_denied(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sg_common::event::{Event, SNAP};
+
     use crate::output::event::tests::{denied, passed};
     use crate::output::names::tests::names;
 
@@ -281,12 +329,22 @@ mod tests {
             args,
             clock: WallClock::now().expect("time"),
             log: Log::new(&mut bytes, form(args)),
+            capture: None,
             lost: 0,
             suppressed: BTreeMap::new(),
         };
         write(&mut printer);
         let text = String::from_utf8(bytes).expect("UTF-8");
         anstream::adapter::strip_str(&text).to_string()
+    }
+
+    fn record(event: Event) -> Record {
+        Record {
+            event,
+            captured: 0,
+            pad: 0,
+            bytes: [0; SNAP],
+        }
     }
 
     fn all() -> LogsArgs {
@@ -296,6 +354,7 @@ mod tests {
             interface: None,
             form: None,
             fields: None,
+            pcapng: None,
             json: false,
         }
     }
@@ -304,8 +363,8 @@ mod tests {
     fn filters_leave_out_what_is_not_asked_for() {
         let lines = |args: &LogsArgs| {
             let text = written(args, |printer| {
-                printer.event(&denied(), &names()).expect("memory");
-                printer.event(&passed(), &names()).expect("memory");
+                printer.event(&record(denied()), &names()).expect("memory");
+                printer.event(&record(passed()), &names()).expect("memory");
                 printer.message("eth1", "error", "fault").expect("memory");
             });
             text.lines().count()

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use aya::maps::{Map, MapData, RingBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use sg_common::event::Event;
+use sg_common::event::Record;
 use sg_common::names::MAP_EVENTS;
 use tokio::io::unix::AsyncFd;
 
@@ -74,13 +74,13 @@ impl EventWatch {
 
 /// Yields what is in the buffer, and `None` when it is empty: more may come later.
 impl Iterator for EventStream {
-    type Item = Event;
+    type Item = Record;
 
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Record> {
         loop {
             // Records of another size cannot be: the programs of this layout write only events.
-            if let Some(event) = Event::from_bytes(&self.ring.next()?) {
-                return Some(event);
+            if let Some(record) = Record::from_bytes(&self.ring.next()?) {
+                return Some(record);
             }
         }
     }

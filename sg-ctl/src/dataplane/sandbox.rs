@@ -5,7 +5,7 @@
 
 use aya::maps::{MapData, RingBuf};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, TestRunResult};
-use sg_common::event::Event;
+use sg_common::event::{Event, Record};
 use sg_common::names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP};
 use sg_common::reason::Verdict;
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
@@ -105,8 +105,8 @@ impl Sandbox {
     pub fn next_event(&mut self) -> Option<Event> {
         loop {
             // Records of another size cannot be: the programs write only events.
-            if let Some(event) = Event::from_bytes(&self.events.next()?) {
-                return Some(event);
+            if let Some(record) = Record::from_bytes(&self.events.next()?) {
+                return Some(record.event);
             }
         }
     }

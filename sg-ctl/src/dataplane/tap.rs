@@ -1,7 +1,7 @@
 //! Reads along what the programs report, and takes nothing from the reader of events.
 
 use aya::maps::{MapData, MapInfo};
-use sg_common::event::Event;
+use sg_common::event::{self, Event};
 use sg_common::names::MAP_EVENTS;
 
 use super::Dataplane;
@@ -67,8 +67,8 @@ impl Iterator for EventTap {
 
     fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = Event::from_bytes(&self.ring.next()?) {
-                return Some(event);
+            if let Some(record) = event::Record::from_bytes(&self.ring.next()?) {
+                return Some(record.event);
             }
         }
     }

@@ -99,6 +99,21 @@ impl EventView {
         self.verdict == "deny"
     }
 
+    /// What became of the packet, as a comment in a capture: direction, verdict, reason, VLAN ids (a
+    /// tag may have been beside the frame) and rule.
+    pub(crate) fn comment(&self) -> String {
+        let (_, verdict) = self.verdict_text();
+        let vlan = if self.vlan.is_empty() {
+            String::new()
+        } else {
+            let ids: Vec<_> = self.vlan.iter().map(u16::to_string).collect();
+            format!(" vlan={}", ids.join("."))
+        };
+        let rule = self.rule.as_ref();
+        let rule = rule.map_or_else(String::new, |rule| format!(" {rule}"));
+        format!("{} {verdict} {}{vlan}{rule}", self.direction, self.reason)
+    }
+
     /// The packet as a record of flow logs; `None` for what they do not record: what is not IP.
     pub(crate) fn record(&self) -> Option<Record> {
         let flags = self.tcp_flags.iter().flatten();
@@ -265,6 +280,10 @@ pub(crate) mod tests {
             line(&event),
             "eth0 outbound ALLOW new tcp 10.0.1.5:443 -> 203.0.113.7:40000 flags=SYN length=74 \
              rule=sgr-0123456789abcdef0 group=web"
+        );
+        assert_eq!(
+            view_of(&event).comment(),
+            "outbound ALLOW new rule=sgr-0123456789abcdef0 group=web"
         );
     }
 

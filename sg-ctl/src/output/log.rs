@@ -4,10 +4,14 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use sg_common::event::Record;
+use sg_common::flow::Direction;
 use sg_common::reason::{Reason, Verdict};
 use sg_ctl::flowlog::{self, Gap};
+use sg_ctl::pcapng::{self, Captured};
 
 use super::event::EventView;
+use super::time::WallClock;
 use super::{Tone, counted, note};
 
 /// The form of the lines.
@@ -52,6 +56,55 @@ pub(crate) struct Log<W> {
     stream: W,
     form: Form,
     verdicts: u64,
+}
+
+/// The log as a capture of the packets, and the number of those.
+pub(crate) struct Capture {
+    writer: pcapng::Writer<Box<dyn Write>>,
+    packets: u64,
+}
+
+impl Capture {
+    /// Begins a capture on a stream.
+    ///
+    /// # Errors
+    /// When the stream cannot be written, as with all of these.
+    pub(crate) fn new(stream: Box<dyn Write>) -> io::Result<Self> {
+        Ok(Self {
+            writer: pcapng::Writer::new(stream, "sg-ctl logs")?,
+            packets: 0,
+        })
+    }
+
+    /// Packets written so far.
+    pub(crate) const fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Adds the packet of a verdict.
+    pub(crate) fn packet(
+        &mut self,
+        record: &Record,
+        view: &EventView,
+        clock: &WallClock,
+    ) -> io::Result<()> {
+        self.packets += 1;
+        let event = &record.event;
+        self.writer.write(&Captured {
+            interface: Some(view.interface()),
+            link: pcapng::ETHERNET,
+            time: clock.unix_ns(event.time_ns),
+            data: record.frame(),
+            original: event.length,
+            direction: Direction::from_code(event.direction),
+            comment: &view.comment(),
+        })
+    }
+
+    /// Makes sure that everything written so far is seen.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 impl<W: Write> Log<W> {

@@ -89,6 +89,12 @@ impl WallClock {
             )
     }
 
+    /// Nanoseconds since 1970 at `time_ns` of `CLOCK_MONOTONIC`.
+    pub(crate) fn unix_ns(&self, time_ns: u64) -> u64 {
+        let boot = self.boot.as_nanosecond().cast_unsigned() as u64;
+        boot.saturating_add(time_ns)
+    }
+
     /// Unix time in seconds at `time_ns` of `CLOCK_MONOTONIC`.
     pub(crate) fn unix_seconds(&self, time_ns: u64) -> i64 {
         let since = SignedDuration::from_nanos_i128(i128::from(time_ns));

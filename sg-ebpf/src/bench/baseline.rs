@@ -13,6 +13,7 @@ use sg_common::flow::{
     Direction, FlowEntry, FlowKey, FlowState, FragmentEntry, FragmentKey, Opening,
 };
 use sg_common::outcome::Outcome;
+use sg_common::packet::Packet;
 use sg_common::policy::Question;
 use sg_common::reason::Reason;
 use sg_common::tcp::Step;
@@ -127,8 +128,8 @@ impl<const OUTBOUND: bool> Datapath for KernelTables<OUTBOUND> {
     }
 
     #[inline(always)]
-    fn log(&self, event: &Event) {
-        self.0.log(event);
+    fn log<P: Packet>(&self, event: &Event, packet: &P) {
+        self.0.log(event, packet);
     }
 }
 

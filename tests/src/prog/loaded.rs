@@ -23,7 +23,7 @@ use aya::{
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sg_common::{
     counters::{RuleCounters, RuleKey, Tally, ZoneCounters},
-    event::Event,
+    event::{Event, Record, SNAP},
     flow::{FlowEntry, FlowKey},
     names::{MAP_EVENTS, MAP_RULES},
     reason::Verdict,
@@ -206,12 +206,33 @@ impl Loaded {
 
     /// Takes the events since the last call.
     pub(crate) fn take_events(&self) -> Vec<Event> {
+        let records = self.take_records().into_iter();
+        records.map(|record| record.event).collect()
+    }
+
+    /// Takes the events since the last call, which must show the beginning of a frame.
+    #[track_caller]
+    pub(crate) fn take_events_of(&self, frame: &[u8]) -> Vec<Event> {
+        let start = &frame[..frame.len().min(SNAP)];
+        let records = self.take_records().into_iter();
+        let event = |record: Record| {
+            assert_eq!(
+                record.frame(),
+                start,
+                "the log shows the frame as it was sent"
+            );
+            record.event
+        };
+        records.map(event).collect()
+    }
+
+    fn take_records(&self) -> Vec<Record> {
         let mut ring = self.events.borrow_mut();
-        let mut events = Vec::new();
+        let mut records = Vec::new();
         while let Some(item) = ring.next() {
-            events.push(Event::from_bytes(&item).expect("the programs write events"));
+            records.push(Record::from_bytes(&item).expect("the programs write records"));
         }
-        events
+        records
     }
 
     pub(crate) fn now(&self) -> u64 {

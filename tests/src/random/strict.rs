@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use sg_common::{
-    packet::{Packet, View},
+    event::SNAP,
+    packet::{Packet, Slice, View},
     parse::MAX_HEADER_OFFSET,
 };
 
@@ -57,6 +58,10 @@ impl<'a> Packet for &'a Strict<'a> {
             number: self.views.get(),
             views: &self.views,
         })
+    }
+
+    fn copy_start(&self, to: &mut [u8; SNAP]) -> u32 {
+        Slice(self.frame).copy_start(to)
     }
 
     fn vlan_beside(&self) -> u16 {

@@ -8,6 +8,7 @@ mod existing;
 mod explain;
 mod isolate;
 mod large;
+mod logs;
 mod network;
 mod rules;
 mod safety;

@@ -116,6 +116,7 @@ pub(crate) const WORDS: &[Boundary] = &[
             "sg-ctl/src/export",
             "sg-ctl/src/import/",
             "sg-ctl/src/model/",
+            "sg-ctl/src/pcapng.rs",
             "sg-ctl/src/rulefile/",
             "sg-ctl/src/text/",
         ],
