@@ -1,78 +1,13 @@
 //! The command as its user meets it: exit status, streams and messages. Needs no privileges.
 
+mod command;
+
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
-const SG_CTL: &str = env!("CARGO_BIN_EXE_sg-ctl");
-
-/// A directory of one test, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("cli-{test}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a directory for the test");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).expect("a file for the test");
-        path.display().to_string()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // A leftover in the target directory harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Runs sg-ctl without privileges.
-fn sg_ctl(arguments: &[&str]) -> Output {
-    unprivileged()
-        .args(arguments)
-        .output()
-        .expect("sg-ctl runs")
-}
-
-/// sg-ctl, without capabilities even if the tests run as root, and on directories that do not
-/// exist.
-fn unprivileged() -> Command {
-    let mut command = if nix::unistd::geteuid().is_root() {
-        let mut command = Command::new("setpriv");
-        command.args(["--bounding-set=-all", "--inh-caps=-all", SG_CTL]);
-        command
-    } else {
-        Command::new(SG_CTL)
-    };
-    command
-        .env("SG_STATE_DIR", "/nonexistent/state")
-        .env("SG_PIN_DIR", "/nonexistent/pins")
-        .env_remove("NO_COLOR")
-        .env_remove("CLICOLOR_FORCE");
-    command
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
-
-/// Asserts that a command ended with `status` and these words on standard error, and printed
-/// nothing else.
-fn assert_fails(output: &Output, status: i32, words: &[&str]) {
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{stderr}");
-    assert_eq!(text(&output.stdout), "");
-    for word in words {
-        assert!(stderr.contains(word), "no `{word}` in: {stderr}");
-    }
-}
+use command::{Scratch, assert_fails, sg_ctl, text, unprivileged};
 
 #[test]
 fn help_goes_to_standard_output_and_teaches() {
@@ -125,6 +60,7 @@ fn every_verb_that_prints_data_documents_its_json() {
         &["show", "infra"],
         &["flows"],
         &["flows", "kill"],
+        &["top"],
         &["logs"],
         &["explain"],
         &["test"],
@@ -185,6 +121,7 @@ fn without_privileges_every_verb_says_what_to_do() {
         &["status"],
         &["show", "rules"],
         &["flows"],
+        &["top"],
         &["logs"],
     ] {
         let output = unprivileged()

@@ -1,76 +1,10 @@
 //! `sg-ctl import` and `sg-ctl export` as their user meets them. Needs no privileges.
 
+mod command;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-const SG_CTL: &str = env!("CARGO_BIN_EXE_sg-ctl");
-
-/// A directory of one test, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("import-{test}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a directory for the test");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).expect("a file for the test");
-        path.display().to_string()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // A leftover in the target directory harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Runs sg-ctl without privileges.
-fn sg_ctl(arguments: &[&str]) -> Output {
-    unprivileged()
-        .args(arguments)
-        .output()
-        .expect("sg-ctl runs")
-}
-
-/// sg-ctl, without capabilities even if the tests run as root, and on directories that do not
-/// exist.
-fn unprivileged() -> Command {
-    let mut command = if nix::unistd::geteuid().is_root() {
-        let mut command = Command::new("setpriv");
-        command.args(["--bounding-set=-all", "--inh-caps=-all", SG_CTL]);
-        command
-    } else {
-        Command::new(SG_CTL)
-    };
-    command
-        .env("SG_STATE_DIR", "/nonexistent/state")
-        .env("SG_PIN_DIR", "/nonexistent/pins")
-        .env_remove("NO_COLOR")
-        .env_remove("CLICOLOR_FORCE");
-    command
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
-
-/// Asserts that a command ended with `status` and these words on standard error, and printed
-/// nothing else.
-fn assert_fails(output: &Output, status: i32, words: &[&str]) {
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{stderr}");
-    assert_eq!(text(&output.stdout), "");
-    for word in words {
-        assert!(stderr.contains(word), "no `{word}` in: {stderr}");
-    }
-}
+use command::{Scratch, assert_fails, sg_ctl, text};
 
 #[test]
 fn import_makes_a_rule_file_that_check_accepts_and_export_gives_it_back() {
@@ -124,4 +58,28 @@ fn import_refuses_what_it_does_not_understand() {
     let json = sg_ctl(&["import", "--json", &file]);
     assert_eq!(json.status.code(), Some(1));
     assert!(text(&json.stdout).contains("\"rules\": null"));
+}
+
+#[test]
+fn import_takes_parameters_of_a_stack() {
+    let scratch = Scratch::new("parameters");
+    let template = scratch.file(
+        "template.yaml",
+        "Parameters: {Port: {Type: Number}}
+Resources:
+  Web:
+    Type: AWS::EC2::SecurityGroup
+    Properties:
+      GroupDescription: web
+      SecurityGroupIngress:
+        - {IpProtocol: tcp, FromPort: !Ref Port, ToPort: !Ref Port, CidrIp: 10.0.0.0/8}
+",
+    );
+    let import =
+        |parameter: &str| sg_ctl(&["import", "--strict", &template, "--parameter", parameter]);
+    let output = import("Port=8443");
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stdout).contains("8443"), "{output:?}");
+    assert_fails(&import("Prot=8443"), 1, &["error: ", "`Prot`", "Port"]);
+    assert_fails(&import("Port"), 1, &["error: ", "KEY=VALUE"]);
 }
