@@ -47,8 +47,9 @@ pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
     as_root(&words, &[&usr, Path::new("-xf"), &packages.tarball])?;
     root.try_program("/usr/local")?;
     is_without_crash_points(&root.path("usr/local/bin/sg-ctl"))?;
+    let units = root.try_units("/usr/local")?;
     drop(root);
-    step.done("works");
+    step.done(&format!("works, {units}"));
 
     let step = Step::start("Debian package", "installing it in an empty root");
     let root = Root::create(directory)?;
@@ -62,11 +63,12 @@ pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
     root.try_documents()?;
     let differences = root.dpkg(&["--verify", NAME], &[])?;
     ensure!(differences.is_empty(), "not as packed: {differences}");
+    let units = root.try_units("/usr")?;
     root.dpkg(&["--purge", NAME], &[])?;
     let program = root.path("usr/bin/sg-ctl");
     ensure!(!program.exists(), "{} stays behind", program.display());
     drop(root);
-    step.done("installs, works, is removed");
+    step.done(&format!("installs, works, {units}, is removed"));
     Ok(())
 }
 
@@ -139,6 +141,38 @@ impl Root {
             self.sg_ctl(prefix, &[verb, &format!("{examples}/{name}")])?;
         }
         Ok(())
+    }
+
+    /// Has systemd look at the units, among those of this machine. Says what came of it.
+    fn try_units(&self, prefix: &str) -> Result<&'static str> {
+        let available = Command::new("systemd-analyze").arg("--version").output();
+        if available.is_err() {
+            return Ok("units not verified for want of systemd-analyze");
+        }
+        let units = names(&self.path(&format!("{prefix}/lib/systemd/system")))?;
+        ensure!(!units.is_empty(), "no units below {prefix}");
+        // What units refer to must be there as well: other units, and the program that signals.
+        let others = self.path("usr/lib/systemd/system");
+        as_root(&["mkdir", "-p"], &[&others])?;
+        let words = ["cp", "--recursive", "--no-clobber"];
+        as_root(&words, &[Path::new("/lib/systemd/system/."), &others])?;
+        as_root(
+            &["install", "-D"],
+            &[Path::new("/bin/kill"), &self.path("bin/kill")],
+        )?;
+        let mut root = OsString::from("--root=");
+        root.push(&self.0);
+        let verified = Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .arg(root)
+            .args(&units)
+            .output()?;
+        let complaints = String::from_utf8_lossy(&verified.stderr);
+        ensure!(
+            verified.status.success() && complaints.is_empty(),
+            "systemd does not take the units: {complaints}"
+        );
+        Ok("systemd takes the units")
     }
 
     /// Compares manual pages and completions with those that the program writes.

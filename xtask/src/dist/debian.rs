@@ -160,11 +160,12 @@ fn write(path: &Path, text: &str, mode: &str) -> Result<()> {
 
 fn description(version: &str, size: &str) -> String {
     let homepage = env!("CARGO_PKG_REPOSITORY");
+    let maintainer = maintainer(|name| std::env::var(name).ok());
     format!(
         "Package: {NAME}
 Version: {version}
 Architecture: {ARCHITECTURE}
-Maintainer: sg maintainers <sg-firewall@users.noreply.github.com>
+Maintainer: {maintainer}
 Installed-Size: {size}
 Section: net
 Priority: optional
@@ -178,6 +179,14 @@ Description: AWS-style security groups for any Linux network interface
  Needs Linux 5.18 or later with BTF. The program is linked statically.
 "
     )
+}
+
+/// Who answers for the package: who builds it, by the variables that Debian's own tools take.
+fn maintainer(variable: impl Fn(&str) -> Option<String>) -> String {
+    let given = |name, default: &str| variable(name).unwrap_or_else(|| default.to_owned());
+    let name = given("DEBFULLNAME", "local build");
+    let address = given("DEBEMAIL", "root@localhost");
+    format!("{name} <{address}>")
 }
 
 /// The licences of what is inside, by cargo's own list of it.
@@ -216,6 +225,16 @@ standard library of Rust (MIT OR Apache-2.0), and these crates:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_builds_a_package_maintains_it() {
+        assert_eq!(maintainer(|_| None), "local build <root@localhost>");
+        let set = |name: &str| Some(format!("{name}@example.org"));
+        assert_eq!(
+            maintainer(set),
+            "DEBFULLNAME@example.org <DEBEMAIL@example.org>"
+        );
+    }
 
     #[test]
     fn completions_of_zsh_are_where_debian_looks() {
