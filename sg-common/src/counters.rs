@@ -20,7 +20,28 @@ impl Tally {
     }
 }
 
-/// The value of `COUNTERS`: written by the programs on their own CPU, summed by user space.
+/// 64-bit words of the programs' working memory, enough for a [`Scratch`](crate::pipeline::Scratch).
+pub const SCRATCH_WORDS: usize = 48;
+
+/// The value of `COUNTERS`, one per zone and CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneMemory {
+    /// What is counted.
+    pub counters: ZoneCounters,
+    /// Working memory of the program that runs, beside the counters because every look-up costs.
+    pub scratch: [u64; SCRATCH_WORDS],
+}
+
+impl ZoneMemory {
+    /// All zero.
+    pub const ZERO: Self = Self {
+        counters: ZoneCounters::ZERO,
+        scratch: [0; SCRATCH_WORDS],
+    };
+}
+
+/// What one interface's packets came to: written by the programs on their own CPU, summed by user space.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZoneCounters {

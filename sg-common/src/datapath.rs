@@ -79,8 +79,8 @@ pub trait Datapath {
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentEntry>;
     /// Leaves something for the later fragments of a datagram.
     fn remember_fragment(&self, key: &FragmentKey, entry: &FragmentEntry);
-    /// Counts a verdict.
-    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32);
+    /// Counts a verdict by the code of its reason.
+    fn count(&self, code: u8, audited: bool, packets: u32, bytes: u32);
     /// Counts a frame of no live flow for the rule that decided on it.
     fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32);
     /// Whether the limit lets a verdict be reported; counts it as suppressed if not.

@@ -5,6 +5,7 @@ mod slot;
 pub use slot::FlowSlot;
 
 use crate::addr::Addr;
+use crate::ends::{Ends, Ports, VlanIds};
 
 /// Which way a packet goes, seen from the protected side on every hook.
 #[repr(u8)]
@@ -52,27 +53,20 @@ impl Direction {
 ///
 /// Local is the protected side. ICMP queries carry the identifier as local port and the type of
 /// the *request* as remote port; other protocols without ports carry zeros.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+///
+/// Ports, VLAN ids, zone and protocol share two words, because a key is written once and read at
+/// once by words: a CPU passes a value on from a store to a load only if the store had all of it.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     /// Address of the protected side.
     pub local: Addr,
     /// Address of the other side.
     pub remote: Addr,
-    /// Port of the protected side.
-    pub local_port: u16,
-    /// Port of the other side.
-    pub remote_port: u16,
-    /// Zone of the interface.
-    pub zone: u16,
-    /// Outer and inner VLAN id; 0 = untagged.
-    pub vlan: [u16; 2],
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Explicit padding, zero.
-    pub pad: u8,
-    /// Explicit padding, zero.
-    pub more_pad: u32,
+    /// From the lowest 16 bits up: local port, remote port, outer VLAN id, inner VLAN id.
+    pub ports_and_vlan: u64,
+    /// From the lowest 16 bits up: zone, protocol.
+    pub zone_and_protocol: u64,
 }
 
 impl FlowKey {
@@ -80,14 +74,46 @@ impl FlowKey {
     pub const NONE: Self = Self {
         local: Addr::UNSPECIFIED,
         remote: Addr::UNSPECIFIED,
-        local_port: 0,
-        remote_port: 0,
-        zone: 0,
-        vlan: [0; 2],
-        protocol: 0,
-        pad: 0,
-        more_pad: 0,
+        ports_and_vlan: 0,
+        zone_and_protocol: 0,
     };
+
+    /// The key of a flow between two ends.
+    #[inline(always)]
+    pub const fn new(zone: u32, vlan: VlanIds, protocol: u8, ends: Ends) -> Self {
+        Self {
+            local: ends.local,
+            remote: ends.remote,
+            ports_and_vlan: ends.ports.bits() as u64 | (vlan.bits() as u64) << 32,
+            zone_and_protocol: (zone as u16) as u64 | (protocol as u64) << 16,
+        }
+    }
+
+    /// Port of the protected side.
+    pub const fn local_port(&self) -> u16 {
+        Ports::from_header(self.ports_and_vlan as u32).lower()
+    }
+
+    /// Port of the other side.
+    pub const fn remote_port(&self) -> u16 {
+        Ports::from_header(self.ports_and_vlan as u32).upper()
+    }
+
+    /// Outer and inner VLAN id; 0 = untagged.
+    pub const fn vlan(&self) -> [u16; 2] {
+        VlanIds::from_bits((self.ports_and_vlan >> 32) as u32).ids()
+    }
+
+    /// Zone of the interface.
+    #[inline(always)]
+    pub const fn zone(&self) -> u16 {
+        self.zone_and_protocol as u16
+    }
+
+    /// IP protocol number.
+    pub const fn protocol(&self) -> u8 {
+        (self.zone_and_protocol >> 16) as u8
+    }
 
     /// 64-bit words of a key.
     pub const WORDS: usize = 6;
@@ -97,17 +123,19 @@ impl FlowKey {
     pub const fn words(&self) -> [u64; Self::WORDS] {
         let [l0, l1] = self.local.wire();
         let [r0, r1] = self.remote.wire();
-        let ports = self.local_port as u32 | (self.remote_port as u32) << 16;
-        let zone = self.zone as u32 | (self.vlan[0] as u32) << 16;
-        let rest = self.vlan[1] as u32 | (self.protocol as u32) << 16;
-        [
-            l0,
-            l1,
-            r0,
-            r1,
-            ports as u64 | (zone as u64) << 32,
-            rest as u64,
-        ]
+        [l0, l1, r0, r1, self.ports_and_vlan, self.zone_and_protocol]
+    }
+}
+
+impl core::fmt::Debug for FlowKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("FlowKey")
+            .field("local", &(self.local, self.local_port()))
+            .field("remote", &(self.remote, self.remote_port()))
+            .field("protocol", &self.protocol())
+            .field("vlan", &self.vlan())
+            .field("zone", &self.zone())
+            .finish_non_exhaustive()
     }
 }
 

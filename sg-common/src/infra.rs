@@ -1,13 +1,13 @@
 //! The infrastructure set: what keeps a network running below and beside security groups.
 
 use crate::addr::Addr;
+use crate::ends::{Ends, Ports};
 use crate::flow::Direction;
 use crate::icmp;
 use crate::parse::Parsed;
 use crate::proto::{ICMPV6, TCP, UDP};
 use crate::reason::Reason;
 use crate::settings::{INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_MLD, INFRA_ND};
-use crate::subject::Ends;
 
 /// Traffic that security groups never filter (AWS: ARP, DHCP, the link-local services; ND and MLD
 /// as their IPv6 counterparts), as far as it is switched on.
@@ -37,7 +37,7 @@ pub fn infrastructure(infra: u32, parsed: &Parsed, direction: Direction) -> Opti
                 return Some(reason);
             }
             (infra & INFRA_EC2 != 0
-                && is_ec2_service(&ends.remote, parsed.protocol, ends.remote_port))
+                && is_ec2_service(&ends.remote, parsed.protocol, ends.remote_port()))
             .then_some(Reason::InfraEc2)
         }
         _ => None,
@@ -46,9 +46,12 @@ pub fn infrastructure(infra: u32, parsed: &Parsed, direction: Direction) -> Opti
 
 #[inline(always)]
 fn dhcp_client(infra: u32, ends: &Ends) -> Option<Reason> {
-    match (ends.local_port, ends.remote_port) {
-        (68, 67) if infra & INFRA_DHCP4 != 0 && ends.remote.is_ipv4() => Some(Reason::InfraDhcp4),
-        (546, 547)
+    /// Ports of server and client.
+    const DHCP4: Ports = Ports::new(67, 68);
+    const DHCP6: Ports = Ports::new(547, 546);
+    match ends.ports {
+        DHCP4 if infra & INFRA_DHCP4 != 0 && ends.remote.is_ipv4() => Some(Reason::InfraDhcp4),
+        DHCP6
             if infra & INFRA_DHCP6 != 0
                 && ends.local.is_ipv6_link_local()
                 && (ends.remote.is_ipv6_link_local() || ends.remote.is_ipv6_multicast()) =>

@@ -16,6 +16,7 @@
 pub mod addr;
 pub mod counters;
 pub mod datapath;
+pub mod ends;
 pub mod event;
 pub mod flow;
 pub mod icmp;

@@ -233,10 +233,10 @@ impl Datapath for Hook<'_> {
         self.memory.fragments.borrow_mut().insert(*key, *entry);
     }
 
-    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32) {
+    fn count(&self, code: u8, audited: bool, packets: u32, bytes: u32) {
         let mut counters = self.memory.counters.borrow_mut();
         let side = self.direction as usize;
-        counters.reasons[side][outcome.code() as usize].add(packets, bytes);
+        counters.reasons[side][usize::from(code)].add(packets, bytes);
         if audited {
             counters.audited[side].add(packets, bytes);
         }

@@ -2,7 +2,7 @@
 
 /// Version of every shared layout: part of the pin path, so that programs never meet maps of
 /// another layout.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// XDP program of the ingress hook.
 pub const PROGRAM_XDP: &str = "sg_xdp";

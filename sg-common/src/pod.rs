@@ -4,7 +4,7 @@
     reason = "Pod is an unsafe marker; each use is proven here"
 )]
 
-use crate::counters::{RuleCounters, RuleKey, ZoneCounters};
+use crate::counters::{RuleCounters, RuleKey, ZoneCounters, ZoneMemory};
 use crate::event::{Event, Record};
 use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
 use crate::limit::LogBucket;
@@ -30,13 +30,8 @@ macro_rules! pod {
 pod!(FlowKey {
     local,
     remote,
-    local_port,
-    remote_port,
-    zone,
-    vlan,
-    protocol,
-    pad,
-    more_pad
+    ports_and_vlan,
+    zone_and_protocol
 });
 pod!(FlowSlot {
     key,
@@ -105,6 +100,7 @@ pod!(ZoneCounters {
     events_lost,
     events_suppressed
 });
+pod!(ZoneMemory { counters, scratch });
 pod!(Event {
     time_ns,
     local,

@@ -1,7 +1,7 @@
 //! A packet as the protected side sees it: its two ends, the flow that it belongs to, what to ask the
 //! policy about it.
 
-use crate::addr::Addr;
+use crate::ends::{Ends, Ports};
 use crate::flow::{Direction, FlowKey};
 use crate::icmp::{self, Query};
 use crate::parse::Parsed;
@@ -9,19 +9,6 @@ use crate::policy::{NO_REPLY, Question};
 use crate::proto::{ICMP, ICMPV6, TCP, UDP};
 use crate::service;
 use crate::tcp;
-
-/// The two ends of a packet as the protected side sees them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ends {
-    /// Address of the protected side.
-    pub local: Addr,
-    /// Address of the other side.
-    pub remote: Addr,
-    /// Port of the protected side.
-    pub local_port: u16,
-    /// Port of the other side.
-    pub remote_port: u16,
-}
 
 impl Ends {
     /// The ends of a packet that goes in `direction`.
@@ -31,14 +18,12 @@ impl Ends {
             Direction::Inbound => Self {
                 local: parsed.dst,
                 remote: parsed.src,
-                local_port: parsed.dst_port,
-                remote_port: parsed.src_port,
+                ports: parsed.ports,
             },
             Direction::Outbound => Self {
                 local: parsed.src,
                 remote: parsed.dst,
-                local_port: parsed.src_port,
-                remote_port: parsed.dst_port,
+                ports: parsed.ports.swapped(),
             },
         }
     }
@@ -47,33 +32,24 @@ impl Ends {
 /// The flow that a packet would belong to.
 #[inline(always)]
 pub fn flow_key(zone: u32, parsed: &Parsed, direction: Direction) -> FlowKey {
-    let ends = Ends::of(parsed, direction);
-    let (local_port, remote_port) = match parsed.protocol {
-        ICMP | ICMPV6 => match icmp::query(parsed.protocol, parsed.icmp_type) {
+    let mut ends = Ends::of(parsed, direction);
+    // Else there are ports, or both are 0.
+    if let ICMP | ICMPV6 = parsed.protocol {
+        ends.ports = match icmp::query(parsed.protocol, parsed.icmp_type) {
             // The opener is part of the key: both sides may use one identifier, and a request
             // must never pass as an answer.
-            Query::Request(kind) => (parsed.icmp_id, u16::from(kind) | opener_bit(direction)),
-            Query::Reply(kind) => (
-                parsed.icmp_id,
-                u16::from(kind) | opener_bit(direction.reverse()),
-            ),
+            Query::Request(kind) => {
+                Ports::new(u16::from(kind) | opener_bit(direction), parsed.icmp_id)
+            }
+            Query::Reply(kind) => {
+                let opener = opener_bit(direction.reverse());
+                Ports::new(u16::from(kind) | opener, parsed.icmp_id)
+            }
             // No flow has this key.
-            Query::None => (0, u16::MAX),
-        },
-        // Both 0 where there are none.
-        _ => (ends.local_port, ends.remote_port),
-    };
-    FlowKey {
-        local: ends.local,
-        remote: ends.remote,
-        local_port,
-        remote_port,
-        zone: zone as u16,
-        vlan: parsed.vlan,
-        protocol: parsed.protocol,
-        pad: 0,
-        more_pad: 0,
+            Query::None => Ports::new(u16::MAX, 0),
+        };
     }
+    FlowKey::new(zone, parsed.vlan, parsed.protocol, ends)
 }
 
 #[inline(always)]
@@ -89,10 +65,12 @@ pub fn question(zone: u32, parsed: &Parsed, direction: Direction) -> Question {
             service::icmp_key(parsed.protocol, parsed.icmp_type, parsed.icmp_code),
             NO_REPLY,
         ),
-        TCP if tcp::is_opening(parsed.tcp_flags) => (service::key(TCP, parsed.dst_port), NO_REPLY),
+        TCP if tcp::is_opening(parsed.tcp_flags) => {
+            (service::key(TCP, parsed.ports.lower()), NO_REPLY)
+        }
         TCP | UDP => (
-            service::key(parsed.protocol, parsed.dst_port),
-            service::key(parsed.protocol, parsed.src_port),
+            service::key(parsed.protocol, parsed.ports.lower()),
+            service::key(parsed.protocol, parsed.ports.upper()),
         ),
         protocol => (service::key(protocol, 0), NO_REPLY),
     };

@@ -24,10 +24,12 @@
 //! Nobody sweeps: an expired flow is as good as a free slot.
 
 mod meta;
+mod place;
 mod size;
 mod tags;
 
 pub use self::meta::Meta;
+pub use self::place::{HashSeed, Place};
 pub use self::size::{SLOTS_PER_FLOW, buckets_for, bytes_of, flows_in};
 
 use self::tags::{LOCKED, count, lowest, matching, without};
@@ -41,73 +43,6 @@ pub const BUCKET_SLOTS: u32 = 8;
 const SWEEP_BELOW: u32 = 3;
 /// Tries to lock a bucket before the packet is refused.
 pub const LOCK_TRIES: u32 = 64;
-
-/// Secret random numbers that key the hash, so that nobody can aim at a bucket.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct HashSeed {
-    /// Random numbers, one per word of the key.
-    pub words: [u64; FlowKey::WORDS],
-}
-
-/// Where a key belongs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    hash: u64,
-    buckets: u64,
-}
-
-impl Place {
-    /// Places a key in a table of `buckets` buckets.
-    #[inline(always)]
-    pub fn of(key: &FlowKey, seed: &HashSeed, buckets: u32) -> Self {
-        // After NH, the universal hash of UMAC (RFC 4418 §5.2.1): a product per word, all independent.
-        // Two words that differ in their upper halves collide for one lower half of the secret at
-        // most, two that differ below for one upper half: once in 2^32 in either case.
-        let nh = |word: u64, secret: u64| {
-            (word.wrapping_add(secret)).wrapping_mul((word >> 32) + (secret >> 32))
-        };
-        let (words, secrets) = (key.words(), seed.words);
-        let pair =
-            |i: usize| nh(words[i], secrets[i]).wrapping_add(nh(words[i + 1], secrets[i + 1]));
-        let sum = pair(0).wrapping_add(pair(2)).wrapping_add(pair(4));
-        Self {
-            hash: (sum ^ (sum >> 32)).wrapping_mul(0x9fb2_1c65_1e98_df25),
-            buckets: u64::from(buckets),
-        }
-    }
-
-    /// The first bucket.
-    #[inline(always)]
-    fn first(&self) -> u32 {
-        below(self.hash, self.buckets) as u32
-    }
-
-    /// The second bucket: any but the first.
-    #[inline(always)]
-    fn second(&self) -> u32 {
-        let other = (self.hash ^ (self.hash >> 29)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let second = u64::from(self.first()) + 1 + below(other, self.buckets - 1);
-        (if second < self.buckets {
-            second
-        } else {
-            second - self.buckets
-        }) as u32
-    }
-
-    /// The tag: 1 to 127.
-    #[inline(always)]
-    fn tag(&self) -> u64 {
-        let tag = self.hash & 0x7f;
-        tag + u64::from(tag == 0)
-    }
-}
-
-/// Maps a hash to a number below `bound`.
-#[inline(always)]
-fn below(hash: u64, bound: u64) -> u64 {
-    ((hash >> 32) * bound) >> 32
-}
 
 /// One slot. Reads and writes are single, never torn, and in program order.
 pub trait Slot: Copy {
@@ -168,8 +103,19 @@ pub struct Found<S> {
     pub meta: Meta,
     /// Jiffies of the latest packet.
     pub last_seen: u64,
-    /// Number of the rule that admitted the flow.
-    pub rule: u32,
+}
+
+impl<S: Slot> Found<S> {
+    /// Number of the rule that admitted the flow; 0 when its slot has been claimed since.
+    #[inline(always)]
+    pub fn rule(&self) -> u32 {
+        let rule = self.slot.rule();
+        if self.slot.meta().version() == self.meta.version() {
+            rule
+        } else {
+            0
+        }
+    }
 }
 
 /// Finds the slot of a key, live or expired.
@@ -191,15 +137,15 @@ fn find_in<T: Table>(table: &T, bucket: u32, key: &FlowKey, tag: u64) -> Option<
         let slot = table.slot(bucket * BUCKET_SLOTS + lowest(candidates))?;
         let before = slot.meta();
         if slot.is_key(key) {
-            let (last_seen, rule) = (slot.last_seen(), slot.rule());
+            let last_seen = slot.last_seen();
             let meta = slot.meta();
-            // Another CPU may have changed the state meanwhile; only a new version is a new flow.
-            if meta.version() == before.version() && meta.version() & 1 == 0 {
+            // Another CPU may have changed the state meanwhile; only a new version is a new flow. A
+            // slot that is being written has no state.
+            if meta.version() == before.version() {
                 let found = Found {
                     slot,
                     meta,
                     last_seen,
-                    rule,
                 };
                 return (meta.state() != FlowState::NONE).then_some(found);
             }

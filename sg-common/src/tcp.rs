@@ -22,6 +22,17 @@ pub struct Step {
 const BOTH_FINS: u8 = FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY;
 const BOTH_DATA: u8 = FLOW_DATA_ORIGINAL | FLOW_DATA_REPLY;
 
+/// Whether a packet with these TCP flags (0 for other protocols) changes nothing about a flow in
+/// this state, whichever side sends it.
+#[inline(always)]
+pub const fn is_settled(state: FlowState, tcp: u8) -> bool {
+    const SETTLED: u32 =
+        1 << FlowState::TCP_ESTABLISHED.0 | 1 << FlowState::UDP_STREAM.0 | 1 << FlowState::OTHER.0;
+    // One branch, not two.
+    let unsettled = !SETTLED >> (state.0 & 31) & 1;
+    unsettled | (tcp & (RST | FIN)) as u32 == 0
+}
+
 /// Whether a segment asks for a new connection.
 #[inline(always)]
 pub const fn is_opening(tcp: u8) -> bool {
@@ -142,6 +153,30 @@ mod tests {
         assert_eq!(walk(&[syn, syn]), FlowState::TCP_SYN_SENT);
         assert_eq!(walk(&[syn, syn_ack]), FlowState::TCP_SYN_RECEIVED);
         assert_eq!(walk(&[syn, syn_ack, ack]), FlowState::TCP_ESTABLISHED);
+    }
+
+    #[test]
+    fn nothing_changes_a_flow_by_a_packet_that_leaves_it_settled() {
+        for state in FlowState::ALL {
+            for bits in 0..1_u32 << 15 {
+                let (tcp, flags) = (bits as u8, (bits >> 8) as u8 & 0x1f);
+                let (reply, has_data) = (bits >> 13 & 1 != 0, bits >> 14 != 0);
+                if !is_settled(state, tcp) {
+                    continue;
+                }
+                let step = match state {
+                    FlowState::TCP_ESTABLISHED => tcp_step(state, flags, tcp, reply, has_data),
+                    _ => Step {
+                        state: udp_step(state, reply),
+                        flags,
+                    },
+                };
+                assert_eq!(step, Step { state, flags }, "{tcp:#x}");
+                assert!(!is_over(state), "a SYN would be a new connection");
+            }
+        }
+        assert!(is_settled(FlowState::TCP_ESTABLISHED, ACK));
+        assert!(!is_settled(FlowState::TCP_SYN_RECEIVED, ACK));
     }
 
     #[test]

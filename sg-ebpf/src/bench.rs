@@ -29,7 +29,7 @@ use sg_common::flow::Direction;
 use sg_common::reason::Verdict;
 
 use crate::baseline::KernelTables;
-use crate::judge::{judge, run};
+use crate::judge::judge;
 use crate::packet::{TcPacket, XdpPacket};
 use crate::vary::vary;
 
@@ -78,7 +78,7 @@ pub fn bench_tc_egress(ctx: TcContext) -> i32 {
 pub fn bench_xdp_kernel(ctx: XdpContext) -> u32 {
     vary(ctx.data(), ctx.data_end());
     let packet = XdpPacket::new(&ctx);
-    xdp_action(KernelTables::<false>::new().and_then(|tables| run(&packet, &tables)))
+    xdp_action(KernelTables::<false>::new().map(|tables| tables.judge(&packet)))
 }
 
 /// [`bench_tc_egress`] with the kernel's LRU hash and LPM trie.
@@ -86,7 +86,7 @@ pub fn bench_xdp_kernel(ctx: XdpContext) -> u32 {
 pub fn bench_tc_kernel(ctx: TcContext) -> i32 {
     vary(ctx.data(), ctx.data_end());
     let packet = TcPacket::new(&ctx);
-    tc_action(KernelTables::<true>::new().and_then(|tables| run(&packet, &tables)))
+    tc_action(KernelTables::<true>::new().map(|tables| tables.judge(&packet)))
 }
 
 #[inline(always)]

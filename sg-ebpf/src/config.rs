@@ -5,7 +5,6 @@ use core::ptr::read_volatile;
 use aya_ebpf::Global;
 use sg_common::flow::FlowKey;
 use sg_common::settings::ProgramConfig;
-use sg_common::table::HashSeed;
 
 /// What stands in the constants until the loader overwrites them: a value that no other constant
 /// has. LLVM merges equal constants, so that a plain 0 elsewhere could become one of these, and
@@ -65,18 +64,8 @@ pub(crate) fn flow_buckets() -> u32 {
     FLOW_BUCKETS.load()
 }
 
-/// Key of the flow table's hash.
+/// A word of the flow table's seed.
 #[inline(always)]
-pub(crate) fn hash_seed() -> HashSeed {
-    // Not `map` over the array: it would become a loop over memory.
-    HashSeed {
-        words: [
-            HASH_SEED[0].load(),
-            HASH_SEED[1].load(),
-            HASH_SEED[2].load(),
-            HASH_SEED[3].load(),
-            HASH_SEED[4].load(),
-            HASH_SEED[5].load(),
-        ],
-    }
+pub(crate) fn hash_secret(word: usize) -> u64 {
+    HASH_SEED[word].load()
 }

@@ -5,7 +5,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
-use sg_common::counters::{RuleCounters, RuleKey, Tally, ZoneCounters};
+use sg_common::counters::{RuleCounters, RuleKey, SCRATCH_WORDS, Tally, ZoneMemory};
 use sg_common::datapath::{Datapath, Settings};
 use sg_common::event::{Event, Record};
 use sg_common::flow::{
@@ -14,6 +14,7 @@ use sg_common::flow::{
 use sg_common::limit::{self, LogBucket, TAKE_TRIES};
 use sg_common::outcome::Outcome;
 use sg_common::packet::{Packet, View as _};
+use sg_common::pipeline::Scratch;
 use sg_common::policy::{self, Question};
 use sg_common::reason::{REASON_SLOTS, Reason};
 use sg_common::settings::InterfaceSettings;
@@ -152,15 +153,26 @@ pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
 /// what belongs to the other one.
 pub(crate) struct Kernel<const OUTBOUND: bool> {
     settings: SharedSettings,
+    memory: *mut ZoneMemory,
 }
 
 impl<const OUTBOUND: bool> Kernel<OUTBOUND> {
-    /// Finds the interface's settings.
+    /// Finds the interface's settings and memory.
     #[inline(always)]
     pub(crate) fn new() -> Option<Self> {
+        let memory = maps::COUNTERS.get_ptr_mut(config::zone())?;
         let settings = SharedSettings(maps::INTERFACES.get_ptr(config::zone())?);
         // A slot that user space has not filled yet has no timeouts.
-        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self { settings })
+        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self { settings, memory })
+    }
+
+    /// The working memory of this run: no other program of this interface runs on this CPU until
+    /// this one returns, for all hooks run with bottom halves off.
+    #[inline(always)]
+    pub(crate) fn scratch(&self) -> *mut Scratch {
+        const { assert!(size_of::<Scratch>() <= size_of::<[u64; SCRATCH_WORDS]>()) };
+        // SAFETY: a map value; only an address is taken.
+        unsafe { (&raw mut (*self.memory).scratch).cast() }
     }
 }
 
@@ -238,18 +250,14 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     }
 
     #[inline(always)]
-    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32) {
-        let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) else {
-            return;
-        };
+    fn count(&self, code: u8, audited: bool, packets: u32, bytes: u32) {
         let side = usize::from(OUTBOUND);
-        // LLVM knows which codes exist and would leave the mask out; the verifier does not.
-        let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
+        let slot = usize::from(code) & (REASON_SLOTS - 1);
         // SAFETY: this CPU's map value; both indexes are masked to the arrays' lengths.
         let (reason, audit) = unsafe {
             (
-                &raw mut (*counters).reasons[side][slot],
-                &raw mut (*counters).audited[side],
+                &raw mut (*self.memory).counters.reasons[side][slot],
+                &raw mut (*self.memory).counters.audited[side],
             )
         };
         add(reason, packets, bytes);
@@ -272,12 +280,10 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
         if interval == 0 || sg_may_log(interval) != 0 {
             return true;
         }
-        if let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) {
-            let counters: *mut ZoneCounters = counters;
-            let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
-            let suppressed = field!(counters, events_suppressed[slot]) + 1;
-            set_field!(counters, suppressed, events_suppressed[slot]);
-        }
+        // Hidden, so that LLVM keeps the mask, see `pipeline::finish`.
+        let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
+        let suppressed = field!(self.memory, counters.events_suppressed[slot]) + 1;
+        set_field!(self.memory, suppressed, counters.events_suppressed[slot]);
         false
     }
 
@@ -296,9 +302,9 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
                 (*record).pad = 0;
             }
             slot.submit(0);
-        } else if let Some(counters) = maps::COUNTERS.get_ptr_mut(config::zone()) {
-            let counters: *mut ZoneCounters = counters;
-            set_field!(counters, field!(counters, events_lost) + 1, events_lost);
+        } else {
+            let lost = field!(self.memory, counters.events_lost) + 1;
+            set_field!(self.memory, lost, counters.events_lost);
         }
     }
 }

@@ -37,7 +37,7 @@ impl FlowTable {
     /// Where a key belongs.
     #[inline(always)]
     pub(crate) fn place(key: &FlowKey) -> Place {
-        Place::of(key, &config::hash_seed(), config::flow_buckets())
+        Place::of(key, config::hash_secret, config::flow_buckets())
     }
 }
 
@@ -150,7 +150,7 @@ impl Slot for SharedSlot {
 
     #[inline(always)]
     fn zone(self) -> u32 {
-        u32::from(field!(self.0, key.zone))
+        u32::from(field!(self.0, key.zone_and_protocol) as u16)
     }
 
     #[inline(always)]
@@ -200,7 +200,7 @@ impl Flow for SharedFlow {
 
     #[inline(always)]
     fn rule(&self) -> u32 {
-        self.0.rule
+        self.0.rule()
     }
 
     #[inline(always)]

@@ -1,13 +1,12 @@
 //! From a frame at a hook to its verdict: the pipeline joined to the interface's tables.
 
-use sg_common::datapath::Datapath;
 use sg_common::flow::Direction;
 use sg_common::packet::Packet;
 use sg_common::pipeline;
 use sg_common::reason::Verdict;
 
+use crate::config;
 use crate::datapath::Kernel;
-use crate::{config, maps};
 
 /// Judges a frame at a hook that faces `hook`; `None` when the interface has no settings.
 ///
@@ -20,17 +19,16 @@ pub(crate) fn judge<P: Packet>(packet: &P, hook: Direction) -> Option<Verdict> {
     } else {
         hook
     };
-    match direction {
+    Some(match direction {
         Direction::Inbound => run(packet, &Kernel::<false>::new()?),
         Direction::Outbound => run(packet, &Kernel::<true>::new()?),
-    }
+    })
 }
 
 /// Judges a frame by the tables of an interface.
 #[inline(always)]
-pub(crate) fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D) -> Option<Verdict> {
-    let scratch = maps::SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: this CPU's map value; no other program runs on this CPU until this one returns, for
-    // both hooks run with bottom halves off.
-    Some(pipeline::run(packet, datapath, unsafe { &mut *scratch }))
+fn run<P: Packet, const OUTBOUND: bool>(packet: &P, tables: &Kernel<OUTBOUND>) -> Verdict {
+    // SAFETY: nobody else has it, see there.
+    let scratch = unsafe { &mut *tables.scratch() };
+    pipeline::run(packet, tables, scratch)
 }

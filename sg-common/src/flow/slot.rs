@@ -54,7 +54,7 @@ impl FlowSlot {
             return None;
         }
         let key = RuleKey {
-            zone: self.key.zone as u32,
+            zone: self.key.zone() as u32,
             rule: self.rule,
         };
         let tally = Tally {

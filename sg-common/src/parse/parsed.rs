@@ -1,6 +1,7 @@
 //! What is known of a frame after parsing.
 
 use crate::addr::Addr;
+use crate::ends::{Ports, VlanIds};
 use crate::verifier::opaque;
 
 /// Where a packet stands in its datagram.
@@ -21,12 +22,10 @@ pub struct Parsed {
     pub src: Addr,
     /// Destination address.
     pub dst: Addr,
-    /// Source port (TCP, UDP), else 0.
-    pub src_port: u16,
-    /// Destination port (TCP, UDP), else 0.
-    pub dst_port: u16,
-    /// Outer and inner VLAN id; 0 = untagged.
-    pub vlan: [u16; 2],
+    /// Source port (upper half) and destination port (TCP, UDP), else 0.
+    pub ports: Ports,
+    /// VLAN ids.
+    pub vlan: VlanIds,
     /// IP protocol number of the innermost header that was reached.
     pub protocol: u8,
     /// Hop limit (IPv6).
@@ -47,8 +46,8 @@ pub struct Parsed {
     pub transport_offset: u32,
     /// Offset of the end of the IP packet; the frame may go on (Ethernet padding).
     pub end: u32,
-    /// Whether the segment carries data (TCP).
-    pub has_data: bool,
+    /// Bytes of data that the segment carries (TCP).
+    pub data: u32,
 }
 
 impl Parsed {
@@ -56,9 +55,8 @@ impl Parsed {
     pub const NOTHING: Self = Self {
         src: Addr::UNSPECIFIED,
         dst: Addr::UNSPECIFIED,
-        src_port: 0,
-        dst_port: 0,
-        vlan: [0; 2],
+        ports: Ports::NONE,
+        vlan: VlanIds::NONE,
         protocol: 0,
         hop_limit: 0,
         tcp_flags: 0,
@@ -69,7 +67,7 @@ impl Parsed {
         fragment_id: 0,
         transport_offset: 0,
         end: 0,
-        has_data: false,
+        data: 0,
     };
 
     /// Takes back what was known of an earlier frame, as far as anybody may read it before it is
@@ -81,8 +79,7 @@ impl Parsed {
         self.src = Addr::from_wire_v6([zero; 2]);
         self.dst = Addr::from_wire_v6([zero; 2]);
         self.end = zero as u32;
-        self.src_port = zero as u16;
-        self.dst_port = zero as u16;
+        self.ports = Ports::from_header(zero as u32);
         self.icmp_id = zero as u16;
         self.protocol = zero as u8;
         self.tcp_flags = zero as u8;

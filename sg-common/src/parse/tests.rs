@@ -53,7 +53,7 @@ fn extension_headers_are_followed_up_to_the_bound() {
         assert_eq!(result, expected, "{count} headers");
         if result.is_ok() {
             assert_eq!(
-                (parsed.protocol, parsed.src_port, parsed.dst_port),
+                (parsed.protocol, parsed.ports.upper(), parsed.ports.lower()),
                 (UDP, 1, 2)
             );
         }
@@ -72,5 +72,21 @@ fn every_truncation_of_a_frame_is_refused_without_reading_past_it() {
     assert_eq!(parse(&whole).0, Ok(Payload::Ip));
     for length in 0..whole.len() {
         assert!(parse(&whole[..length]).0.is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn a_refused_frame_names_the_tags_that_were_read() {
+    let tags = [
+        0x00, 0x64, 0x81, 0x00, 0x00, 0x05, 0x81, 0x00, 0, 6, 0x08, 0x00,
+    ];
+    let frame = ethernet(ETH_8021Q, &tags);
+    for (length, ids, reason) in [
+        (14 + 3, [0, 0], Reason::MalformedEthernet),
+        (14 + 7, [100, 0], Reason::MalformedEthernet),
+        (14 + 12, [100, 5], Reason::VlanDepth),
+    ] {
+        let (result, parsed) = parse(&frame[..length]);
+        assert_eq!((result, parsed.vlan.ids()), (Err(reason), ids));
     }
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::tags::HIGH_BITS;
 use super::*;
 use crate::addr::Addr;
+use crate::ends::{Ends, VlanIds};
 
 /// A slot of the model: meta, key, time of the latest packet.
 #[derive(Default)]
@@ -60,7 +61,7 @@ impl Model {
 
     fn place(self, key: &FlowKey) -> Place {
         let words = [3, 5, 7, 11, 13, 17].map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        Place::of(key, &HashSeed { words }, self.tags.len() as u32)
+        Place::of(key, |word| words[word], self.tags.len() as u32)
     }
 
     fn open(self, key: &FlowKey, state: FlowState) -> Result<(), Refused> {
@@ -107,7 +108,7 @@ impl Slot for &'static Cells {
     }
 
     fn zone(self) -> u32 {
-        self.key.get().map_or(0, |key| u32::from(key.zone))
+        self.key.get().map_or(0, |key| u32::from(key.zone()))
     }
 
     fn last_seen(self) -> u64 {
@@ -163,17 +164,11 @@ impl Table for Model {
 }
 
 fn key(number: u32) -> FlowKey {
-    FlowKey {
-        local: Addr::from_wire_v4(u32::from_be_bytes([10, 0, 0, 1]).to_be()),
-        remote: Addr::from_wire_v4((0xc000_0000 | number >> 8).to_be()),
-        local_port: 443,
-        remote_port: 1024 + (number & 0xff) as u16,
-        zone: 0,
-        vlan: [0; 2],
-        protocol: 6,
-        pad: 0,
-        more_pad: 0,
-    }
+    let local = Addr::from_wire_v4(u32::from_be_bytes([10, 0, 0, 1]).to_be());
+    let remote = Addr::from_wire_v4((0xc000_0000 | number >> 8).to_be());
+    let remote_port = 1024 + (number & 0xff) as u16;
+    let ends = Ends::new((local, 443), (remote, remote_port));
+    FlowKey::new(0, VlanIds::NONE, 6, ends)
 }
 
 #[test]

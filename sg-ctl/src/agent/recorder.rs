@@ -246,7 +246,7 @@ impl Recorder {
         let now = unix_now()?;
         let at = |jiffies| now - clock.since(jiffies).as_secs().cast_signed();
         for (key, entry) in flows {
-            if let Some((name, _)) = self.interfaces.get(&u32::from(key.zone)) {
+            if let Some((name, _)) = self.interfaces.get(&u32::from(key.zone())) {
                 let span = Span {
                     first: at(entry.created),
                     latest: at(entry.last_seen),

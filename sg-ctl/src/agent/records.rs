@@ -191,7 +191,10 @@ impl Window {
         } else {
             Reason::Established
         };
-        let ends = ((key.local, key.local_port), (key.remote, key.remote_port));
+        let ends = (
+            (key.local, key.local_port()),
+            (key.remote, key.remote_port()),
+        );
         // Counted by who speaks: the opener of the flow, and who answers.
         let opened = entry.opened();
         for (side, direction) in [opened, opened.reverse()].into_iter().enumerate() {
@@ -199,7 +202,7 @@ impl Window {
             if grown == 0 {
                 continue;
             }
-            let identity = Identity::new(interface, direction, ends, key.protocol, true);
+            let identity = Identity::new(interface, direction, ends, key.protocol(), true);
             if let Some(sum) = self.sum(identity, span, reason, entry.rule) {
                 let bytes = entry.bytes[side].saturating_sub(bytes[side]);
                 sum.flows.add(grown, bytes);
@@ -305,6 +308,7 @@ impl Before {
 
 #[cfg(test)]
 mod tests {
+    use sg_common::ends::{Ends, VlanIds};
     use sg_common::flow::{FLOW_OPENED_OUTBOUND, FlowState};
 
     use super::*;
@@ -337,14 +341,8 @@ mod tests {
     }
 
     fn key() -> FlowKey {
-        FlowKey {
-            local: addr("10.0.1.5"),
-            remote: addr("203.0.113.7"),
-            local_port: 443,
-            remote_port: 40_000,
-            protocol: proto::TCP,
-            ..FlowKey::NONE
-        }
+        let ends = Ends::new((addr("10.0.1.5"), 443), (addr("203.0.113.7"), 40_000));
+        FlowKey::new(0, VlanIds::NONE, proto::TCP, ends)
     }
 
     fn entry(created: u64, packets: [u64; 2], flags: u8) -> FlowEntry {

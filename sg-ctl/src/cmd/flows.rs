@@ -124,7 +124,7 @@ fn is_wanted(filter: &FlowFilter, flow: &LiveFlow, numbers: &RuleNumbers) -> boo
     } = filter;
     let key = &flow.key;
     let has_port = |port: u16| {
-        packet::has_ports(key.protocol) && [key.local_port, key.remote_port].contains(&port)
+        packet::has_ports(key.protocol()) && [key.local_port(), key.remote_port()].contains(&port)
     };
     let record = numbers.rule(flow.entry.rule);
     let is_of_group = |name: &String| {
@@ -133,7 +133,7 @@ fn is_wanted(filter: &FlowFilter, flow: &LiveFlow, numbers: &RuleNumbers) -> boo
     interface
         .as_ref()
         .is_none_or(|name| *name == flow.interface)
-        && protocol.is_none_or(|number| number == key.protocol)
+        && protocol.is_none_or(|number| number == key.protocol())
         && local.is_none_or(|range| contains(range, key.local))
         && remote.is_none_or(|range| contains(range, key.remote))
         && port.is_none_or(has_port)

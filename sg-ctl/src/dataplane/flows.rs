@@ -186,7 +186,7 @@ impl Dataplane {
         keeps: impl Fn(&FlowKey) -> bool,
     ) -> Result<(), DataplaneError> {
         let maps = self.maps()?;
-        delete(maps, |key, _| u32::from(key.zone) == zone && !keeps(key));
+        delete(maps, |key, _| u32::from(key.zone()) == zone && !keeps(key));
         delete_fragments(maps, zone)?;
         reach(CrashPoint::FlowsCut);
         Ok(())
@@ -218,7 +218,7 @@ fn clear(maps: &Maps, flags: u8, mut chosen: impl FnMut(&FlowSlot) -> bool) -> u
 pub(super) fn delete_zone(maps: &Maps, zone: u32) -> Result<(), DataplaneError> {
     // The next interface of this zone counts its own.
     clear(maps, 0, |slot| {
-        u32::from(slot.key.zone) == zone && slot.uncounted().is_some()
+        u32::from(slot.key.zone()) == zone && slot.uncounted().is_some()
     });
     delete_fragments(maps, zone)
 }

@@ -6,7 +6,7 @@ use std::io;
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
-use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters};
+use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters, ZoneMemory};
 use sg_common::flow::{FragmentEntry, FragmentKey};
 use sg_common::limit::LogBucket;
 use sg_common::names::{
@@ -22,7 +22,7 @@ use super::sys::{MappedSlots, Slot, Table};
 /// The shared maps but for the ring buffer, which has one reader at a time.
 pub(super) struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceSettings>,
-    pub(super) counters: PerCpuArray<MapData, ZoneCounters>,
+    pub(super) counters: PerCpuArray<MapData, ZoneMemory>,
     pub(super) log_buckets: Array<MapData, LogBucket>,
     pub(super) rules: PerCpuHashMap<MapData, RuleKey, RuleCounters>,
     pub(super) flows: MappedSlots,
@@ -92,15 +92,15 @@ impl Maps {
             .get(&zone, 0)
             .map_err(map_error("read", MAP_COUNTERS))?;
         let mut sum = ZoneCounters::ZERO;
-        for counters in per_cpu.iter() {
-            sum.add(counters);
+        for memory in per_cpu.iter() {
+            sum.add(&memory.counters);
         }
         Ok(sum)
     }
 
     /// Sets the counters of a zone to zero, and lets it log what it may in a second.
     pub(super) fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        on_every_cpu(ZoneCounters::ZERO)
+        on_every_cpu(ZoneMemory::ZERO)
             .and_then(|zeros| self.counters.set(zone, zeros, 0))
             .map_err(map_error("write", MAP_COUNTERS))?;
         self.log_buckets

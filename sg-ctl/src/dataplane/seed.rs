@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use aya::programs::{TestRun as _, TestRunOptions};
+use sg_common::ends::{Ends, VlanIds};
 use sg_common::flow::{Direction, FLOW_OPENED_OUTBOUND, FlowKey, FlowSeed, FlowState};
 use sg_common::names::PROGRAM_SEED;
 use sg_common::reason::Reason;
@@ -30,16 +31,10 @@ pub struct Connection {
 
 impl Connection {
     fn seed(&self, zone: u32) -> FlowSeed {
+        let [local, remote] = [self.local, self.remote].map(|end| (end.ip().into(), end.port()));
+        let ends = Ends::new(local, remote);
         FlowSeed {
-            key: FlowKey {
-                local: self.local.ip().into(),
-                remote: self.remote.ip().into(),
-                local_port: self.local.port(),
-                remote_port: self.remote.port(),
-                zone: zone as u16,
-                protocol: self.protocol,
-                ..FlowKey::NONE
-            },
+            key: FlowKey::new(zone, VlanIds::NONE, self.protocol, ends),
             state: self.state.0.into(),
             flags: match self.opened {
                 Direction::Inbound => 0,

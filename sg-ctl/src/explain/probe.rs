@@ -450,7 +450,7 @@ mod tests {
             assert_eq!(IpAddr::from(parsed.src), probe.remote);
             assert_eq!(IpAddr::from(parsed.dst), probe.local_address());
             assert_eq!(
-                [parsed.src_port, parsed.dst_port],
+                [parsed.ports.upper(), parsed.ports.lower()],
                 [probe.remote_port, probe.local_port]
             );
             assert_eq!([parsed.icmp_type, parsed.icmp_code], probe.message);

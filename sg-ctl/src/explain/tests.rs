@@ -149,7 +149,10 @@ fn live_flows_decide_before_the_rules() {
     let model = model();
     let at = |state: FlowState| {
         let flow = |key: &FlowKey| {
-            assert_eq!((key.zone, key.local_port, key.remote_port), (3, 22, 50000));
+            assert_eq!(
+                (key.zone(), key.local_port(), key.remote_port()),
+                (3, 22, 50000)
+            );
             let opening = Opening {
                 rule: 9,
                 state,

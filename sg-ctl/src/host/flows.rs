@@ -71,7 +71,7 @@ impl Host {
         }
         let mut flows = Vec::new();
         for (key, entry) in self.dataplane.flows()? {
-            let zone = u32::from(key.zone);
+            let zone = u32::from(key.zone());
             let timeout = timeouts
                 .get(&zone)
                 .and_then(|timeouts| timeouts.get(usize::from(entry.state)));

@@ -131,7 +131,7 @@ impl Host {
         let zone = record.zone;
         let flows_cut = if isolated {
             let flows = self.flows()?;
-            let is_cut = |key: &FlowKey| u32::from(key.zone) == zone && !is_kept(kept, key);
+            let is_cut = |key: &FlowKey| u32::from(key.zone()) == zone && !is_kept(kept, key);
             flows.iter().filter(|flow| is_cut(&flow.key)).count()
         } else {
             0
@@ -192,7 +192,7 @@ fn own_peer(
 /// Whether a flow is the SSH client's.
 fn is_kept(kept: Option<SshPeer>, key: &FlowKey) -> bool {
     kept.is_some_and(|peer| {
-        key.protocol == TCP && key.local_port == peer.port && key.remote == peer.client.into()
+        key.protocol() == TCP && key.local_port() == peer.port && key.remote == peer.client.into()
     })
 }
 

@@ -208,6 +208,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Duration;
 
+    use sg_common::ends::{Ends, VlanIds};
     use sg_common::flow::{FLOW_OPENED_OUTBOUND, FlowEntry, FlowState};
 
     use super::*;
@@ -228,19 +229,10 @@ mod tests {
 
     fn flow(packets: [u64; 2], flags: u8) -> LiveFlow {
         let addr = |text: &str| text.parse::<IpAddr>().expect("address").into();
+        let ends = Ends::new((addr("10.0.1.5"), 443), (addr("203.0.113.7"), 40000));
         LiveFlow {
             interface: "eth0".to_owned(),
-            key: FlowKey {
-                local: addr("10.0.1.5"),
-                remote: addr("203.0.113.7"),
-                local_port: 443,
-                remote_port: 40000,
-                zone: 0,
-                vlan: [0; 2],
-                protocol: 6,
-                pad: 0,
-                more_pad: 0,
-            },
+            key: FlowKey::new(0, VlanIds::NONE, 6, ends),
             entry: FlowEntry {
                 created: 1000,
                 last_seen: 2000,

@@ -51,25 +51,25 @@ impl FlowView {
             expires_in,
         } = flow;
         let [inbound, outbound] = flow.traffic();
-        let has_ports = packet::has_ports(key.protocol);
-        let is_icmp = packet::is_icmp(key.protocol);
+        let has_ports = packet::has_ports(key.protocol());
+        let is_icmp = packet::is_icmp(key.protocol());
         let milliseconds = |span: &Duration| span.as_millis() as u64;
         Self {
             interface: if interface.is_empty() {
-                format!("zone:{}", key.zone)
+                format!("zone:{}", key.zone())
             } else {
                 interface.clone()
             },
             opened: entry.opened().name(),
-            protocol: packet::protocol(key.protocol),
+            protocol: packet::protocol(key.protocol()),
             local: key.local.into(),
-            local_port: has_ports.then_some(key.local_port),
+            local_port: has_ports.then_some(key.local_port()),
             remote: key.remote.into(),
-            remote_port: has_ports.then_some(key.remote_port),
+            remote_port: has_ports.then_some(key.remote_port()),
             // The key of a query: the request's type and the opener, and the identifier.
-            icmp_type: is_icmp.then_some(key.remote_port as u8),
-            icmp_id: is_icmp.then_some(key.local_port),
-            vlan: packet::vlan_ids(key.vlan),
+            icmp_type: is_icmp.then_some(key.remote_port() as u8),
+            icmp_id: is_icmp.then_some(key.local_port()),
+            vlan: packet::vlan_ids(key.vlan()),
             state: FlowState(entry.state).name(),
             age_ms: milliseconds(age),
             idle_ms: milliseconds(idle),
@@ -168,26 +168,25 @@ impl FlowView {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use sg_common::ends::{Ends, VlanIds};
     use sg_common::flow::{FLOW_OPENED_OUTBOUND, FlowEntry, FlowKey};
 
     use super::super::names::tests::numbers;
     use super::*;
 
+    /// The key of such a flow on other ports.
+    pub(crate) fn key(protocol: u8, local_port: u16, remote_port: u16) -> FlowKey {
+        let address = |text: &str| text.parse::<IpAddr>().expect("address").into();
+        let local = (address("10.0.1.5"), local_port);
+        let remote = (address("203.0.113.7"), remote_port);
+        FlowKey::new(0, VlanIds::NONE, protocol, Ends::new(local, remote))
+    }
+
     /// A flow of eth0 between 10.0.1.5:443 and 203.0.113.7:40000, opened from outside.
     pub(crate) fn flow(protocol: u8) -> LiveFlow {
         LiveFlow {
             interface: "eth0".to_owned(),
-            key: FlowKey {
-                local: "10.0.1.5".parse::<IpAddr>().expect("address").into(),
-                remote: "203.0.113.7".parse::<IpAddr>().expect("address").into(),
-                local_port: 443,
-                remote_port: 40000,
-                zone: 0,
-                vlan: [0; 2],
-                protocol,
-                pad: 0,
-                more_pad: 0,
-            },
+            key: key(protocol, 443, 40000),
             entry: FlowEntry {
                 created: 1000,
                 last_seen: 2000,
@@ -231,8 +230,7 @@ pub(crate) mod tests {
     #[test]
     fn an_icmp_flow_shows_type_and_identifier() {
         let mut flow = flow(1);
-        flow.key.local_port = 77;
-        flow.key.remote_port = 8 | 1 << 8;
+        flow.key = key(1, 77, 8 | 1 << 8);
         assert_eq!(row(&flow)[3], "10.0.1.5 type=8 id=77");
         assert_eq!(row(&flow)[4], "203.0.113.7");
     }

@@ -253,7 +253,7 @@ fn flows(now: &Snapshot, rates: Option<&Rates>, wanted: &Wanted<'_>) -> Vec<Flow
     let bytes = |flow: &LiveFlow| flow.traffic().map(|part| part.bytes).iter().sum::<u64>();
     let ends = |flow: &LiveFlow| {
         let key = &flow.key;
-        let ports = (key.remote_port, key.local_port);
+        let ports = (key.remote_port(), key.local_port());
         (IpAddr::from(key.remote), IpAddr::from(key.local), ports)
     };
     let compare = |a: &usize, b: &usize| -> Ordering {

@@ -14,8 +14,9 @@ use sg_common::flow::{
 };
 use sg_common::outcome::Outcome;
 use sg_common::packet::Packet;
+use sg_common::pipeline;
 use sg_common::policy::Question;
-use sg_common::reason::Reason;
+use sg_common::reason::{Reason, Verdict};
 use sg_common::tcp::Step;
 
 use crate::datapath::{Kernel, SharedSettings};
@@ -36,6 +37,14 @@ impl<const OUTBOUND: bool> KernelTables<OUTBOUND> {
     #[inline(always)]
     pub(crate) fn new() -> Option<Self> {
         Kernel::new().map(Self)
+    }
+
+    /// Judges a frame by these tables.
+    #[inline(always)]
+    pub(crate) fn judge<P: Packet>(&self, packet: &P) -> Verdict {
+        // SAFETY: nobody else has it, see there.
+        let scratch = unsafe { &mut *self.0.scratch() };
+        pipeline::run(packet, self, scratch)
     }
 }
 
@@ -113,8 +122,8 @@ impl<const OUTBOUND: bool> Datapath for KernelTables<OUTBOUND> {
     }
 
     #[inline(always)]
-    fn count(&self, outcome: Outcome, audited: bool, packets: u32, bytes: u32) {
-        self.0.count(outcome, audited, packets, bytes);
+    fn count(&self, code: u8, audited: bool, packets: u32, bytes: u32) {
+        self.0.count(code, audited, packets, bytes);
     }
 
     #[inline(always)]

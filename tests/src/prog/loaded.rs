@@ -186,7 +186,7 @@ impl Loaded {
     pub(crate) fn flows(&self) -> Vec<(FlowKey, FlowEntry)> {
         let flows = self.dataplane.flows().expect("maps are open");
         flows
-            .filter(|(key, _)| u32::from(key.zone) == ZONE)
+            .filter(|(key, _)| u32::from(key.zone()) == ZONE)
             .collect()
     }
 

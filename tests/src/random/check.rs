@@ -375,19 +375,19 @@ fn compare_flows<S: Subject>(oracle: &Oracle, subject: &S) -> Result<u64, Mismat
 
 /// A key of the flow table as the oracle names flows.
 fn id(key: &FlowKey) -> FlowId {
-    let detail = match key.protocol {
-        TCP | UDP => Detail::Ports(key.local_port, key.remote_port),
+    let detail = match key.protocol() {
+        TCP | UDP => Detail::Ports(key.local_port(), key.remote_port()),
         ICMP | ICMPV6 => {
-            let opener = Direction::from_code((key.remote_port >> 8) as u8);
-            Detail::Query(opener, key.local_port, key.remote_port as u8)
+            let opener = Direction::from_code((key.remote_port() >> 8) as u8);
+            Detail::Query(opener, key.local_port(), key.remote_port() as u8)
         }
         _ => Detail::Nothing,
     };
     FlowId {
-        vlan: key.vlan,
+        vlan: key.vlan(),
         local: key.local.into(),
         remote: key.remote.into(),
-        protocol: key.protocol,
+        protocol: key.protocol(),
         detail,
     }
 }

@@ -137,7 +137,7 @@ fn packets_stay_counted_when_others_take_the_slots_of_their_flows(place: Place, 
     let left = filter
         .flows()
         .iter()
-        .filter(|(key, _)| key.local_port == 22)
+        .filter(|(key, _)| key.local_port() == 22)
         .count();
     assert!(
         left < slots,

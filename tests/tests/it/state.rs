@@ -43,7 +43,7 @@ fn s02_a_rule_for_some_addresses_is_tracked(place: Place) {
     let filter = Filter::with_group(place, SETUP_U);
     filter.inbound(&ssh()).passes(Reason::New).by_rule("ssh");
     let (key, flow) = filter.only_flow();
-    assert_eq!((key.local_port, key.remote_port), (22, 40000));
+    assert_eq!((key.local_port(), key.remote_port()), (22, 40000));
     assert_eq!(filter.rule(flow.rule).unwrap().description, "ssh");
 }
 

@@ -33,7 +33,7 @@ fn tagged_frames_are_judged_by_what_they_carry(
     let mut vlan = [0; 2];
     vlan[..tags.len()].copy_from_slice(tags);
     assert_eq!(seen.event().vlan, vlan);
-    assert_eq!(filter.only_flow().0.vlan, vlan);
+    assert_eq!(filter.only_flow().0.vlan(), vlan);
     filter
         .outbound(&admitted.reply())
         .passes(Reason::Established);

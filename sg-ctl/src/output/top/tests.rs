@@ -12,7 +12,7 @@ use sg_ctl::state::State;
 use super::sheets::scaled;
 use super::*;
 use crate::output::event::tests::view;
-use crate::output::flow::tests::flow;
+use crate::output::flow::tests::{flow, key};
 use crate::output::names::tests::numbers;
 use crate::output::status::tests::{interface, status};
 
@@ -40,7 +40,7 @@ fn in_force(interfaces: Vec<InterfaceStatus>) -> Status {
 /// eth0 with an established flow, and one that has just ended.
 fn snapshot() -> Snapshot {
     let mut old = flow(6);
-    old.key.remote_port = 50000;
+    old.key = key(6, 443, 50000);
     old.entry.bytes = [1, 1];
     Snapshot {
         at: Instant::now(),
@@ -211,7 +211,7 @@ fn of_many_flows_the_first_are_shown() {
     snapshot.flows = (0..100)
         .map(|port| {
             let mut flow = flow(6);
-            flow.key.remote_port = port;
+            flow.key = key(6, 443, port);
             flow.age = Duration::from_secs(1);
             flow
         })

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use aya::maps::{Array, Map, MapData};
 use sg_common::{
+    addr::Addr,
+    ends::{Ends, VlanIds},
     flow::{FlowEntry, FlowKey, FlowSlot, FlowState},
     names::{MAP_FLOW_SLOTS, MAP_FLOW_TAGS},
     settings::InterfaceSettings,
@@ -26,7 +28,7 @@ impl Loaded {
         match self.room {
             Room::Free => {}
             Room::Taken => {
-                let is_stranger = |key: &FlowKey, _: &FlowEntry| key.zone == STRANGERS;
+                let is_stranger = |key: &FlowKey, _: &FlowEntry| key.zone() == STRANGERS;
                 self.dataplane
                     .delete_flows(is_stranger)
                     .expect("maps are open");
@@ -65,7 +67,7 @@ impl Loaded {
         let (now, timeouts) = (self.now, self.settings().timeouts);
         move |key, entry| {
             let state = FlowState(entry.state);
-            u32::from(key.zone) == ZONE
+            u32::from(key.zone()) == ZONE
                 && (state.is_evictable() || now - entry.last_seen > timeouts[state.0 as usize])
         }
     }
@@ -101,12 +103,10 @@ impl Loaded {
     /// A live flow of the other interface, in a slot that held something else.
     fn stranger(&self, number: u32, before: FlowSlot) -> FlowSlot {
         let version = u64::from(Meta(before.meta).version() & !1).wrapping_add(2);
+        let local = IpAddr::V4(number.into()).into();
+        let ends = Ends::new((local, 0), (Addr::UNSPECIFIED, 0));
         FlowSlot {
-            key: FlowKey {
-                local: IpAddr::V4(number.into()).into(),
-                zone: STRANGERS,
-                ..FlowKey::NONE
-            },
+            key: FlowKey::new(STRANGERS.into(), VlanIds::NONE, 0, ends),
             meta: Meta(version << 32).with(FlowState::UDP_STREAM, 0).0,
             last_seen: self.now,
             created: self.now,
