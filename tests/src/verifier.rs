@@ -1,11 +1,12 @@
 //! What the kernel's verifier makes of each program: the costs that must not grow unseen.
 
-mod log;
+mod load;
 
 use std::{collections::BTreeMap, fs, time::Instant};
 
 use anyhow::{Context, Result};
 use aya::programs::{ProgramError, ProgramInfo};
+use aya_obj::generated::BPF_PSEUDO_MAP_FD;
 use serde::{Deserialize, Serialize};
 use sg_common::{
     names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP},
@@ -13,6 +14,7 @@ use sg_common::{
 };
 use sg_ctl::dataplane::{DataplaneError, PinDir, Programs};
 
+use self::load::Verified;
 use crate::scratch::Directory;
 
 /// The costs of one program on the running kernel.
@@ -24,6 +26,10 @@ pub struct Cost {
     pub verified_instructions: u32,
     /// Bytes of the program after the verifier's rewriting.
     pub translated_bytes: u32,
+    /// Calls of helpers that the verifier has not replaced by instructions, in all functions.
+    pub helper_calls: u32,
+    /// Places at which a map is used: looked up in, be it by a call or in line, or written to.
+    pub map_uses: u32,
     /// Bytes of machine code; 0 when the kernel interprets programs.
     pub jited_bytes: u32,
     /// Bytes of stack as the verifier tells them: of each function (`392+0+56`), or, by newer
@@ -43,7 +49,18 @@ pub struct Record {
     pub verified_instructions: u32,
     /// As in [`Cost`].
     pub jited_bytes: u32,
+    /// As in [`Cost`], where it was written down.
+    pub helper_calls: Option<u32>,
+    /// As in [`Cost`], where it was written down.
+    pub map_uses: Option<u32>,
 }
+
+/// Code of an instruction that calls; its source register is 0 for helpers
+/// (`include/uapi/linux/bpf.h`).
+const CALL: u64 = 0x85;
+/// Code of an instruction that loads a constant of 64 bits, as a map is one. Its second half has no
+/// code.
+const LOAD_64: u64 = 0x18;
 
 type Load = fn(&mut Programs) -> Result<Info, DataplaneError>;
 type Info = Result<ProgramInfo, ProgramError>;
@@ -79,13 +96,21 @@ pub fn costs() -> Result<Vec<Cost>> {
             program,
             verified_instructions: info.verified_instruction_count().unwrap_or(0),
             translated_bytes: info.size_translated().unwrap_or(0),
+            helper_calls: 0,
+            map_uses: 0,
             jited_bytes: info.size_jitted(),
             stack: String::new(),
             load_ms: took.as_millis() as u64,
         });
     }
-    let logs = log::statistics(&PROGRAMS.map(|(program, _)| program), &config)?;
-    for (cost, log) in costs.iter_mut().zip(logs) {
+    let verified = load::verified(&PROGRAMS.map(|(program, _)| program), &config)?;
+    for (cost, Verified { log, translated }) in costs.iter_mut().zip(verified) {
+        let count = |code, source| {
+            let alike = |word: &&u64| **word & 0xff == code && **word >> 12 & 0xf == source;
+            translated.iter().filter(alike).count() as u32
+        };
+        cost.helper_calls = count(CALL, 0);
+        cost.map_uses = count(LOAD_64, BPF_PSEUDO_MAP_FD.into());
         let stack = log
             .lines()
             .find_map(|line| line.strip_prefix("stack depth "));

@@ -22,6 +22,10 @@ pub(crate) struct Cost {
     pub(crate) verified_instructions: u64,
     /// Bytes after the verifier's rewriting.
     pub(crate) translated_bytes: u64,
+    /// Calls of helpers that are left.
+    pub(crate) helper_calls: u64,
+    /// Places at which maps are used.
+    pub(crate) map_uses: u64,
     /// Bytes of machine code.
     pub(crate) jited_bytes: u64,
     /// Bytes of stack, see sg-verifier.
@@ -40,6 +44,8 @@ impl Cost {
             program: text("program")?,
             verified_instructions: number("verified_instructions")?,
             translated_bytes: number("translated_bytes")?,
+            helper_calls: number("helper_calls")?,
+            map_uses: number("map_uses")?,
             jited_bytes: number("jited_bytes")?,
             stack: text("stack")?,
             load_ms: number("load_ms")?,
@@ -77,15 +83,17 @@ pub(crate) fn run(arguments: &VerifierArgs) -> Result<()> {
     let output = String::from_utf8_lossy(&output.stdout);
     let costs: Vec<_> = output.lines().filter_map(Cost::parse).collect();
     println!(
-        "{:<14} {:>9} {:>11} {:>8} {:>8}  stack",
-        "program", "verified", "translated", "jited", "load"
+        "{:<14} {:>9} {:>11} {:>6} {:>9} {:>8} {:>8}  stack",
+        "program", "verified", "translated", "calls", "map uses", "jited", "load"
     );
     for cost in &costs {
         println!(
-            "{:<14} {:>9} {:>9} B {:>6} B {:>5} ms  {}",
+            "{:<14} {:>9} {:>9} B {:>6} {:>9} {:>6} B {:>5} ms  {}",
             cost.program,
             cost.verified_instructions,
             cost.translated_bytes,
+            cost.helper_calls,
+            cost.map_uses,
             cost.jited_bytes,
             cost.load_ms,
             cost.stack
@@ -118,6 +126,8 @@ pub(crate) fn record(series: &str, costs: &[Cost]) -> Result<()> {
         let record = json!({
             "verified_instructions": cost.verified_instructions,
             "jited_bytes": cost.jited_bytes,
+            "helper_calls": cost.helper_calls,
+            "map_uses": cost.map_uses,
         });
         (cost.program.clone(), record)
     });
@@ -140,11 +150,13 @@ mod tests {
     #[test]
     fn costs_are_told_from_other_lines() {
         let line = r#"{"program":"p","verified_instructions":4,"translated_bytes":3,
-            "jited_bytes":2,"stack":"8+0","load_ms":1}"#;
+            "helper_calls":5,"map_uses":6,"jited_bytes":2,"stack":"8+0","load_ms":1}"#;
         let cost = Cost {
             program: "p".to_owned(),
             verified_instructions: 4,
             translated_bytes: 3,
+            helper_calls: 5,
+            map_uses: 6,
             jited_bytes: 2,
             stack: "8+0".to_owned(),
             load_ms: 1,
