@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  remote address ──► peer class     a direct step and a short search, see [`classes`]
-//!  policy, class  ──► row            one load
+//!  policy, class  ──► row            three loads: class table, page, row
 //!  row, service   ──► cell           binary search over the service ranges of the row
 //! ```
 //!
@@ -19,12 +19,13 @@
 pub mod classes;
 
 use crate::flow::Direction;
+use crate::settings::MAX_ZONES;
 use crate::verifier::at_or_below;
 
 /// First word of every image: "sg1\0".
 pub const MAGIC: u32 = 0x0031_6773;
 /// Version of the layout below. Programs do not judge by an image of another version.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Offsets of the header words.
 pub mod header {
@@ -44,13 +45,6 @@ pub mod header {
     pub const RANGES: u32 = 6;
     /// Number of classes.
     pub const CLASSES: u32 = 7;
-    /// Number of zones that may have a policy.
-    pub const ZONES: u32 = 8;
-    /// Offset of the policy directory: two words for each zone, the offset of the class table of
-    /// its inbound and of its outbound policy; 0 = no policy. A class table holds the offset of the
-    /// row of each class; a row holds the number of its ranges, their first service keys (ascending,
-    /// the first one zero), and their cells.
-    pub const POLICIES: u32 = 9;
     /// The [`index`](super::classes::index) of IPv4 addresses.
     pub const IPV4: u32 = 16;
     /// The [`index`](super::classes::index) of the upper halves of IPv6 addresses.
@@ -59,12 +53,24 @@ pub mod header {
     pub const LEN: u32 = 32;
 }
 
+/// Offset of the policy directory: two words for each zone that there can be, the offset of the class
+/// table of its inbound and of its outbound policy; 0 = no policy.
+///
+/// A class table holds the offset of each page of [`CLASS_PAGE`] classes, a page the offset of the
+/// row of each class, 0 = no rule. A row holds the number of its ranges, their first service keys
+/// (ascending, the first one zero), and their cells.
+pub const DIRECTORY: u32 = header::LEN;
+/// Words of the policy directory.
+pub const DIRECTORY_LEN: u32 = MAX_ZONES * 2;
+/// Classes of one page. Most policies speak of few classes, and equal pages are one.
+pub const CLASS_PAGE: u32 = 1 << 8;
+
 /// Limit of service ranges in one row: 2^12, for a thousand rules.
 pub const MAX_ROW: u32 = 1 << 12;
 
-/// Words of the images of each size class (1 MiB, 16 MiB), powers of two: the kernel replaces a
-/// whole image in place, and for that its size must be one of a few.
-pub const SIZE_CLASSES: [usize; 2] = [1 << 18, 1 << 22];
+/// Words of the images of each size class (1 MiB, 16 MiB, 128 MiB), powers of two: the kernel
+/// replaces a whole image in place, and for that its size must be one of a few.
+pub const SIZE_CLASSES: [usize; 3] = [1 << 18, 1 << 22, 1 << 25];
 
 /// What a policy says about one class and service.
 #[repr(transparent)]
@@ -146,13 +152,15 @@ pub fn row<W: Words + ?Sized>(
     direction: Direction,
     class: u32,
 ) -> Option<Row> {
-    if zone >= image.word(header::ZONES) {
+    if zone >= MAX_ZONES {
         return None;
     }
-    let directory = image.word(header::POLICIES) + zone * 2 + direction as u32;
-    match image.word(directory) {
+    match image.word(DIRECTORY + zone * 2 + direction as u32) {
         0 => None,
-        table => Some(Row(image.word(table + class))),
+        table => {
+            let page = image.word(table.wrapping_add(class / CLASS_PAGE));
+            Some(Row(image.word(page.wrapping_add(class % CLASS_PAGE))))
+        }
     }
 }
 

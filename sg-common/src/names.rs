@@ -43,11 +43,11 @@ pub const MAP_EVENTS: &str = "EVENTS";
 /// 0 → number of the image size class in force.
 pub const MAP_SELECTOR: &str = "SELECTOR";
 /// Outer maps of the image, one per size class: 0 → array of one image.
-pub const MAP_IMAGES: [&str; 2] = ["IMAGE_SMALL", "IMAGE_LARGE"];
+pub const MAP_IMAGES: [&str; 3] = ["IMAGE_SMALL", "IMAGE_LARGE", "IMAGE_HUGE"];
 /// 0 → jiffies, read only by programs loaded with `test_clock`.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 /// Every map that is pinned and shared by the programs of all interfaces.
-pub const SHARED_MAPS: [&str; 13] = [
+pub const SHARED_MAPS: [&str; 14] = [
     MAP_INTERFACES,
     MAP_COUNTERS,
     MAP_RULES,
@@ -60,5 +60,6 @@ pub const SHARED_MAPS: [&str; 13] = [
     MAP_SELECTOR,
     MAP_IMAGES[0],
     MAP_IMAGES[1],
+    MAP_IMAGES[2],
     MAP_TEST_CLOCK,
 ];

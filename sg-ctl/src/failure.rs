@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use sg_ctl::agent::AgentError;
+use sg_ctl::compile::CompileError;
 use sg_ctl::dataplane::DataplaneError;
 use sg_ctl::host::HostError;
 use sg_ctl::replay::{CaptureError, ReplayError};
@@ -86,6 +87,10 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
         return error.help();
     }
     if let Some(error) = error.downcast_ref::<AgentError>() {
+        return error.help();
+    }
+    // `explain` and `replay` compile without a host.
+    if let Some(error) = error.downcast_ref::<CompileError>() {
         return error.help();
     }
     if let Some(error) = error.downcast_ref::<CaptureError>() {

@@ -14,28 +14,43 @@ impl Image {
     /// Finds the image in force.
     #[inline(always)]
     pub(crate) fn current() -> Option<Self> {
+        let named = match *maps::SELECTOR.get(0)? {
+            0 => Self::small(),
+            1 => Self::large(),
+            _ => Self::huge(),
+        };
         // While a swap changes the size class, the selector may name a class that has just been
-        // emptied: then the other one is in force.
-        match *maps::SELECTOR.get(0)? {
-            0 => Self::small().or_else(Self::large),
-            _ => Self::large().or_else(Self::small),
-        }
+        // emptied: then the only other one that is not empty is in force.
+        named
+            .or_else(Self::small)
+            .or_else(Self::large)
+            .or_else(Self::huge)
     }
 
     #[inline(always)]
     fn small() -> Option<Self> {
-        Some(Self {
-            base: maps::IMAGE_SMALL.get_value(0, &0)?.as_ptr(),
-            mask: SIZE_CLASSES[0] as u32 - 1,
-        })
+        let image = maps::IMAGE_SMALL.get_value(0, &0)?;
+        Some(Self::of(image.as_ptr(), SIZE_CLASSES[0]))
     }
 
     #[inline(always)]
     fn large() -> Option<Self> {
-        Some(Self {
-            base: maps::IMAGE_LARGE.get_value(0, &0)?.as_ptr(),
-            mask: SIZE_CLASSES[1] as u32 - 1,
-        })
+        let image = maps::IMAGE_LARGE.get_value(0, &0)?;
+        Some(Self::of(image.as_ptr(), SIZE_CLASSES[1]))
+    }
+
+    #[inline(always)]
+    fn huge() -> Option<Self> {
+        let image = maps::IMAGE_HUGE.get_value(0, &0)?;
+        Some(Self::of(image.as_ptr(), SIZE_CLASSES[2]))
+    }
+
+    #[inline(always)]
+    const fn of(base: *const u32, words: usize) -> Self {
+        Self {
+            base,
+            mask: words as u32 - 1,
+        }
     }
 }
 

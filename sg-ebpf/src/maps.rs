@@ -65,13 +65,17 @@ const FLOW_BUCKETS: usize = buckets_for(DEFAULT_FLOWS) as usize;
 
 type ImageMap<const WORDS: usize> = Array<[u32; WORDS], 1, MMAPABLE>;
 
-/// 0 → the image, of the smaller size class. Replaced as a whole by user space.
+/// 0 → the image, of the smallest size class. Replaced as a whole by user space.
 #[btf_map]
 pub(crate) static IMAGE_SMALL: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[0] }>, 1> = ArrayOfMaps::new();
 
-/// 0 → the image, of the larger size class. Replaced as a whole by user space.
+/// 0 → the image, of the middle size class. Replaced as a whole by user space.
 #[btf_map]
 pub(crate) static IMAGE_LARGE: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[1] }>, 1> = ArrayOfMaps::new();
+
+/// 0 → the image, of the largest size class. Replaced as a whole by user space.
+#[btf_map]
+pub(crate) static IMAGE_HUGE: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[2] }>, 1> = ArrayOfMaps::new();
 
 /// 0 → jiffies, for programs loaded with a test clock. Written by tests and replay.
 #[btf_map]

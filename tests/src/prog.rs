@@ -18,6 +18,7 @@ mod second;
 mod seen;
 mod settings;
 pub mod shared;
+mod texts;
 
 use std::{cell::RefCell, fmt::Write as _, net::IpAddr, time::Duration};
 
@@ -31,7 +32,6 @@ use sg_ctl::{
     compile::{RuleNumbers, RuleRecord, ZonePolicy, compile},
     dataplane::Entry,
     model::{Model, Side},
-    rulefile::{self, Source},
 };
 
 use crate::{family::Family, oracle::Room, packet::Frame};
@@ -41,6 +41,8 @@ use second::SecondOpinion;
 pub use seen::Seen;
 pub(crate) use seen::{describe, difference};
 pub(crate) use settings::settings;
+pub(crate) use texts::read;
+use texts::rules_of_one_group;
 
 /// The zone that the programs are loaded for.
 pub const ZONE: u32 = 7;
@@ -147,6 +149,11 @@ impl Filter {
 
     /// Puts other rules in force, as `sg-ctl apply` would. Flows, counters and settings stay.
     pub fn apply(&mut self, rules: &str) {
+        self.apply_in(rules, 0);
+    }
+
+    /// As [`Self::apply`], in an image of at least so many words.
+    pub fn apply_in(&mut self, rules: &str, words: usize) {
         self.model = read(rules);
         self.second.get_mut().apply(&self.model);
         let zone = |name: &str, zone, address: fn(Family) -> IpAddr| {
@@ -164,7 +171,7 @@ impl Filter {
         self.generation += 1;
         let image = compile(&self.model, &zones, &mut self.numbers, self.generation)
             .expect("the rules compile");
-        self.loaded_mut().install(&image);
+        self.loaded_mut().install_padded(&image, words);
     }
 
     /// Puts an image in force in which the interface has no policy.
@@ -346,33 +353,6 @@ impl Drop for Filter {
             loaded.give_back();
         }
     }
-}
-
-/// Reads the text of a rule file.
-pub(crate) fn read(rules: &str) -> Model {
-    let source = Source {
-        name: "rules.yaml".to_owned(),
-        text: rules.to_owned(),
-    };
-    let parsed = rulefile::read(&[source]).unwrap_or_else(|report| panic!("{report}"));
-    parsed.model
-}
-
-fn rules_of_one_group(group: &str) -> String {
-    let mut rules = String::from("security_groups:\n  tested:\n");
-    for line in unindented(group) {
-        let _ = writeln!(rules, "    {line}");
-    }
-    rules.push_str("interfaces: { eth0: { groups: [tested] } }\n");
-    rules
-}
-
-/// The lines of a text without the indentation that they have in common.
-fn unindented(text: &str) -> impl Iterator<Item = &str> {
-    let lines = || text.lines().filter(|line| !line.trim().is_empty());
-    let indentation = |line: &str| line.len() - line.trim_start().len();
-    let common = lines().map(indentation).min().unwrap_or(0);
-    lines().map(move |line| &line[common..])
 }
 
 /// What can be judged: a described packet, or bytes.

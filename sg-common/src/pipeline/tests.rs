@@ -6,7 +6,7 @@ use crate::addr::Addr;
 use crate::counters::ZoneCounters;
 use crate::flow::{Direction, FlowState};
 use crate::image::classes::index;
-use crate::image::{Cell, FORMAT_VERSION, MAGIC, header};
+use crate::image::{Cell, DIRECTORY, DIRECTORY_LEN, FORMAT_VERSION, MAGIC, header};
 use crate::memory::Memory;
 use crate::packet::Slice;
 use crate::proto::tcp_flags::{ACK, RST, SYN};
@@ -22,7 +22,7 @@ const REMOTE: &str = "192.0.2.9";
 
 /// An image whose one zone admits, from and to everybody, the given ranges of service keys.
 fn image(inbound: &[(u32, u32, Cell)], outbound: &[(u32, u32, Cell)]) -> Vec<u32> {
-    let mut words = vec![0; header::LEN as usize];
+    let mut words = vec![0; (DIRECTORY + DIRECTORY_LEN) as usize];
     let mut rows = [0; 2];
     for (offset, ranges) in rows.iter_mut().zip([inbound, outbound]) {
         let mut row = vec![(0, Cell::NONE)];
@@ -41,8 +41,10 @@ fn image(inbound: &[(u32, u32, Cell)], outbound: &[(u32, u32, Cell)]) -> Vec<u32
         words.extend(row.iter().map(|(_, cell)| cell.0));
     }
     let end = words.len() as u32;
-    // Two class tables of one class; the directory.
+    // A page of one class and a class table of one page, twice; zone 0 has them.
     words.extend([rows[0], rows[1], end, end + 1]);
+    words[DIRECTORY as usize] = end + 2;
+    words[DIRECTORY as usize + 1] = end + 3;
     // One range of class 0, which is also the one chunk that leads to it.
     words.resize(words.len().next_multiple_of(2), 0);
     let range = words.len() as u32;
@@ -55,8 +57,6 @@ fn image(inbound: &[(u32, u32, Cell)], outbound: &[(u32, u32, Cell)]) -> Vec<u32
         (header::IPV4 + index::RANGES, range),
         (header::IPV6 + index::CHUNKS, range),
         (header::IPV6 + index::RANGES, range),
-        (header::ZONES, 1),
-        (header::POLICIES, end + 2),
     ] {
         words[field as usize] = value;
     }

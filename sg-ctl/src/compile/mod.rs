@@ -3,22 +3,26 @@
 //!
 //! ```text
 //! rules ─► peers ─► address ranges ─► classes        (peers.rs)
-//! class, policy ─► matching rules ─► service ranges  (rows.rs)
+//! class, policy ─► matching rules                    (tables.rs)
+//! matching rules ─► service ranges                   (rows.rs)
 //! ranges ─► words                                    (index.rs)
-//! everything ─► words                                (this file; layout: sg_common::image)
+//! everything ─► words                                (writer.rs; layout: sg_common::image)
 //! ```
 
 mod index;
 mod numbers;
 mod peers;
 mod rows;
+mod sets;
+mod tables;
+mod writer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use sg_common::counters::RuleKey;
 use sg_common::image::classes::MAX_RANGES;
-use sg_common::image::{self, Cell, FORMAT_VERSION, MAGIC, MAX_ROW, SIZE_CLASSES, header};
+use sg_common::image::{self, MAX_ROW, SIZE_CLASSES, header};
 use sg_common::outcome::Outcome;
 use sg_common::policy::{self, Question};
 
@@ -26,10 +30,12 @@ use crate::model::{Direction, Model, Peer, Rule, SecurityGroup};
 
 pub use numbers::{RuleNumbers, RuleRecord};
 use peers::Classes;
-use rows::Row;
+use writer::Writer;
 
 /// Words of the largest image.
 const LARGEST: usize = SIZE_CLASSES[SIZE_CLASSES.len() - 1];
+/// The same in MiB.
+const LARGEST_MIB: usize = (LARGEST * size_of::<u32>()) >> 20;
 
 /// The groups of one guarded interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,14 +72,46 @@ pub enum CompileError {
         ranges: usize,
     },
     /// Larger than the largest image.
-    #[error("the image takes {bytes} bytes, more than the largest of {} bytes", LARGEST * 4)]
+    #[error(
+        "the policies take more than {LARGEST_MIB} MiB, the largest image: {done} of {policies} fit, \
+         with the next one it has {bytes} bytes"
+    )]
     TooLarge {
-        /// How large it would be.
+        /// How large it was when it became too large.
         bytes: usize,
+        /// How many policies fit.
+        done: usize,
+        /// How many there are.
+        policies: usize,
     },
     /// All rule numbers have been given out.
     #[error("no rule number is left")]
     NumbersExhausted,
+}
+
+impl CompileError {
+    /// The remedy, as one sentence for the user.
+    pub fn help(&self) -> Option<String> {
+        let text = match self {
+            Self::UnknownGroup { .. } => return None,
+            Self::TooManyRanges { .. } => {
+                "an address or range that stands alone counts twice, neighbours of one group or list \
+                 once: write ranges instead of many addresses, or name fewer"
+            }
+            Self::TooManyServices { .. } => {
+                "write ranges of ports instead of many ports, or name fewer"
+            }
+            Self::TooLarge { .. } => {
+                "interfaces with the same groups in the same order share a policy: let more of them \
+                 do so, or write fewer rules and wider ranges"
+            }
+            Self::NumbersExhausted => {
+                "every rule that there ever was has one: begin anew with `sg-ctl detach --all` and an \
+                 empty state directory"
+            }
+        };
+        Some(text.to_owned())
+    }
 }
 
 /// A compiled policy image.
@@ -125,6 +163,17 @@ pub fn compile(
     numbers: &mut RuleNumbers,
     generation: u64,
 ) -> Result<Image, CompileError> {
+    compile_within(LARGEST, model, zones, numbers, generation)
+}
+
+/// Compiles into at most so many words.
+fn compile_within(
+    words: usize,
+    model: &Model,
+    zones: &[ZonePolicy],
+    numbers: &mut RuleNumbers,
+    generation: u64,
+) -> Result<Image, CompileError> {
     let policies = merge(model, zones)?;
     let peers = policies
         .iter()
@@ -137,16 +186,24 @@ pub fn compile(
             ranges: classes.ranges.len(),
         });
     }
-    let mut writer = Writer::new(zones, &classes);
-    for policy in &policies {
+    let mut writer = Writer::new(&classes);
+    for (done, policy) in policies.iter().enumerate() {
         for direction in Direction::ALL {
             let table = writer.table(policy, direction, &classes, numbers)?;
             for zone in &policy.zones {
                 writer.set_policy(*zone, direction, table);
             }
         }
+        // At once: what does not fit by far must not fill the memory first.
+        if writer.len() > words {
+            return Err(CompileError::TooLarge {
+                bytes: writer.len() * size_of::<u32>(),
+                done,
+                policies: policies.len(),
+            });
+        }
     }
-    writer.finish(generation)
+    Ok(writer.finish(generation))
 }
 
 /// A rule within the merge of one policy.
@@ -220,134 +277,7 @@ pub(crate) fn peer_ranges(model: &Model, zones: &[ZonePolicy], peer: &Peer) -> V
     }
 }
 
-/// Lays the parts out and remembers where they are.
-struct Writer {
-    words: Vec<u32>,
-    numbered: BTreeSet<RuleKey>,
-    rows: HashMap<Row, u32>,
-    tables: HashMap<Vec<u32>, u32>,
-}
-
-impl Writer {
-    fn new(zones: &[ZonePolicy], classes: &Classes<'_>) -> Self {
-        let mut words = vec![0; header::LEN as usize];
-        for (field, fields) in [
-            (header::IPV4, index::ipv4(&classes.ranges, &mut words)),
-            (header::IPV6, index::ipv6(&classes.ranges, &mut words)),
-        ] {
-            words[field as usize..][..fields.len()].copy_from_slice(&fields);
-        }
-        words[header::POLICIES as usize] = words.len() as u32;
-        let zone_count = zones.iter().map(|zone| zone.zone + 1).max().unwrap_or(0);
-        words.resize(words.len() + zone_count as usize * 2, 0);
-        words[header::RANGES as usize] = classes.ranges.len() as u32;
-        words[header::CLASSES as usize] = classes.peers.len() as u32;
-        words[header::ZONES as usize] = zone_count;
-        Self {
-            words,
-            numbered: BTreeSet::new(),
-            rows: HashMap::new(),
-            tables: HashMap::new(),
-        }
-    }
-
-    /// Writes the class table of a policy and its rows; equal rows and tables are shared.
-    fn table(
-        &mut self,
-        policy: &Policy<'_>,
-        direction: Direction,
-        classes: &Classes<'_>,
-        numbers: &mut RuleNumbers,
-    ) -> Result<u32, CompileError> {
-        let cells = policy.rules[direction as usize]
-            .iter()
-            .map(|merged| numbers.number(merged.group, direction, merged.rule))
-            .collect::<Option<Vec<_>>>()
-            .ok_or(CompileError::NumbersExhausted)?;
-        for zone in &policy.zones {
-            let keys = cells.iter().map(|rule| RuleKey {
-                zone: *zone,
-                rule: *rule,
-            });
-            self.numbered.extend(keys);
-        }
-        let untracked = rows::untracked(policy, direction);
-        let mut matching = vec![Vec::new(); classes.peers.len()];
-        for (rank, merged) in policy.rules[direction as usize].iter().enumerate() {
-            for class in classes.containing(merged.peer) {
-                matching[*class as usize].push(rank);
-            }
-        }
-        let mut by_rules: HashMap<Vec<usize>, u32> = HashMap::new();
-        let mut table = Vec::with_capacity(matching.len());
-        for ranks in matching {
-            if let Some(offset) = by_rules.get(&ranks) {
-                table.push(*offset);
-                continue;
-            }
-            let row = Row::of(&ranks, |rank| {
-                let merged = &policy.rules[direction as usize][rank];
-                (merged.rule.service, cells[rank], untracked[rank])
-            });
-            if row.len() > MAX_ROW as usize {
-                return Err(CompileError::TooManyServices {
-                    groups: policy.groups.to_vec(),
-                    ranges: row.len(),
-                });
-            }
-            let offset = self.row(row);
-            by_rules.insert(ranks, offset);
-            table.push(offset);
-        }
-        if let Some(offset) = self.tables.get(&table) {
-            return Ok(*offset);
-        }
-        let offset = self.words.len() as u32;
-        self.words.extend(&table);
-        self.tables.insert(table, offset);
-        Ok(offset)
-    }
-
-    fn row(&mut self, row: Row) -> u32 {
-        if let Some(offset) = self.rows.get(&row) {
-            return *offset;
-        }
-        let offset = self.words.len() as u32;
-        self.words.push(row.len() as u32);
-        self.words.extend(row.starts());
-        self.words.extend(row.cells().map(|cell: Cell| cell.0));
-        self.rows.insert(row, offset);
-        offset
-    }
-
-    fn set_policy(&mut self, zone: u32, direction: Direction, table: u32) {
-        let directory = self.words[header::POLICIES as usize];
-        self.words[(directory + zone * 2 + direction as u32) as usize] = table;
-    }
-
-    fn finish(mut self, generation: u64) -> Result<Image, CompileError> {
-        if self.words.len() > LARGEST {
-            return Err(CompileError::TooLarge {
-                bytes: self.words.len() * 4,
-            });
-        }
-        let checksum = image::checksum(&self.words[header::LEN as usize..]);
-        for (field, value) in [
-            (header::MAGIC, MAGIC),
-            (header::FORMAT, FORMAT_VERSION),
-            (header::GENERATION_LOW, generation as u32),
-            (header::GENERATION_HIGH, (generation >> 32) as u32),
-            (header::WORDS, self.words.len() as u32),
-            (header::CHECKSUM, checksum),
-        ] {
-            self.words[field as usize] = value;
-        }
-        Ok(Image {
-            words: self.words,
-            rules: self.numbered.into_iter().collect(),
-        })
-    }
-}
-
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod tests;

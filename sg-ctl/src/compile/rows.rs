@@ -16,14 +16,14 @@ pub(super) struct Row(Vec<(u32, u32)>);
 impl Row {
     /// The row of some rules, given by rank; `rule` tells the service, the number and whether TCP
     /// and UDP flows go untracked by it.
-    pub(super) fn of(ranks: &[usize], rule: impl Fn(usize) -> (Service, u32, Untracked)) -> Self {
+    pub(super) fn of(ranks: &[u32], rule: impl Fn(u32) -> (Service, u32, Untracked)) -> Self {
         let mut borders = BTreeSet::from([0]);
         for protocol in [TCP, UDP] {
             // Tracking differs by protocol, also within a rule that admits them all.
             borders.insert(service::key(protocol, 0));
             borders.insert(service::key(protocol + 1, 0));
         }
-        let mut changes: Vec<(u32, usize, bool)> = Vec::new();
+        let mut changes: Vec<(u32, u32, bool)> = Vec::new();
         for rank in ranks {
             for (first, end) in spans(rule(*rank).0) {
                 changes.push((first, *rank, true));
@@ -33,7 +33,7 @@ impl Row {
         }
         changes.sort_unstable();
         let mut changes = changes.into_iter().peekable();
-        let mut open: BTreeSet<usize> = BTreeSet::new();
+        let mut open: BTreeSet<u32> = BTreeSet::new();
         let mut row: Vec<(u32, u32)> = Vec::new();
         for key in borders {
             while let Some((_, rank, begins)) = changes.next_if(|(at, ..)| *at <= key) {

@@ -10,7 +10,7 @@ use sg_common::names::{MAP_IMAGES, MAP_SELECTOR};
 use super::error::DataplaneError;
 use super::maps::{Maps, map_error, system_error};
 use super::pins::{PinDir, pin_error, remove_pin};
-use super::sys::{self, MappedWords};
+use super::sys::{self, MappedWords, Slot};
 use crate::crash::{CrashPoint, reach};
 
 /// Kernel name of the maps that hold one image.
@@ -58,6 +58,12 @@ pub(super) fn install(
     pins: &PinDir,
     words: &[u32],
 ) -> Result<ImageInfo, DataplaneError> {
+    // A process that was killed may have left an image behind that is no longer in force: while the
+    // size class changes, programs must find none but the old one and the new one.
+    let in_force = selected(maps)?;
+    if is_full(&maps.images[in_force])? {
+        clear_all_but(maps, in_force)?;
+    }
     // The pin, not the map's id, is how `current` finds the image: opening by id would need
     // CAP_SYS_ADMIN.
     let next = pins.next_image();
@@ -69,13 +75,36 @@ pub(super) fn install(
     let live = pins.image();
     std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))?;
     reach(CrashPoint::ImageRenamed);
+    clear_all_but(maps, info.size_class)?;
+    Ok(info)
+}
+
+/// The size class in force.
+fn selected(maps: &Maps) -> Result<usize, DataplaneError> {
+    let selector = maps
+        .selector
+        .get(&0, 0)
+        .map_err(map_error("read", MAP_SELECTOR))?;
+    // The programs, too, take every other number for the last class.
+    Ok((selector as usize).min(SIZE_CLASSES.len() - 1))
+}
+
+/// Frees the images of all size classes but one.
+fn clear_all_but(maps: &Maps, size_class: usize) -> Result<(), DataplaneError> {
     for (class, slot) in maps.images.iter().enumerate() {
-        if class != info.size_class {
+        // Looking costs nothing, clearing waits for every program that runs.
+        if class != size_class && is_full(slot)? {
             slot.clear()
                 .map_err(system_error("free the previous policy image"))?;
         }
     }
-    Ok(info)
+    Ok(())
+}
+
+/// Whether a size class has an image.
+fn is_full(slot: &Slot) -> Result<bool, DataplaneError> {
+    let id = slot.id().map_err(system_error("find the policy image"))?;
+    Ok(id.is_some())
 }
 
 /// Fills a map with an image, hands it to `prepare`, and puts it in force.
@@ -90,15 +119,12 @@ pub(super) fn swap(
     reach(CrashPoint::ImageFilled);
     prepare(&mut map)?;
     reach(CrashPoint::ImagePinned);
-    let before = maps
-        .selector
-        .get(&0, 0)
-        .map_err(map_error("read", MAP_SELECTOR))?;
+    let before = selected(maps)?;
     maps.images[size_class]
         .replace(&map)
         .map_err(system_error("replace the policy image"))?;
     reach(CrashPoint::ImageReplaced);
-    if before as usize != size_class {
+    if before != size_class {
         maps.selector
             .set(0, size_class as u32, 0)
             .map_err(map_error("write", MAP_SELECTOR))?;
@@ -109,12 +135,7 @@ pub(super) fn swap(
 
 /// Finds the image in force, `None` before the first one.
 pub(super) fn current(maps: &Maps, pins: &PinDir) -> Result<Option<ImageInfo>, DataplaneError> {
-    let selector = maps
-        .selector
-        .get(&0, 0)
-        .map_err(map_error("read", MAP_SELECTOR))?;
-    // The programs, too, take every other number for the last class.
-    let size_class = (selector as usize).min(SIZE_CLASSES.len() - 1);
+    let size_class = selected(maps)?;
     let Some(id) = maps.images[size_class]
         .id()
         .map_err(system_error("find the policy image"))?
@@ -203,10 +224,13 @@ mod tests {
     #[test]
     fn the_smallest_class_that_holds_the_image_is_taken() {
         assert_eq!(size_class(1).unwrap(), 0);
-        assert_eq!(size_class(SIZE_CLASSES[0]).unwrap(), 0);
-        assert_eq!(size_class(SIZE_CLASSES[0] + 1).unwrap(), 1);
+        for (class, words) in SIZE_CLASSES.iter().enumerate() {
+            assert_eq!(size_class(*words).unwrap(), class);
+            assert_eq!(size_class(words - 1).unwrap(), class);
+        }
+        let most = SIZE_CLASSES[SIZE_CLASSES.len() - 1];
         assert!(matches!(
-            size_class(SIZE_CLASSES[1] + 1),
+            size_class(most + 1),
             Err(DataplaneError::ImageTooLarge { .. })
         ));
     }

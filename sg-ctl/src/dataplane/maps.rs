@@ -48,7 +48,9 @@ impl Maps {
         mut get: impl FnMut(&'static str) -> Result<MapData, MapError>,
     ) -> Result<Self, DataplaneError> {
         let mut open = |name| get(name).map_err(map_error("open", name));
-        let [small, large] = MAP_IMAGES;
+        let mut image = |name| slot(open(name)?, name);
+        let [small, large, huge] = MAP_IMAGES;
+        let images = [image(small)?, image(large)?, image(huge)?];
         Ok(Self {
             interfaces: array(open(MAP_INTERFACES)?, MAP_INTERFACES)?,
             counters: Map::from_map_data(open(MAP_COUNTERS)?)
@@ -62,7 +64,7 @@ impl Maps {
             fragments: Table::new(open(MAP_FRAGMENTS)?)
                 .map_err(map_error("open", MAP_FRAGMENTS))?,
             selector: array(open(MAP_SELECTOR)?, MAP_SELECTOR)?,
-            images: [slot(open(small)?, small)?, slot(open(large)?, large)?],
+            images,
             test_clock: array(open(MAP_TEST_CLOCK)?, MAP_TEST_CLOCK)?,
         })
     }

@@ -117,7 +117,8 @@ impl HostError {
         match self {
             Self::State(error) => error.help(),
             Self::Dataplane(error) => error.help(),
-            Self::Compile(_) | Self::NotIsolated { .. } => None,
+            Self::Compile(error) => error.help(),
+            Self::NotIsolated { .. } => None,
             Self::UnknownGroup { defined, .. } => Some(format!("the groups are {}", list(defined))),
             Self::TooManyGroups { .. } => {
                 Some("raise `limits: { groups_per_interface: … }` in a rule file".to_owned())

@@ -25,6 +25,7 @@ use sg_common::{
     counters::{RuleCounters, RuleKey, Tally, ZoneCounters},
     event::{Event, Record, SNAP},
     flow::{FlowEntry, FlowKey},
+    image::{self, header},
     names::{MAP_EVENTS, MAP_RULES},
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
@@ -166,6 +167,17 @@ impl Loaded {
     pub(crate) fn install(&mut self, image: &Image) {
         self.dataplane
             .install(image.words(), image.rules())
+            .expect("the kernel takes the image");
+    }
+
+    /// Puts an image in force, followed by zeros if it has fewer words than these.
+    pub(crate) fn install_padded(&mut self, image: &Image, length: usize) {
+        let mut words = image.words().to_vec();
+        words.resize(words.len().max(length), 0);
+        words[header::WORDS as usize] = words.len() as u32;
+        words[header::CHECKSUM as usize] = image::checksum(&words[header::LEN as usize..]);
+        self.dataplane
+            .install(&words, image.rules())
             .expect("the kernel takes the image");
     }
 

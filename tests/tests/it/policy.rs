@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use sg_common::image::SIZE_CLASSES;
 use sg_tests::packet::arp_request;
 
 use crate::prelude::*;
@@ -89,7 +90,7 @@ fn a_thousand_rules_decide_as_one_by_one(place: Place) {
     }
 }
 
-/// More ranges than an image of the smaller size class holds.
+/// More ranges than an image of the smallest size class holds.
 fn large_rules() -> String {
     let mut rules = String::from("limits: { rules_per_group: 30000, product: 30000, ");
     rules.push_str("groups_per_interface: 1, prefix_list_entries: 30000 }\n");
@@ -130,8 +131,20 @@ fn policies_of_any_size_replace_each_other(place: Place) {
         .inbound(&syn("10.0.0.1", 1))
         .passes(Reason::Established)
         .by_rule("one");
+    // The largest size class: many more rules would do the same, slowly.
+    filter.apply_in(&large_rules(), SIZE_CLASSES[1] + 1);
+    filter
+        .inbound(&syn("10.0.0.4", 1))
+        .passes(Reason::New)
+        .by_rule("many");
+    filter.inbound(&syn("10.0.0.3", 1)).drops(Reason::NoRule);
     filter.apply_group(SMALL);
     by_small(&filter, 2);
+    filter.apply_in(&large_rules(), SIZE_CLASSES[1] + 1);
+    filter.inbound(&syn("10.0.0.6", 1)).passes(Reason::New);
+    filter.apply(&large_rules());
+    filter.inbound(&syn("10.0.0.8", 1)).passes(Reason::New);
+    filter.inbound(&syn("10.0.0.3", 2)).drops(Reason::NoRule);
 }
 
 #[apply(everywhere_in_both_families)]
