@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{Direction, InterfaceSpec, Model, Rule, SecurityGroup};
+use crate::model::{Direction, InterfaceSpec, Model, PrefixList, Rule, SecurityGroup};
 
 /// What a part of the rules is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,46 +55,43 @@ pub(super) fn diff(old: &Model, new: &Model) -> Vec<PartDiff> {
     compare(
         PartKind::Group,
         (&old.groups, &new.groups),
-        group,
+        by_lines(group),
         &mut parts,
     );
     compare(
         PartKind::PrefixList,
         (&old.prefix_lists, &new.prefix_lists),
-        |list| {
-            let size = list.max_entries.map(|size| format!("max_entries: {size}"));
-            let entries = list.entries.iter().map(ToString::to_string);
-            size.into_iter().chain(entries).collect()
-        },
+        prefix_list,
         &mut parts,
     );
     compare(
         PartKind::Members,
         (&old.members, &new.members),
-        |members| members.iter().map(ToString::to_string).collect(),
+        by_entries,
         &mut parts,
     );
     compare(
         PartKind::Interface,
         (&old.interfaces, &new.interfaces),
-        interface,
+        by_lines(interface),
         &mut parts,
     );
     let limits = |model: &Model| BTreeMap::from([(String::new(), model.limits)]);
     compare(
         PartKind::Limits,
         (&limits(old), &limits(new)),
-        |limits| settings(&serde_json::to_value(limits).unwrap_or_default()),
+        by_lines(|limits| settings(&serde_json::to_value(limits).unwrap_or_default())),
         &mut parts,
     );
     parts
 }
 
-/// Compares what both sides have under a name; a name that only one side has differs in all lines.
+/// Compares what both sides have under a name; `lines` tells what only the old one and what only the
+/// new one says.
 fn compare<V: PartialEq>(
     kind: PartKind,
     (old, new): (&BTreeMap<String, V>, &BTreeMap<String, V>),
-    lines: impl Fn(&V) -> Vec<String>,
+    lines: impl Fn(Option<&V>, Option<&V>) -> [Vec<String>; 2],
     parts: &mut Vec<PartDiff>,
 ) {
     let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
@@ -103,19 +100,53 @@ fn compare<V: PartialEq>(
         if before == after {
             continue;
         }
-        let [before, after] = [before, after].map(|value| value.map(&lines).unwrap_or_default());
+        let [removed, added] = lines(before, after);
+        parts.push(PartDiff {
+            kind,
+            name: name.clone(),
+            removed,
+            added,
+        });
+    }
+}
+
+/// Compares line by line; what only one side has differs in all lines.
+fn by_lines<V>(
+    lines: impl Fn(&V) -> Vec<String>,
+) -> impl Fn(Option<&V>, Option<&V>) -> [Vec<String>; 2] {
+    move |old, new| {
+        let [old, new] = [old, new].map(|value| value.map(&lines).unwrap_or_default());
         let missing = |from: &[String], others: &[String]| {
             let others: BTreeSet<_> = others.iter().collect();
             let is_missing = |line: &&String| !others.contains(line);
             from.iter().filter(is_missing).cloned().collect()
         };
-        parts.push(PartDiff {
-            kind,
-            name: name.clone(),
-            removed: missing(&before, &after),
-            added: missing(&after, &before),
-        });
+        [missing(&old, &new), missing(&new, &old)]
     }
+}
+
+/// Compares sets, of which there are large ones that differ little: only what differs becomes text.
+fn by_entries<T: Ord + ToString>(
+    old: Option<&BTreeSet<T>>,
+    new: Option<&BTreeSet<T>>,
+) -> [Vec<String>; 2] {
+    let none = BTreeSet::new();
+    let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
+    let texts = |from: &BTreeSet<T>, others| from.difference(others).map(T::to_string).collect();
+    [texts(old, new), texts(new, old)]
+}
+
+fn prefix_list(old: Option<&PrefixList>, new: Option<&PrefixList>) -> [Vec<String>; 2] {
+    let size = |list: &PrefixList| {
+        let size = list.max_entries.map(|size| format!("max_entries: {size}"));
+        size.into_iter().collect()
+    };
+    let mut lines = by_lines(size)(old, new);
+    let [old, new] = [old, new].map(|list| list.map(|list| &list.entries));
+    for (lines, entries) in lines.iter_mut().zip(by_entries(old, new)) {
+        lines.extend(entries);
+    }
+    lines
 }
 
 fn group(group: &SecurityGroup) -> Vec<String> {
@@ -190,7 +221,7 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DEFAULT_GROUP, GroupId, LogMode, Peer, PrefixList, Service};
+    use crate::model::{DEFAULT_GROUP, GroupId, LogMode, Peer, Service};
 
     #[test]
     fn every_kind_of_part_is_compared_line_by_line() {
