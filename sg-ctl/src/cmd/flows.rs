@@ -39,17 +39,48 @@ pub(crate) fn run(args: &FlowsArgs, context: &Context) -> anyhow::Result<ExitCod
 fn list(args: &FlowsArgs, context: &Context) -> anyhow::Result<Vec<FlowView>> {
     let host = context.host()?;
     let state = host.state()?;
-    let mut views: Vec<_> = wanted(&host, &state, &args.filter)?
-        .iter()
-        .map(|flow| FlowView::new(flow, &state.numbers))
-        .collect();
+    let mut flows = wanted(&host, &state, &args.filter)?;
     let order = args.sort.or(args.top.map(|_| FlowOrder::Bytes));
-    views.sort_by(|a, b| match order {
-        None => a.order().cmp(&b.order()),
-        Some(order) => (b.rank(order), a.order()).cmp(&(a.rank(order), b.order())),
-    });
-    views.truncate(args.top.unwrap_or(usize::MAX));
-    Ok(views)
+    let compare = |a: &LiveFlow, b: &LiveFlow| match order {
+        None => table_order(a).cmp(&table_order(b)),
+        Some(order) => rank(b, order)
+            .cmp(&rank(a, order))
+            .then_with(|| table_order(a).cmp(&table_order(b))),
+    };
+    // Of a million flows only those that are shown are put in order.
+    if let Some(top) = args.top.filter(|top| *top < flows.len()) {
+        flows.select_nth_unstable_by(top, compare);
+        flows.truncate(top);
+    }
+    flows.sort_unstable_by(compare);
+    let views = flows.iter();
+    Ok(views
+        .map(|flow| FlowView::new(flow, &state.numbers))
+        .collect())
+}
+
+/// The order of tables: by interface, then the latest activity first.
+fn table_order(flow: &LiveFlow) -> impl Ord {
+    let key = &flow.key;
+    let end = |address: Addr, port: u16| (IpAddr::from(address), port);
+    (
+        &*flow.interface,
+        key.zone(),
+        flow.idle,
+        end(key.local, key.local_port()),
+        end(key.remote, key.remote_port()),
+    )
+}
+
+/// How far in front an order puts a flow.
+fn rank(flow: &LiveFlow, order: FlowOrder) -> u64 {
+    let entry = &flow.entry;
+    match order {
+        FlowOrder::Bytes => entry.bytes.iter().sum(),
+        FlowOrder::Packets => entry.packets.iter().sum(),
+        FlowOrder::Age => flow.age.as_millis() as u64,
+        FlowOrder::Idle => flow.idle.as_millis() as u64,
+    }
 }
 
 /// Ends flows.
@@ -132,7 +163,7 @@ fn is_wanted(filter: &FlowFilter, flow: &LiveFlow, numbers: &RuleNumbers) -> boo
     };
     interface
         .as_ref()
-        .is_none_or(|name| *name == flow.interface)
+        .is_none_or(|name| **name == *flow.interface)
         && protocol.is_none_or(|number| number == key.protocol())
         && local.is_none_or(|range| contains(range, key.local))
         && remote.is_none_or(|range| contains(range, key.remote))

@@ -1,6 +1,7 @@
 //! The flows that are alive.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sg_common::flow::{FlowEntry, FlowKey};
@@ -13,7 +14,7 @@ use crate::model::Direction;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveFlow {
     /// Name of the interface; empty when the state does not know the zone.
-    pub interface: String,
+    pub interface: Arc<str>,
     /// Its identity.
     pub key: FlowKey,
     /// What is remembered about it.
@@ -64,26 +65,27 @@ impl Host {
     fn live_flows(&self) -> Result<Vec<LiveFlow>, HostError> {
         let state = self.state()?;
         let clock = self.dataplane.clock()?;
-        let mut timeouts = HashMap::new();
+        let mut zones = HashMap::new();
         for attachment in self.dataplane.attachments()? {
-            let settings = self.dataplane.settings(attachment.zone)?;
-            timeouts.insert(attachment.zone, settings.timeouts);
+            let zone = attachment.zone;
+            let name: Arc<str> = record_of(&state, zone).map_or("", |(name, _)| name).into();
+            zones.insert(zone, (name, self.dataplane.settings(zone)?.timeouts));
         }
         let mut flows = Vec::new();
         for (key, entry) in self.dataplane.flows()? {
-            let zone = u32::from(key.zone());
-            let timeout = timeouts
-                .get(&zone)
-                .and_then(|timeouts| timeouts.get(usize::from(entry.state)));
             // The programs take a flow for gone by the same rule.
-            let Some(timeout) = timeout else { continue };
+            let Some((interface, timeouts)) = zones.get(&u32::from(key.zone())) else {
+                continue;
+            };
+            let Some(timeout) = timeouts.get(usize::from(entry.state)) else {
+                continue;
+            };
             let expires = entry.last_seen.saturating_add(*timeout);
             if clock.now > expires {
                 continue;
             }
             flows.push(LiveFlow {
-                interface: record_of(&state, zone)
-                    .map_or_else(String::new, |(name, _)| name.into()),
+                interface: Arc::clone(interface),
                 key,
                 entry,
                 age: clock.since(entry.created),

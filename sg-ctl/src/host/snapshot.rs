@@ -231,7 +231,7 @@ mod tests {
         let addr = |text: &str| text.parse::<IpAddr>().expect("address").into();
         let ends = Ends::new((addr("10.0.1.5"), 443), (addr("203.0.113.7"), 40000));
         LiveFlow {
-            interface: "eth0".to_owned(),
+            interface: "eth0".into(),
             key: FlowKey::new(0, VlanIds::NONE, 6, ends),
             entry: FlowEntry {
                 created: 1000,

@@ -13,7 +13,6 @@ use super::names::RuleRef;
 use super::packet;
 use super::table::Table;
 use super::time::span;
-use crate::cli::FlowOrder;
 
 /// A flow as it is shown. The names of the fields are those of the JSON form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,7 +57,7 @@ impl FlowView {
             interface: if interface.is_empty() {
                 format!("zone:{}", key.zone())
             } else {
-                interface.clone()
+                interface.to_string()
             },
             opened: entry.opened().name(),
             protocol: packet::protocol(key.protocol()),
@@ -98,28 +97,6 @@ impl FlowView {
     /// The other end.
     pub(crate) fn remote_text(&self) -> String {
         packet::endpoint(self.remote, self.remote_port)
-    }
-
-    /// The order of tables: by interface, then the latest activity first.
-    pub(crate) fn order(&self) -> impl Ord + use<'_> {
-        (
-            &self.interface,
-            self.idle_ms,
-            self.local,
-            self.local_port,
-            self.remote,
-            self.remote_port,
-        )
-    }
-
-    /// How far in front an order puts it.
-    pub(crate) const fn rank(&self, order: FlowOrder) -> u64 {
-        match order {
-            FlowOrder::Bytes => self.bytes_in + self.bytes_out,
-            FlowOrder::Packets => self.packets_in + self.packets_out,
-            FlowOrder::Age => self.age_ms,
-            FlowOrder::Idle => self.idle_ms,
-        }
     }
 
     /// The table of flows.
@@ -185,7 +162,7 @@ pub(crate) mod tests {
     /// A flow of eth0 between 10.0.1.5:443 and 203.0.113.7:40000, opened from outside.
     pub(crate) fn flow(protocol: u8) -> LiveFlow {
         LiveFlow {
-            interface: "eth0".to_owned(),
+            interface: "eth0".into(),
             key: key(protocol, 443, 40000),
             entry: FlowEntry {
                 created: 1000,
@@ -238,7 +215,7 @@ pub(crate) mod tests {
     #[test]
     fn a_flow_of_an_unknown_zone_shows_its_number() {
         let mut flow = flow(6);
-        flow.interface.clear();
+        flow.interface = "".into();
         assert_eq!(row(&flow)[0], "zone:0");
     }
 

@@ -105,7 +105,8 @@ pub(crate) fn screen(text: impl Display) -> io::Result<()> {
 /// # Errors
 /// When the stream cannot be written.
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
-    let mut stream = io::stdout().lock();
+    // Standard output alone would be written line by line.
+    let mut stream = io::BufWriter::new(io::stdout().lock());
     serde_json::to_writer_pretty(&mut stream, value)?;
     stream.write_all(b"\n")?;
     stream.flush()

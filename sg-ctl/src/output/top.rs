@@ -265,7 +265,7 @@ fn flows(now: &Snapshot, rates: Option<&Rates>, wanted: &Wanted<'_>) -> Vec<Flow
     };
     let is_wanted = |index: &usize| {
         let flow = &now.flows[*index];
-        wanted.interface.is_none_or(|name| flow.interface == name)
+        wanted.interface.is_none_or(|name| *flow.interface == *name)
     };
     let mut order: Vec<usize> = (0..now.flows.len()).filter(is_wanted).collect();
     if order.len() > wanted.flows {

@@ -195,7 +195,7 @@ fn what_cannot_be_listed_is_told() {
 #[test]
 fn only_one_interface_is_shown_when_only_one_is_wanted() {
     let mut snapshot = snapshot();
-    snapshot.flows[0].interface = "eth1".to_owned();
+    snapshot.flows[0].interface = "eth1".into();
     let wanted = |interface| Wanted { interface, ..ALL };
     let of_eth1 = picture(&snapshot, Some(&rates()), &wanted(Some("eth1")));
     assert!(of_eth1.is_empty());
