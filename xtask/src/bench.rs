@@ -12,8 +12,8 @@ use crate::{
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones).
-    #[arg(value_name = "PART", value_parser = ["cost", "veth", "flood"])]
+    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones), `control` (changes of rules, lists of flows, memory).
+    #[arg(value_name = "PART", value_parser = ["cost", "veth", "flood", "control"])]
     parts: Vec<String>,
 
     /// Fewer and shorter runs: less than two minutes in all.

@@ -5,10 +5,12 @@
 //! | [`cost`] | the programs alone, per frame |
 //! | [`veth`] | packets, connections and streams between namespaces, beside nftables |
 //! | [`veth::flood`] | established flows in a flood of new ones |
+//! | [`control`] | changes of rules from file to enforced, lists of flows, memory |
 //!
 //! Nothing here asserts a time. What is asserted is the path: every measured frame must come to the
 //! verdict and the reason that its row claims, else there is no figure.
 
+pub mod control;
 pub mod cost;
 pub mod report;
 mod scenes;
@@ -23,6 +25,8 @@ use nix::{
     unistd::Pid,
 };
 
+use control::Amount;
+use sg_common::settings::{DEFAULT_FLOWS, MAX_FLOWS};
 use veth::Firewall;
 
 /// What to measure, and how thoroughly.
@@ -61,7 +65,42 @@ pub struct Scale {
     pub bulk: Duration,
     /// Packets of a flood.
     pub flood: u32,
+    /// What is measured of changes.
+    pub control: ControlScale,
 }
+
+/// Amounts of the control path.
+#[derive(Clone, Copy, Debug)]
+pub struct ControlScale {
+    /// Runs of each row.
+    pub rounds: u32,
+    /// Rules and members.
+    pub amounts: &'static [Amount],
+    /// Numbers of flows that are listed.
+    pub flows: &'static [u32],
+    /// Flows that tables are made for.
+    pub tables: &'static [u32],
+}
+
+const fn amount(policies: u32, rules: u32, members: u32) -> Amount {
+    Amount {
+        policies,
+        rules,
+        members,
+    }
+}
+
+/// One interface each, and a thousand.
+const AMOUNTS: &[Amount] = &[
+    amount(1, 1_000, 0),
+    amount(1, 10_000, 0),
+    amount(1, 0, 1_000),
+    amount(1, 0, 100_000),
+    amount(1, 0, 1_000_000),
+    amount(1, 10_000, 100_000),
+    amount(1_000, 10, 0),
+    amount(1_000, 1_000, 0),
+];
 
 /// As published.
 pub const FULL: Scale = Scale {
@@ -77,6 +116,12 @@ pub const FULL: Scale = Scale {
     rounds: 9,
     bulk: Duration::from_secs(3),
     flood: 1_000_000,
+    control: ControlScale {
+        rounds: 5,
+        amounts: AMOUNTS,
+        flows: &[10_000, 1_000_000],
+        tables: &[DEFAULT_FLOWS, MAX_FLOWS],
+    },
 };
 
 /// Within two minutes.
@@ -93,6 +138,12 @@ pub const QUICK: Scale = Scale {
     rounds: 3,
     bulk: Duration::from_secs(1),
     flood: 200_000,
+    control: ControlScale {
+        rounds: 1,
+        amounts: AMOUNTS,
+        flows: &[1_000_000],
+        tables: &[DEFAULT_FLOWS, MAX_FLOWS],
+    },
 };
 
 /// Every kind of row, a few frames each: for the tests of the benchmark itself.
@@ -109,6 +160,12 @@ pub const TINY: Scale = Scale {
     rounds: 1,
     bulk: Duration::ZERO,
     flood: 1000,
+    control: ControlScale {
+        rounds: 1,
+        amounts: &[amount(1, 10, 3), amount(3, 10, 0)],
+        flows: &[500],
+        tables: &[1024],
+    },
 };
 
 impl Options {

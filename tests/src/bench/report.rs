@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{
+    control::{self, Control},
     targets::Target,
     veth::{Firewall, VethRow, flood::FloodRow},
 };
@@ -26,6 +27,8 @@ pub struct Report {
     pub veth: Vec<VethRow>,
     /// What a flood did to established flows.
     pub flood: Vec<FloodRow>,
+    /// What changes of rules and lists of flows take.
+    pub control: Control,
     /// What was aimed at.
     pub targets: Vec<Target>,
 }
@@ -164,6 +167,7 @@ impl fmt::Display for Report {
         self.write_cost(f)?;
         self.write_veth(f)?;
         self.write_flood(f)?;
+        control::write(&self.control, f)?;
         if !self.targets.is_empty() {
             let mut table = table(&["TARGET", ">AIM", ">MEASURED", ""]);
             for target in &self.targets {

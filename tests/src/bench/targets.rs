@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::{
+    amount,
+    control::{ChangeRow, Control},
     report::{CostRow, Sample},
     veth::{Firewall, VethRow, flood::FloodRow},
 };
@@ -176,8 +178,44 @@ pub fn of_flood(rows: &[FloodRow]) -> Vec<Target> {
     ]
 }
 
+/// The targets of changes of rules.
+pub fn of_control(control: &Control) -> Vec<Target> {
+    let row = |rules, members| -> Option<&ChangeRow> {
+        let mut rows = control.changes.iter();
+        rows.find(|row| row.amount == amount(1, rules, members))
+    };
+    let flows = control.flows.iter().find(|row| row.flows == 1_000_000);
+    vec![
+        Target::most(
+            "10 000 rules and 100 000 members, file to enforced",
+            500.0,
+            "ms",
+            row(10_000, 100_000).and_then(|row| row.apply),
+        ),
+        Target::most(
+            "1 000 000 members, file to enforced",
+            3000.0,
+            "ms",
+            row(0, 1_000_000).and_then(|row| row.apply),
+        ),
+        Target::most(
+            "one member changed among 100 000, file to enforced",
+            100.0,
+            "ms",
+            row(0, 100_000).and_then(|row| row.change),
+        ),
+        Target::most(
+            "ten of a million flows",
+            1000.0,
+            "ms",
+            flows.map(|row| row.top),
+        ),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::control::FlowsRow;
     use super::*;
 
     #[test]
@@ -194,6 +232,34 @@ mod tests {
         assert_eq!(target(true, Some(1.1)).is_met(), Some(true));
         assert_eq!(target(true, Some(0.9)).is_met(), Some(false));
         assert_eq!(target(true, None).is_met(), None);
+    }
+
+    #[test]
+    fn every_target_of_control_names_rows_that_are_measured() {
+        let scale = super::super::FULL.control;
+        let changes = scale.amounts.iter().map(|amount| ChangeRow {
+            amount: *amount,
+            read: 1.0,
+            compile: 1.0,
+            apply: Some(1.0),
+            change: Some(1.0),
+            image: 1,
+            kernel: 1,
+        });
+        let flows = scale.flows.iter().map(|flows| FlowsRow {
+            flows: *flows,
+            top: 1.0,
+            filtered: 1.0,
+            all: 1.0,
+        });
+        let control = Control {
+            changes: changes.collect(),
+            flows: flows.collect(),
+            memory: Vec::new(),
+        };
+        for target in of_control(&control) {
+            assert!(target.measured.is_some(), "{}", target.what);
+        }
     }
 
     #[test]

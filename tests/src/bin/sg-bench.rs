@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use sg_tests::bench::{
-    FULL, Options, QUICK, cost, pin_to_last_cpu,
+    FULL, Options, QUICK, control, cost, pin_to_last_cpu,
     report::{Machine, Report},
     targets,
     veth::{self, flood},
@@ -46,6 +46,9 @@ enum Part {
     /// Established flows in a flood of new ones.
     #[value(alias = "d")]
     Flood,
+    /// Changes of rules, lists of flows, memory.
+    #[value(alias = "c")]
+    Control,
 }
 
 fn main() -> ExitCode {
@@ -78,6 +81,10 @@ fn run(arguments: Arguments) -> Result<()> {
     if wants(Part::Flood) && options.only.is_empty() {
         floods = flood::measure(&options)?;
     }
+    let mut changes = control::Control::default();
+    if wants(Part::Control) && options.only.is_empty() {
+        changes = control::measure(&options)?;
+    }
     let report = Report {
         machine: Machine::here(&arguments.commit),
         quick: arguments.quick,
@@ -85,11 +92,13 @@ fn run(arguments: Arguments) -> Result<()> {
             targets::of_cost(&cost),
             targets::of_veth(&between),
             targets::of_flood(&floods),
+            targets::of_control(&changes),
         ]
         .concat(),
         cost,
         veth: between,
         flood: floods,
+        control: changes,
     };
     print!("{report}");
     let json = serde_json::to_string_pretty(&report).context("the report is JSON")?;

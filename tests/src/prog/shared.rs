@@ -103,15 +103,17 @@ impl Shared {
 
 /// Bytes of memory of a pinned flow table, as the kernel tells them.
 pub fn flow_table_memory(pins: &PinDir) -> u64 {
-    let memory = |name| {
-        let map = MapData::from_pin(pins.map(name)).expect("is pinned");
-        let info = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
-        let text = fs::read_to_string(info).expect("the kernel describes its maps");
-        let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
-        let bytes = line.and_then(|bytes| bytes.trim().parse::<u64>().ok());
-        bytes.expect("the kernel tells the memory of maps")
-    };
-    memory(MAP_FLOW_TAGS) + memory(MAP_FLOW_SLOTS)
+    map_memory(pins, MAP_FLOW_TAGS) + map_memory(pins, MAP_FLOW_SLOTS)
+}
+
+/// Kernel memory of a pinned map, in bytes.
+pub(crate) fn map_memory(pins: &PinDir, name: &str) -> u64 {
+    let map = MapData::from_pin(pins.map(name)).expect("is pinned");
+    let info = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
+    let text = fs::read_to_string(info).expect("the kernel describes its maps");
+    let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+    let bytes = line.and_then(|bytes| bytes.trim().parse::<u64>().ok());
+    bytes.expect("the kernel tells the memory of maps")
 }
 
 /// Inbound packets by reason.

@@ -1,7 +1,7 @@
 //! The benchmark measures what it says: every row's frames take the stated path.
 
 use sg_tests::bench::{
-    Options, TINY, cost,
+    Options, TINY, control, cost,
     veth::{self, flood},
 };
 
@@ -61,4 +61,21 @@ fn a_flood_of_the_benchmark_ends_no_flow_and_takes_no_memory() {
         let names: Vec<_> = names.filter(|name| !name.starts_with("infra")).collect();
         assert_eq!(names, ["established", "new"]);
     }
+}
+
+#[test]
+fn changes_of_the_benchmark_come_into_force_as_stated() {
+    let options = Options {
+        scale: TINY,
+        only: Vec::new(),
+    };
+    // Each step compares the image in force, and the flows that are listed, with what they should be.
+    let control = control::measure(&options).unwrap_or_else(|error| panic!("{error:#}"));
+    let [one, many] = &control.changes[..] else {
+        panic!("{control:?}");
+    };
+    assert!(one.apply.is_some() && one.change.is_some(), "{one:?}");
+    assert!(many.compile > 0.0 && many.image > 0, "{many:?}");
+    assert_eq!(control.flows.len(), 1);
+    assert!(control.memory[0].table < control.memory[0].maps);
 }
