@@ -4,6 +4,10 @@
 /// another layout.
 pub const LAYOUT_VERSION: u32 = 4;
 
+/// Version of the flow table's own layout ([`FlowSlot`](crate::flow::FlowSlot) and what its fields
+/// mean): between layouts that share it flows can be copied.
+pub const FLOW_LAYOUT: u32 = 1;
+
 /// XDP program of the ingress hook.
 pub const PROGRAM_XDP: &str = "sg_xdp";
 /// TC program of the ingress hook.

@@ -86,6 +86,12 @@ points! {
     ProgramReplaced = "program-replaced",
     /// It is known whose programs the interface has.
     BuildNoted = "build-noted",
+    /// What holds programs of another layout is pinned here, too.
+    PinnedAnew = "pinned-anew",
+    /// All hooks have their new programs, and drop nothing yet.
+    Moved = "moved",
+    /// Flows are in the new table.
+    FlowsCopied = "flows-copied",
     /// The clock is replaced.
     ClockReplaced = "clock-replaced",
 }

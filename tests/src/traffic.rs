@@ -129,6 +129,12 @@ impl Connection {
         Ok(Self(stream))
     }
 
+    /// The port that it was opened from.
+    pub fn port(&self) -> u16 {
+        let address = self.0.local_addr();
+        address.expect("it is bound").port()
+    }
+
     /// Sends something and reads it back.
     ///
     /// # Errors

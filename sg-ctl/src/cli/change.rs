@@ -169,7 +169,9 @@ pub(crate) struct RestoreArgs {
 /// by hook, each at one moment and without taking anything off: rules, flows, counters and settings
 /// stay, and every packet is judged. Interfaces whose programs are those of this sg-ctl already are
 /// left alone, so that it may be run after every installation. If the kernel refuses the new programs
-/// nothing is changed.
+/// nothing is changed. Where the new sg-ctl lays its maps out differently, flows are copied to new
+/// maps; those opened in that moment are judged by the rules again, and counted; counters of packets
+/// begin anew, and a change that waits to be confirmed only audits from then on.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::UPGRADE)]
 pub(crate) struct UpgradeArgs {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::Context;
 use crate::cli::UpgradeArgs;
-use crate::output;
 use crate::output::upgrade::UpgradeView;
+use crate::output::{self, note};
 
 /// Replaces programs that another sg-ctl has loaded.
 pub(crate) fn run(args: &UpgradeArgs, context: &Context) -> anyhow::Result<ExitCode> {
@@ -15,6 +15,9 @@ pub(crate) fn run(args: &UpgradeArgs, context: &Context) -> anyhow::Result<ExitC
         output::json(&view)?;
     } else {
         output::text(&view)?;
+        for text in &summary.notes {
+            note(text);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
-use sg_common::names::LAYOUT_VERSION;
+use sg_common::names::{FLOW_LAYOUT, LAYOUT_VERSION};
 
 use super::error::DataplaneError;
 use crate::crash::{CrashPoint, reach};
@@ -107,6 +107,31 @@ impl PinDir {
         self.path.join("next_clock")
     }
 
+    /// Tells the version of the flow table's own layout: a symbolic link to it.
+    fn flow_layout_mark(&self) -> PathBuf {
+        self.path.join("flow_layout")
+    }
+
+    /// The version of the flow table's own layout, `None` when that is not known.
+    pub(super) fn flow_layout(&self) -> Option<u32> {
+        let version = std::fs::read_link(self.flow_layout_mark()).ok()?;
+        version.to_str()?.parse().ok()
+    }
+
+    /// The pins of a zone that `to` does not have, each with the one that it would have there.
+    pub(super) fn pins_of(
+        &self,
+        zone: u32,
+        to: &Self,
+    ) -> Result<Vec<(PathBuf, PathBuf)>, DataplaneError> {
+        let (from, to) = (self.zone(zone), to.zone(zone));
+        let names = names_in(&from)?.into_iter();
+        Ok(names
+            .map(|name| (from.join(&name), to.join(&name)))
+            .filter(|(from, to)| !from.is_symlink() && !to.exists())
+            .collect())
+    }
+
     /// Tells whose programs a zone has: a symbolic link to their [`BUILD`](super::BUILD).
     fn build(&self, zone: u32) -> PathBuf {
         self.zone(zone).join("build")
@@ -168,6 +193,11 @@ impl PinDir {
         for directory in ["maps", "zones"] {
             create_directory(&self.path.join(directory))?;
         }
+        let layout = self.flow_layout_mark();
+        match std::os::unix::fs::symlink(FLOW_LAYOUT.to_string(), &layout) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => result.map_err(|source| pin_error("create", &layout, source))?,
+        }
         let mark = self.namespace();
         let marked = this_namespace().and_then(|name| std::os::unix::fs::symlink(name, &mark));
         match marked {
@@ -179,6 +209,23 @@ impl PinDir {
     /// Creates the directory of a zone's links.
     pub(super) fn create_zone(&self, zone: u32) -> Result<(), DataplaneError> {
         create_directory(&self.zone(zone))
+    }
+
+    /// The names of other layouts that have interfaces attached.
+    pub(super) fn others_in_use(&self) -> Result<Vec<String>, DataplaneError> {
+        let mut names = Vec::new();
+        for pins in self.all_versions()? {
+            if pins.path != self.path && !pins.zones()?.is_empty() {
+                names.push(pins.name());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The name of the layout, as in the path.
+    pub(super) fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     /// Removes every pin and directory of this layout version, and the root when nothing else is

@@ -70,18 +70,35 @@ impl Dataplane {
     ) -> Result<Seeded, DataplaneError> {
         reach(CrashPoint::Seeding);
         let mut seeded = Seeded::default();
-        if connections.is_empty() {
-            return Ok(seeded);
+        let seeds = connections.iter().map(|connection| connection.seed(zone));
+        for code in self.run_seeds(seeds)? {
+            let count = match code {
+                code if code == Reason::New as u32 => &mut seeded.opened,
+                code if code == Reason::Established as u32 => &mut seeded.known,
+                _ => &mut seeded.refused,
+            };
+            *count += 1;
+        }
+        Ok(seeded)
+    }
+
+    /// Runs the program that opens flows, and returns its answer to each.
+    pub(super) fn run_seeds(
+        &mut self,
+        seeds: impl ExactSizeIterator<Item = FlowSeed>,
+    ) -> Result<Vec<u32>, DataplaneError> {
+        let mut codes = Vec::with_capacity(seeds.len());
+        if seeds.len() == 0 {
+            return Ok(codes);
         }
         let config = ProgramConfig {
-            zone,
             hz: clock::hz()? as u32,
             ..ProgramConfig::default()
         };
         let mut programs = Programs::load(&self.pins, config)?;
         let program = programs.seed()?;
-        for connection in connections {
-            let frame = connection.seed(zone).bytes();
+        for seed in seeds {
+            let frame = seed.bytes();
             let options = TestRunOptions {
                 data_in: Some(&frame),
                 ..TestRunOptions::default()
@@ -93,13 +110,8 @@ impl Dataplane {
                     program: PROGRAM_SEED,
                     source: Box::new(source),
                 })?;
-            let count = match run.return_value {
-                code if code == Reason::New as u32 => &mut seeded.opened,
-                code if code == Reason::Established as u32 => &mut seeded.known,
-                _ => &mut seeded.refused,
-            };
-            *count += 1;
+            codes.push(run.return_value);
         }
-        Ok(seeded)
+        Ok(codes)
     }
 }

@@ -80,6 +80,16 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     }
 }
 
+/// Pins an object (`BPF_OBJ_PIN`), which may be pinned elsewhere, too.
+pub(super) fn pin(object: &OwnedFd, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    attr.__bindgen_anon_4.bpf_fd = fd(object);
+    // SAFETY: the path lives until the call returns.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop) }
+}
+
 /// Takes a link's program off its hook (`BPF_LINK_DETACH`, Linux 5.9). Returns when no packet meets
 /// it any more; the kernel releases a link without pins and descriptors only some time later.
 pub(super) fn detach_link(link: &OwnedFd) -> io::Result<()> {

@@ -61,7 +61,11 @@ impl Dataplane {
 }
 
 /// Loads the programs that an interface has at its hooks: a refusal must come before any change.
-fn load(pins: &PinDir, attachment: &Attachment, side: Side) -> Result<Programs, DataplaneError> {
+pub(super) fn load(
+    pins: &PinDir,
+    attachment: &Attachment,
+    side: Side,
+) -> Result<Programs, DataplaneError> {
     let config = ProgramConfig {
         zone: attachment.zone,
         workload_side: u32::from(side == Side::Workload),
@@ -81,7 +85,7 @@ fn load(pins: &PinDir, attachment: &Attachment, side: Side) -> Result<Programs, 
 }
 
 /// Replaces the program at one hook.
-fn replace(
+pub(super) fn replace(
     pins: &PinDir,
     programs: &mut Programs,
     attachment: &Attachment,

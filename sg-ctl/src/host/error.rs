@@ -70,6 +70,12 @@ pub enum HostError {
         /// Names of the interfaces.
         interfaces: Vec<String>,
     },
+    /// What is attached has maps of another layout.
+    #[error("interfaces are attached with another layout of the maps ({})", .layouts.join(", "))]
+    OtherLayout {
+        /// Names of the layouts.
+        layouts: Vec<String>,
+    },
     /// The interface is cut off.
     #[error("{interface} is isolated")]
     Isolated {
@@ -133,6 +139,9 @@ impl HostError {
             Self::NotAttached { attached, .. } => Some(format!("attached: {}", list(attached))),
             Self::Unrecorded { .. } => {
                 Some("detach them (`sg-ctl detach --all`), then attach them again".to_owned())
+            }
+            Self::OtherLayout { .. } => {
+                Some("`sg-ctl upgrade` moves them to this one's, flows included".to_owned())
             }
             Self::Isolated { interface } => Some(format!(
                 "end that first: sg-ctl isolate {interface} --release"

@@ -108,6 +108,10 @@ impl Host {
     /// Takes the lock, brings to an end what was interrupted, and loads the state.
     fn begin(&mut self) -> Result<(StateLock, State), HostError> {
         let lock = self.directory.lock()?;
+        let layouts = self.dataplane.others_in_use()?;
+        if !layouts.is_empty() {
+            return Err(HostError::OtherLayout { layouts });
+        }
         self.settle(&lock)?;
         let state = self.directory.load()?;
         Ok((lock, state))
@@ -336,6 +340,23 @@ fn rule_counters_note(image: &Image) -> Option<String> {
     })
 }
 
+/// The settings that the state wants for an interface of whose deadline the kernel knows
+/// `audit_after`.
+fn wanted_settings(
+    state: &State,
+    (name, record): (&str, &AttachmentRecord),
+    ifindex: u32,
+    hz: u64,
+    (pickup_until, audit_after): (u64, u64),
+) -> InterfaceSettings {
+    let mut spec = effective(&state.model, name, &record.overrides);
+    let is_isolated = record.isolated.is_some();
+    // What is cut off is cut off: neither audit mode nor a deadline lets anything pass.
+    spec.audit &= !is_isolated;
+    let audit_after = trial::kept_deadline(record.unconfirmed && !is_isolated, audit_after);
+    settings::settings(&spec, ifindex, hz, (pickup_until, audit_after))
+}
+
 /// Gives the programs of everything attached the settings that the state wants.
 fn write_settings(
     dataplane: &mut Dataplane,
@@ -345,10 +366,6 @@ fn write_settings(
     let hz = Dataplane::hz()?;
     for attachment in attachments {
         if let Some((name, record)) = record_of(state, attachment.zone) {
-            let mut spec = effective(&state.model, name, &record.overrides);
-            let is_isolated = record.isolated.is_some();
-            // What is cut off is cut off: neither audit mode nor a deadline lets anything pass.
-            spec.audit &= !is_isolated;
             let InterfaceSettings {
                 ifindex,
                 pickup_until,
@@ -360,8 +377,8 @@ fn write_settings(
                 0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
                 known => known,
             };
-            let audit_after = trial::kept_deadline(record.unconfirmed && !is_isolated, audit_after);
-            let settings = settings::settings(&spec, ifindex, hz, (pickup_until, audit_after));
+            let times = (pickup_until, audit_after);
+            let settings = wanted_settings(state, (name, record), ifindex, hz, times);
             dataplane.set_settings(attachment.zone, &settings)?;
         }
     }

@@ -282,6 +282,7 @@ mod tests {
                 hz: 250,
                 pending: false,
                 interfaces: vec![interface],
+                other_layouts: vec![],
                 not_attached: vec![],
             },
             flows,

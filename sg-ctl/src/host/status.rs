@@ -172,6 +172,8 @@ pub struct Status {
     pub pending: bool,
     /// The interfaces, by name.
     pub interfaces: Vec<InterfaceStatus>,
+    /// Layouts of maps, other than this sg-ctl's, that have interfaces attached.
+    pub other_layouts: Vec<String>,
     /// Interfaces that the rules name and that are not attached.
     pub not_attached: Vec<String>,
 }
@@ -220,6 +222,7 @@ impl Host {
             hz: Dataplane::hz()?,
             pending: self.directory.is_pending(),
             interfaces,
+            other_layouts: self.dataplane.others_in_use()?,
             not_attached: state
                 .model
                 .interfaces

@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::apply::milliseconds;
-use super::{Host, HostError, record_of};
-use crate::dataplane::{Attachment, BUILD};
+use super::existing::Passing;
+use super::{Host, HostError, compile_policy, record_of, wanted_settings};
+use crate::dataplane::{Attachment, BUILD, Dataplane, Interface, Relocated, Relocation};
 use crate::model::Side;
+use crate::state::State;
 
 /// An interface that [`Host::upgrade`] has looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +23,9 @@ pub struct Upgraded {
     pub before: Option<String>,
 }
 
+/// The zones that have been moved, each with whose programs it had, if that is known.
+type Moved = Vec<(u32, Option<String>)>;
+
 /// What [`Host::upgrade`] did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpgradeSummary {
@@ -27,6 +33,10 @@ pub struct UpgradeSummary {
     pub build: String,
     /// The interfaces that are attached.
     pub interfaces: Vec<Upgraded>,
+    /// What became of the flows, when the maps have another layout now.
+    pub flows: Option<Relocated>,
+    /// What else the user should know.
+    pub notes: Vec<String>,
     /// Time that it took.
     #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
@@ -36,12 +46,20 @@ impl Host {
     /// Replaces the programs of every attached interface that has others than those of this sg-ctl.
     /// Rules, flows, counters and settings stay; no packet is left unjudged.
     ///
+    /// Where the maps have another layout now, what is attached is moved to new ones, and its flows
+    /// with it; counters begin anew.
+    ///
     /// # Errors
     /// When the kernel refuses the programs, or has maps of another shape: nothing has changed then.
     /// An upgrade that was cut short leaves old programs at some hooks and new ones at others, which
     /// know the same rules and flows; a second one goes on.
     pub fn upgrade(&mut self) -> Result<UpgradeSummary, HostError> {
         let begin = Instant::now();
+        let lock = self.directory.lock()?;
+        let mut notes = Vec::new();
+        let state = self.state()?;
+        let (moved, flows) = self.relocate(&state, &mut notes)?;
+        drop(lock);
         let (_lock, state) = self.begin()?;
         let attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&state, &attachments)?;
@@ -56,21 +74,93 @@ impl Host {
                 continue;
             };
             let before = self.dataplane.build_of(attachment.zone);
-            let replaced = before.as_ref() != Some(&*BUILD);
-            if replaced {
+            let is_old = before.as_ref() != Some(&*BUILD);
+            if is_old {
                 old.push((attachment, record.side));
             }
+            let known = moved.iter().find(|(zone, _)| *zone == attachment.zone);
             interfaces.push(Upgraded {
                 interface: name.to_owned(),
-                replaced,
-                before,
+                replaced: is_old || known.is_some(),
+                before: known.map_or(before, |(_, before)| before.clone()),
             });
         }
         self.dataplane.upgrade(&old)?;
         Ok(UpgradeSummary {
             build: BUILD.clone(),
             interfaces,
+            flows,
+            notes,
             duration: begin.elapsed(),
         })
+    }
+
+    /// Moves what is attached with maps of another layout to those of this one. Returns the zones,
+    /// with whose programs they had, and what became of the flows.
+    ///
+    /// The state is as it was: only maps change, and an operation that was interrupted before is
+    /// settled afterwards.
+    fn relocate(
+        &mut self,
+        state: &State,
+        notes: &mut Vec<String>,
+    ) -> Result<(Moved, Option<Relocated>), HostError> {
+        let present = Interface::all()?;
+        let others = self.dataplane.other_layouts(|zone| {
+            let name = record_of(state, zone).map_or("", |(name, _)| name);
+            let found = present.iter().find(|each| each.name == name);
+            found.map_or(0, |interface| interface.index)
+        })?;
+        let (mut moved, mut sum) = (Moved::new(), None::<Relocated>);
+        let hz = Dataplane::hz()?;
+        let size = state.model.limits.flow_table_size;
+        for other in &others {
+            let attachments = &other.attachments;
+            Self::check_all_recorded(state, attachments)?;
+            // Those that an earlier upgrade has moved already are pinned in both.
+            let mut all = self.dataplane.attachments()?;
+            all.retain(|own| attachments.iter().all(|each| each.zone != own.zone));
+            all.extend(attachments.iter().cloned());
+            let image = compile_policy(&mut state.clone(), &all, None)?;
+            self.dataplane.prepare(size)?;
+            let pickup_until = self.dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz;
+            let mut zones = Vec::new();
+            for attachment in attachments {
+                let (Some((name, record)), Some(interface)) =
+                    (record_of(state, attachment.zone), &attachment.interface)
+                else {
+                    continue;
+                };
+                // A deadline stays behind in the old maps: what was on trial only audits.
+                let times = (pickup_until, 0);
+                let settings = wanted_settings(state, (name, record), interface.index, hz, times);
+                if !other.carries_flows() && record.isolated.is_none() {
+                    self.dataplane.set_settings(attachment.zone, &settings)?;
+                    let passing = Passing::through(interface, record.side)?;
+                    notes.extend(passing.seed(&mut self.dataplane, attachment.zone)?.1);
+                }
+                moved.push((attachment.zone, other.build_of(attachment.zone)));
+                zones.push(Relocation {
+                    attachment,
+                    side: record.side,
+                    settings,
+                });
+            }
+            if !other.carries_flows() {
+                notes.push(format!(
+                    "the flow table of {} has another form: connections that this host knows of go \
+                     on, other flows are judged anew",
+                    other.name()
+                ));
+            }
+            let flows =
+                self.dataplane
+                    .relocate(other, &zones, (size, image.words(), image.rules()))?;
+            let sum = sum.get_or_insert_default();
+            sum.kept += flows.kept;
+            sum.late += flows.late;
+            sum.refused += flows.refused;
+        }
+        Ok((moved, sum))
     }
 }

@@ -25,6 +25,15 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
                 .to_owned(),
         );
     }
+    for layout in &status.other_layouts {
+        add(
+            None,
+            format!(
+                "interfaces are attached with another layout of the maps ({layout}), by another \
+                 sg-ctl: `sg-ctl upgrade` moves them to this one's"
+            ),
+        );
+    }
     for interface in &status.interfaces {
         let name = Some(interface.name.as_str());
         match Guard::of(interface) {

@@ -395,6 +395,7 @@ pub(super) mod tests {
             hz: 250,
             pending: false,
             interfaces,
+            other_layouts: vec![],
             not_attached: vec![],
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use sg_ctl::dataplane::Relocated;
 use sg_ctl::host::UpgradeSummary;
 
 use super::Tone;
@@ -15,7 +16,10 @@ pub(crate) struct UpgradeView<'a>(pub(crate) &'a UpgradeSummary);
 impl fmt::Display for UpgradeView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let UpgradeSummary {
-            build, interfaces, ..
+            build,
+            interfaces,
+            flows,
+            ..
         } = self.0;
         if interfaces.is_empty() {
             return writeln!(f, "no interface is attached");
@@ -29,6 +33,17 @@ impl fmt::Display for UpgradeView<'_> {
             let replaced = Tone::Good.paint("has new programs");
             let before = each.before.as_deref().unwrap_or("unknown ones");
             writeln!(f, "{name} {replaced}: {build} in place of {before}")?;
+        }
+        if let Some(flows) = flows {
+            let Relocated {
+                kept,
+                late,
+                refused,
+            } = flows;
+            writeln!(
+                f,
+                "the maps are new: {kept} flows kept, {late} opened meanwhile, {refused} without room"
+            )?;
         }
         Ok(())
     }
@@ -56,6 +71,8 @@ mod tests {
                 upgraded("eth1", true, None),
                 upgraded("eth2", false, Some("2-b")),
             ],
+            flows: None,
+            notes: vec![],
             duration: Duration::ZERO,
         };
         let plain = |summary: &UpgradeSummary| {
@@ -69,6 +86,15 @@ mod tests {
         );
         let json = serde_json::to_value(UpgradeView(&summary)).expect("JSON");
         assert_eq!(json["interfaces"][0]["before"], "1-a");
+        summary.flows = Some(Relocated {
+            kept: 7,
+            late: 1,
+            refused: 0,
+        });
+        assert!(
+            plain(&summary)
+                .ends_with("the maps are new: 7 flows kept, 1 opened meanwhile, 0 without room\n")
+        );
         summary.interfaces.clear();
         assert_eq!(plain(&summary), "no interface is attached\n");
     }

@@ -177,8 +177,10 @@ pub(crate) const WORDS: &[Boundary] = &[
         // The states of connections are not those of this host.
         except: &[
             "sg-ctl/src/dataplane/conntrack.rs",
+            "sg-ctl/src/dataplane/relocate.rs",
             "sg-ctl/src/dataplane/seed.rs",
             "sg-ctl/src/dataplane/sockets.rs",
+            "sg-ctl/src/dataplane/sys/memory.rs",
         ],
         banned: &["compile", "host", "replay", "rulefile", "state"],
         why: "dataplane/ is told what to load, and never what it means",

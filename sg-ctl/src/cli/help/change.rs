@@ -75,6 +75,9 @@ pub(in crate::cli) const UPGRADE: &str = "\
 JSON: an object with these fields:
   build         version and digest of the programs of this sg-ctl
   interfaces    interface, replaced, before (build of the programs that it had, or null)
+  flows         where the layout of the maps has changed: flows that were kept, late (opened while
+                hooks changed, and judged again) and refused (without room); else null
+  notes
   duration_ms
 
 EXAMPLES:

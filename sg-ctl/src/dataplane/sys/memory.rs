@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use aya::maps::MapData;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use sg_common::flow::FlowSlot;
+use sg_common::flow::{FlowEntry, FlowSlot, FlowState};
+use sg_common::table::Meta;
 
 /// The memory of a map with `BPF_F_MMAPABLE` whose one value is an array of words.
 pub(in crate::dataplane) struct MappedWords {
@@ -121,6 +122,48 @@ impl MappedSlots {
         let slot = self.slot(index)?;
         // SAFETY: inside the mapping, aligned to 8, and changed by others by atomic operations.
         Some(unsafe { AtomicU64::from_ptr(&raw mut (*slot).meta) })
+    }
+
+    /// Adds to a slot what its flow has done elsewhere since `before`, or ever. Unless `quiet`,
+    /// programs count in it meanwhile, and one of their packets may go uncounted.
+    pub(in crate::dataplane) fn add(
+        &self,
+        index: usize,
+        entry: &FlowEntry,
+        before: Option<&FlowEntry>,
+        quiet: bool,
+    ) {
+        let (Some(slot), Some(meta)) = (self.slot(index), self.meta(index)) else {
+            return;
+        };
+        let (packets, bytes) = before.map_or(([0; 2], [0; 2]), |it| (it.packets, it.bytes));
+        // SAFETY: inside the mapping; the programs, too, read and write these words one by one.
+        unsafe {
+            for side in 0..2 {
+                let counter = &raw mut (*slot).packets[side];
+                let more = entry.packets[side].saturating_sub(packets[side]);
+                counter.write_volatile(counter.read_volatile() + more);
+                let counter = &raw mut (*slot).bytes[side];
+                let more = entry.bytes[side].saturating_sub(bytes[side]);
+                counter.write_volatile(counter.read_volatile() + more);
+            }
+            if before.is_none() {
+                (&raw mut (*slot).created).write_volatile(entry.created);
+                (&raw mut (*slot).rule).write_volatile(entry.rule);
+            }
+            if quiet {
+                (&raw mut (*slot).last_seen).write_volatile(entry.last_seen);
+            }
+        }
+        let old = meta.load(Ordering::Acquire);
+        let is_behind = before.is_some_and(|before| {
+            (Meta(old).state().0, Meta(old).flags()) == (before.state, before.flags)
+        });
+        if is_behind {
+            let new = Meta(old).with(FlowState(entry.state), entry.flags);
+            // A program that was faster knows better.
+            let _ = meta.compare_exchange(old, new.0, Ordering::AcqRel, Ordering::Relaxed);
+        }
     }
 
     fn slot(&self, index: usize) -> Option<*mut FlowSlot> {

@@ -49,7 +49,7 @@ struct Operation {
 
 const fn nothing(_: &SgCtl<'_>) {}
 
-const OPERATIONS: [Operation; 11] = [
+const OPERATIONS: [Operation; 12] = [
     Operation {
         name: "attach",
         before: &[],
@@ -112,6 +112,15 @@ const OPERATIONS: [Operation; 11] = [
         prepare: super::upgrade::disguise,
         command: "upgrade",
         old: Force::Http,
+        new: Force::Http,
+    },
+    Operation {
+        name: "move",
+        before: &["attach eth0 -f http.yaml"],
+        prepare: super::upgrade::change_layout,
+        command: "upgrade",
+        // Until both hooks know all flows nothing is dropped, as in attach.
+        old: Force::Nothing,
         new: Force::Http,
     },
     Operation {
@@ -266,8 +275,10 @@ fn kill(operation: &Operation) -> Vec<CrashPoint> {
             "{place}: {found:?}"
         );
 
-        // The next command, which wants nothing for itself, goes on.
-        sg.ok(&["confirm"]);
+        // The next command, which wants nothing for itself, goes on. Maps of another layout only
+        // an upgrade may touch.
+        let is_refused = sg.pins().join("v1").exists();
+        sg.ok(&[if is_refused { "upgrade" } else { "confirm" }]);
         let status = sg.json(&["status"]);
         assert_eq!(status["pending"], false, "{place}: {status:#}");
         let found = force(&network);
