@@ -11,7 +11,7 @@ mod streams;
 
 use std::{
     fs,
-    net::{Ipv4Addr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::{AsRawFd, OwnedFd},
     thread,
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use serde::Serialize;
 use sg_common::{flow::Direction, reason::Reason};
 use sg_ctl::dataplane::Dataplane;
 
-use self::ends::{attach_empty, frame, nft, raw_socket};
+use self::ends::{attach_empty, frame, nft, raw_socket, source};
 use super::{
     Options,
     report::{median, minimum},
@@ -222,19 +222,29 @@ impl<'a> Guarded<'a> {
     fn establish(&self) -> Result<()> {
         let [open, _] = &self.sockets;
         let mut buffer = [0; 64];
+        let mut exchange = |number| -> Result<()> {
+            let (request, from) = (frame(number, OPEN), SocketAddr::from(source(number)));
+            send(self.wire.as_raw_fd(), &request, MsgFlags::empty())?;
+            let mut has_come = || loop {
+                let (_, sender) = open.recv_from(&mut buffer).ok()?;
+                // Others may be those that were thought lost.
+                if sender == from {
+                    return Some(());
+                }
+            };
+            // A link that has just come up drops what it is given until its queue is there.
+            eventually("an admitted datagram arrives", || {
+                has_come().or_else(|| {
+                    send(self.wire.as_raw_fd(), &request, MsgFlags::empty()).ok();
+                    None
+                })
+            });
+            open.send_to(&[0; 18], from)
+                .context("an answer does not leave")?;
+            Ok(())
+        };
         for _ in 0..2 {
-            for number in 0..FLOWS {
-                send(
-                    self.wire.as_raw_fd(),
-                    &frame(number, OPEN),
-                    MsgFlags::empty(),
-                )?;
-                let (length, from) = eventually("an admitted datagram arrives", || {
-                    open.recv_from(&mut buffer).ok()
-                });
-                open.send_to(&buffer[..length], from)
-                    .context("an answer does not leave")?;
-            }
+            (0..FLOWS).try_for_each(&mut exchange)?;
         }
         Ok(())
     }

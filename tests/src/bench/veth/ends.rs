@@ -2,7 +2,7 @@
 
 use std::{
     io::Write as _,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
     os::fd::{AsRawFd, OwnedFd},
     process::{Command, Stdio},
 };
@@ -26,9 +26,15 @@ use crate::{
 
 /// A datagram of the client with a number.
 pub(super) fn frame(number: u32, port: u16) -> Vec<u8> {
-    let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + number / 50_000);
-    let from = (IpAddr::from(address), (1024 + number % 50_000) as u16);
+    let from = source(number);
+    let from = (IpAddr::from(*from.ip()), from.port());
     udp(from, (IpAddr::from(SERVER), port)).payload(18).bytes()
+}
+
+/// Where that datagram comes from.
+pub(super) fn source(number: u32) -> SocketAddrV4 {
+    let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + number / 50_000);
+    SocketAddrV4::new(address, (1024 + number % 50_000) as u16)
 }
 
 /// A socket that sends frames out of `eth0`.
