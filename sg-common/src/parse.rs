@@ -63,9 +63,10 @@ pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reas
     parsed.clear();
     // A tag that the hook carries beside the frame is the outermost one.
     let beside = packet.vlan_beside();
-    let ethernet = packet
-        .view::<{ EthHdr::LEN }>(0)
-        .ok_or(Reason::MalformedEthernet)?;
+    let Some(ethernet) = packet.view::<{ EthHdr::LEN }>(0) else {
+        parsed.vlan = VlanIds::new(beside, 0);
+        return Err(Reason::MalformedEthernet);
+    };
     let mut ether_type = ethernet.be16(offset_of!(EthHdr, ether_type));
     let mut offset = EthHdr::LEN as u32;
     let first = usize::from(beside != 0);

@@ -90,3 +90,15 @@ fn a_refused_frame_names_the_tags_that_were_read() {
         assert_eq!((result, parsed.vlan.ids()), (Err(reason), ids));
     }
 }
+
+#[test]
+fn a_frame_without_a_whole_ethernet_header_has_no_tags_of_the_frame_before() {
+    let tags = [0x00, 0x64, 0x81, 0x00, 0x00, 0x05, 0x08, 0x06];
+    let mut parsed = Parsed::NOTHING;
+    let tagged = ethernet(ETH_8021Q, &tags);
+    assert_eq!(frame(&Slice(&tagged), &mut parsed), Ok(Payload::Arp));
+    assert_eq!(parsed.vlan.ids(), [100, 5]);
+    let cut = frame(&Slice(&tagged[..13]), &mut parsed);
+    assert_eq!(cut, Err(Reason::MalformedEthernet));
+    assert_eq!(parsed.vlan.ids(), [0, 0]);
+}
