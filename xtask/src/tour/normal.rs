@@ -76,14 +76,14 @@ fn span(rest: &str, out: &mut String) -> Option<usize> {
     Some(length + unit.len())
 }
 
-/// The columns of flows that say how long ago something was: a second each.
+/// The columns that say how long ago something was, or for how long it has been: a second each.
 fn ages(text: &str) -> String {
     let mut out = String::new();
     let mut ends = Vec::new();
     for line in text.split_inclusive('\n') {
         let mut line = line.to_owned();
         if line.starts_with("INTERFACE ") {
-            ends = [" AGE ", " IDLE "]
+            ends = [" AGE ", " IDLE ", " LAST-HIT ", " COUNTED "]
                 .into_iter()
                 .filter_map(|title| Some(line.find(title)? + title.len() - 1))
                 .collect();
@@ -92,10 +92,16 @@ fn ages(text: &str) -> String {
             let Some(cell) = line.get(..*end) else {
                 continue;
             };
-            let start = cell.rfind(' ').map_or(0, |blank| blank + 1);
-            if cell.ends_with('s') {
-                line.replace_range(start..*end, &format!("{:>1$}", "1s", end - start));
-            }
+            let start = cell.rfind("  ").map_or(0, |blanks| blanks + 2);
+            let words = cell[start..].split(' ').map(|word| {
+                let is_span = word.starts_with(|first: char| first.is_ascii_digit());
+                if is_span { "1s" } else { word }
+            });
+            let words: Vec<_> = words.collect();
+            line.replace_range(
+                start..*end,
+                &format!("{:>1$}", words.join(" "), end - start),
+            );
         }
         out.push_str(&line);
     }
@@ -143,6 +149,16 @@ mod tests {
         assert_eq!(
             ages("INTERFACE  AGE  IDLE  EXPIRES\neth0       12s    3s    4d23h\n"),
             "INTERFACE  AGE  IDLE  EXPIRES\neth0        1s    1s    4d23h\n"
+        );
+    }
+
+    #[test]
+    fn ages_of_rules_are_replaced_where_they_stand() {
+        assert_eq!(
+            ages(
+                "INTERFACE  LAST-HIT  COUNTED  GROUP\neth0        12s ago  for 35s  shop\neth0          never  for 35s  shop\n"
+            ),
+            "INTERFACE  LAST-HIT  COUNTED  GROUP\neth0         1s ago   for 1s  shop\neth0          never   for 1s  shop\n"
         );
     }
 

@@ -71,6 +71,7 @@ pub(super) fn all(stage: &mut Stage) -> Result<()> {
     replay(stage)?;
     import(stage)?;
     cases(stage)?;
+    isolation(stage)?;
     end(stage)
 }
 
@@ -193,6 +194,11 @@ fn changes(stage: &mut Stage) -> Result<()> {
         )?;
         stage.run(&APP, "sg-ctl apply -f shop.yaml", "eth0")?;
         stage.run(&CLIENT, "connect 10.0.1.10:80", "hello")
+    })?;
+    stage.say("Which rules does anybody need? The administrator's connection was there before the rules, and belongs to none.");
+    stage.terminal(|stage| {
+        stage.run(&APP, "sg-ctl show rules --counters", "never")?;
+        stage.run(&APP, "sg-ctl show rules --never-hit", "3306")
     })
 }
 
@@ -261,6 +267,17 @@ fn cases(stage: &mut Stage) -> Result<()> {
     stage.terminal(|stage| {
         stage.run(&APP, "cat shop.cases.yaml", "customers")?;
         stage.run(&APP, "sg-ctl test shop.cases.yaml", "3")
+    })
+}
+
+fn isolation(stage: &mut Stage) -> Result<()> {
+    stage.say("## In case of emergency\n\nA host that may be in others' hands is cut off by one command: no group, and not one live flow.");
+    stage.terminal(|stage| {
+        stage.run(&APP, "sg-ctl isolate eth0", "eth0")?;
+        stage.run(&CLIENT, "connect 10.0.1.10:443", "silence")?;
+        stage.run(&APP, "sg-ctl status", "isolated")?;
+        stage.run(&APP, "sg-ctl isolate eth0 --release", "eth0")?;
+        stage.run(&CLIENT, "connect 10.0.1.10:443", "hello")
     })
 }
 
