@@ -1,6 +1,6 @@
 //! What the programs know about the interface they guard.
 
-use crate::flow::FlowState;
+use crate::flow::{FlowEntry, FlowState};
 
 /// Flows that the table is made for unless told otherwise (AWS: "tracked connections").
 pub const DEFAULT_FLOWS: u32 = 262_144;
@@ -116,4 +116,24 @@ impl InterfaceSettings {
         tcp_pickup: PICKUP_NEVER,
         pad: [0; 5],
     };
+
+    /// Whether the zone is in use: every interface has timeouts.
+    pub const fn is_in_use(&self) -> bool {
+        self.timeouts[FlowState::TCP_ESTABLISHED.0 as usize] != 0
+    }
+
+    /// Whether a flow of some state lives longer by these settings than by `other`.
+    pub fn outlasts(&self, other: &Self) -> bool {
+        self.timeouts
+            .iter()
+            .zip(&other.timeouts)
+            .any(|(a, b)| a > b)
+    }
+
+    /// Whether a flow is alive at `now`, in jiffies. One that another CPU has stamped with a later
+    /// tick is.
+    pub const fn keeps(&self, flow: &FlowEntry, now: u64) -> bool {
+        let state = flow.state as usize & (FlowState::SLOTS - 1);
+        now.saturating_sub(flow.last_seen) <= self.timeouts[state]
+    }
 }

@@ -8,6 +8,7 @@ use aya::maps::{MapData, MapInfo};
 use nix::errno::Errno;
 use sg_common::flow::{FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
+use sg_common::settings::InterfaceSettings;
 use sg_common::table::{HashSeed, Meta, buckets_for, bytes_of, flows_in};
 
 use super::Dataplane;
@@ -189,6 +190,19 @@ impl Dataplane {
         delete(maps, |key, _| u32::from(key.zone()) == zone && !keeps(key));
         delete_fragments(maps, zone)?;
         reach(CrashPoint::FlowsCut);
+        Ok(())
+    }
+
+    /// Deletes the flows of a zone that are over by these settings and still lie in their slots.
+    pub(super) fn delete_expired(
+        &self,
+        zone: u32,
+        settings: &InterfaceSettings,
+    ) -> Result<(), DataplaneError> {
+        let now = self.clock()?.now;
+        delete(self.maps()?, |key, entry| {
+            u32::from(key.zone()) == zone && !settings.keeps(entry, now)
+        });
         Ok(())
     }
 }

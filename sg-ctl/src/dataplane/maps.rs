@@ -110,6 +110,13 @@ impl Maps {
             .map_err(map_error("write", MAP_LOG_BUCKETS))
     }
 
+    /// The time of programs that were loaded with a test clock; 0 when nobody has set it.
+    pub(super) fn test_clock(&self) -> Result<u64, DataplaneError> {
+        self.test_clock
+            .get(&0, 0)
+            .map_err(map_error("read", MAP_TEST_CLOCK))
+    }
+
     /// Sets the time of programs that were loaded with a test clock.
     pub(super) fn set_test_clock(&mut self, jiffies: u64) -> Result<(), DataplaneError> {
         self.test_clock

@@ -209,7 +209,7 @@ impl Dataplane {
     }
 
     /// Changes the settings of a zone. The programs read each field once per packet, so a packet
-    /// may see some fields old and some new.
+    /// may see some fields old and some new. Longer timeouts bring no flow back that was over.
     ///
     /// # Errors
     /// When nothing is loaded.
@@ -218,6 +218,10 @@ impl Dataplane {
         zone: u32,
         settings: &InterfaceSettings,
     ) -> Result<(), DataplaneError> {
+        let before = self.settings(zone)?;
+        if before.is_in_use() && settings.outlasts(&before) {
+            self.delete_expired(zone, &before)?;
+        }
         self.maps_mut()?.set_settings(zone, settings)?;
         reach(CrashPoint::SettingsWritten);
         Ok(())
@@ -361,8 +365,13 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn clock(&self) -> Result<Clock, DataplaneError> {
-        self.maps()?;
-        clock::read(&self.pins)
+        match self.maps()?.test_clock()? {
+            0 => clock::read(&self.pins),
+            now => Ok(Clock {
+                hz: Self::hz()?,
+                now,
+            }),
+        }
     }
 
     /// Jiffies per second; known even when nothing is loaded.

@@ -135,8 +135,12 @@ impl Oracle {
         }
     }
 
-    /// Takes other rules, groups, members or settings from now on.
+    /// Takes other rules, groups, members or settings from now on. Longer timeouts do not bring back
+    /// what is forgotten.
     pub fn set_host(&mut self, host: &Host) {
+        let (now, timeouts) = (self.now, &self.host.interface.timeouts);
+        self.flows
+            .retain(|_, flow| now <= flow.seen + flow.timeout(timeouts));
         self.host = host.clone();
     }
 

@@ -341,8 +341,8 @@ fn compare_flows<S: Subject>(oracle: &Oracle, subject: &S) -> Result<u64, Mismat
             (by_name(id), view)
         })
         .collect();
-    let timeouts = subject.settings().timeouts;
-    let is_alive = |entry: &FlowEntry| now - entry.last_seen <= timeouts[entry.state as usize];
+    let settings = subject.settings();
+    let is_alive = |entry: &FlowEntry| settings.keeps(entry, now);
     let found: BTreeMap<String, View> = subject
         .flows()
         .into_iter()

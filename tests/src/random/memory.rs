@@ -54,6 +54,9 @@ impl Subject for InMemory {
     }
 
     fn set_host(&mut self, host: &Host) {
+        let before = self.memory.settings;
+        let now = self.memory.now;
+        self.memory.forget_flows(|entry| !before.keeps(entry, now));
         self.memory.settings = settings(&host.interface, self.start, HZ);
         let image = self.policy.compile(host);
         self.memory.image = image.words().to_vec();
@@ -76,10 +79,9 @@ impl Subject for InMemory {
 
     fn judge(&mut self, direction: Direction, _tc: bool, frame: &[u8]) -> Verdict {
         if self.memory.flow_limit == 0 {
-            let (now, timeouts) = (self.memory.now, self.memory.settings.timeouts);
+            let (now, settings) = (self.memory.now, self.memory.settings);
             self.memory.forget_flows(|entry| {
-                let state = FlowState(entry.state);
-                state.is_evictable() || now - entry.last_seen > timeouts[state.0 as usize]
+                FlowState(entry.state).is_evictable() || !settings.keeps(entry, now)
             });
         }
         let frame = Strict::new(frame, self.vlan_beside);

@@ -51,14 +51,15 @@ pub fn run<S: Subject>(name: &str, plan: Plan, subject: impl Fn() -> S + Sync) -
             let seed = plan.seed.wrapping_add(index);
             let scenario = Scenario::random(seed, plan.packets);
             let _blame = Blame { name, seed };
-            if let Ok(more) = check(&scenario, &mut subject) {
-                tally.add(&more);
-                continue;
+            match check(&scenario, &mut subject) {
+                Ok(more) => tally.add(&more),
+                Err(mismatch) => {
+                    next.store(plan.scenarios, Ordering::Relaxed);
+                    let mut failure = failure.lock().expect("nobody panics with the lock");
+                    failure.get_or_insert((seed, scenario, mismatch));
+                    return tally;
+                }
             }
-            next.store(plan.scenarios, Ordering::Relaxed);
-            let mut failure = failure.lock().expect("nobody panics with the lock");
-            failure.get_or_insert((seed, scenario));
-            return tally;
         }
     };
     let mut tally = Tally::ZERO;
@@ -68,8 +69,8 @@ pub fn run<S: Subject>(name: &str, plan: Plan, subject: impl Fn() -> S + Sync) -
             tally.add(&thread.join().expect("subjects do not panic"));
         }
     });
-    if let Some((seed, scenario)) = failure.into_inner().expect("nobody panicked with it") {
-        explain(name, seed, &scenario, &mut subject());
+    if let Some((seed, scenario, mismatch)) = failure.into_inner().expect("nobody panicked") {
+        explain(name, seed, &scenario, mismatch, &mut subject());
     }
     // Not println: libtest would keep it from view unless the test fails.
     let _ = writeln!(io::stdout(), "{}", summary(name, plan, &tally, started));
@@ -113,11 +114,20 @@ impl Drop for Blame<'_> {
     }
 }
 
-/// Makes a failing scenario small, and fails with it.
-fn explain(name: &str, seed: u64, scenario: &Scenario, subject: &mut impl Subject) -> ! {
+/// Makes a failing scenario small, and fails with it: or with all of it, if it does not fail again.
+fn explain(
+    name: &str,
+    seed: u64,
+    scenario: &Scenario,
+    mismatch: Mismatch,
+    subject: &mut impl Subject,
+) -> ! {
     let small = shrink(scenario, |candidate| check(candidate, subject).is_err());
-    let Err(mismatch) = check(&small, subject) else {
-        panic!("{name}: seed {seed} failed once, and not again");
+    let (small, mismatch) = if let Err(again) = check(&small, subject) {
+        (small, again)
+    } else {
+        eprintln!("{name}: seed {seed} failed once, and not again");
+        (scenario.clone(), mismatch)
     };
     let path = std::env::temp_dir().join(format!("sg-{name}-{seed}.json"));
     let text = serde_json::to_string_pretty(&small).expect("scenarios are plain data");

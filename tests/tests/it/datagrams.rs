@@ -1,6 +1,6 @@
 //! UDP, ICMP queries and other protocols: what counts as one flow, and as its answer.
 
-use sg_common::flow::Direction;
+use sg_common::{flow::Direction, settings::InterfaceSettings};
 
 use crate::prelude::*;
 
@@ -170,4 +170,29 @@ fn traffic_refreshes_a_flow(place: Place) {
         filter.wait_seconds(29);
         filter.inbound(&query.reply()).passes(Reason::Established);
     }
+}
+
+/// Whether a forgotten flow still lies in its slot is a matter of luck, and so must not matter.
+#[apply(everywhere)]
+fn longer_timeouts_bring_no_forgotten_flow_back(place: Place) {
+    let mut filter = Filter::with_group(
+        place,
+        "outbound: [{ protocol: udp, ports: 53, destination: 192.0.2.1/32 }]",
+    );
+    let query = udp("192.0.2.10:40000", "192.0.2.1:53");
+    let other = udp("192.0.2.10:40001", "192.0.2.1:53");
+    filter.outbound(&query).passes(Reason::New);
+    filter.wait_seconds(10);
+    filter.outbound(&other).passes(Reason::New);
+    filter.wait_seconds(21);
+    let longer = |settings: &mut InterfaceSettings| {
+        settings.timeouts = settings.timeouts.map(|jiffies| 10 * jiffies);
+    };
+    filter.change_settings(longer);
+    filter.inbound(&query.reply()).drops(Reason::NoRule);
+    // The filter's own oracle has not learned of the timeouts.
+    filter.judge_alone();
+    filter.wait_seconds(60);
+    filter.inbound(&other.reply()).passes(Reason::Established);
+    assert_eq!(filter.flows().len(), 1);
 }

@@ -64,11 +64,10 @@ impl Loaded {
 
     /// Whether a new flow may take the slot of another: one that is over, half-open or finished.
     fn may_go(&self) -> impl Fn(&FlowKey, &FlowEntry) -> bool + use<> {
-        let (now, timeouts) = (self.now, self.settings().timeouts);
+        let (now, settings) = (self.now, self.settings());
         move |key, entry| {
-            let state = FlowState(entry.state);
             u32::from(key.zone()) == ZONE
-                && (state.is_evictable() || now - entry.last_seen > timeouts[state.0 as usize])
+                && (FlowState(entry.state).is_evictable() || !settings.keeps(entry, now))
         }
     }
 
