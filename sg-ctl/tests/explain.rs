@@ -174,3 +174,33 @@ fn bad_cases_are_refused() {
         assert!(stderr.contains(words), "no `{words}` in: {stderr}");
     }
 }
+
+#[test]
+fn an_interface_that_a_pattern_matches_has_its_rules() {
+    let rules =
+        std::env::temp_dir().join(format!("sg-explain-pattern-{}.yaml", std::process::id()));
+    let text = "
+        security_groups:
+          vm: { inbound: [{ type: SSH, source: anywhere-ipv4 }] }
+          bastion: { inbound: [] }
+        interfaces: { 'tap*': { groups: [vm] }, tap7: { groups: [bastion] } }
+    ";
+    fs::write(&rules, text).expect("a temporary directory");
+    let file = rules.to_str().expect("UTF-8");
+    let ask = |interface: &str| {
+        let packet = ["--inbound", "tcp", "203.0.113.7:40000", "22", "--json"];
+        sg_ctl(&[&["explain", "-f", file, "-i", interface], &packet[..]].concat())
+    };
+    let answers = ["tap3", "tap7", "eth0"].map(ask);
+    fs::remove_file(&rules).expect("it was there");
+    let [by_pattern, by_name, by_none] = answers;
+    let verdict = |output: &Output| {
+        let answer: Value = serde_json::from_str(&stdout(output)).expect("JSON");
+        answer["verdict"].clone()
+    };
+    assert_eq!(verdict(&by_pattern), "allow");
+    assert_eq!(verdict(&by_name), "deny");
+    assert_eq!(by_none.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&by_none.stderr);
+    assert!(error.contains("they name tap*, tap7"), "{error}");
+}

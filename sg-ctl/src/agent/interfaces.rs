@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use glob::Pattern;
-
 use super::{AgentError, Notice};
 use crate::dataplane::{Attachment, Interface};
 use crate::host::{AttachRequest, Host, HostError};
+use crate::model::Pattern;
 use crate::state::{Overrides, State, StateError};
 
 /// What the agent attaches by itself.
@@ -98,8 +97,8 @@ impl Interfaces {
         if self.attaching.wants(interface) {
             return Some(self.attaching.overrides.clone());
         }
-        let is_named = state.model.interfaces.contains_key(&interface.name);
-        is_named.then(Overrides::default)
+        let is_wanted = state.model.wants(&interface.name, interface.loopback);
+        is_wanted.then(Overrides::default)
     }
 
     fn attach(

@@ -25,7 +25,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 pub use error::AgentError;
-pub use glob::{Pattern, PatternError};
 pub use interfaces::Attaching;
 pub use notice::Notice;
 pub use recorder::{FlowLog, FlowLogTarget};

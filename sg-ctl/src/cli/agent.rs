@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use sg_ctl::agent::Pattern;
 use sg_ctl::flowlog;
+use sg_ctl::model::Pattern;
 
 use super::{Hook, Log, Side};
 
@@ -39,7 +39,7 @@ EXAMPLES:
 ///
 /// Runs until it is told to end, and tells systemd how it is. It puts the rule files in
 /// force, again whenever they change; wrong ones change nothing and are reported. It attaches every
-/// interface that they name, or whose name matches --attach, when it appears; and one that was
+/// interface that they name or mean by a pattern, or whose name matches --attach, when it appears; and one that was
 /// attached when it returns. What is detached by hand stays detached until then. Members of groups
 /// follow the addresses of attached interfaces. Enforcement does not depend on it.
 #[derive(Args, Debug)]

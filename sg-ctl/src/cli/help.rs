@@ -80,7 +80,7 @@ JSON: an object with these fields:
                 log, passed, dropped and audited (inbound and outbound, packets and bytes),
                 reasons (direction, verdict, reason, packets, bytes), events_lost,
                 events_suppressed (beyond log_limit: reason, events)
-  not_attached  interfaces that the rules name and that are not attached
+  not_attached  interfaces that the rules name, or mean by a pattern, and that are not attached
 
 EXAMPLES:
     sg-ctl status
@@ -129,7 +129,7 @@ EXAMPLES:
 /// Of `show interfaces`.
 pub(super) const SHOW_INTERFACES: &str = "\
 JSON: an array of objects with these fields:
-  name, attached, groups, side, hook (as asked for), audit, log, log_limit, related, tcp_pickup, infra,
+  name (or pattern, which never is attached itself), attached, groups, side, hook (as asked for), audit, log, log_limit, related, tcp_pickup, infra,
   timeouts (in seconds)
 
 EXAMPLES:

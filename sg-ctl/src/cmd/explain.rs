@@ -116,7 +116,7 @@ pub(super) fn spec(
 ) -> anyhow::Result<InterfaceSpec> {
     let mut spec = match interface {
         None => InterfaceSpec::default(),
-        Some(name) => match model.interfaces.get(name) {
+        Some(name) => match model.interface(name) {
             Some(spec) => spec.clone(),
             None if !groups.is_empty() => InterfaceSpec::default(),
             None => {

@@ -6,13 +6,14 @@ use serde::{Serialize, Serializer};
 
 use super::changes::Changes;
 use super::ssh::{SshConnection, WayIn};
+use super::status::not_attached;
 use super::trial::set_deadlines;
 use super::{
     Host, HostError, check_groups, compile_policy, effective, flow_table_note, isolate,
     rule_counters_note, write_settings,
 };
 use crate::compile::Image;
-use crate::dataplane::{Attachment, ImageInfo};
+use crate::dataplane::{Attachment, ImageInfo, Interface};
 use crate::model::Model;
 use crate::state::{State, StateLock};
 
@@ -77,7 +78,8 @@ pub struct ApplySummary {
     pub changes: Changes,
     /// The interfaces that it is in force on.
     pub attached: Vec<String>,
-    /// Interfaces that the rules name and that are not attached.
+    /// Interfaces that are not attached and that the rules name, or, of those there are, mean by a
+    /// pattern.
     pub not_attached: Vec<String>,
     /// What else the user should know.
     pub notes: Vec<String>,
@@ -187,6 +189,7 @@ impl Host {
             is_new |= !is_same;
         }
         Ok(Planned {
+            not_attached: not_attached(&next, &Interface::all()?),
             next,
             attachments,
             image,
@@ -242,6 +245,7 @@ struct Planned {
     kernel_bytes: usize,
     is_new: bool,
     changes: Changes,
+    not_attached: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -253,13 +257,7 @@ impl Planned {
             changed: self.is_new,
             changes: self.changes,
             attached: next.attachments.keys().cloned().collect(),
-            not_attached: next
-                .model
-                .interfaces
-                .keys()
-                .filter(|name| !next.attachments.contains_key(*name))
-                .cloned()
-                .collect(),
+            not_attached: self.not_attached,
             notes: self.notes,
             duration: begin.elapsed(),
         }

@@ -220,7 +220,7 @@ pub fn guarded(
 
 /// How an interface is to be guarded.
 fn effective(model: &Model, name: &str, overrides: &Overrides) -> InterfaceSpec {
-    overrides.over(model.interfaces.get(name))
+    overrides.over(model.interface(name))
 }
 
 /// Checks that an interface can be guarded so; returns the specification with names for ids.

@@ -1,5 +1,6 @@
 //! What is in force, interface by interface.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::dataplane::{
     Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, HookSide, ImageInfo, Interface,
     RuleCounterInfo,
 };
-use crate::model::{Direction, LogMode, Side};
+use crate::model::{Direction, LogMode, Side, is_pattern};
 use crate::state::State;
 
 /// Whether verdicts are carried out.
@@ -174,7 +175,8 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// Layouts of maps, other than this sg-ctl's, that have interfaces attached.
     pub other_layouts: Vec<String>,
-    /// Interfaces that the rules name and that are not attached.
+    /// Interfaces that are not attached and that the rules name, or, of those there are, mean by a
+    /// pattern.
     pub not_attached: Vec<String>,
 }
 
@@ -223,13 +225,7 @@ impl Host {
             pending: self.directory.is_pending(),
             interfaces,
             other_layouts: self.dataplane.others_in_use()?,
-            not_attached: state
-                .model
-                .interfaces
-                .keys()
-                .filter(|name| !state.attachments.contains_key(*name))
-                .cloned()
-                .collect(),
+            not_attached: not_attached(&state, &present),
         })
     }
 
@@ -266,6 +262,23 @@ impl Host {
         }
         Ok(status)
     }
+}
+
+/// Interfaces that are to be guarded and are not: those that the rules name, whether they are there
+/// or not, and those of `present` that a pattern matches.
+pub(super) fn not_attached(state: &State, present: &[Interface]) -> Vec<String> {
+    let model = &state.model;
+    let named = model.interfaces.keys().filter(|name| !is_pattern(name));
+    let there = present
+        .iter()
+        .filter(|interface| model.wants(&interface.name, interface.loopback))
+        .map(|interface| &interface.name);
+    let wanted: BTreeSet<_> = named.chain(there).collect();
+    wanted
+        .into_iter()
+        .filter(|name| !state.attachments.contains_key(*name))
+        .cloned()
+        .collect()
 }
 
 /// What is known without asking the programs.

@@ -187,7 +187,11 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
             btree_set(any::<[u8; 4]>(), 0..3),
             0..3,
         );
-        let interfaces = btree_map("[a-z*0-9.-]{1,14}x", interface(names), 0..3);
+        let interfaces = btree_map(
+            "[*?]?[a-z0-9.-]{1,9}([*]|[\\[][0-9][\\]])?x",
+            interface(names),
+            0..3,
+        );
         (
             groups,
             Just(prefix_lists),

@@ -10,6 +10,7 @@ mod id;
 mod interface;
 mod limits;
 mod merged;
+mod pattern;
 mod rule;
 mod service;
 pub mod text;
@@ -26,6 +27,7 @@ pub use interface::{
 };
 pub use limits::Limits;
 pub use merged::MergedRule;
+pub use pattern::{Pattern, PatternError, is_pattern};
 pub use rule::{Family, InvalidPeer, Location, Peer, Rule};
 pub use service::{Icmp, IcmpMessage, Service, Transport};
 pub use sg_common::flow::Direction;
@@ -42,7 +44,7 @@ pub struct Model {
     pub prefix_lists: BTreeMap<String, PrefixList>,
     /// Addresses on other hosts that carry a group, by the group's name.
     pub members: BTreeMap<String, BTreeSet<IpAddr>>,
-    /// Interfaces to guard, by name.
+    /// Interfaces to guard, by name or by pattern; [`interface`](Self::interface) knows which counts.
     pub interfaces: BTreeMap<String, InterfaceSpec>,
     /// The quotas that the model was checked against.
     pub limits: Limits,

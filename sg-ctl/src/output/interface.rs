@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::model::InterfaceSpec;
+use sg_ctl::model::{InterfaceSpec, is_pattern};
 use sg_ctl::state::State;
 
 use super::Tone;
@@ -14,7 +14,7 @@ use super::table::Table;
 /// those of the JSON form.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Configured {
-    /// Name.
+    /// Name, or pattern of names.
     pub(crate) name: String,
     /// Whether it was attached and not detached since.
     pub(crate) attached: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Configured {
 }
 
 impl Configured {
-    /// Every interface that the rules name or that is attached.
+    /// Every entry of the rules, and every interface that is attached.
     pub(crate) fn all(state: &State) -> Vec<Self> {
         let names: BTreeSet<_> = state
             .model
@@ -39,7 +39,7 @@ impl Configured {
                 let overrides = record
                     .map(|record| record.overrides.clone())
                     .unwrap_or_default();
-                let mut spec = overrides.over(state.model.interfaces.get(name));
+                let mut spec = overrides.over(state.model.interface(name));
                 for group in &mut spec.groups {
                     if let Some(found) = state.model.group(group) {
                         group.clone_from(&found.name);
@@ -75,10 +75,10 @@ impl Configured {
         {
             table.push([
                 Cell::new(name),
-                if *attached {
-                    Tone::Good.cell("yes")
-                } else {
-                    Tone::Notable.cell("no")
+                match attached {
+                    true => Tone::Good.cell("yes"),
+                    false if is_pattern(name) => Cell::new("-"),
+                    false => Tone::Notable.cell("no"),
                 },
                 Cell::new(spec.groups.join(",")),
                 Cell::new(word(&spec.side)),
@@ -139,6 +139,12 @@ mod tests {
             isolated: None,
         };
         state.model.interfaces.insert("eth0".to_owned(), spec);
+        let spec = InterfaceSpec {
+            log_limit: 7,
+            side: Side::Workload,
+            ..InterfaceSpec::default()
+        };
+        state.model.interfaces.insert("eth?".to_owned(), spec);
         state.attachments.insert("eth0".to_owned(), record.clone());
         state.attachments.insert("eth1".to_owned(), record);
         state
@@ -168,9 +174,14 @@ mod tests {
                 "attach"
             ]
         );
-        assert_eq!(rows[1][..4], ["eth1", "yes", "default", "nic"]);
+        // Its settings are those of the pattern; the command line has others.
+        assert_eq!(rows[1][..4], ["eth1", "yes", "default", "workload"]);
+        assert_eq!(rows[2][..4], ["eth?", "-", "default", "workload"]);
         let json = serde_json::to_value(&interfaces).expect("JSON");
         assert_eq!(json[0]["hook"], "xdp-generic");
         assert_eq!(json[0]["timeouts"]["udp"], 30);
+        assert_eq!(json[0]["log_limit"], 10_000);
+        assert_eq!(json[1]["log_limit"], 7);
+        assert_eq!(json[2]["attached"], false);
     }
 }

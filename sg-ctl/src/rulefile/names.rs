@@ -6,10 +6,12 @@ use super::decode::{Entries, Located};
 use super::error::{At, Problems};
 use super::scalar::Text;
 use crate::model::text::{self, MAX_LENGTH, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, SIGNS};
-use crate::model::{DEFAULT_GROUP, GroupId, InvalidId};
+use crate::model::{DEFAULT_GROUP, GroupId, InvalidId, Pattern, is_pattern};
 
 /// Most bytes of an interface name (the kernel's `IFNAMSIZ`, less the final zero).
 const MAX_INTERFACE_NAME: usize = 15;
+/// Most bytes of a pattern of interface names: room for a class in place of most characters.
+const MAX_PATTERN: usize = 64;
 
 /// Reports a text that is too long or holds a sign that AWS does not take.
 fn check_text(text: &str, at: &At, what: &str, problems: &mut Problems<'_>) {
@@ -135,19 +137,29 @@ pub(super) fn group_id(
     id(given, problems).map_or_else(|| GroupId::derived(name), |id| id.value)
 }
 
-/// The name of an interface; reports what the kernel would not take.
+/// The name of an interface, or a pattern of names; reports what the kernel would not take, and
+/// patterns that mean nothing.
 pub(super) fn interface_name(given: Located<String>, problems: &mut Problems<'_>) -> String {
     let Located { value: name, at } = given;
-    let has_shape = (1..=MAX_INTERFACE_NAME).contains(&name.len())
+    let max = if is_pattern(&name) {
+        MAX_PATTERN
+    } else {
+        MAX_INTERFACE_NAME
+    };
+    let has_shape = (1..=max).contains(&name.len())
         && !matches!(name.as_str(), "." | "..")
         && name
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && !b"/:".contains(&byte));
     if !has_shape {
         let help = format!(
-            "interface names have 1 to {MAX_INTERFACE_NAME} characters without `/`, `:` and spaces"
+            "interface names have 1 to {MAX_INTERFACE_NAME} characters without `/`, `:` and \
+             spaces, patterns of names up to {MAX_PATTERN}"
         );
         problems.error(&at, format!("`{name}` cannot be an interface"), help);
+    } else if let Err(error) = Pattern::new(&name) {
+        let help = "`*` stands for any characters, `?` for one, `[0-9]` for one of these";
+        problems.error(&at, format!("`{name}` is no pattern: {}", error.msg), help);
     }
     name
 }

@@ -28,7 +28,8 @@ mapping! {
         prefix_lists: Entries<Located<PrefixList>>,
         /// Addresses on other hosts that carry a group, by the name or id of the group.
         members: Entries<MemberSet>,
-        /// Interfaces to guard, by name.
+        /// Interfaces to guard, by name, or by a pattern of names such as `tap*`. A name wins over
+        /// patterns, a longer pattern over a shorter one.
         interfaces: Entries<Located<Interface>>,
         /// Quotas, those left out being AWS's defaults, and the size of the flow table.
         limits: Located<Limits>,

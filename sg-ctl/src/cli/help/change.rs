@@ -9,7 +9,7 @@ JSON: an object with these fields:
   changes       groups, prefix_lists, members, interfaces; of each the names added, removed,
                 changed; and diff, an array with kind, name, removed and added (lines)
   attached      interfaces on which the rules are in force
-  not_attached  interfaces that the rules name and that are not attached
+  not_attached  interfaces that the rules name, or mean by a pattern, and that are not attached
   deadline      with --rollback-after: passed and in_ms, else null
   notes, duration_ms
 

@@ -102,9 +102,10 @@ fn wrong_settings_are_refused() {
             "11:38 interfaces.eth1.groups[2]: there is no group `dflt` (define it under \
              `security_groups`; `NAME: {}` is enough for a group that only other hosts carry)",
             "12:3 interfaces.eth/2: `eth/2` cannot be an interface (interface names have 1 to 15 \
-             characters without `/`, `:` and spaces)",
+             characters without `/`, `:` and spaces, patterns of names up to 64)",
             "13:3 interfaces.an-interface-too-long: `an-interface-too-long` cannot be an \
-             interface (interface names have 1 to 15 characters without `/`, `:` and spaces)",
+             interface (interface names have 1 to 15 characters without `/`, `:` and spaces, \
+             patterns of names up to 64)",
         ],
     );
 }
@@ -116,4 +117,40 @@ fn the_log_may_be_without_a_limit() {
         model.interfaces["eth0"].log_limit
     };
     assert_eq!(["off", "0", "7"].map(limit), [0, 0, 7]);
+}
+
+#[test]
+fn an_interface_may_be_a_pattern_of_names() {
+    let model = model(
+        "security_groups: {vm: {}, uplink: {}}
+interfaces:
+  \"tap*\": { groups: [vm], side: workload }
+  \"tap[0-9][0-9][0-9]\": { groups: [vm] }
+  tap7: { groups: [uplink] }
+",
+    );
+    let side = |name: &str| model.interface(name).map(|spec| spec.side);
+    assert_eq!(side("tap12"), Some(Side::Workload));
+    assert_eq!(side("tap123"), Some(Side::Nic));
+    assert_eq!(model.interface("tap7").unwrap().groups, ["uplink"]);
+    assert_eq!(side("eth0"), None);
+}
+
+#[test]
+fn patterns_that_mean_nothing_are_refused() {
+    assert_errors(
+        "interfaces:
+  \"tap[0-9\": {}
+  \"tap**\": {}
+  \"tap/*\": {}
+",
+        &[
+            "2:3 interfaces.\"tap[0-9\": `tap[0-9` is no pattern: invalid range pattern (`*` stands \
+             for any characters, `?` for one, `[0-9]` for one of these)",
+            "3:3 interfaces.\"tap**\": `tap**` is no pattern: recursive wildcards must form a single \
+             path component (`*` stands for any characters, `?` for one, `[0-9]` for one of these)",
+            "4:3 interfaces.\"tap/*\": `tap/*` cannot be an interface (interface names have 1 to 15 \
+             characters without `/`, `:` and spaces, patterns of names up to 64)",
+        ],
+    );
 }

@@ -184,6 +184,50 @@ fn interfaces_are_attached_when_they_appear_and_when_they_return() {
 }
 
 #[test]
+fn interfaces_that_a_pattern_of_the_rules_matches_are_attached() {
+    let namespace = Namespace::new("agent");
+    let sg = SgCtl::new(&namespace);
+    let rules = "
+        security_groups: { vm: {}, uplink: {} }
+        interfaces:
+          'tap*': { groups: [vm], side: workload }
+          tap7: { groups: [uplink], audit: true }
+    ";
+    let file = sg.rule_file("rules.yaml", rules);
+    let add = |name: &str| {
+        namespace.ip(&format!(
+            "link add {name} type veth peer name far-{name}\nlink set {name} up\n"
+        ));
+    };
+    add("tap0");
+    add("other");
+    let _agent = start(&sg, &namespace, &["-f", &file]);
+    wait_until_guarded(&sg, &["tap0 enforcing vm"]);
+    add("tap7");
+    add("tap8");
+    let all = [
+        "tap0 enforcing vm",
+        "tap7 auditing uplink",
+        "tap8 enforcing vm",
+    ];
+    wait_until_guarded(&sg, &all);
+    assert_eq!(sg.json(&["status"])["interfaces"][0]["side"], "workload");
+    assert_eq!(sg.json(&["status"])["interfaces"][1]["side"], "nic");
+
+    // New settings of the pattern reach what is attached, and a new pattern what is not.
+    let quiet = "'tap*': { groups: [uplink], side: workload }\n          'oth??': { groups: [vm] }";
+    let text = rules.replace("'tap*': { groups: [vm], side: workload }", quiet);
+    sg.rule_file("rules.yaml", &text);
+    let all = [
+        "other enforcing vm",
+        "tap0 enforcing uplink",
+        "tap7 auditing uplink",
+        "tap8 enforcing uplink",
+    ];
+    wait_until_guarded(&sg, &all);
+}
+
+#[test]
 fn an_address_that_is_added_becomes_a_member() {
     let network = Network::new(&["client", "server"]);
     let [client, server] = network.hosts();
