@@ -181,6 +181,7 @@ mod tests {
             kind: None,
             bus: None,
             controller: None,
+            peer_namespace: None,
             ethernet: true,
             loopback,
             xdp: None,

@@ -104,6 +104,7 @@ mod tests {
             ethernet: true,
             loopback: false,
             controller: None,
+            peer_namespace: None,
             xdp: None,
         }
     }

@@ -41,6 +41,9 @@ pub struct Interface {
     pub loopback: bool,
     /// Index of the bridge, bond or the like that the interface is a port of.
     pub controller: Option<u32>,
+    /// Number of the network namespace that the other end of a pair is in (veth, netkit); none when
+    /// that is this one, and for everything else.
+    pub peer_namespace: Option<i32>,
     /// The XDP program attached, ours or another.
     pub xdp: Option<XdpProgram>,
 }
@@ -119,6 +122,7 @@ impl Interface {
             ethernet: message.header.link_layer_type == LinkLayerType::Ether,
             loopback: message.header.flags.contains(LinkFlags::Loopback),
             controller: None,
+            peer_namespace: None,
             xdp: None,
         };
         for attribute in &message.attributes {
@@ -132,9 +136,15 @@ impl Interface {
                     });
                 }
                 LinkAttribute::Controller(index) => interface.controller = Some(*index),
+                LinkAttribute::LinkNetNsId(number) => interface.peer_namespace = Some(*number),
                 LinkAttribute::Xdp(xdp) => interface.xdp = xdp_program(xdp),
                 _ => {}
             }
+        }
+        // Others have their lower interface there: a VLAN, a tunnel.
+        let is_pair = |kind: &String| kind == "veth" || kind == "netkit";
+        if !interface.kind.as_ref().is_some_and(is_pair) {
+            interface.peer_namespace = None;
         }
         interface
     }

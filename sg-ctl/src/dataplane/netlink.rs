@@ -1,10 +1,10 @@
-//! One question to the kernel over netlink, answered by a dump.
+//! One question to the kernel over netlink.
 
 use std::fmt::Debug;
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
     NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
@@ -17,14 +17,28 @@ pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkM
     dump_of(NETLINK_ROUTE, request)
 }
 
+/// Sends a `RTM_GET…` request about one object and returns the answer.
+pub(super) fn ask(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+    // The acknowledgement comes behind the answer and ends it.
+    exchange(NETLINK_ROUTE, request, NLM_F_ACK)
+}
+
 /// Sends a request to the netlink family `protocol` and returns every object of the answer.
 pub(super) fn dump_of<M>(protocol: isize, request: M) -> io::Result<Vec<M>>
 where
     M: NetlinkSerializable + NetlinkDeserializable + Debug,
     NetlinkPayload<M>: From<M>,
 {
+    exchange(protocol, request, NLM_F_DUMP)
+}
+
+fn exchange<M>(protocol: isize, request: M, flags: u16) -> io::Result<Vec<M>>
+where
+    M: NetlinkSerializable + NetlinkDeserializable + Debug,
+    NetlinkPayload<M>: From<M>,
+{
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.flags = NLM_F_REQUEST | flags;
     let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
@@ -39,7 +53,7 @@ where
     }
 }
 
-/// Reads to the end of a dump, `None` when the kernel says that it was interrupted.
+/// Reads to the end of an answer, `None` when the kernel says that it was interrupted.
 fn receive<M: NetlinkDeserializable + Debug>(socket: &Socket) -> io::Result<Option<Vec<M>>> {
     let mut answer = Vec::new();
     let mut interrupted = false;
@@ -51,7 +65,9 @@ fn receive<M: NetlinkDeserializable + Debug>(socket: &Socket) -> io::Result<Opti
             interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(answer)),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                // An acknowledgement.
+                NetlinkPayload::Error(_) => return Ok(Some(answer)),
                 NetlinkPayload::InnerMessage(object) => answer.push(object),
                 _ => {}
             }

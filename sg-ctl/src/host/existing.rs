@@ -1,10 +1,12 @@
 //! Connections that are older than their guard, and which of them an interface carries.
 
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::net::IpAddr;
 
 use crate::dataplane::{
-    Connection, Dataplane, DataplaneError, Interface, Seeded, sockets, tracked_connections,
+    Connection, Dataplane, DataplaneError, Interface, Seeded, in_namespace, sockets,
+    tracked_connections,
 };
 use crate::model::Side;
 
@@ -15,6 +17,8 @@ use crate::model::Side;
 pub(super) struct Passing {
     /// Which side is protected.
     side: Side,
+    /// Where the workload's sockets are, if that is known.
+    workload: Option<i32>,
     /// Every address of this host.
     own: HashSet<IpAddr>,
     /// Those of other interfaces.
@@ -45,6 +49,7 @@ impl Passing {
         let addresses = Interface::all_addresses()?;
         Ok(Self {
             side,
+            workload: interface.peer_namespace.filter(|_| side == Side::Workload),
             own: addresses.iter().map(|(_, address)| *address).collect(),
             elsewhere: addresses
                 .iter()
@@ -73,23 +78,43 @@ impl Passing {
         dataplane: &mut Dataplane,
         zone: u32,
     ) -> Result<(Seeded, Vec<String>), DataplaneError> {
-        let mut failures = Vec::new();
-        let mut connections = Vec::new();
-        // Those of a workload are elsewhere: in another namespace, or inside a virtual machine.
+        // Sockets come first, for they know better: a flow that is known is left alone.
+        let mut answers = Vec::new();
         if self.side == Side::Nic {
-            match sockets() {
-                Ok(sockets) => connections.extend(sockets.iter().map(|each| each.connection)),
-                Err(error) => failures.push(error.to_string()),
+            answers.push(connected());
+        }
+        if let Some(number) = self.workload {
+            match in_namespace(number, || [connected(), tracked_connections()]) {
+                Ok(theirs) => answers.extend(theirs),
+                Err(error) => answers.push(Err(error)),
             }
         }
-        match tracked_connections() {
-            // After the sockets, which know better: a flow that is known is left alone.
-            Ok(tracked) => connections.extend(tracked),
-            Err(error) => failures.push(error.to_string()),
+        answers.push(tracked_connections());
+        let mut failures = Vec::new();
+        let mut connections = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(listed) => connections.extend(listed),
+                Err(error) => failures.push(failure(&error)),
+            }
         }
         connections.retain(|connection| self.passes(connection));
         Ok((dataplane.seed(zone, &connections)?, failures))
     }
+}
+
+/// The connections of this thread's sockets' namespace.
+fn connected() -> Result<Vec<Connection>, DataplaneError> {
+    Ok(sockets()?.iter().map(|each| each.connection).collect())
+}
+
+/// What an unanswered question means.
+fn failure(error: &DataplaneError) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    format!(
+        "{error}{}; of older connections those go on that a rule admits",
+        cause.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -104,6 +129,7 @@ mod tests {
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let passing = |side| Passing {
             side,
+            workload: None,
             own: addresses(&["192.0.2.1", "10.0.0.1"]),
             elsewhere: addresses(&["10.0.0.1"]),
         };

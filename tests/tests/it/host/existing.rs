@@ -11,7 +11,7 @@ use sg_tests::{
     traffic::{Connection, Server, tcp_is_silent},
 };
 
-use super::attached::{drops, packets};
+use super::attached::{Side, drops, packets};
 
 /// Rules that admit nothing that the tests do.
 const CLOSED: &str = "
@@ -38,16 +38,30 @@ fn connections(client: &Host, server: &Host) -> Vec<Connection> {
 
 #[rstest]
 fn connections_go_on_without_a_lost_segment(#[values("tc", "xdp", "xdp-generic")] hook: &str) {
+    go_on_without_a_lost_segment(Side::Nic, hook);
+}
+
+#[rstest]
+fn connections_of_a_workload_go_on_without_a_lost_segment(#[values("tc", "xdp")] hook: &str) {
+    go_on_without_a_lost_segment(Side::Workload, hook);
+}
+
+fn go_on_without_a_lost_segment(side: Side, hook: &str) {
     let network = Network::new(&["client", "server"]);
     let [client, server] = network.hosts();
+    let (namespace, place) = match side {
+        Side::Nic => (&server.namespace, ["eth0", "--side", "nic"]),
+        Side::Workload => (&network.router, ["server", "--side", "workload"]),
+    };
     let _servers = [80, 81].map(|port| Server::tcp(&server.namespace, port));
     let _elsewhere = Server::tcp(&client.namespace, 443);
     let mut connections = connections(client, server);
-    let sg = SgCtl::new(&server.namespace);
+    let sg = SgCtl::new(namespace);
     let file = sg.rule_file("closed.yaml", CLOSED);
+    let words = [&["attach"], &place[..], &["--hook", hook, "-f", &file]].concat();
 
     let attached = std::thread::scope(|scope| {
-        let attach = scope.spawn(|| sg.json(&["attach", "eth0", "--hook", hook, "-f", &file]));
+        let attach = scope.spawn(|| sg.json(&words));
         // All the time, also while the verdicts begin to count.
         while !attach.is_finished() {
             for connection in &mut connections {
