@@ -68,6 +68,9 @@ pub trait Datapath {
     fn hz(&self) -> u64;
     /// Asks the policy in force, see [`policy::answer`](crate::policy::answer).
     fn ask(&self, question: &Question) -> Outcome;
+    /// Asks it if it answers without a long search, see
+    /// [`policy::answer_at_once`](crate::policy::answer_at_once).
+    fn ask_at_once(&self, question: &Question) -> Option<Outcome>;
     /// The entry of a flow, live or expired.
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow>;
     /// Creates the entry of a flow, or replaces one that is over.

@@ -17,15 +17,16 @@
 //! beyond the end returns 0, which every look-up takes as "no rule".
 
 pub mod classes;
+pub mod search;
 
 use crate::flow::Direction;
 use crate::settings::MAX_ZONES;
-use crate::verifier::at_or_below;
+use search::Search;
 
 /// First word of every image: "sg1\0".
 pub const MAGIC: u32 = 0x0031_6773;
 /// Version of the layout below. Programs do not judge by an image of another version.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Offsets of the header words.
 pub mod header {
@@ -164,26 +165,18 @@ pub fn row<W: Words + ?Sized>(
     }
 }
 
-/// Finds the cell of a service in a row.
+/// Finds the cell of a service in a row; `None` if the row is too long for this way to search.
 #[inline(always)]
-pub fn cell<W: Words + ?Sized>(image: &W, row: Row, service: u32) -> Cell {
+pub fn cell<W: Words + ?Sized, S: Search>(image: &W, row: Row, service: u32) -> Option<Cell> {
     let ranges = image.word(row.0);
     if row.0 == 0 || ranges == 0 {
-        return Cell::NONE;
+        return Some(Cell::NONE);
     }
     let starts = row.0.wrapping_add(1);
-    let mut first = 0;
-    let mut count = u64::from(ranges);
-    for _ in 0..MAX_ROW.ilog2() as usize {
-        if count <= 1 {
-            break;
-        }
-        let half = count / 2;
-        let start = image.word(starts.wrapping_add((first + half) as u32));
-        first += half * at_or_below(u64::from(start), u64::from(service));
-        count -= half;
-    }
-    Cell(image.word(starts.wrapping_add(ranges).wrapping_add(first as u32)))
+    let start = |number: u32| u64::from(image.word(starts.wrapping_add(number)));
+    let last = S::last::<{ MAX_ROW.ilog2() }>(ranges, start, service.into())?;
+    let cells = starts.wrapping_add(ranges);
+    Some(Cell(image.word(cells.wrapping_add(last))))
 }
 
 /// The checksum of an image's body: a 32-bit FNV-1a over words, against torn or stray writes, not

@@ -206,6 +206,10 @@ impl Datapath for Hook<'_> {
         policy::answer(self.memory.image.as_slice(), question)
     }
 
+    fn ask_at_once(&self, question: &Question) -> Option<Outcome> {
+        policy::answer_at_once(self.memory.image.as_slice(), question)
+    }
+
     fn flow(&self, key: &FlowKey) -> Option<Self::Flow> {
         self.memory.flows.borrow().get(key).cloned()
     }

@@ -222,7 +222,8 @@ fn new_traffic<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut S
     }
     let direction = datapath.direction();
     scratch.question = question(datapath.zone(), &scratch.parsed, direction);
-    let outcome = datapath.ask(&scratch.question);
+    let at_once = datapath.ask_at_once(&scratch.question.forgotten(packet.noise()));
+    let outcome = at_once.unwrap_or_else(|| datapath.ask(&scratch.question));
     if outcome.reason() != Reason::New {
         return outcome;
     }

@@ -2,9 +2,11 @@
 
 use crate::addr::Addr;
 use crate::flow::Direction;
+use crate::image::search::{Halving, Search, Short};
 use crate::image::{self, Words, classes};
 use crate::outcome::Outcome;
 use crate::reason::Reason;
+use crate::verifier::forget;
 
 /// `reply_service`: the packet cannot be an answer.
 pub const NO_REPLY: u32 = u32::MAX;
@@ -34,6 +36,19 @@ impl Question {
         service: NO_REPLY,
         reply_service: NO_REPLY,
     };
+
+    /// The same question, of whose services the verifier knows nothing: else it would follow each
+    /// protocol apart through the answer. See [`forget`] about `noise`.
+    #[must_use]
+    #[inline(always)]
+    pub fn forgotten(&self, noise: u64) -> Self {
+        let service = |key: u32| forget(key.into(), noise) as u32;
+        Self {
+            service: service(self.service),
+            reply_service: service(self.reply_service),
+            ..*self
+        }
+    }
 }
 
 /// Answers by an image: `New` for a packet that is admitted and needs tracking, `Untracked` or
@@ -43,28 +58,40 @@ impl Question {
 /// an untracked flow: else the SYN-ACK of such a flow would open a tracked one.
 #[inline(always)]
 pub fn answer<W: Words + ?Sized>(image: &W, question: &Question) -> Outcome {
+    let no_policy = Outcome::new(Reason::NoPolicy, 0);
+    answer_by::<W, Halving>(image, question).unwrap_or(no_policy)
+}
+
+/// [`answer`], if it takes short lists only, as it mostly does.
+#[inline(always)]
+pub fn answer_at_once<W: Words + ?Sized>(image: &W, question: &Question) -> Option<Outcome> {
+    answer_by::<W, Short>(image, question)
+}
+
+#[inline(always)]
+fn answer_by<W: Words + ?Sized, S: Search>(image: &W, question: &Question) -> Option<Outcome> {
     if !image::is_readable(image) {
-        return Outcome::new(Reason::NoPolicy, 0);
+        return Some(Outcome::new(Reason::NoPolicy, 0));
     }
     let direction = Direction::from_code(question.direction as u8);
-    let class = classes::class(image, &question.remote);
+    let class = classes::class::<W, S>(image, &question.remote)?;
     let Some(row) = image::row(image, question.zone, direction, class) else {
-        return Outcome::new(Reason::NoPolicy, 0);
+        return Some(Outcome::new(Reason::NoPolicy, 0));
     };
-    let cell = image::cell(image, row, question.service);
+    let cell = image::cell::<W, S>(image, row, question.service)?;
     if !cell.is_admitted() {
-        return Outcome::new(Reason::NoRule, 0);
+        return Some(Outcome::new(Reason::NoRule, 0));
     }
     if cell.is_untracked() {
-        return Outcome::new(Reason::Untracked, cell.rule());
+        return Some(Outcome::new(Reason::Untracked, cell.rule()));
     }
     if question.reply_service != NO_REPLY
         && let Some(row) = image::row(image, question.zone, direction.reverse(), class)
     {
-        let reply = image::cell(image, row, question.reply_service);
+        let reply = image::cell::<W, S>(image, row, question.reply_service)?;
         if reply.is_untracked() {
-            return Outcome::new(Reason::UntrackedReply, reply.rule());
+            return Some(Outcome::new(Reason::UntrackedReply, reply.rule()));
         }
     }
-    Outcome::new(Reason::New, cell.rule())
+    Some(Outcome::new(Reason::New, cell.rule()))
 }

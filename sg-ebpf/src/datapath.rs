@@ -215,6 +215,11 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     }
 
     #[inline(always)]
+    fn ask_at_once(&self, question: &Question) -> Option<Outcome> {
+        policy::answer_at_once(&Image::current()?, question)
+    }
+
+    #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<SharedFlow> {
         table::find(&FlowTable, key, &FlowTable::place(key)).map(SharedFlow)
     }

@@ -1,37 +1,45 @@
-//! From an address to its peer class: a direct step, then a short binary search.
+//! From an address to its peer class: one or a few direct steps, then a short search.
 //!
 //! ```text
 //! IPv4 address, or upper half of an IPv6 address
-//!   ──► chunk      (value − base) >> shift: one load
-//!   ──► range      binary search among the ranges that begin in the chunk
+//!   ──► chunk      (value − base) >> shift: one load; another one where many ranges begin in it
+//!   ──► range      search among the ranges that begin in the chunk
 //!   ──► class      or, where longer prefixes cut one upper half: ranges of lower halves
 //! ```
 //!
-//! There are about as many chunks as ranges, so that a chunk has one or two, however many there are.
+//! There are about as many chunks as ranges, so that one or two begin in a chunk, however many there
+//! are. Addresses cluster: a chunk in which more begin is split into chunks of its own.
 
+use super::search::Search;
 use super::{Words, header};
 use crate::addr::Addr;
-use crate::verifier::at_or_below;
 
 /// Fields of an index, in words from its offset, which is even.
 pub mod index {
-    /// Where the second range begins (two words, lower half first): chunks are counted from here.
-    /// What lies below belongs to the first chunk, too.
+    /// Where the second range begins (two words, lower half first): distances count from here. What
+    /// lies below is at no distance.
     pub const BASE: u32 = 0;
-    /// Bits of a value within a chunk.
-    pub const SHIFT: u32 = 2;
-    /// Number of the last chunk, which has no end.
-    pub const LAST_CHUNK: u32 = 3;
-    /// Offset of the number of the range in which each chunk begins (for the first chunk: 0), and,
-    /// last, of the number of the last range.
-    pub const CHUNKS: u32 = 4;
+    /// The greatest distance (two words, lower half first), for what lies further.
+    pub const LIMIT: u32 = 2;
+    /// Bits of a distance within a chunk.
+    pub const SHIFT: u32 = 4;
+    /// Offset of the chunks, even.
+    pub const CHUNKS: u32 = 5;
     /// Offset of the ranges, even: first value (two words, lower half first), entry, padding; the
     /// first one begins at 0.
-    pub const RANGES: u32 = 5;
+    pub const RANGES: u32 = 6;
     /// Words of an index.
     pub const LEN: u32 = 8;
 }
 
+/// Words of a chunk: the number of the range in which it begins, and how many ranges there are from
+/// that one to its end. Or the offset of the chunks that it is split into, and [`SPLIT`] with the bits
+/// of a distance within each.
+pub const CHUNK_WORDS: u32 = 2;
+/// Set in the second word of a chunk that is split.
+pub const SPLIT: u32 = 1 << 31;
+/// Levels of chunks.
+pub const LEVELS: u32 = 4;
 /// Words of a range.
 pub const RANGE_WORDS: u32 = 4;
 /// Limit of ranges in one index: 2^21, for a million prefixes.
@@ -40,49 +48,57 @@ pub const MAX_RANGES: u32 = 1 << 21;
 /// number, padding, the ranges.
 pub const NESTED: u32 = 1 << 31;
 
-/// Finds the peer class of an address.
+/// Finds the peer class of an address; `None` if too many ranges begin around it for this way to
+/// search.
 #[inline(always)]
-pub fn class<W: Words + ?Sized>(image: &W, addr: &Addr) -> u32 {
+pub fn class<W: Words + ?Sized, S: Search>(image: &W, addr: &Addr) -> Option<u32> {
     let (high, low) = addr.halves();
     let entry = if addr.is_ipv4() {
-        find(image, header::IPV4, low & 0xffff_ffff)
+        find::<W, S>(image, header::IPV4, low & 0xffff_ffff)?
     } else {
-        find(image, header::IPV6, high)
+        find::<W, S>(image, header::IPV6, high)?
     };
     if entry & NESTED == 0 {
-        return entry;
+        return Some(entry);
     }
     let list = entry & !NESTED;
     let count = image.word(list);
-    search(image, list.wrapping_add(2), 0, count, low)
+    entry_of::<W, S>(image, list.wrapping_add(2), count, low)
 }
 
 #[inline(always)]
-fn find<W: Words + ?Sized>(image: &W, index: u32, value: u64) -> u32 {
+fn find<W: Words + ?Sized, S: Search>(image: &W, index: u32, value: u64) -> Option<u32> {
     let field = |at| image.word(index + at);
     let distance = value.saturating_sub(image.wide(index + index::BASE));
-    let chunk = (distance >> (field(index::SHIFT) & 63)).min(u64::from(field(index::LAST_CHUNK)));
-    let bounds = field(index::CHUNKS).wrapping_add(chunk as u32);
-    let first = image.word(bounds);
-    let last = image.word(bounds.wrapping_add(1));
-    let count = last.wrapping_sub(first).wrapping_add(1);
-    search(image, field(index::RANGES), first, count, value)
-}
-
-/// Finds, among `count` ranges from number `first` on, the last one that begins at or below `value`;
-/// returns its entry.
-#[inline(always)]
-fn search<W: Words + ?Sized>(image: &W, ranges: u32, first: u32, count: u32, value: u64) -> u32 {
-    let at = |number: u64| ranges.wrapping_add(number as u32 * RANGE_WORDS);
-    let mut first = u64::from(first);
-    let mut count = u64::from(count);
-    for _ in 0..=MAX_RANGES.ilog2() as usize {
-        if count <= 1 {
+    let distance = distance.min(image.wide(index + index::LIMIT));
+    let chunk = |chunks: u32, number: u64| {
+        image.wide(chunks.wrapping_add((number as u32).wrapping_mul(CHUNK_WORDS)))
+    };
+    let mut shift = u64::from(field(index::SHIFT) & 63);
+    let mut found = chunk(field(index::CHUNKS), distance >> shift);
+    for _ in 1..LEVELS {
+        if (found >> 32) as u32 & SPLIT == 0 {
             break;
         }
-        let half = count / 2;
-        first += half * at_or_below(image.wide(at(first + half)), value);
-        count -= half;
+        let within = distance & ((1 << shift) - 1);
+        shift = found >> 32 & 63;
+        found = chunk(found as u32, within >> shift);
     }
-    image.word(at(first).wrapping_add(2))
+    let (first, count) = (found as u32, (found >> 32) as u32);
+    let ranges = field(index::RANGES).wrapping_add(first.wrapping_mul(RANGE_WORDS));
+    entry_of::<W, S>(image, ranges, count, value)
+}
+
+/// The entry of the last of `count` ranges that begins at or below `value`.
+#[inline(always)]
+fn entry_of<W: Words + ?Sized, S: Search>(
+    image: &W,
+    ranges: u32,
+    count: u32,
+    value: u64,
+) -> Option<u32> {
+    let at = |number: u32| ranges.wrapping_add(number.wrapping_mul(RANGE_WORDS));
+    let last =
+        S::last::<{ MAX_RANGES.ilog2() + 1 }>(count, |number| image.wide(at(number)), value)?;
+    Some(image.word(at(last).wrapping_add(2)))
 }

@@ -1,10 +1,13 @@
 //! Writes address ranges as the kernel looks them up: `sg_common::image::classes`.
 
-use sg_common::image::classes::{NESTED, RANGE_WORDS, index};
+use std::ops::Range;
+
+use sg_common::image::classes::{CHUNK_WORDS, LEVELS, NESTED, RANGE_WORDS, SPLIT, index};
+use sg_common::image::search::Short;
 
 use super::peers::IPV4;
 
-/// Chunks of the largest direct table: 2^20 words, 4 MiB.
+/// Chunks of the largest direct table: 2^20, 8 MiB.
 const MAX_CHUNKS: u64 = 1 << 20;
 
 /// First address of each range and its class; ascending, the first one 0.
@@ -99,38 +102,85 @@ fn write(starts: &[(u64, u32)], words: &mut Vec<u32>) -> [u32; index::LEN as usi
 
     let base = starts.get(1).map_or(0, |(start, _)| *start);
     let span = starts[starts.len() - 1].0.saturating_sub(base);
-    let chunks = (starts.len() as u64 * 2)
+    let most = (starts.len() as u64 * 2)
         .next_power_of_two()
         .min(MAX_CHUNKS);
-    let shift = (0..64).find(|shift| span >> shift < chunks).unwrap_or(63);
-    let last_chunk = span >> shift;
-    let first_chunk = words.len() as u32;
-    words.push(0);
-    let mut number = 0;
-    for chunk in 1..=last_chunk {
-        let begins = base + (chunk << shift);
-        while starts
-            .get(number + 1)
-            .is_some_and(|(start, _)| *start <= begins)
-        {
-            number += 1;
-        }
-        words.push(number as u32);
-    }
-    words.push(starts.len() as u32 - 1);
+    let shift = (0..64).find(|shift| span >> shift < most).unwrap_or(63);
+    let area = Area {
+        begins: base,
+        shift,
+        count: (span >> shift) + 1,
+    };
+    let limit = area
+        .count
+        .checked_mul(1 << shift)
+        .map_or(u64::MAX, |end| end - 1);
+    let chunks = area.write(starts, 0..starts.len(), LEVELS, words);
 
     let mut fields = [0; index::LEN as usize];
     for (field, value) in [
         (index::BASE, base as u32),
         (index::BASE + 1, (base >> 32) as u32),
+        (index::LIMIT, limit as u32),
+        (index::LIMIT + 1, (limit >> 32) as u32),
         (index::SHIFT, shift),
-        (index::LAST_CHUNK, last_chunk as u32),
-        (index::CHUNKS, first_chunk),
+        (index::CHUNKS, chunks),
         (index::RANGES, ranges),
     ] {
         fields[field as usize] = value;
     }
     fields
+}
+
+/// Values that chunks of equal size divide.
+struct Area {
+    begins: u64,
+    /// Bits of a value within a chunk.
+    shift: u32,
+    /// Chunks.
+    count: u64,
+}
+
+impl Area {
+    /// Appends the chunks, and what they are split into; returns their offset. `within` are the range
+    /// in which the area begins and those that begin in it.
+    fn write(
+        &self,
+        starts: &[(u64, u32)],
+        within: Range<usize>,
+        levels: u32,
+        words: &mut Vec<u32>,
+    ) -> u32 {
+        let offset = words.len();
+        words.resize(offset + self.count as usize * CHUNK_WORDS as usize, 0);
+        let (mut first, mut end) = (within.start, within.start + 1);
+        for number in 0..self.count {
+            let begins = self.begins + (number << self.shift);
+            if number > 0 {
+                let has_its_own = end < within.end && starts[end].0 == begins;
+                first = if has_its_own { end } else { end - 1 };
+            }
+            while end < within.end && (starts[end].0 - self.begins) >> self.shift <= number {
+                end += 1;
+            }
+            let count = (end - first) as u32;
+            let chunk = if count > Short::MOST && levels > 1 && self.shift > 0 {
+                let bits = count.next_power_of_two().ilog2().min(self.shift);
+                let parts = Self {
+                    begins,
+                    shift: self.shift - bits,
+                    count: 1 << bits,
+                };
+                let offset = parts.write(starts, first..end, levels - 1, words);
+                [offset, SPLIT | parts.shift]
+            } else {
+                [first as u32, count]
+            };
+            let at = offset + number as usize * CHUNK_WORDS as usize;
+            words[at..][..chunk.len()].copy_from_slice(&chunk);
+        }
+        offset as u32
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +189,7 @@ mod tests {
 
     use proptest::prelude::*;
     use sg_common::addr::Addr;
+    use sg_common::image::search::{Halving, Short};
     use sg_common::image::{classes, header};
 
     use super::*;
@@ -157,12 +208,16 @@ mod tests {
         ]
     }
 
-    /// As the kernel does.
+    /// As the kernel does: at once, if it can.
     fn look_up(image: &[u32], address: u128) -> u32 {
-        classes::class(
-            image,
-            &Addr::from(IpAddr::from(Ipv6Addr::from(address)).to_canonical()),
-        )
+        let address = Addr::from(IpAddr::from(Ipv6Addr::from(address)).to_canonical());
+        let class = classes::class::<_, Halving>(image, &address).expect("any list");
+        let at_once = classes::class::<_, Short>(image, &address);
+        assert!(
+            at_once.is_none_or(|at_once| at_once == class),
+            "{address:?}"
+        );
+        class
     }
 
     proptest! {

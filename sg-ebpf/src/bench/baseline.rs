@@ -91,6 +91,11 @@ impl<const OUTBOUND: bool> Datapath for KernelTables<OUTBOUND> {
     }
 
     #[inline(always)]
+    fn ask_at_once(&self, _question: &Question) -> Option<Outcome> {
+        None
+    }
+
+    #[inline(always)]
     fn ask(&self, question: &Question) -> Outcome {
         if bench_peer(&raw const question.remote) == u64::from(question.service) {
             Outcome::new(Reason::New, 1)
