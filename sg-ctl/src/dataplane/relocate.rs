@@ -102,7 +102,8 @@ impl Dataplane {
     }
 
     /// Gives interfaces of another layout the maps of this one, with room for `flows` flows and with
-    /// `image`, whose rules are `rules`, in force, and the programs of this binary.
+    /// `image`, whose rules are `rules`, in force, and the programs of this binary. `open_flows` is
+    /// called when all packets meet the new maps and none is dropped yet.
     ///
     /// # Errors
     /// When the kernel refuses maps or programs: nothing has changed then for any packet. After that
@@ -113,6 +114,7 @@ impl Dataplane {
         other: &OtherLayout,
         zones: &[Relocation<'_>],
         (flows, image, rules): (u32, &[u32], &[RuleKey]),
+        open_flows: impl FnOnce(&mut Self) -> Result<(), DataplaneError>,
     ) -> Result<Relocated, DataplaneError> {
         privilege::check()?;
         self.prepare(flows)?;
@@ -149,6 +151,7 @@ impl Dataplane {
             }
         }
         reach(CrashPoint::Moved);
+        open_flows(self)?;
         for zone in zones {
             self.set_settings(zone.attachment.zone, &zone.settings)?;
         }

@@ -124,7 +124,7 @@ impl Host {
             let image = compile_policy(&mut state.clone(), &all, None)?;
             self.dataplane.prepare(size)?;
             let pickup_until = self.dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz;
-            let mut zones = Vec::new();
+            let (mut zones, mut passing) = (Vec::new(), Vec::new());
             for attachment in attachments {
                 let (Some((name, record)), Some(interface)) =
                     (record_of(state, attachment.zone), &attachment.interface)
@@ -135,9 +135,8 @@ impl Host {
                 let times = (pickup_until, 0);
                 let settings = wanted_settings(state, (name, record), interface.index, hz, times);
                 if !other.carries_flows() && record.isolated.is_none() {
-                    self.dataplane.set_settings(attachment.zone, &settings)?;
-                    let passing = Passing::through(interface, record.side)?;
-                    notes.extend(passing.seed(&mut self.dataplane, attachment.zone)?.1);
+                    let through = Passing::through(interface, record.side)?;
+                    passing.push((attachment.zone, through));
                 }
                 moved.push((attachment.zone, other.build_of(attachment.zone)));
                 zones.push(Relocation {
@@ -153,9 +152,16 @@ impl Host {
                     other.name()
                 ));
             }
-            let flows =
-                self.dataplane
-                    .relocate(other, &zones, (size, image.words(), image.rules()))?;
+            let policy = (size, image.words(), image.rules());
+            let flows = self
+                .dataplane
+                .relocate(other, &zones, policy, |dataplane| {
+                    // No earlier: what is opened meanwhile only the old maps know.
+                    for (zone, through) in &passing {
+                        notes.extend(through.seed(dataplane, *zone)?.1);
+                    }
+                    Ok(())
+                })?;
             let sum = sum.get_or_insert_default();
             sum.kept += flows.kept;
             sum.late += flows.late;
