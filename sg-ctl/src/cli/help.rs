@@ -6,7 +6,8 @@ pub(super) use change::{APPLY, CONFIRM, ISOLATE, MODE, RESTORE, ROLLBACK, UPGRAD
 
 /// Below the help of sg-ctl.
 pub(super) const EXIT_STATUS: &str = "\
-Exit status: 0 done, 1 refused or bad input (nothing was changed), 2 system error.";
+Exit status: 0 done, 1 refused or bad input (nothing was changed), 2 system error, 3 a dry run found
+something to change.";
 
 /// Below the long help of sg-ctl.
 pub(super) const SG_CTL: &str = "\
@@ -14,6 +15,7 @@ EXIT STATUS:
   0  done
   1  refused, or bad input; nothing was changed
   2  system error
+  3  a dry run found something to change
 
 FILES:
   /var/lib/sg        desired state (--state-dir, SG_STATE_DIR)
