@@ -301,3 +301,57 @@ fn schema_is_a_json_schema() {
     assert!(schema["$schema"].is_string());
     assert!(schema["properties"]["security_groups"].is_object());
 }
+
+#[test]
+fn a_state_that_no_flow_can_have_is_refused() {
+    for words in [
+        &["flows", "--state", "est"][..],
+        &["flows", "kill", "--state", "est"],
+    ] {
+        assert_fails(
+            &sg_ctl(words),
+            1,
+            &["'est'", "established, half-closed, closing"],
+        );
+    }
+}
+
+#[test]
+fn a_capture_may_come_from_standard_input() {
+    let scratch = Scratch::new("piped-capture");
+    let rules = scratch.file("rules.yaml", "security_groups: { web: {} }\n");
+    let mut replay = unprivileged();
+    replay.args([
+        "replay", "-", "-f", &rules, "-i", "eth0", "--local", "10.0.0.1",
+    ]);
+    let capture = scratch.file("not.pcap", "no capture");
+    let refused = replay
+        .stdin(fs::File::open(capture).expect("it was written"))
+        .output();
+    let refused = refused.expect("sg-ctl runs");
+    assert_fails(&refused, 1, &["- is neither a pcap nor a pcapng file"]);
+
+    // The header of a pcap without packets: microseconds, version 2.4, Ethernet.
+    let mut header = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    header.extend([0; 8]);
+    header.extend([0, 0, 4, 0, 1, 0, 0, 0]);
+    let capture = scratch.0.join("empty.pcap");
+    fs::write(&capture, header).expect("a file for the test");
+    let judged = replay
+        .stdin(fs::File::open(capture).expect("it was written"))
+        .output();
+    let judged = judged.expect("sg-ctl runs");
+    assert_fails(&judged, 1, &["cannot judge packets: not permitted"]);
+}
+
+#[test]
+fn a_file_without_cases_does_not_pass() {
+    let scratch = Scratch::new("no-cases");
+    scratch.file("rules.yaml", "security_groups: { web: {} }\n");
+    let cases = scratch.file("cases.yaml", "rules: [rules.yaml]\ncases: []\n");
+    assert_fails(
+        &sg_ctl(&["test", &cases]),
+        1,
+        &["holds no case", "help: list packets"],
+    );
+}

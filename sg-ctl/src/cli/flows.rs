@@ -1,7 +1,9 @@
 //! The command line of `flows`.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use sg_common::flow::FlowState;
 
 use super::{Format, help, value};
 
@@ -93,6 +95,7 @@ pub(crate) struct FlowFilter {
 
     /// Only flows in this state, as the list shows it.
     #[arg(long, value_name = "STATE")]
+    #[arg(value_parser = PossibleValuesParser::new(FlowState::ALL.map(FlowState::name)))]
     pub(crate) state: Option<String>,
 }
 

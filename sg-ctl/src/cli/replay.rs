@@ -16,7 +16,7 @@ use super::{Hook, Side, help, value};
 #[derive(Args, Debug)]
 #[command(after_long_help = help::REPLAY)]
 pub(crate) struct ReplayArgs {
-    /// Capture (pcap or pcapng); several are taken as one, in this order.
+    /// Capture (pcap or pcapng), `-` for standard input; several are taken as one, in this order.
     #[arg(value_name = "CAPTURE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) captures: Vec<PathBuf>,
 

@@ -88,6 +88,12 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         if !models.contains_key(&rules) {
             models.insert(rules.clone(), rule_files::model(&rules)?);
         }
+        if file.cases.is_empty() {
+            return Err(refusal(
+                format!("{} holds no case, which would always pass", path.display()),
+                "list packets and what is expected of them under `cases`",
+            ));
+        }
         for (i, case) in file.cases.iter().enumerate() {
             let place = format!("case {} of {}", i + 1, path.display());
             let view = judge(&models[&rules], case).map_err(|error| error.context(place))?;

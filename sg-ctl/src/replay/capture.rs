@@ -58,7 +58,7 @@ impl CaptureError {
     /// The remedy, as one sentence for the user.
     pub const fn help(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "name captures that exist and may be read",
+            Self::Read { .. } => "name captures that exist and may be read; `-` is standard input",
             Self::NoCapture { .. } => {
                 "write it with tcpdump -w, dumpcap or tshark; unpack it first if it is packed: \
                  <(zcat FILE)"
@@ -119,7 +119,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Opens a capture.
+    /// Opens a capture; `-` stands for standard input.
     ///
     /// # Errors
     /// When the file cannot be read or is no capture.
@@ -128,11 +128,16 @@ impl Capture {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(io::ErrorKind::IsADirectory.into()));
-        }
-        let reader = create_reader(BUFFER, Whole(file));
+        let input: Box<dyn Read + Send> = if path == Path::new("-") {
+            Box::new(io::stdin())
+        } else {
+            let file = File::open(path).map_err(failed)?;
+            if file.metadata().map_err(failed)?.is_dir() {
+                return Err(failed(io::ErrorKind::IsADirectory.into()));
+            }
+            Box::new(file)
+        };
+        let reader = create_reader(BUFFER, Whole(input));
         Ok(Self {
             path: path.to_owned(),
             reader: reader.map_err(|_error| CaptureError::NoCapture {
