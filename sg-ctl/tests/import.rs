@@ -83,3 +83,28 @@ Resources:
     assert_fails(&import("Prot=8443"), 1, &["error: ", "`Prot`", "Port"]);
     assert_fails(&import("Port"), 1, &["error: ", "KEY=VALUE"]);
 }
+
+#[test]
+fn what_cannot_be_read_for_import_is_not_taken_for_a_rule_file() {
+    let scratch = Scratch::new("import-unreadable");
+    for (name, content, words) in [
+        ("empty.json", "", ["the file is empty", "did the command"]),
+        (
+            "cut.json",
+            "{\"SecurityGroups\": [",
+            ["cut.json:1:", "was the file cut off?"],
+        ),
+    ] {
+        let output = sg_ctl(&["import", &scratch.file(name, content)]);
+        assert_fails(&output, 1, &words);
+        assert!(!text(&output.stderr).contains("rule file"), "{output:?}");
+    }
+    let wide = scratch.0.join("wide.json");
+    fs::write(&wide, b"\xff\xfe{\0}\0").expect("a file for the test");
+    let output = sg_ctl(&["import", &wide.display().to_string()]);
+    assert_fails(
+        &output,
+        1,
+        &["cannot read", "help: give it as text in UTF-8"],
+    );
+}

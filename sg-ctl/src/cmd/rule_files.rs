@@ -1,5 +1,6 @@
 //! Rule files as verbs take them.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use sg_ctl::model::Model;
@@ -8,7 +9,7 @@ use sg_ctl::rulefile::{self, Parsed, Report, Source};
 use crate::failure::refusal;
 use crate::output::note;
 
-/// Reads the text of rule files.
+/// Reads the text of rule files, or of what is imported.
 ///
 /// # Errors
 /// When one cannot be read.
@@ -17,10 +18,11 @@ pub(super) fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
         .iter()
         .map(|file| {
             Source::open(file).map_err(|error| {
-                refusal(
-                    format!("cannot read {}: {error}", file.display()),
-                    "name rule files that exist and may be read; `-` is standard input",
-                )
+                let help = match error.kind() {
+                    ErrorKind::InvalidData => "give it as text in UTF-8",
+                    _ => "name files that exist and may be read; `-` is standard input",
+                };
+                refusal(format!("cannot read {}: {error}", file.display()), help)
             })
         })
         .collect()

@@ -111,7 +111,14 @@ pub(crate) fn parse(
             Ok((event, span)) => builder.accept(event, span)?,
             Err(error) => {
                 let at = At::outside_keys(builder.span(*error.marker(), *error.marker()));
-                let help = "rule files are YAML; indent with spaces and quote text that holds `: `";
+                let help = match tags {
+                    Tags::Refused => {
+                        "rule files are YAML; indent with spaces and quote text that holds `: `"
+                    }
+                    Tags::Functions => {
+                        "JSON or YAML, and all of it, can be imported: was the file cut off?"
+                    }
+                };
                 builder.problems.error(&at, error.info(), help);
                 return None;
             }
@@ -126,7 +133,10 @@ pub(crate) fn parse(
             start: 0,
             end: 0,
         };
-        let help = "begin with a section such as `security_groups:`";
+        let help = match tags {
+            Tags::Refused => "begin with a section such as `security_groups:`",
+            Tags::Functions => "did the command that was to write it fail?",
+        };
         problems.error(&At::outside_keys(start), "the file is empty", help);
     }
     root
