@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use sg_ctl::host::IsolateSummary;
 
-use super::Tone;
+use super::{Tone, counted};
 
 /// Answer of `isolate`. The names of the fields are those of the JSON form.
 #[derive(Debug, Serialize)]
@@ -37,7 +37,11 @@ impl fmt::Display for IsolateView<'_> {
             return writeln!(f, "{interface} {would} {released}");
         }
         let cut_off = Tone::Notable.paint("isolated");
-        writeln!(f, "{interface} {would} {cut_off}: {flows_cut} flows cut")?;
+        writeln!(
+            f,
+            "{interface} {would} {cut_off}: {} cut",
+            counted(*flows_cut as u64, "flow")
+        )?;
         if let Some(peer) = kept {
             writeln!(
                 f,
@@ -68,7 +72,7 @@ mod tests {
             interface: "eth0".to_owned(),
             isolated: true,
             changed: true,
-            flows_cut: 3,
+            flows_cut: 1,
             kept: Some(SshPeer {
                 client: [203, 0, 113, 7].into(),
                 port: 22,
@@ -77,14 +81,14 @@ mod tests {
         };
         assert_eq!(
             plain(&summary, true),
-            "eth0 is isolated: 3 flows cut\n\
+            "eth0 is isolated: 1 flow cut\n\
              admitted all the same: 203.0.113.7 to port 22\n\
              sg-ctl isolate eth0 --release ends it\n"
         );
         let json = serde_json::to_value(IsolateView::new(&summary, false)).expect("JSON");
         assert_eq!(
             (&json["applied"], &json["flows_cut"]),
-            (&false.into(), &3.into())
+            (&false.into(), &1.into())
         );
         summary.isolated = false;
         assert_eq!(
