@@ -11,7 +11,7 @@ use sg_ctl::explain::{Place, Probe, explain};
 use sg_ctl::host::{self, HostError};
 use sg_ctl::model::{InterfaceSpec, Model};
 
-use super::{Context, check_attached, rule_files};
+use super::{Context, rule_files};
 use crate::cli::ExplainArgs;
 use crate::failure::refusal;
 use crate::output;
@@ -44,13 +44,8 @@ fn in_force(
         Some(name) => name,
         None => only(state.attachments.keys(), "attached")?,
     };
-    check_attached(&state, Some(&interface))?;
     let Some(record) = state.attachments.get(&interface) else {
-        return Err(HostError::NotAttached {
-            interface,
-            attached: Vec::new(),
-        }
-        .into());
+        return Err(HostError::not_attached(&interface, &state).into());
     };
     let clock = host.dataplane().clock()?;
     let (model, zones) = host.zone_policies(&state)?;

@@ -102,10 +102,9 @@ fn names(host: &Host, state: State) -> Result<Names, HostError> {
 /// Refuses an interface to filter by that is not attached.
 fn check_attached(state: &State, interface: Option<&str>) -> Result<(), HostError> {
     match interface {
-        Some(name) if !state.attachments.contains_key(name) => Err(HostError::NotAttached {
-            interface: name.to_owned(),
-            attached: state.attachments.keys().cloned().collect(),
-        }),
+        Some(name) if !state.attachments.contains_key(name) => {
+            Err(HostError::not_attached(name, state))
+        }
         _ => Ok(()),
     }
 }

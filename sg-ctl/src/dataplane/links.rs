@@ -86,6 +86,11 @@ impl Attachment {
         self.ingress.is_some() && self.egress.is_some()
     }
 
+    /// Whether all packets of an interface that exists are judged.
+    pub fn is_guarded(&self) -> bool {
+        self.interface.is_some() && self.is_complete()
+    }
+
     /// The program at one of its hooks.
     pub const fn hook(&self, side: HookSide) -> Option<AttachedHook> {
         match side {

@@ -252,13 +252,29 @@ struct Planned {
 impl Planned {
     fn summary(self, begin: Instant) -> ApplySummary {
         let Self { next, .. } = self;
+        let is_guarded = |zone| {
+            let mut attached = self.attachments.iter();
+            attached.any(|each| each.zone == zone && each.is_guarded())
+        };
+        let (attached, gone): (Vec<_>, Vec<_>) = next
+            .attachments
+            .iter()
+            .map(|(name, record)| (name.clone(), record.zone))
+            .partition(|(_, zone)| is_guarded(*zone));
+        let mut notes = self.notes;
+        notes.extend(gone.into_iter().map(|(name, _)| {
+            format!(
+                "{name} is not judged: it is gone, or its programs are; `sg-ctl restore` attaches \
+                 it again"
+            )
+        }));
         ApplySummary {
             policy: PolicySummary::new(&next.model, &self.image, self.kernel_bytes),
             changed: self.is_new,
             changes: self.changes,
-            attached: next.attachments.keys().cloned().collect(),
+            attached: attached.into_iter().map(|(name, _)| name).collect(),
             not_attached: self.not_attached,
-            notes: self.notes,
+            notes,
             duration: begin.elapsed(),
         }
     }

@@ -129,8 +129,5 @@ fn attached_zone(name: &str, state: &State, attachments: &[Attachment]) -> Resul
             interface.is_some_and(|interface| interface.name == name)
         })
         .map(|attachment| attachment.zone)
-        .ok_or_else(|| HostError::NotAttached {
-            interface: name.to_owned(),
-            attached: state.attachments.keys().cloned().collect(),
-        })
+        .ok_or_else(|| HostError::not_attached(name, state))
 }

@@ -6,7 +6,7 @@ use super::changes::list;
 use crate::compile::CompileError;
 use crate::dataplane::DataplaneError;
 use crate::model::Side;
-use crate::state::StateError;
+use crate::state::{State, StateError};
 
 /// An error of the [`host`](super). Unless its text says otherwise nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -64,8 +64,15 @@ pub enum HostError {
         /// The interfaces that are.
         attached: Vec<String>,
     },
+    /// The state has the interface, but the kernel has none of our programs for it: after a reboot,
+    /// or when it was removed or its pins were.
+    #[error("{interface} was attached, but its programs are gone")]
+    Gone {
+        /// Name of the interface.
+        interface: String,
+    },
     /// There are programs of ours that the state does not know: their groups are lost.
-    #[error("the state does not know {}, which are attached", .interfaces.join(", "))]
+    #[error("attached, but unknown to the state: {}", .interfaces.join(", "))]
     Unrecorded {
         /// Names of the interfaces.
         interfaces: Vec<String>,
@@ -118,6 +125,18 @@ const fn side(side: Side) -> &'static str {
 }
 
 impl HostError {
+    /// Why nothing can be done to an interface: it was never attached, or its programs are gone.
+    pub fn not_attached(interface: &str, state: &State) -> Self {
+        let interface = interface.to_owned();
+        if state.attachments.contains_key(&interface) {
+            return Self::Gone { interface };
+        }
+        Self::NotAttached {
+            interface,
+            attached: state.attachments.keys().cloned().collect(),
+        }
+    }
+
     /// The remedy, as one sentence for the user.
     pub fn help(&self) -> Option<String> {
         match self {
@@ -137,6 +156,7 @@ impl HostError {
                 Some("no interface is".to_owned())
             }
             Self::NotAttached { attached, .. } => Some(format!("attached: {}", list(attached))),
+            Self::Gone { .. } => Some("`sg-ctl restore` attaches it again".to_owned()),
             Self::Unrecorded { .. } => {
                 Some("detach them (`sg-ctl detach --all`), then attach them again".to_owned())
             }

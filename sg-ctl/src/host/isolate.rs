@@ -100,11 +100,7 @@ impl Host {
             generation: state.generation + 1,
             ..state.clone()
         };
-        let attached = || state.attachments.keys().cloned().collect();
-        let not_attached = || HostError::NotAttached {
-            interface: interface.to_owned(),
-            attached: attached(),
-        };
+        let not_attached = || HostError::not_attached(interface, state);
         let record = next.attachments.get_mut(interface);
         let record = record.ok_or_else(not_attached)?;
         let attachment = attachments.iter().find(|each| each.zone == record.zone);

@@ -45,7 +45,9 @@ pub use settings::settings;
 pub(crate) use snapshot::loaded;
 pub use snapshot::{InterfaceRates, Rate, Rates, Snapshot};
 pub use ssh::{SshConnection, WayIn};
-pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Status, Suppressed, Traffic};
+pub use status::{
+    Deadline, InterfaceStatus, Mode, ReasonCount, Renamed, Status, Suppressed, Traffic,
+};
 pub use upgrade::{UpgradeSummary, Upgraded};
 
 use crate::compile::{Image, ZonePolicy, compile};

@@ -16,6 +16,10 @@ use crate::dataplane::{
 use crate::model::{Direction, LogMode, Side, is_pattern};
 use crate::state::State;
 
+/// How often the status is read again when changes come to their end while it is read. Parts of
+/// different states would contradict each other.
+const ATTEMPTS: usize = 5;
+
 /// Whether verdicts are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,11 +91,23 @@ impl Suppressed {
     }
 }
 
+/// What an attached interface is called now, when that is another name than the one it was attached
+/// by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Renamed {
+    /// Its name.
+    pub to: String,
+    /// Whether another interface, which is not guarded, has its former name.
+    pub is_replaced: bool,
+}
+
 /// One interface under guard, or supposed to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InterfaceStatus {
     /// Name.
     pub name: String,
+    /// What it is called now, when that is not `name`.
+    pub renamed: Option<Renamed>,
     /// Interface index, `None` when there is no such interface.
     pub ifindex: Option<u32>,
     /// Its slot in the kernel's tables.
@@ -186,11 +202,27 @@ impl Host {
     /// # Errors
     /// When state or kernel cannot be read.
     pub fn status(&self) -> Result<Status, HostError> {
+        let mut status = self.status_once()?;
+        for _ in 0..ATTEMPTS {
+            if self.state()?.generation == status.generation {
+                return Ok(status);
+            }
+            status = self.status_once()?;
+        }
+        status.pending = true;
+        Ok(status)
+    }
+
+    /// What is in force; when a change ends meanwhile, parts may be of the state before it.
+    fn status_once(&self) -> Result<Status, HostError> {
         let state = self.state()?;
         let attachments = self.dataplane.attachments()?;
+        let present = Interface::all()?;
         let mut interfaces = Vec::new();
         for attachment in &attachments {
-            interfaces.push(self.attached(&state, attachment)?);
+            let mut status = self.attached(&state, attachment)?;
+            status.renamed = renamed(&status.name, attachment, &present);
+            interfaces.push(status);
         }
         // Recorded, but not in the kernel: after a reboot, or detached by other means.
         for (name, record) in &state.attachments {
@@ -205,7 +237,6 @@ impl Host {
             }
         }
         // An interface that came back under its name is there, but unguarded.
-        let present = Interface::all()?;
         for status in interfaces
             .iter_mut()
             .filter(|status| status.ifindex.is_none())
@@ -264,6 +295,15 @@ impl Host {
     }
 }
 
+/// The new name of an attached interface that was attached as `name`.
+fn renamed(name: &str, attachment: &Attachment, present: &[Interface]) -> Option<Renamed> {
+    let now = &attachment.interface.as_ref()?.name;
+    (now != name).then(|| Renamed {
+        to: now.clone(),
+        is_replaced: present.iter().any(|interface| interface.name == name),
+    })
+}
+
 /// Interfaces that are to be guarded and are not: those that the rules name, whether they are there
 /// or not, and those of `present` that a pattern matches.
 pub(super) fn not_attached(state: &State, present: &[Interface]) -> Vec<String> {
@@ -295,6 +335,7 @@ pub(super) fn describe(
     let spec = effective(&state.model, name, &overrides);
     InterfaceStatus {
         name: name.to_owned(),
+        renamed: None,
         ifindex: attachment
             .interface
             .as_ref()

@@ -64,17 +64,13 @@ impl Host {
     ) -> Result<Option<String>, HostError> {
         let (lock, state) = self.begin()?;
         let mut next = state;
-        let attached = next.attachments.keys().cloned().collect();
-        let not_attached = || HostError::NotAttached {
-            interface: interface.to_owned(),
-            attached,
-        };
+        let not_attached = HostError::not_attached(interface, &next);
         let attachments = self.dataplane.attachments()?;
         let record = next
             .attachments
             .get_mut(interface)
             .filter(|record| attachments.iter().any(|each| each.zone == record.zone))
-            .ok_or_else(not_attached)?;
+            .ok_or(not_attached)?;
         if record.isolated.is_some() {
             return Err(HostError::Isolated {
                 interface: interface.to_owned(),

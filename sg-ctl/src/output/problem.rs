@@ -89,6 +89,23 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
                 ),
             );
         }
+        if let Some(renamed) = &interface.renamed {
+            let other = if renamed.is_replaced {
+                " The interface that is called so now is not guarded."
+            } else {
+                ""
+            };
+            add(
+                name,
+                format!(
+                    "is called {now} now, and rules and commands still know it by the name that \
+                     it was attached by.{other} To end that: `sg-ctl detach {was}`, then `sg-ctl \
+                     attach {now}`",
+                    now = renamed.to,
+                    was = interface.name
+                ),
+            );
+        }
         if !interface.recorded {
             add(
                 name,

@@ -331,7 +331,7 @@ impl<'a> InterfaceView<'a> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use sg_ctl::host::ReasonCount;
+    use sg_ctl::host::{ReasonCount, Renamed};
 
     use super::*;
 
@@ -349,6 +349,7 @@ pub(super) mod tests {
         };
         InterfaceStatus {
             name: "eth0".to_owned(),
+            renamed: None,
             ifindex: Some(2),
             zone: 0,
             recorded: true,
@@ -475,6 +476,10 @@ pub(super) mod tests {
     fn disagreements_are_told() {
         let unrecorded = InterfaceStatus {
             recorded: false,
+            renamed: Some(Renamed {
+                to: "ens3".to_owned(),
+                is_replaced: true,
+            }),
             build: Some("1-a".to_owned()),
             before: vec!["ingress: other (12)".to_owned()],
             ..interface()
@@ -491,6 +496,7 @@ pub(super) mod tests {
             .collect();
         let begins = [
             "warning: a change is under way",
+            "warning: eth0: is called ens3 now",
             "warning: eth0: attached, but the state does not know it",
             "warning: eth0: its programs are those of another sg-ctl (1-a)",
             "warning: eth0: ingress: other (12) sees packets first",

@@ -233,3 +233,84 @@ fn reboot_with_nothing(sg: &SgCtl<'_>) {
     std::fs::remove_dir_all(sg.pins()).expect("they are ours");
     assert_eq!(state(sg), "missing");
 }
+
+/// What `status` complains about.
+fn problems(sg: &SgCtl<'_>) -> Vec<String> {
+    let status = sg.json(&["status"]);
+    let problems = status["problems"].as_array().expect("a list");
+    let text = |problem: &serde_json::Value| problem["text"].as_str().expect("text").to_owned();
+    problems.iter().map(text).collect()
+}
+
+#[test]
+fn nothing_is_said_to_be_in_force_where_no_program_is() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
+    let _server = Server::tcp(&server.namespace, 80);
+    std::fs::remove_dir_all(sg.pins()).expect("they are ours");
+    let file = sg.rule_file("rules.yaml", &rules("SMTP"));
+    let outcome = sg.run(&["apply", "-f", &file]);
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    assert!(!outcome.stdout.contains("in force"), "{outcome:#?}");
+    let note = "eth0 is not judged: it is gone, or its programs are; `sg-ctl restore`";
+    assert!(outcome.stderr.contains(note), "{outcome:#?}");
+    assert!(answers(client, server, 80), "nothing is attached");
+    for words in [&["mode", "eth0", "audit"][..], &["isolate", "eth0"]] {
+        let error = sg.fails(1, words);
+        assert!(error.contains("its programs are gone"), "{error}");
+        assert!(error.contains("help: `sg-ctl restore`"), "{error}");
+    }
+    sg.ok(&["restore"]);
+    let applied = sg.ok(&["apply", "-f", &file]);
+    assert!(applied.contains("in force on eth0"), "{applied}");
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+}
+
+#[test]
+fn an_interface_that_is_called_otherwise_now_is_told() {
+    let network = Network::new(&["server"]);
+    let [server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
+    assert_eq!(problems(&sg), [""; 0]);
+    let rename = "link set eth0 down\nlink set eth0 name ens3\nlink set ens3 up\n";
+    server.namespace.ip(rename);
+    let [told] = &problems(&sg)[..] else {
+        panic!("{:#?}", problems(&sg));
+    };
+    assert!(told.starts_with("is called ens3 now"), "{told}");
+    assert!(!told.contains("not guarded"), "{told}");
+
+    // Another interface takes its name: `eth0 enforcing` must not pass for a word about that one.
+    server
+        .namespace
+        .ip("link add eth0 type veth peer name other\n");
+    let [told] = &problems(&sg)[..] else {
+        panic!("{:#?}", problems(&sg));
+    };
+    assert!(told.contains("is not guarded"), "{told}");
+    sg.ok(&["detach", "eth0"]);
+    sg.ok(&["attach", "ens3", "--group", "tested"]);
+    let text = problems(&sg).join("\n");
+    assert!(!text.contains("is called"), "{text}");
+}
+
+#[test]
+fn a_status_read_during_changes_contradicts_itself_never() {
+    let network = Network::new(&["server"]);
+    let [server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
+    let files = ["HTTP", "SSH"].map(|service| sg.rule_file(service, &rules(service)));
+    std::thread::scope(|scope| {
+        let changes = scope.spawn(|| {
+            for file in files.iter().cycle().take(6) {
+                sg.ok(&["apply", "-f", file]);
+            }
+        });
+        while !changes.is_finished() {
+            let text = problems(&sg).join("\n");
+            assert!(!text.contains("the state says"), "{text}");
+        }
+    });
+    assert_eq!(problems(&sg), [""; 0]);
+}
