@@ -159,18 +159,24 @@ pub(super) fn random_seed() -> Result<HashSeed, DataplaneError> {
 }
 
 /// Every entry of the flow table, expired ones included, as it is when the iterator gets there.
-pub(super) fn flows(maps: &Maps) -> impl Iterator<Item = (FlowKey, FlowEntry)> {
-    (0..maps.flows.len()).filter_map(|index| {
-        let slot = maps.flows.read(index)?;
+pub(super) fn flows(
+    maps: &Maps,
+) -> Result<impl Iterator<Item = (FlowKey, FlowEntry)>, DataplaneError> {
+    let slots = maps.flows()?;
+    Ok((0..slots.len()).filter_map(|index| {
+        let slot = slots.read(index)?;
         Some((slot.key, slot.entry()?))
-    })
+    }))
 }
 
 /// Deletes the flows of which `chosen` says so; returns how many.
 ///
 /// A deleted flow is one without state: the programs take it for absent at once, and its slot when
 /// they need one, when they add its packets to the counters of its rule.
-pub(super) fn delete(maps: &Maps, mut chosen: impl FnMut(&FlowKey, &FlowEntry) -> bool) -> usize {
+pub(super) fn delete(
+    maps: &Maps,
+    mut chosen: impl FnMut(&FlowKey, &FlowEntry) -> bool,
+) -> Result<usize, DataplaneError> {
     clear(maps, FLOW_DELETED, |slot| {
         slot.entry().is_some_and(|entry| chosen(&slot.key, &entry))
     })
@@ -187,7 +193,7 @@ impl Dataplane {
         keeps: impl Fn(&FlowKey) -> bool,
     ) -> Result<(), DataplaneError> {
         let maps = self.maps()?;
-        delete(maps, |key, _| u32::from(key.zone()) == zone && !keeps(key));
+        delete(maps, |key, _| u32::from(key.zone()) == zone && !keeps(key))?;
         delete_fragments(maps, zone)?;
         reach(CrashPoint::FlowsCut);
         Ok(())
@@ -202,19 +208,24 @@ impl Dataplane {
         let now = self.clock()?.now;
         delete(self.maps()?, |key, entry| {
             u32::from(key.zone()) == zone && !settings.keeps(entry, now)
-        });
-        Ok(())
+        })
+        .map(drop)
     }
 }
 
 /// Takes the state off the slots of which `chosen` says so, and leaves these flags; returns how many.
 /// A slot whose state changes at the very moment is looked at again.
-fn clear(maps: &Maps, flags: u8, mut chosen: impl FnMut(&FlowSlot) -> bool) -> usize {
+fn clear(
+    maps: &Maps,
+    flags: u8,
+    mut chosen: impl FnMut(&FlowSlot) -> bool,
+) -> Result<usize, DataplaneError> {
+    let slots = maps.flows()?;
     let mut deleted = 0;
-    for index in 0..maps.flows.len() {
-        while let Some(slot) = maps.flows.read(index)
+    for index in 0..slots.len() {
+        while let Some(slot) = slots.read(index)
             && chosen(&slot)
-            && let Some(meta) = maps.flows.meta(index)
+            && let Some(meta) = slots.meta(index)
         {
             let gone = Meta(slot.meta).with(FlowState::NONE, flags);
             let swap =
@@ -225,7 +236,7 @@ fn clear(maps: &Maps, flags: u8, mut chosen: impl FnMut(&FlowSlot) -> bool) -> u
             }
         }
     }
-    deleted
+    Ok(deleted)
 }
 
 /// Deletes everything that the tables hold about a zone.
@@ -233,7 +244,7 @@ pub(super) fn delete_zone(maps: &Maps, zone: u32) -> Result<(), DataplaneError> 
     // The next interface of this zone counts its own.
     clear(maps, 0, |slot| {
         u32::from(slot.key.zone()) == zone && slot.uncounted().is_some()
-    });
+    })?;
     delete_fragments(maps, zone)
 }
 

@@ -42,12 +42,11 @@ impl ImageInfo {
         }
     }
 
-    /// What an image would be once it is in force.
+    /// What a compiled image would be once it is in force.
     ///
     /// # Errors
-    /// When the words are no image for these programs, or too many.
+    /// When the words are too many.
     pub fn of_words(words: &[u32]) -> Result<Self, DataplaneError> {
-        check(words)?;
         Ok(Self::of(words, size_class(words.len())?))
     }
 }
@@ -113,7 +112,6 @@ pub(super) fn swap(
     words: &[u32],
     prepare: impl FnOnce(&mut MapData) -> Result<(), DataplaneError>,
 ) -> Result<ImageInfo, DataplaneError> {
-    check(words)?;
     let size_class = size_class(words.len())?;
     let mut map = create(words, SIZE_CLASSES[size_class])?;
     reach(CrashPoint::ImageFilled);
@@ -143,7 +141,8 @@ pub(super) fn current(maps: &Maps, pins: &PinDir) -> Result<Option<ImageInfo>, D
         return Ok(None);
     };
     let map = open(id, pins).map_err(map_error("open", MAP_IMAGES[size_class]))?;
-    let memory = MappedWords::new(map.fd(), SIZE_CLASSES[size_class], false)
+    // Nothing but the header: mapping all of a large image takes milliseconds.
+    let memory = MappedWords::new(map.fd(), header::LEN as usize, false)
         .map_err(system_error("read the policy image"))?;
     Ok(Some(ImageInfo::of(memory.words(), size_class)))
 }

@@ -1,6 +1,7 @@
 //! Handles of the maps that all programs share: opened by their pins, or taken from programs that
 //! have maps of their own.
 
+use std::cell::OnceCell;
 use std::io;
 
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
@@ -25,7 +26,8 @@ pub(super) struct Maps {
     pub(super) counters: PerCpuArray<MapData, ZoneMemory>,
     pub(super) log_buckets: Array<MapData, LogBucket>,
     pub(super) rules: PerCpuHashMap<MapData, RuleKey, RuleCounters>,
-    pub(super) flows: MappedSlots,
+    flows: MapData,
+    mapped_flows: OnceCell<MappedSlots>,
     pub(super) fragments: Table<FragmentKey, FragmentEntry>,
     pub(super) selector: Array<MapData, u32>,
     pub(super) images: [Slot; MAP_IMAGES.len()],
@@ -60,13 +62,24 @@ impl Maps {
             rules: Map::from_map_data(open(MAP_RULES)?)
                 .and_then(PerCpuHashMap::try_from)
                 .map_err(map_error("open", MAP_RULES))?,
-            flows: slots(open(MAP_FLOW_SLOTS)?)?,
+            flows: open(MAP_FLOW_SLOTS)?,
+            mapped_flows: OnceCell::new(),
             fragments: Table::new(open(MAP_FRAGMENTS)?)
                 .map_err(map_error("open", MAP_FRAGMENTS))?,
             selector: array(open(MAP_SELECTOR)?, MAP_SELECTOR)?,
             images,
             test_clock: array(open(MAP_TEST_CLOCK)?, MAP_TEST_CLOCK)?,
         })
+    }
+
+    /// The flow table's slots. They are mapped for the first who asks: the kernel then makes a page
+    /// table for all of them, and rules are changed without a look at flows.
+    pub(super) fn flows(&self) -> Result<&MappedSlots, DataplaneError> {
+        if let Some(slots) = self.mapped_flows.get() {
+            return Ok(slots);
+        }
+        let slots = map_slots(&self.flows)?;
+        Ok(self.mapped_flows.get_or_init(|| slots))
     }
 
     /// The settings of a zone; all zero for one that is not in use.
@@ -162,9 +175,11 @@ fn slot(map: MapData, name: &'static str) -> Result<Slot, DataplaneError> {
     Slot::new(map).map_err(map_error("open", name))
 }
 
-fn slots(map: MapData) -> Result<MappedSlots, DataplaneError> {
+/// Maps the slots of a flow table.
+pub(super) fn map_slots(map: &MapData) -> Result<MappedSlots, DataplaneError> {
     let info = map.info().map_err(map_error("describe", MAP_FLOW_SLOTS))?;
-    MappedSlots::new(map, info.max_entries() as usize).map_err(system_error("map the flow table"))
+    let slots = info.max_entries() as usize;
+    MappedSlots::new(map.fd(), slots).map_err(system_error("map the flow table"))
 }
 
 /// Names the map and what was tried with it.

@@ -265,7 +265,7 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn flows(&self) -> Result<impl Iterator<Item = (FlowKey, FlowEntry)>, DataplaneError> {
-        Ok(flows::flows(self.maps()?))
+        flows::flows(self.maps()?)
     }
 
     /// Slots of the flow table: twice the flows that fit.
@@ -273,7 +273,7 @@ impl Dataplane {
     /// # Errors
     /// When nothing is loaded.
     pub fn flow_slots(&self) -> Result<usize, DataplaneError> {
-        Ok(self.maps()?.flows.len())
+        Ok(self.maps()?.flows()?.len())
     }
 
     /// Deletes the flows that `chosen` picks; returns how many.
@@ -284,7 +284,7 @@ impl Dataplane {
         &mut self,
         chosen: impl FnMut(&FlowKey, &FlowEntry) -> bool,
     ) -> Result<usize, DataplaneError> {
-        Ok(flows::delete(self.maps()?, chosen))
+        flows::delete(self.maps()?, chosen)
     }
 
     /// What is attached, by zone, in ascending order.

@@ -16,7 +16,7 @@ use sg_common::settings::{InterfaceSettings, MODE_AUDIT};
 
 use super::error::DataplaneError;
 use super::links::{self, Attachment, HookSide};
-use super::maps::{map_error, system_error};
+use super::maps::{map_error, map_slots, system_error};
 use super::pins::PinDir;
 use super::program::BUILD;
 use super::sys::{self, MappedSlots};
@@ -188,8 +188,7 @@ impl<'a> FlowCopy<'a> {
                 .map_err(map_error("open", MAP_FLOW_SLOTS))?;
             let info = map.info().map_err(map_error("describe", MAP_FLOW_SLOTS))?;
             if info.value_size() as usize == size_of::<FlowSlot>() {
-                let slots = MappedSlots::new(map, info.max_entries() as usize);
-                copy.slots = Some(slots.map_err(system_error("map the flow table"))?);
+                copy.slots = Some(map_slots(&map)?);
             }
         }
         Ok(copy)
@@ -248,7 +247,7 @@ impl<'a> FlowCopy<'a> {
                 changes.insert(key, (entry, before));
             }
         }
-        let slots = &dataplane.maps()?.flows;
+        let slots = dataplane.maps()?.flows()?;
         for index in 0..slots.len() {
             if let Some(slot) = slots.read(index)
                 && slot.entry().is_some()

@@ -120,8 +120,9 @@ pub(super) fn totals(maps: &Maps) -> Result<BTreeMap<RuleKey, RuleTotals>, Datap
         };
         totals.insert(key, total);
     }
-    for index in 0..maps.flows.len() {
-        let slot = maps.flows.read(index);
+    let slots = maps.flows()?;
+    for index in 0..slots.len() {
+        let slot = slots.read(index);
         if let Some((key, tally)) = slot.and_then(|slot| slot.uncounted())
             && let Some(total) = totals.get_mut(&key)
         {

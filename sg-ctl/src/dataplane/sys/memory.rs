@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use aya::maps::MapData;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use sg_common::flow::{FlowEntry, FlowSlot, FlowState};
 use sg_common::table::Meta;
@@ -69,8 +68,6 @@ const READ_TRIES: usize = 8;
 pub(in crate::dataplane) struct MappedSlots {
     memory: NonNull<FlowSlot>,
     slots: usize,
-    /// Keeps the map's descriptor: programs that have maps of their own are loaded by it.
-    _map: MapData,
 }
 
 // SAFETY: the memory is shared with the kernel's programs anyhow; nothing of it belongs to a thread.
@@ -78,17 +75,16 @@ unsafe impl Send for MappedSlots {}
 
 impl MappedSlots {
     /// Maps an array map of `slots` flow slots.
-    pub(in crate::dataplane) fn new(map: MapData, slots: usize) -> io::Result<Self> {
+    pub(in crate::dataplane) fn new(map: impl AsFd, slots: usize) -> io::Result<Self> {
         let length = NonZeroUsize::new(slots * size_of::<FlowSlot>())
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice; the kernel refuses lengths
         // beyond the map's values.
-        let memory = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, map.fd(), 0)? };
+        let memory = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, map, 0)? };
         Ok(Self {
             memory: memory.cast(),
             slots,
-            _map: map,
         })
     }
 
