@@ -296,6 +296,15 @@ fn read(path: &Path) -> Result<Option<State>, StateError> {
         path: path.to_owned(),
         source,
     };
+    let result = serde_json::from_slice::<Stored<State>>(&bytes);
+    if let Ok(Stored {
+        format: FORMAT,
+        state,
+    }) = result
+    {
+        return Ok(Some(state));
+    }
+    // What another version wrote may look like damage.
     let Header { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
     if format != FORMAT {
         return Err(StateError::Format {
@@ -303,8 +312,7 @@ fn read(path: &Path) -> Result<Option<State>, StateError> {
             found: format,
         });
     }
-    let Stored { state, .. } = serde_json::from_slice(&bytes).map_err(damaged)?;
-    Ok(Some(state))
+    result.map(|stored| Some(stored.state)).map_err(damaged)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {

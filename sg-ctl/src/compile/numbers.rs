@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sg_common::image::Cell;
 
 use crate::model::{Direction, GroupId, Peer, Rule, RuleId, SecurityGroup, Service};
@@ -27,8 +27,8 @@ pub struct RuleRecord {
 }
 
 /// Numbers of rules, given once and never again: a flow may hold one for days.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<u32, RuleRecord>", into = "BTreeMap<u32, RuleRecord>")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<u32, RuleRecord>")]
 pub struct RuleNumbers {
     records: BTreeMap<u32, RuleRecord>,
     numbers: HashMap<(GroupId, RuleId), u32>,
@@ -44,9 +44,9 @@ impl From<BTreeMap<u32, RuleRecord>> for RuleNumbers {
     }
 }
 
-impl From<RuleNumbers> for BTreeMap<u32, RuleRecord> {
-    fn from(numbers: RuleNumbers) -> Self {
-        numbers.records
+impl Serialize for RuleNumbers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.records.serialize(serializer)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::diff::{PartDiff, diff};
+use super::diff::{PartDiff, PartKind, diff};
 use crate::model::Model;
 
 /// Names that come, go or mean something else.
@@ -19,20 +19,18 @@ pub struct Difference {
 }
 
 impl Difference {
-    fn between<V: PartialEq>(old: &BTreeMap<String, V>, new: &BTreeMap<String, V>) -> Self {
-        let names = |of: &BTreeMap<String, V>, is_wanted: &dyn Fn(&str, &V) -> bool| {
-            of.iter()
-                .filter(|(name, value)| is_wanted(name, value))
-                .map(|(name, _)| name.clone())
-                .collect()
-        };
-        Self {
-            added: names(new, &|name, _| !old.contains_key(name)),
-            removed: names(old, &|name, _| !new.contains_key(name)),
-            changed: names(new, &|name, value| {
-                old.get(name).is_some_and(|before| before != value)
-            }),
+    /// Sorts the names of all parts of a kind by which side has them.
+    fn of<V>(kind: PartKind, parts: &[PartDiff], [old, new]: [&BTreeMap<String, V>; 2]) -> Self {
+        let mut difference = Self::default();
+        for PartDiff { name, .. } in parts.iter().filter(|part| part.kind == kind) {
+            let names = match (old.contains_key(name), new.contains_key(name)) {
+                (false, _) => &mut difference.added,
+                (true, false) => &mut difference.removed,
+                (true, true) => &mut difference.changed,
+            };
+            names.push(name.clone());
         }
+        difference
     }
 }
 
@@ -54,12 +52,14 @@ pub struct Changes {
 impl Changes {
     /// Compares two models.
     pub fn between(old: &Model, new: &Model) -> Self {
+        use PartKind::{Group, Interface, Members, PrefixList};
+        let diff = diff(old, new);
         Self {
-            groups: Difference::between(&old.groups, &new.groups),
-            prefix_lists: Difference::between(&old.prefix_lists, &new.prefix_lists),
-            members: Difference::between(&old.members, &new.members),
-            interfaces: Difference::between(&old.interfaces, &new.interfaces),
-            diff: diff(old, new),
+            groups: Difference::of(Group, &diff, [&old.groups, &new.groups]),
+            prefix_lists: Difference::of(PrefixList, &diff, [&old.prefix_lists, &new.prefix_lists]),
+            members: Difference::of(Members, &diff, [&old.members, &new.members]),
+            interfaces: Difference::of(Interface, &diff, [&old.interfaces, &new.interfaces]),
+            diff,
         }
     }
 

@@ -129,3 +129,35 @@ members:
         ],
     );
 }
+
+#[test]
+fn members_may_stand_in_any_order() {
+    let listed = |addresses: &str| {
+        format!("security_groups: {{web: {{}}}}\nmembers: {{web: [{addresses}]}}\n")
+    };
+    let model = model(&listed(
+        "10.0.0.5, '2001:db8::1', 10.0.0.3, 10.0.0.9, '::1', 10.0.0.4",
+    ));
+    let members: Vec<String> = model.members["web"]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        members,
+        [
+            "10.0.0.3",
+            "10.0.0.4",
+            "10.0.0.5",
+            "10.0.0.9",
+            "::1",
+            "2001:db8::1"
+        ]
+    );
+    assert_errors(
+        &listed("10.0.0.5, 10.0.0.3, 10.0.0.5, 10.0.0.9, 10.0.0.3"),
+        &[
+            "2:37 members.web[2]: 10.0.0.5 is listed twice (keep one of them)",
+            "2:57 members.web[4]: 10.0.0.3 is listed twice (keep one of them)",
+        ],
+    );
+}
