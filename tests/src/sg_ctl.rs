@@ -5,7 +5,11 @@ use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    net::TcpStream,
+    os::{
+        fd::OwnedFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -122,6 +126,26 @@ impl<'a> SgCtl<'a> {
     pub fn run_over_ssh(&self, connection: &str, words: &[&str]) -> Outcome {
         let mut command = self.command(program());
         command.env("SSH_CONNECTION", connection).args(words);
+        Outcome::of(self.namespace, &mut command)
+    }
+
+    /// Runs it to its end below a process that is called sshd and holds a connection, with nothing
+    /// said of it in the environment, as `sudo` leaves it.
+    pub fn run_below_sshd(&self, connection: TcpStream, words: &[&str]) -> Outcome {
+        let directory = Directory::temporary("sshd");
+        let sshd = directory.path().join("sshd");
+        // By another process, as in `run_as_nobody`.
+        let cp = Command::new("cp")
+            .args([Path::new("/bin/sh"), &sshd])
+            .status();
+        assert!(cp.is_ok_and(|cp| cp.success()), "there is room for a copy");
+        let mut command = self.command(&sshd);
+        command
+            // With a second command the shell does not make itself the first one.
+            .args(["-c", "\"$@\"; exit $?", "sshd"])
+            .arg(program())
+            .args(words)
+            .stdin(OwnedFd::from(connection));
         Outcome::of(self.namespace, &mut command)
     }
 

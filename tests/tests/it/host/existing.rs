@@ -1,6 +1,9 @@
 //! Connections that are older than their guard go on, and nobody locks himself out unwarned.
 
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::{TcpListener, TcpStream, UdpSocket},
+    time::Duration,
+};
 
 use rstest::rstest;
 use sg_tests::{
@@ -215,4 +218,33 @@ fn whoever_would_lock_himself_out_is_warned_or_kept() {
     sg.ok(&["attach", "eth0", "--audit"]);
     assert!(!is_warning(&over_ssh(&["mode", "eth0", "audit"])));
     assert!(is_warning(&over_ssh(&["mode", "eth0", "enforce"])));
+}
+
+#[test]
+fn an_ssh_client_is_known_by_the_sshd_above_when_the_environment_is_cleared() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let listen = || TcpListener::bind((server.v4, 22));
+    let listener = server.namespace.enter(listen).expect("the port is free");
+    let connect = || TcpStream::connect((server.v4, 22));
+    let _client = client.namespace.enter(connect).expect("nothing is guarded");
+    let (connection, _) = listener.accept().expect("it is connected");
+    let sg = SgCtl::new(&server.namespace);
+    let closed = sg.rule_file("closed.yaml", CLOSED);
+    let below_sshd = |words: &[&str]| {
+        let connection = connection.try_clone().expect("there are descriptors");
+        let outcome = sg.run_below_sshd(connection, words);
+        assert_eq!(outcome.code, 0, "{outcome:#?}");
+        outcome.stderr
+    };
+
+    let told = below_sshd(&["attach", "eth0", "-f", &closed]);
+    let warning = format!(
+        "no rule of eth0 admits your own SSH client, {}, to port 22",
+        client.v4
+    );
+    assert!(told.contains(&warning), "{told}");
+    let told = below_sshd(&["apply", "-f", &closed, "--keep-ssh"]);
+    let kept = format!("eth0 admits {} to port 22", client.v4);
+    assert!(told.contains(&kept), "{told}");
 }
