@@ -6,7 +6,7 @@ mod kernel;
 mod modules;
 mod report;
 
-use std::{collections::BTreeMap, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fs, path::Path, str::FromStr};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -155,7 +155,7 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
             if !found.is_empty() {
                 let log = guest::log(&directory, series);
                 failures.push(format!("{series}: all it said is in {}", log.display()));
-            } else if arguments.record {
+            } else if arguments.record && !is_of_this_machine(series) {
                 verifier::record(&series.to_string(), &report.costs)?;
             }
         }
@@ -169,6 +169,13 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
         bail!("{}", failures.join("\n"));
     }
     Ok(())
+}
+
+/// Whether this machine runs a kernel of the series: then `cargo xtask verifier --record` writes its
+/// costs down, which are greater than a guest's where only the machine mitigates Spectre.
+fn is_of_this_machine(series: Series) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.starts_with(&format!("{series}."))
 }
 
 /// Whether a kernel that is not to be had is a failure.
