@@ -155,7 +155,8 @@ impl Area {
         words.resize(offset + self.count as usize * CHUNK_WORDS as usize, 0);
         let (mut first, mut end) = (within.start, within.start + 1);
         for number in 0..self.count {
-            let begins = self.begins + (number << self.shift);
+            // The last area may reach beyond the last value: chunks that lie there are never asked.
+            let begins = self.begins.saturating_add(number << self.shift);
             if number > 0 {
                 let has_its_own = end < within.end && starts[end].0 == begins;
                 first = if has_its_own { end } else { end - 1 };
@@ -200,6 +201,7 @@ mod tests {
         prop_oneof![
             any::<u128>(),
             (0..4u128, 0..4u128).prop_map(move |(high, low)| near | high << 64 | low),
+            (0..1u128 << 12).prop_map(|high| !(high << 64)),
             (0..1u128 << 32).prop_map(|v4| IPV4.0 | v4),
             (0..64u128).prop_map(|v4| IPV4.0 | 0x0a00_0000 | v4),
             Just(0),
@@ -218,6 +220,24 @@ mod tests {
             "{address:?}"
         );
         class
+    }
+
+    /// The last chunk of all may reach beyond the last address, and be split.
+    #[test]
+    fn ranges_close_to_the_last_address_are_found() {
+        let high = |number: u64| u128::from(number) << 64;
+        let far = (1..20).map(|number| (high(number << 56), 1));
+        let near = (1..20)
+            .rev()
+            .map(|number| (high(u64::MAX - number), number as u32));
+        let ranges: Vec<_> = [(0, 0)].into_iter().chain(far).chain(near).collect();
+        let mut image = vec![0; header::LEN as usize];
+        let fields = ipv6(&ranges, &mut image);
+        image[header::IPV6 as usize..][..fields.len()].copy_from_slice(&fields);
+        for (start, class) in &ranges {
+            assert_eq!(look_up(&image, *start), *class, "{start:#x}");
+        }
+        assert_eq!(look_up(&image, u128::MAX), 1);
     }
 
     proptest! {
