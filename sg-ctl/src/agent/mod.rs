@@ -187,15 +187,16 @@ impl Agent<'_> {
 
     /// Does once what later happens on occasion.
     fn begin(&mut self, flow_log: Option<FlowLog>) -> Result<(), AgentError> {
+        // First, so that an agent that cannot write there changes nothing.
+        if let Some(log) = flow_log {
+            self.recorder = Some(Recorder::open(log, &self.host()?)?);
+        }
         if let Err(error) = self.apply()
             && !self.is_put_off(&error)
         {
             return Err(error);
         }
         self.follow();
-        if let Some(log) = flow_log {
-            self.recorder = Some(Recorder::open(log, &self.host()?)?);
-        }
         Ok(())
     }
 

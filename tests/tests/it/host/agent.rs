@@ -114,6 +114,26 @@ fn an_agent_does_not_begin_with_a_wrong_rule_file() {
     assert!(sg.is_untouched());
 }
 
+#[test]
+fn an_agent_that_cannot_write_its_records_changes_nothing() {
+    let namespace = Namespace::new("agent");
+    let sg = SgCtl::new(&namespace);
+    let file = sg.rule_file("rules.yaml", "security_groups: {}");
+    let outcome = sg.run(&[
+        "agent",
+        "-f",
+        &file,
+        "--flow-log",
+        "/no/such/directory/flows",
+    ]);
+    assert_ne!(outcome.code, 0, "{outcome:#?}");
+    assert!(
+        outcome.stderr.contains("/no/such/directory/flows"),
+        "{outcome:#?}"
+    );
+    assert!(sg.is_untouched());
+}
+
 /// The interfaces in force, as `name state group`.
 fn guarded(sg: &SgCtl<'_>) -> Vec<String> {
     let status = sg.json(&["status"]);
