@@ -51,6 +51,7 @@ pub(crate) struct Picture<'a> {
     policy: Option<u64>,
     flow_table: Option<TableUse>,
     events_lost: u64,
+    events_suppressed: u64,
     problems: Vec<Problem<'a>>,
     interfaces: Vec<InterfacePart<'a>>,
     flows: Vec<FlowPart>,
@@ -71,6 +72,7 @@ struct InterfacePart<'a> {
     state: Guard,
     log: LogMode,
     events_lost: u64,
+    events_suppressed: u64,
     inbound: DirectionPart,
     outbound: DirectionPart,
     reasons: Vec<ReasonPart>,
@@ -145,6 +147,7 @@ impl<'a> Picture<'a> {
                 room: table.flows,
             }),
             events_lost: interfaces.iter().map(|part| part.events_lost).sum(),
+            events_suppressed: interfaces.iter().map(|part| part.events_suppressed).sum(),
             problems,
             interfaces,
             flows: flows(now, rates, wanted),
@@ -169,8 +172,8 @@ impl<'a> Picture<'a> {
             format!(", flows: {} of {} ({percent} %)", table.live, table.room)
         });
         format!(
-            "{}  {policy}{flows}, events lost: {}",
-            self.time, self.events_lost
+            "{}  {policy}{flows}, events lost: {}, suppressed: {}",
+            self.time, self.events_lost, self.events_suppressed
         )
     }
 
@@ -222,6 +225,11 @@ impl<'a> InterfacePart<'a> {
             state: Guard::of(status),
             log: status.log,
             events_lost: status.events_lost,
+            events_suppressed: status
+                .events_suppressed
+                .iter()
+                .map(|part| part.events)
+                .sum(),
             inbound: direction(0),
             outbound: direction(1),
             reasons: reasons

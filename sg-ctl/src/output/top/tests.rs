@@ -99,7 +99,7 @@ fn the_screen_shows_interfaces_flows_and_drops() {
     let snapshot = snapshot();
     let picture = picture(&snapshot, Some(&rates()), &ALL);
     let expected = "\
-2026-03-01T12:00:09.000+00:00  policy 7, flows: 2 of 262144 (0 %), events lost: 0
+2026-03-01T12:00:09.000+00:00  policy 7, flows: 2 of 262144 (0 %), events lost: 0, suppressed: 5
 ── interfaces
 INTERFACE  STATE      DIRECTION  PASS/S  DROP/S  AUDIT/S  BIT/S  PASSED  DROPPED
 eth0       enforcing  inbound     1.50k     0.5      1.0  12.3M      10        6
