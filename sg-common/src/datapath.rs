@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::packet::Packet;
 use crate::policy::Question;
 use crate::reason::Reason;
-use crate::tcp::Step;
+use crate::tcp::{Numbers, Segment, Step};
 
 /// Settings of the interface, see [`InterfaceSettings`](crate::settings::InterfaceSettings).
 pub trait Settings {
@@ -45,7 +45,11 @@ pub trait Flow {
     fn rule(&self) -> u32;
     /// Counts a frame of the opener (`side` 0) or the answering side (1), seen at `now`.
     fn account(&self, side: usize, now: u64, packets: u32, bytes: u32);
-    /// Stores a new state.
+    /// Takes the numbers of a segment of the opener (`side` 0) or the answering side (1).
+    fn follow(&self, side: usize, segment: &Segment);
+    /// Sequence numbers (TCP).
+    fn numbers(&self) -> Numbers;
+    /// Stores a new state, and numbers.
     fn advance(&self, step: Step);
 }
 
@@ -76,7 +80,7 @@ pub trait Datapath {
     /// Creates the entry of a flow, or replaces one that is over.
     ///
     /// # Errors
-    /// The drop reason when there is no slot for it.
+    /// The reason when there is no slot for it.
     fn open_flow(&self, key: &FlowKey, opening: Opening) -> Result<(), Reason>;
     /// What the first fragment of a datagram left.
     fn fragment(&self, key: &FragmentKey) -> Option<FragmentEntry>;

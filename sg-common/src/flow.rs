@@ -6,6 +6,7 @@ pub use slot::FlowSlot;
 
 use crate::addr::Addr;
 use crate::ends::{Ends, Ports, VlanIds};
+use crate::tcp::{Numbers, Side};
 
 /// Which way a packet goes, seen from the protected side on every hook.
 #[repr(u8)]
@@ -171,11 +172,18 @@ impl FlowState {
     pub const UDP_STREAM: Self = Self(10);
     /// ICMP query.
     pub const ICMP_QUERY: Self = Self(11);
-    /// Any other protocol.
+    /// Any other protocol: nothing came back.
     pub const OTHER: Self = Self(12);
+    /// Any other protocol, answered.
+    pub const OTHER_ANSWERED: Self = Self(13);
+    /// TCP: the host knew the connection when the interface was attached, and the two sides have not
+    /// been heard to agree.
+    pub const TCP_SEEDED: Self = Self(14);
+    /// UDP: the host knew an exchange when the interface was attached, no answer has been heard.
+    pub const UDP_SEEDED: Self = Self(15);
 
     /// Every state.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::TCP_SYN_SENT,
         Self::TCP_SYN_RECEIVED,
         Self::TCP_PICKED_UP,
@@ -188,6 +196,9 @@ impl FlowState {
         Self::UDP_STREAM,
         Self::ICMP_QUERY,
         Self::OTHER,
+        Self::OTHER_ANSWERED,
+        Self::TCP_SEEDED,
+        Self::UDP_SEEDED,
     ];
 
     /// The name in tables and JSON.
@@ -205,24 +216,57 @@ impl FlowState {
             Self::UDP_STREAM => "stream",
             Self::ICMP_QUERY => "query",
             Self::OTHER => "generic",
+            Self::OTHER_ANSWERED => "generic-answered",
+            Self::TCP_SEEDED => "seeded",
+            Self::UDP_SEEDED => "seeded-stream",
             Self(_) => "unknown",
         }
     }
 
-    /// The states whose slot a new flow may take, one bit per code: no answer yet, no complete
-    /// handshake, or over. Pings are among them: anybody may send them from any address.
-    pub const EVICTABLE: u32 = 1 << Self::TCP_SYN_SENT.0
+    /// States of flows that one side alone may have made up: no answer yet, no complete handshake, or
+    /// over. Pings are among them: anybody may send them from any address.
+    const UNPROVEN: u32 = 1 << Self::TCP_SYN_SENT.0
         | 1 << Self::TCP_SYN_RECEIVED.0
         | 1 << Self::TCP_PICKED_UP.0
-        | 1 << Self::UDP_UNANSWERED.0
         | 1 << Self::TCP_CLOSING.0
-        | 1 << Self::ICMP_QUERY.0;
+        | 1 << Self::UDP_UNANSWERED.0
+        | 1 << Self::ICMP_QUERY.0
+        | 1 << Self::OTHER.0;
 
-    /// Whether the flow's slot may be taken when there is no other.
-    pub const fn is_evictable(self) -> bool {
-        Self::EVICTABLE >> (self.0 & 31) & 1 != 0
+    /// States of flows that were answered, perhaps to a sender who never saw it.
+    const ANSWERED: u32 = 1 << Self::UDP_ANSWERED.0
+        | 1 << Self::UDP_ASKED_AGAIN.0
+        | 1 << Self::OTHER_ANSWERED.0
+        | 1 << Self::UDP_SEEDED.0;
+
+    /// What is known for a flow in this state, which decides whether it gives way to new ones.
+    #[inline(always)]
+    pub const fn evidence(self) -> Evidence {
+        let bit = 1 << (self.0 & 31);
+        if bit & Self::UNPROVEN != 0 {
+            Evidence::Unproven
+        } else if bit & Self::ANSWERED != 0 {
+            Evidence::Answered
+        } else {
+            Evidence::Proven
+        }
     }
 }
+
+/// What is known for a flow: in this order flows give way to new ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Evidence {
+    /// One side alone may have made it up.
+    Unproven = 0,
+    /// The other side has answered.
+    Answered = 1,
+    /// Both sides have proved that they hear each other, or have spoken twice.
+    Proven = 2,
+}
+
+/// Seconds for which a flow in state [`FlowState::TCP_SEEDED`] is believed without proof.
+pub const SEED_SECONDS: u64 = 120;
 
 /// `flags` bit: the flow was opened by the protected side.
 pub const FLOW_OPENED_OUTBOUND: u8 = 1 << 0;
@@ -235,11 +279,14 @@ pub const FLOW_DATA_ORIGINAL: u8 = 1 << 3;
 /// `flags` bit: the answering side has sent data since the last FIN or RST.
 pub const FLOW_DATA_REPLY: u8 = 1 << 4;
 
+/// `flags` bit: the slot counts for the flow's remote end.
+pub const FLOW_COUNTED: u8 = 1 << 5;
+
 /// `flags` bit, of a slot without a flow: user space deleted it, and its rule's counters do not have
 /// its packets yet.
 pub const FLOW_DELETED: u8 = 1 << 7;
 
-/// What is remembered about a flow: 56 bytes.
+/// What is remembered about a flow: 72 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowEntry {
@@ -259,6 +306,8 @@ pub struct FlowEntry {
     pub flags: u8,
     /// Explicit padding, zero.
     pub pad: [u8; 2],
+    /// Sequence numbers (TCP).
+    pub numbers: Numbers,
 }
 
 /// What opens a flow.
@@ -274,6 +323,8 @@ pub struct Opening {
     pub packets: u32,
     /// Bytes of the first frame.
     pub bytes: u32,
+    /// Sequence numbers (TCP).
+    pub numbers: Numbers,
 }
 
 impl Opening {
@@ -288,6 +339,7 @@ impl Opening {
             state: self.state.0,
             flags: self.flags,
             pad: [0; 2],
+            numbers: self.numbers,
         }
     }
 }
@@ -302,14 +354,19 @@ pub struct FlowSeed {
     pub state: u32,
     /// `FLOW_…` bits.
     pub flags: u32,
+    /// Sequence numbers (TCP), where they are known.
+    pub numbers: Numbers,
 }
 
 impl FlowSeed {
     /// The bytes of the frame, as they lie in memory.
     pub fn bytes(&self) -> [u8; size_of::<Self>()] {
+        let pair = |[low, high]: [u32; 2]| low as u64 | (high as u64) << 32;
+        let side = |side: Side| [side.ack, side.end];
+        let Numbers { opener, answerer } = self.numbers;
+        let rest = [[self.state, self.flags], side(opener), side(answerer)].map(pair);
         let mut bytes = [0; size_of::<Self>()];
-        let last = self.state as u64 | (self.flags as u64) << 32;
-        let words = self.key.words().into_iter().chain([last]);
+        let words = self.key.words().into_iter().chain(rest);
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
@@ -381,8 +438,8 @@ pub const FRAGMENT_SECONDS: u64 = 60;
 
 const _: () = {
     assert!(size_of::<FlowKey>() == 48);
-    assert!(size_of::<FlowEntry>() == 56);
-    assert!(size_of::<FlowSeed>() == 56);
+    assert!(size_of::<FlowEntry>() == 72);
+    assert!(size_of::<FlowSeed>() == 72);
     assert!(size_of::<FragmentKey>() == 48);
     assert!(size_of::<FragmentEntry>() == 16);
 };

@@ -15,7 +15,7 @@ use crate::pipeline::{self, Scratch};
 use crate::policy::{self, Question};
 use crate::reason::{Reason, Verdict};
 use crate::settings::InterfaceSettings;
-use crate::tcp::Step;
+use crate::tcp::{Numbers, Segment, Step};
 
 impl Settings for InterfaceSettings {
     fn timeout(&self, state: FlowState) -> u64 {
@@ -74,7 +74,7 @@ pub struct Memory {
     pub image: Vec<u32>,
     /// Flows that there is room for.
     pub flow_limit: usize,
-    /// Whether other CPUs keep every flow from being opened.
+    /// Whether other CPUs take every slot before a new flow does.
     pub contended: bool,
     flows: RefCell<HashMap<FlowKey, Rc<Shared<FlowEntry>>>>,
     fragments: RefCell<HashMap<FragmentKey, FragmentEntry>>,
@@ -294,10 +294,21 @@ impl Flow for Rc<Shared<FlowEntry>> {
         self.set(entry);
     }
 
+    fn follow(&self, side: usize, segment: &Segment) {
+        let mut entry = self.get();
+        entry.numbers = entry.numbers.follow(side == 1, segment);
+        self.set(entry);
+    }
+
+    fn numbers(&self) -> Numbers {
+        self.get().numbers
+    }
+
     fn advance(&self, step: Step) {
         let mut entry = self.get();
         entry.state = step.state.0;
         entry.flags = step.flags;
+        entry.numbers = step.numbers;
         self.set(entry);
     }
 }

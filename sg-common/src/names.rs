@@ -2,11 +2,11 @@
 
 /// Version of every shared layout: part of the pin path, so that programs never meet maps of
 /// another layout.
-pub const LAYOUT_VERSION: u32 = 5;
+pub const LAYOUT_VERSION: u32 = 6;
 
 /// Version of the flow table's own layout ([`FlowSlot`](crate::flow::FlowSlot) and what its fields
 /// mean): between layouts that share it flows can be copied.
-pub const FLOW_LAYOUT: u32 = 1;
+pub const FLOW_LAYOUT: u32 = 2;
 
 /// XDP program of the ingress hook.
 pub const PROGRAM_XDP: &str = "sg_xdp";
@@ -40,6 +40,10 @@ pub const MAP_FLOW_TAGS: &str = "FLOW_TAGS";
 pub const MAP_FLOW_SLOTS: &str = "FLOW_SLOTS";
 /// 0 → [`HashSeed`](crate::table::HashSeed) of the flow table, for programs that are loaded later.
 pub const MAP_FLOW_SEED: &str = "FLOW_SEED";
+/// zone → slots of the flow table that its flows hold, live or expired.
+pub const MAP_FLOW_HELD: &str = "FLOW_HELD";
+/// Remote end, hashed → slots of the flow table that its flows hold, where they are limited.
+pub const MAP_FLOW_REMOTES: &str = "FLOW_REMOTES";
 /// [`FragmentKey`](crate::flow::FragmentKey) → [`FragmentEntry`](crate::flow::FragmentEntry).
 pub const MAP_FRAGMENTS: &str = "FRAGMENTS";
 /// Ring buffer of [`Event`](crate::event::Event).
@@ -51,7 +55,7 @@ pub const MAP_IMAGES: [&str; 3] = ["IMAGE_SMALL", "IMAGE_LARGE", "IMAGE_HUGE"];
 /// 0 → jiffies, read only by programs loaded with `test_clock`.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 /// Every map that is pinned and shared by the programs of all interfaces.
-pub const SHARED_MAPS: [&str; 14] = [
+pub const SHARED_MAPS: [&str; 16] = [
     MAP_INTERFACES,
     MAP_COUNTERS,
     MAP_RULES,
@@ -59,6 +63,8 @@ pub const SHARED_MAPS: [&str; 14] = [
     MAP_FLOW_TAGS,
     MAP_FLOW_SLOTS,
     MAP_FLOW_SEED,
+    MAP_FLOW_HELD,
+    MAP_FLOW_REMOTES,
     MAP_FRAGMENTS,
     MAP_EVENTS,
     MAP_SELECTOR,

@@ -288,6 +288,8 @@ fn transport<P: Packet>(packet: &P, extent: Extent, parsed: &mut Parsed) -> Resu
             parsed.ports = ports(header);
             parsed.tcp_flags = header.u8(13);
             parsed.data = length - header_len;
+            parsed.seq = u32::from_be(header.wire32(offset_of!(TcpHdr, seq)));
+            parsed.ack = u32::from_be(header.wire32(offset_of!(TcpHdr, ack_seq)));
         }
         UDP if whole => {
             const FAULT: Reason = Reason::MalformedUdp;

@@ -29,7 +29,7 @@ use crate::settings::{
     INFRA_ARP, INFRA_NON_IP, LOG_UNTRACKED_SYN, MODE_AUDIT, PICKUP_ALWAYS, PICKUP_NEVER,
 };
 use crate::subject::{flow_key, question};
-use crate::tcp::{self, Step};
+use crate::tcp::{self, Numbers, Step};
 use crate::verifier::opaque;
 
 pub use self::scratch::Scratch;
@@ -76,14 +76,33 @@ fn judge<P: Packet, D: Datapath>(
     }
     scratch.key = flow_key(datapath.zone(), parsed, direction);
     let now = datapath.now();
+    let mut keeps = false;
     if let Some(flow) = live_flow(datapath, &scratch.key, now) {
         // Most packets of most flows change nothing.
-        if tcp::is_settled(flow.state(), parsed.tcp_flags) || advance(datapath, parsed, &flow) {
+        if tcp::is_settled(flow.state(), parsed.tcp_flags) {
+            if flow.state() == FlowState::TCP_ESTABLISHED {
+                let side = usize::from(is_reply(datapath, &flow));
+                flow.follow(side, &parsed.segment());
+            }
+            established(packet, datapath, scratch, &flow, now);
+            return None;
+        }
+        if asks_anew(parsed, flow.state()) {
+            keeps = !tcp::is_over(flow.state());
+        } else {
+            advance(datapath, parsed, &flow);
             established(packet, datapath, scratch, &flow, now);
             return None;
         }
     }
-    Some(new_traffic(packet, datapath, scratch))
+    Some(new_traffic(packet, datapath, scratch, keeps))
+}
+
+/// Whether a packet of a flow asks for another connection on the same ports: the rules decide, and
+/// nothing about the flow changes unless it is over.
+#[inline(always)]
+fn asks_anew(parsed: &Parsed, state: FlowState) -> bool {
+    parsed.protocol == TCP && tcp::is_opening(parsed.tcp_flags) && !tcp::is_opening_state(state)
 }
 
 #[inline(always)]
@@ -100,27 +119,29 @@ fn is_reply<D: Datapath>(datapath: &D, flow: &D::Flow) -> bool {
     (flow.flags() & FLOW_OPENED_OUTBOUND != 0) != (datapath.direction() == Direction::Outbound)
 }
 
-/// Moves a flow to the state that a packet leads to. Returns false when the packet does not belong
-/// to it, but asks for another connection on the same ports.
-#[inline(always)]
-fn advance<D: Datapath>(datapath: &D, parsed: &Parsed, flow: &D::Flow) -> bool {
-    let (state, flags) = (flow.state(), flow.flags());
-    if parsed.protocol == TCP && tcp::is_opening(parsed.tcp_flags) && tcp::is_over(state) {
-        return false;
-    }
+/// Moves a flow to the state that a packet leads to.
+#[inline(never)]
+fn advance<D: Datapath>(datapath: &D, parsed: &Parsed, flow: &D::Flow) {
+    let before = Step {
+        state: flow.state(),
+        flags: flow.flags(),
+        numbers: flow.numbers(),
+    };
     let reply = is_reply(datapath, flow);
     let step = match parsed.protocol {
-        TCP => tcp::tcp_step(state, flags, parsed.tcp_flags, reply, parsed.data != 0),
+        TCP => tcp::tcp_step(before, &parsed.segment(), reply),
         UDP => Step {
-            state: tcp::udp_step(state, reply),
-            flags,
+            state: tcp::udp_step(before.state, reply),
+            ..before
         },
-        _ => Step { state, flags },
+        _ => Step {
+            state: tcp::other_step(before.state, reply),
+            ..before
+        },
     };
-    if step.state != state || step.flags != flags {
+    if step != before {
         flow.advance(step);
     }
-    true
 }
 
 /// Accounts for a packet of a live flow: [`finish`] as it comes out for these, with nothing in it
@@ -202,9 +223,15 @@ fn later_fragment<D: Datapath>(datapath: &D, scratch: &mut Scratch) -> Outcome {
     }
 }
 
-/// A packet of no live flow: related to one, or admitted by a rule, or dropped.
+/// A packet of no live flow: related to one, or admitted by a rule, or dropped. `keeps` tells that
+/// there is a live flow of its key, which stays as it is.
 #[inline(always)]
-fn new_traffic<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut Scratch) -> Outcome {
+fn new_traffic<P: Packet, D: Datapath>(
+    packet: &P,
+    datapath: &D,
+    scratch: &mut Scratch,
+    keeps: bool,
+) -> Outcome {
     let parsed = &scratch.parsed;
     let related = datapath.settings().related();
     if icmp::is_related(related, parsed.protocol, parsed.icmp_type, parsed.icmp_code)
@@ -226,6 +253,9 @@ fn new_traffic<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut S
     let outcome = at_once.unwrap_or_else(|| datapath.ask(&scratch.question));
     if outcome.reason() != Reason::New {
         return outcome;
+    }
+    if keeps {
+        return Outcome::new(Reason::MidStream, outcome.rule());
     }
     // An ICMP error has left the key of what it quotes.
     scratch.key = flow_key(datapath.zone(), &scratch.parsed, direction);
@@ -251,7 +281,7 @@ fn quoted_packet<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut
 }
 
 /// Opens a flow for an admitted packet, if packets of its kind open flows.
-#[inline(never)]
+#[inline(always)]
 fn track<P: Packet, D: Datapath>(
     packet: &P,
     datapath: &D,
@@ -259,19 +289,26 @@ fn track<P: Packet, D: Datapath>(
     rule: u32,
 ) -> Outcome {
     let parsed = &scratch.parsed;
-    let state = match parsed.protocol {
-        TCP => match tcp::opening_state(parsed.tcp_flags) {
-            Some(FlowState::TCP_PICKED_UP) if !picks_up(datapath) => None,
-            state => state,
+    let starts = |state| {
+        Some(Step {
+            state,
+            flags: 0,
+            numbers: Numbers::NONE,
+        })
+    };
+    let first = match parsed.protocol {
+        TCP => match tcp::open(&parsed.segment()) {
+            Some(step) if step.state == FlowState::TCP_PICKED_UP && !picks_up(datapath) => None,
+            step => step,
         },
-        UDP => Some(FlowState::UDP_UNANSWERED),
+        UDP => starts(FlowState::UDP_UNANSWERED),
         ICMP | ICMPV6 => match icmp::query(parsed.protocol, parsed.icmp_type) {
-            Query::Request(_) => Some(FlowState::ICMP_QUERY),
+            Query::Request(_) => starts(FlowState::ICMP_QUERY),
             Query::Reply(_) | Query::None => None,
         },
-        _ => Some(FlowState::OTHER),
+        _ => starts(FlowState::OTHER),
     };
-    let Some(state) = state else {
+    let Some(first) = first else {
         let reason = if parsed.protocol == TCP {
             Reason::MidStream
         } else {
@@ -281,13 +318,15 @@ fn track<P: Packet, D: Datapath>(
     };
     let opening = Opening {
         rule,
-        state,
-        flags: match datapath.direction() {
-            Direction::Inbound => 0,
-            Direction::Outbound => FLOW_OPENED_OUTBOUND,
-        },
+        state: first.state,
+        flags: first.flags
+            | match datapath.direction() {
+                Direction::Inbound => 0,
+                Direction::Outbound => FLOW_OPENED_OUTBOUND,
+            },
         packets: packet.segments(),
         bytes: frame_len(packet, parsed),
+        numbers: first.numbers,
     };
     match datapath.open_flow(&scratch.key, opening) {
         Ok(()) => Outcome::new(Reason::New, rule),

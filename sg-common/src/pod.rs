@@ -41,7 +41,8 @@ pod!(FlowSlot {
     packets,
     bytes,
     rule,
-    pad
+    numbers,
+    remote_counter
 });
 pod!(HashSeed { words });
 pod!(Traffic {
@@ -78,6 +79,8 @@ pod!(InterfaceSettings {
     log_interval,
     pickup_until,
     audit_after,
+    flow_share,
+    flows_per_remote,
     infra,
     ifindex,
     mode,

@@ -84,14 +84,14 @@ reasons! {
     InfraDhcp6 = 13 Pass "infra-dhcp6",
     /// Link-local services of EC2 (resolver, metadata, time), where switched on.
     InfraEc2 = 14 Pass "infra-ec2",
+    /// Admitted by a rule, but other CPUs took every slot of its flow: none was opened.
+    FlowContended = 20 Pass "flow-contended",
     /// No rule of the interface's groups admits it.
     NoRule = 32 Drop "no-rule",
     /// The interface has no policy that these programs can read.
     NoPolicy = 33 Drop "no-policy",
     /// Admitted, but the flow table has no slot that may be taken.
     FlowTableFull = 34 Drop "flow-table-full",
-    /// Admitted, but other CPUs kept the flow's bucket locked.
-    FlowContended = 35 Drop "flow-contended",
     /// A later fragment without a known first one, and no rule without ports admits it.
     FragmentUnknown = 36 Drop "fragment-unknown",
     /// Cut off inside the Ethernet header or a VLAN tag.

@@ -87,6 +87,10 @@ pub struct InterfaceSettings {
     pub pickup_until: u64,
     /// Jiffies after which verdicts are no longer carried out; 0 = never.
     pub audit_after: u64,
+    /// Slots of the flow table that the interface is sure of; 0 = it has no share.
+    pub flow_share: u64,
+    /// Slots beyond which a remote end's flows are not kept; 0 = no limit.
+    pub flows_per_remote: u64,
     /// `INFRA_…` bits of the traffic that is never filtered.
     pub infra: u32,
     /// Interface index, for events.
@@ -109,6 +113,8 @@ impl InterfaceSettings {
         log_interval: 0,
         pickup_until: 0,
         audit_after: 0,
+        flow_share: 0,
+        flows_per_remote: 0,
         infra: 0,
         ifindex: 0,
         mode: MODE_ENFORCE,

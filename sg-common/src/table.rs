@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hash of the key ──► bucket A, bucket B, tag          (two choices, a 7-bit tag)
-//! TAGS[bucket]    ──► eight tags and a lock in 64 bits  (1 byte per slot: stays in the cache)
+//! TAGS[bucket]    ──► eight tags in 64 bits             (1 byte per slot: stays in the cache)
 //! SLOTS[bucket*8+i] ► one flow, 128 bytes               (key and state in its first cache line)
 //! ```
 //!
@@ -10,52 +10,55 @@
 //! the one slot that holds the flow: one cache miss for a flow that is there, none for one that is
 //! not.
 //!
-//! Opening a flow locks both buckets (the lock is a bit of the tag word), searches again, and only
-//! then claims a slot: so no key is ever in the table twice. A slot is claimed free first, then
-//! expired, then half-open or finished (the oldest); a live flow's slot never, nor that of a flow that
-//! becomes live at this moment. When there is none the new flow is refused.
+//! Opening a flow takes no lock. Whoever wants a slot takes it by compare-and-swap of its meta word,
+//! writes it, and gives it back with a flow in it; nobody waits, so a CPU that is stopped half-way,
+//! as the virtual ones are, keeps one slot from the others and no more. A slot is taken free first,
+//! then expired, then by evidence, see [`claim`]. When there is none the new flow is refused.
 //!
-//! Readers take no lock. A slot has a version that is odd while it is written and changes with each
-//! claim; a reader compares key and version, and changes state by compare-and-swap on the word that
-//! holds both, so that a stale reader cannot touch the flow that follows in its slot. Packet and
-//! byte counts and the time stamp are plain stores: two CPUs at one flow at the same moment may
+//! Two CPUs that open one flow at the same moment may make two entries of it. Each looks for the
+//! other's after its own is there, so at least one of them sees both, and one entry goes again.
+//!
+//! A slot has a version that is odd while it is written and changes with each claim; a reader
+//! compares key and version, and changes state by compare-and-swap on the word that holds both, so
+//! that a stale reader cannot touch the flow that follows in its slot. Packet and byte counts, the
+//! time stamp and sequence numbers are plain stores: two CPUs at one flow at the same moment may
 //! lose a count.
 //!
 //! Nobody sweeps: an expired flow is as good as a free slot.
 
+mod claim;
 mod meta;
 mod place;
 mod size;
 mod tags;
 
+pub use self::claim::{
+    Asker, Choice, Home, NEVER, choose, lowest_rank, rank, release, settle, take,
+};
 pub use self::meta::Meta;
-pub use self::place::{HashSeed, Place};
+pub use self::place::{HashSeed, Place, REMOTE_COUNTERS, remote_counter};
 pub use self::size::{SLOTS_PER_FLOW, buckets_for, bytes_of, flows_in};
 
-use self::tags::{LOCKED, count, lowest, matching, without};
+use self::tags::{lowest, matching};
 use crate::flow::{FlowKey, FlowState, Opening};
-use crate::verifier::{at_or_below, opaque};
 
 /// Slots of one bucket.
 pub const BUCKET_SLOTS: u32 = 8;
-/// Free slots in the emptier bucket below which both are swept: counting expired flows as flows
-/// would wear out the balance between buckets.
-const SWEEP_BELOW: u32 = 3;
-/// Tries to lock a bucket before the packet is refused.
-pub const LOCK_TRIES: u32 = 64;
+/// Slots that other CPUs may take away from one that opens a flow before it gives up.
+const CLAIM_TRIES: u32 = 8;
 
 /// One slot. Reads and writes are single, never torn, and in program order.
 pub trait Slot: Copy {
     /// Version, state and flags, see [`Meta`].
     fn meta(self) -> Meta;
-    /// Stores the meta word; by the holder of the bucket's lock.
-    fn set_meta(self, meta: Meta);
-    /// Replaces the meta word if it is still `old`.
+    /// Replaces the meta word if it is still `old`; a full barrier.
     fn swap_meta(self, old: Meta, new: Meta) -> bool;
     /// Whether the slot's key is `key`.
     fn is_key(self, key: &FlowKey) -> bool;
     /// Zone of the slot's key.
     fn zone(self) -> u32;
+    /// Jiffies of the first packet.
+    fn created(self) -> u64;
     /// Jiffies of the latest packet.
     fn last_seen(self) -> u64;
     /// Number of the rule that admitted the flow.
@@ -71,26 +74,91 @@ pub trait Table {
 
     /// The tag word of a bucket.
     fn tags(&self, bucket: u32) -> u64;
-    /// Stores the tag word of a bucket, after everything stored before; by the holder of its lock.
-    fn set_tags(&self, bucket: u32, tags: u64);
-    /// Replaces the tag word of a bucket if it is still `old`.
-    fn swap_tags(&self, bucket: u32, old: u64, new: u64) -> bool;
+    /// Changes bits of the tag word of a bucket, at once, after everything stored before.
+    fn flip_tags(&self, bucket: u32, bits: u64);
     /// A slot by number.
     fn slot(&self, index: u32) -> Option<Self::Slot>;
     /// Jiffies.
     fn now(&self) -> u64;
     /// Idle timeout of a state in a zone, in jiffies; 0 for a zone that is no longer guarded.
     fn timeout(&self, zone: u32, state: FlowState) -> u64;
+    /// Jiffies for which a seeded flow is believed.
+    fn seed_period(&self) -> u64;
+    /// Whether a zone holds more slots than its share.
+    fn is_over_share(&self, zone: u32) -> bool;
+    /// Whether the remote end of a slot's flow holds more slots than its zone allows it.
+    fn is_over_remote_limit(&self, slot: Self::Slot) -> bool;
+    /// Counts a slot for the holder of its key: `FLOW_COUNTED`, where flows of one remote end are
+    /// limited, or 0.
+    fn hold(&self, slot: Self::Slot) -> u8;
+    /// Takes it off again. `flags` are those of the flow.
+    fn let_go(&self, slot: Self::Slot, flags: u8);
     /// Adds the packets of a slot's last flow to the counters of its rule; by who claimed the slot.
     fn count_closed(&self, slot: Self::Slot);
+
+    // The steps of [`open`], for the kernel to verify each of them once and not wherever it is called.
+
+    /// [`choose`].
+    #[inline(always)]
+    fn choose(&self, key: &FlowKey, home: Home) -> Choice
+    where
+        Self: Sized,
+    {
+        choose(self, key, home)
+    }
+
+    /// [`take`].
+    #[inline(always)]
+    fn take(&self, key: &FlowKey, number: u32, choice: Choice) -> Option<u64>
+    where
+        Self: Sized,
+    {
+        take(self, key, number, choice)
+    }
+
+    /// [`settle`].
+    #[inline(always)]
+    fn settle(&self, key: &FlowKey, home: Home, position: u32, open: Meta)
+    where
+        Self: Sized,
+    {
+        settle(self, key, home, position, open);
+    }
+
+    /// [`rank`].
+    #[inline(always)]
+    fn rank(&self, number: u32, asker: Asker) -> u64
+    where
+        Self: Sized,
+    {
+        rank(self, number, asker)
+    }
+
+    /// [`lowest_rank`].
+    #[inline(always)]
+    fn lowest_rank(&self, buckets: [u32; 2], asker: Asker) -> u64
+    where
+        Self: Sized,
+    {
+        lowest_rank(self, buckets, asker)
+    }
+
+    /// [`release`].
+    #[inline(always)]
+    fn release(&self, number: u32)
+    where
+        Self: Sized,
+    {
+        release(self, number);
+    }
 }
 
 /// Why a flow was not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
-    /// Both buckets hold live flows only.
+    /// No slot of both buckets may be taken.
     Full,
-    /// Another CPU kept a bucket locked.
+    /// Other CPUs were faster again and again.
     Contended,
 }
 
@@ -166,148 +234,25 @@ pub fn open<T: Table>(
     place: &Place,
     opening: Opening,
 ) -> Result<(), Refused> {
-    // Everyone locks in the same order, so nobody waits in a circle.
-    let (first, second) = (place.first(), place.second());
-    let (low, high) = (first.min(second), first.max(second));
-    let mut low_tags = lock(table, low).ok_or(Refused::Contended)?;
-    let Some(mut high_tags) = lock(table, high) else {
-        table.set_tags(low, low_tags);
-        return Err(Refused::Contended);
-    };
-    let mut result = Err(Refused::Full);
-    if let Some((slot, before, in_low, index)) = claim(
-        table,
-        key,
-        place,
-        (low, &mut low_tags),
-        (high, &mut high_tags),
-    ) {
-        let version = before.version().wrapping_add(1) | 1;
-        // The answer to a half-open flow needs no lock to make it a live one.
-        if slot.swap_meta(before, Meta::new(version, FlowState::NONE, 0)) {
-            if before.is_uncounted() {
-                table.count_closed(slot);
+    let home = Home::of(place);
+    for _ in 0..CLAIM_TRIES {
+        let mut choice = table.choose(key, home);
+        if choice == Choice::NONE {
+            choice = claim::choose_by_rank(table, key, home);
+        }
+        if choice == Choice::NONE {
+            return Err(Refused::Full);
+        }
+        let position = choice.position();
+        let number = home.number(position);
+        if let Some(taken) = table.take(key, number, choice) {
+            if let Some(open) = claim::publish(table, key, number, taken, home.tag, opening) {
+                table.settle(key, home, position, open);
             }
-            slot.write(key, opening, table.now());
-            slot.set_meta(Meta::new(
-                version.wrapping_add(1),
-                opening.state,
-                opening.flags,
-            ));
-            let tags = if in_low {
-                &mut low_tags
-            } else {
-                &mut high_tags
-            };
-            *tags = without(*tags, index) | place.tag() << (index * 8);
-            result = Ok(());
-        } else {
-            result = Err(Refused::Contended);
+            return Ok(());
         }
     }
-    table.set_tags(high, high_tags);
-    table.set_tags(low, low_tags);
-    result
-}
-
-#[inline(always)]
-fn lock<T: Table>(table: &T, bucket: u32) -> Option<u64> {
-    for _ in 0..LOCK_TRIES {
-        let tags = table.tags(bucket);
-        if tags & LOCKED == 0 && table.swap_tags(bucket, tags, tags | LOCKED) {
-            return Some(tags);
-        }
-    }
-    None
-}
-
-/// Picks the slot for a key in two locked buckets: the slot, the meta word that it may be claimed
-/// with, whether it is in the first of them, and its index there.
-#[inline(always)]
-fn claim<T: Table>(
-    table: &T,
-    key: &FlowKey,
-    place: &Place,
-    low: (u32, &mut u64),
-    high: (u32, &mut u64),
-) -> Option<(T::Slot, Meta, bool, u32)> {
-    let ((low, low_tags), (high, high_tags)) = (low, high);
-    // Another CPU may have opened the flow meanwhile, or an earlier one has expired.
-    if let Some((slot, index)) = slot_of(table, low, *low_tags, key, place.tag()) {
-        return Some((slot, slot.meta(), true, index));
-    }
-    if let Some((slot, index)) = slot_of(table, high, *high_tags, key, place.tag()) {
-        return Some((slot, slot.meta(), false, index));
-    }
-    let free = count(matching(*low_tags, 0)).max(count(matching(*high_tags, 0)));
-    if free < SWEEP_BELOW {
-        *low_tags = sweep(table, low, *low_tags);
-        *high_tags = sweep(table, high, *high_tags);
-    }
-    let free = (matching(*low_tags, 0), matching(*high_tags, 0));
-    let (bucket, index, in_low) = if free.0 | free.1 != 0 {
-        // The emptier bucket; of two that are equal the one that is looked into first.
-        let in_low = match count(free.0).cmp(&count(free.1)) {
-            core::cmp::Ordering::Greater => true,
-            core::cmp::Ordering::Equal => low == place.first(),
-            core::cmp::Ordering::Less => false,
-        };
-        if in_low {
-            (low, lowest(free.0), true)
-        } else {
-            (high, lowest(free.1), false)
-        }
-    } else {
-        let oldest = oldest_evictable(table, low, (u64::MAX, u32::MAX));
-        let (_, number) = oldest_evictable(table, high, oldest);
-        if number == u32::MAX {
-            return None;
-        }
-        let bucket = number / BUCKET_SLOTS;
-        let (slot, index) = (table.slot(number)?, number % BUCKET_SLOTS);
-        // It may have become a live flow since.
-        let meta = slot.meta();
-        return meta
-            .is_evictable()
-            .then_some((slot, meta, bucket == low, index));
-    };
-    let slot = table.slot(bucket * BUCKET_SLOTS + index)?;
-    Some((slot, slot.meta(), in_low, index))
-}
-
-#[inline(always)]
-fn slot_of<T: Table>(
-    table: &T,
-    bucket: u32,
-    tags: u64,
-    key: &FlowKey,
-    tag: u64,
-) -> Option<(T::Slot, u32)> {
-    let mut candidates = matching(tags, tag);
-    for _ in 0..BUCKET_SLOTS {
-        if candidates == 0 {
-            break;
-        }
-        let index = lowest(candidates);
-        let slot = table.slot(bucket * BUCKET_SLOTS + index)?;
-        if slot.is_key(key) {
-            return Some((slot, index));
-        }
-        candidates &= candidates - 1;
-    }
-    None
-}
-
-/// Frees the slots of expired flows in a locked bucket; returns its tags.
-#[inline(always)]
-fn sweep<T: Table>(table: &T, bucket: u32, mut tags: u64) -> u64 {
-    for index in 0..BUCKET_SLOTS {
-        if let Some(slot) = table.slot(bucket * BUCKET_SLOTS + index) {
-            let over = opaque(u64::from(!is_live(table, slot)));
-            tags &= !((over * 0x7f) << (index * 8));
-        }
-    }
-    tags
+    Err(Refused::Contended)
 }
 
 /// Whether a slot's flow has been heard of within its idle timeout.
@@ -320,25 +265,6 @@ pub fn is_live<T: Table>(table: &T, slot: T::Slot) -> bool {
     let idle = table.now().wrapping_sub(slot.last_seen());
     // Another CPU may have stamped the entry with a later tick than ours.
     idle.cast_signed() < 0 || idle <= table.timeout(slot.zone(), state)
-}
-
-/// The evictable flow of a bucket that was seen longest ago, if before `best`: time and number.
-#[inline(always)]
-fn oldest_evictable<T: Table>(table: &T, bucket: u32, mut best: (u64, u32)) -> (u64, u32) {
-    for index in 0..BUCKET_SLOTS {
-        let number = bucket * BUCKET_SLOTS + index;
-        if let Some(slot) = table.slot(number) {
-            let seen = slot.last_seen();
-            let better = opaque(u64::from(slot.meta().is_evictable()) & at_or_below(seen, best.0));
-            // All ones or all zeros: a branch here would double the paths at each slot.
-            let mask = better.wrapping_neg();
-            best = (
-                seen & mask | best.0 & !mask,
-                number & mask as u32 | best.1 & !mask as u32,
-            );
-        }
-    }
-    best
 }
 
 #[cfg(test)]

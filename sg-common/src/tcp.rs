@@ -1,36 +1,244 @@
-//! How packets move a flow from state to state: pure functions of state, flags and side.
+//! How packets move a flow from state to state: pure functions of state, flags, numbers and side.
 //!
-//! TCP follows RFC 9293 only as far as a filter needs it: to know a half-open connection from a
-//! live one, and to let a finished one go soon. Sequence numbers are not checked, so no segment is
-//! ever refused here; a RST or FIN shortens the timeout, and data from both sides restores it, so a
-//! forged RST cannot end a flow.
+//! TCP follows RFC 9293 only as far as a filter needs it: to know a connection that both ends have
+//! proved from one that somebody claims, and to let a finished one go soon. Nothing is refused
+//! here: a segment that does not fit passes, for the receiver decides, and changes nothing.
+//!
+//! A side is judged by what the *other* side has said. Whoever forges one side's segments blindly
+//! never learns, nor alters, the numbers that his own are measured by.
 
 use crate::flow::{
     FLOW_DATA_ORIGINAL, FLOW_DATA_REPLY, FLOW_FIN_ORIGINAL, FLOW_FIN_REPLY, FlowState,
 };
 use crate::proto::tcp_flags::{ACK, FIN, RST, SYN};
 
-/// State and flag bits of a flow after one more packet.
+/// Bytes beyond what a side was seen to send in which its next segment may begin: so much may have
+/// been lost, or overtaken, before it came here. A blind guess fits once in 65 536 times.
+pub const SLACK: u32 = 1 << 16;
+
+/// How far the numbers of the first segments of a connection that was not seen to open may lie apart:
+/// what may be in flight, 16 MiB.
+pub const IN_FLIGHT: u32 = 1 << 24;
+
+/// The largest window (RFC 7323 §2.3).
+const MAX_WINDOW: u32 = 1 << 30;
+
+/// What a segment says, as far as a flow depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// Flags, byte 13 of the header.
+    pub flags: u8,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number; of no meaning without ACK.
+    pub ack: u32,
+    /// Bytes of data.
+    pub data: u32,
+}
+
+impl Segment {
+    const fn has(&self, flags: u8) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// The sequence number after the last one that it takes; SYN and FIN take one each.
+    #[inline(always)]
+    pub const fn end(&self) -> u32 {
+        let marks = (self.flags & SYN != 0) as u32 + (self.flags & FIN != 0) as u32;
+        self.seq.wrapping_add(self.data).wrapping_add(marks)
+    }
+}
+
+/// The sequence numbers of one side of a flow: 8 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Side {
+    /// Its latest acknowledgement; before it has sent one, the least that would do.
+    pub ack: u32,
+    /// The end of what it has sent, as far as it hangs together.
+    pub end: u32,
+}
+
+/// The sequence numbers of a flow: 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Numbers {
+    /// Those of the opener.
+    pub opener: Side,
+    /// Those of the answering side.
+    pub answerer: Side,
+}
+
+impl Side {
+    const NONE: Self = Self { ack: 0, end: 0 };
+
+    /// What the side may be about to send: from what the `other` one has acknowledged to the end of
+    /// what it was seen to send.
+    #[inline(always)]
+    const fn due(self, other: Self) -> (u32, u32) {
+        // Beyond any window it is of long ago, or was never known.
+        let ahead = self.end.wrapping_sub(other.ack) <= MAX_WINDOW;
+        (other.ack, if ahead { self.end } else { other.ack })
+    }
+
+    /// Whether a mark (RST or FIN) of the side lies where the other one could accept it (RFC 5961
+    /// §3).
+    #[inline(always)]
+    const fn fits(self, other: Self, seq: u32) -> bool {
+        let (low, high) = self.due(other);
+        seq.wrapping_sub(low) <= high.wrapping_sub(low).wrapping_add(SLACK)
+    }
+
+    /// The side after one more segment: one that does not continue it leaves its end as it is.
+    #[must_use]
+    #[inline(always)]
+    pub const fn follow(self, other: Self, segment: &Segment) -> Self {
+        let (_, high) = self.due(other);
+        let gap = segment.seq.wrapping_sub(high).cast_signed();
+        let gain = segment.end().wrapping_sub(high).cast_signed();
+        Self {
+            ack: segment.ack,
+            end: if gain > 0 && gap <= SLACK.cast_signed() {
+                segment.end()
+            } else {
+                high
+            },
+        }
+    }
+
+    /// Whether the side acknowledges something that the other one has sent, and not more.
+    #[inline(always)]
+    const fn proves(self, other: Self, segment: &Segment) -> bool {
+        segment.has(ACK) && segment.ack.wrapping_sub(self.ack) <= other.end.wrapping_sub(self.ack)
+    }
+
+    /// Whether a segment of the side and what the other one said last are of one connection.
+    #[inline(always)]
+    const fn agrees(self, other: Self, segment: &Segment) -> bool {
+        segment.has(ACK) && near(segment.seq, self.end) && near(segment.ack, other.end)
+    }
+}
+
+#[inline(always)]
+const fn near(a: u32, b: u32) -> bool {
+    a.wrapping_sub(b).wrapping_add(IN_FLIGHT) <= 2 * IN_FLIGHT
+}
+
+impl Numbers {
+    /// Of a flow of which no segment has been seen, or that is not TCP.
+    pub const NONE: Self = Self {
+        opener: Side::NONE,
+        answerer: Side::NONE,
+    };
+
+    /// The side that sends a segment, and the other one.
+    #[inline(always)]
+    const fn of(self, reply: bool) -> (Side, Side) {
+        if reply {
+            (self.answerer, self.opener)
+        } else {
+            (self.opener, self.answerer)
+        }
+    }
+
+    /// The side that sends a segment, and the other one.
+    #[inline(always)]
+    const fn from(sender: Side, other: Side, reply: bool) -> Self {
+        let (opener, answerer) = if reply {
+            (other, sender)
+        } else {
+            (sender, other)
+        };
+        Self { opener, answerer }
+    }
+
+    /// The numbers after one more segment.
+    #[must_use]
+    #[inline(always)]
+    pub const fn follow(self, reply: bool, segment: &Segment) -> Self {
+        let (sender, other) = self.of(reply);
+        Self::from(sender.follow(other, segment), other, reply)
+    }
+
+    /// The numbers when nothing is known but this segment.
+    #[inline(always)]
+    const fn heard(reply: bool, segment: &Segment) -> Self {
+        let sender = Side {
+            ack: segment.ack,
+            end: segment.end(),
+        };
+        let other = Side {
+            ack: segment.seq,
+            end: segment.ack,
+        };
+        Self::from(sender, other, reply)
+    }
+
+    /// The numbers after a SYN, of which the answer must acknowledge at least itself.
+    #[inline(always)]
+    const fn sent_syn(segment: &Segment) -> Self {
+        Self {
+            opener: Side {
+                ack: 0,
+                end: segment.end(),
+            },
+            answerer: Side {
+                ack: segment.seq.wrapping_add(1),
+                end: 0,
+            },
+        }
+    }
+
+    /// The numbers after an answer to it, which the opener must acknowledge in turn.
+    #[inline(always)]
+    const fn sent_syn_ack(self, segment: &Segment) -> Self {
+        Self {
+            opener: Side {
+                ack: segment.seq.wrapping_add(1),
+                end: self.opener.end,
+            },
+            answerer: Side {
+                ack: segment.ack,
+                end: segment.end(),
+            },
+        }
+    }
+}
+
+/// What is known of a flow after one more packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
     /// The new state.
     pub state: FlowState,
     /// The new `FLOW_…` bits.
     pub flags: u8,
+    /// The new numbers.
+    pub numbers: Numbers,
 }
 
 const BOTH_FINS: u8 = FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY;
 const BOTH_DATA: u8 = FLOW_DATA_ORIGINAL | FLOW_DATA_REPLY;
 
+#[inline(always)]
+const fn fin_of(reply: bool) -> u8 {
+    FLOW_FIN_ORIGINAL << reply as u8
+}
+
+#[inline(always)]
+const fn data_of(reply: bool) -> u8 {
+    FLOW_DATA_ORIGINAL << reply as u8
+}
+
 /// Whether a packet with these TCP flags (0 for other protocols) changes nothing about a flow in
-/// this state, whichever side sends it.
+/// this state but its numbers, whichever side sends it.
 #[inline(always)]
 pub const fn is_settled(state: FlowState, tcp: u8) -> bool {
-    const SETTLED: u32 =
-        1 << FlowState::TCP_ESTABLISHED.0 | 1 << FlowState::UDP_STREAM.0 | 1 << FlowState::OTHER.0;
+    const SETTLED: u32 = 1 << FlowState::TCP_ESTABLISHED.0
+        | 1 << FlowState::UDP_STREAM.0
+        | 1 << FlowState::OTHER_ANSWERED.0;
     // One branch, not two.
     let unsettled = !SETTLED >> (state.0 & 31) & 1;
-    unsettled | (tcp & (RST | FIN)) as u32 == 0
+    unsettled | (tcp & (SYN | RST | FIN)) as u32 == 0
 }
 
 /// Whether a segment asks for a new connection.
@@ -39,78 +247,219 @@ pub const fn is_opening(tcp: u8) -> bool {
     tcp & (SYN | ACK | RST | FIN) == SYN
 }
 
-/// The state of a flow opened by a segment with flags `tcp`, `None` when such a segment opens none.
+/// What a segment opens that belongs to no flow, `None` when such a segment opens nothing.
 #[inline(always)]
-pub const fn opening_state(tcp: u8) -> Option<FlowState> {
-    if is_opening(tcp) {
-        Some(FlowState::TCP_SYN_SENT)
-    } else if tcp & (RST | FIN) != 0 {
-        None
-    } else {
-        Some(FlowState::TCP_PICKED_UP)
+pub const fn open(segment: &Segment) -> Option<Step> {
+    if is_opening(segment.flags) {
+        return Some(Step {
+            state: FlowState::TCP_SYN_SENT,
+            flags: 0,
+            numbers: Numbers::sent_syn(segment),
+        });
     }
+    if segment.has(RST | FIN) || !segment.has(ACK) {
+        return None;
+    }
+    Some(Step {
+        state: FlowState::TCP_PICKED_UP,
+        flags: FLOW_DATA_ORIGINAL,
+        numbers: Numbers::heard(false, segment),
+    })
 }
 
-/// Whether a SYN on a flow in `state` is the start of another connection on the same ports.
+/// Whether the flow is over but for late segments.
 #[inline(always)]
 pub const fn is_over(state: FlowState) -> bool {
     matches!(state, FlowState::TCP_HALF_CLOSED | FlowState::TCP_CLOSING)
 }
 
-/// The next step of a TCP flow.
-///
-/// `reply` tells the side that did not open the flow; `has_data` tells a segment with payload.
+/// Whether a SYN on a flow in `state` belongs to its own handshake; else it is the start of another
+/// connection on the same ports, and the rules decide.
 #[inline(always)]
-pub const fn tcp_step(state: FlowState, flags: u8, tcp: u8, reply: bool, has_data: bool) -> Step {
-    if tcp & RST != 0 {
+pub const fn is_opening_state(state: FlowState) -> bool {
+    matches!(state, FlowState::TCP_SYN_SENT | FlowState::TCP_SYN_RECEIVED)
+}
+
+/// The next step of a TCP flow; `reply` tells the side that did not open it.
+#[inline(always)]
+pub const fn tcp_step(before: Step, segment: &Segment, reply: bool) -> Step {
+    let Step {
+        state,
+        flags,
+        numbers,
+    } = before;
+    if segment.has(RST) {
+        if !reset_fits(before, segment, reply) {
+            return before;
+        }
         return Step {
             state: FlowState::TCP_CLOSING,
             flags: flags & !BOTH_DATA,
+            numbers,
         };
     }
-    if tcp & FIN != 0 {
-        let flags = flags & !BOTH_DATA
-            | if reply {
-                FLOW_FIN_REPLY
+    match state {
+        FlowState::TCP_SYN_SENT => syn_sent(before, segment, reply),
+        FlowState::TCP_SYN_RECEIVED => syn_received(before, segment, reply),
+        FlowState::TCP_PICKED_UP | FlowState::TCP_SEEDED => unproven(before, segment, reply),
+        _ => proven(before, segment, reply),
+    }
+}
+
+#[inline(always)]
+const fn reset_fits(before: Step, segment: &Segment, reply: bool) -> bool {
+    let (sender, other) = before.numbers.of(reply);
+    match before.state {
+        // A SYN is refused by acknowledging it (RFC 9293 §3.10.7.3).
+        FlowState::TCP_SYN_SENT if reply => sender.proves(other, segment),
+        // Nobody has been heard yet, so nothing is known.
+        FlowState::TCP_SEEDED | FlowState::TCP_PICKED_UP if before.flags & BOTH_DATA == 0 => false,
+        _ => sender.fits(other, segment.seq),
+    }
+}
+
+/// Nothing but the answer to the SYN, or another SYN of the opener, moves it.
+#[inline(always)]
+const fn syn_sent(before: Step, segment: &Segment, reply: bool) -> Step {
+    if !reply && is_opening(segment.flags) {
+        // Perhaps another attempt, with a number of its own.
+        return Step {
+            numbers: Numbers::sent_syn(segment),
+            ..before
+        };
+    }
+    if reply && answers_syn(before.numbers, segment) {
+        return Step {
+            state: FlowState::TCP_SYN_RECEIVED,
+            numbers: before.numbers.sent_syn_ack(segment),
+            ..before
+        };
+    }
+    before
+}
+
+#[inline(always)]
+const fn answers_syn(numbers: Numbers, segment: &Segment) -> bool {
+    segment.flags & (SYN | FIN) == SYN && numbers.answerer.proves(numbers.opener, segment)
+}
+
+/// The opener proves itself by acknowledging the other side's SYN.
+#[inline(always)]
+const fn syn_received(before: Step, segment: &Segment, reply: bool) -> Step {
+    let numbers = before.numbers;
+    if segment.has(SYN) {
+        // Another SYN of the answering side may have another number.
+        let again = reply && answers_syn(numbers, segment);
+        return Step {
+            numbers: if again {
+                numbers.sent_syn_ack(segment)
             } else {
-                FLOW_FIN_ORIGINAL
-            };
-        let state = match state {
-            _ if flags & BOTH_FINS == BOTH_FINS => FlowState::TCP_CLOSING,
-            // Nobody has answered yet: it stays half-open.
-            FlowState::TCP_SYN_SENT | FlowState::TCP_PICKED_UP if !reply => state,
-            // After RST a FIN must not lengthen what is left.
-            FlowState::TCP_CLOSING => state,
-            _ => FlowState::TCP_HALF_CLOSED,
+                numbers
+            },
+            ..before
         };
-        return Step { state, flags };
     }
-    if is_over(state) {
-        let flags = match (has_data, reply) {
-            (false, _) => flags,
-            (true, false) => flags | FLOW_DATA_ORIGINAL,
-            (true, true) => flags | FLOW_DATA_REPLY,
-        };
-        if flags & BOTH_DATA == BOTH_DATA {
-            return Step {
-                state: FlowState::TCP_ESTABLISHED,
-                flags: flags & !(BOTH_DATA | BOTH_FINS),
-            };
+    let (sender, other) = numbers.of(reply);
+    let ends = segment.has(FIN) && sender.fits(other, segment.seq);
+    let flags = before.flags | if ends { fin_of(reply) } else { 0 };
+    if !reply {
+        if !sender.proves(other, segment) {
+            return before;
         }
-        return Step { state, flags };
+        return established(flags, numbers.follow(reply, segment));
     }
-    let state = match state {
-        FlowState::TCP_SYN_SENT if reply && tcp & SYN != 0 => FlowState::TCP_SYN_RECEIVED,
-        FlowState::TCP_SYN_RECEIVED if !reply && tcp & (SYN | ACK) == ACK => {
-            FlowState::TCP_ESTABLISHED
-        }
-        FlowState::TCP_PICKED_UP if reply && flags & FLOW_FIN_ORIGINAL != 0 => {
-            FlowState::TCP_HALF_CLOSED
-        }
-        FlowState::TCP_PICKED_UP if reply => FlowState::TCP_ESTABLISHED,
-        other => other,
+    // An answer to data that came with the SYN (RFC 7413); that it was acknowledged is known.
+    let answerer = Side {
+        ack: sender.ack,
+        ..sender.follow(other, segment)
     };
-    Step { state, flags }
+    Step {
+        flags,
+        numbers: Numbers {
+            answerer,
+            ..numbers
+        },
+        ..before
+    }
+}
+
+/// A connection that was not seen to open is believed when a segment of one side agrees with the
+/// latest one of the other.
+#[inline(always)]
+const fn unproven(before: Step, segment: &Segment, reply: bool) -> Step {
+    let Step { flags, numbers, .. } = before;
+    let (sender, other) = numbers.of(reply);
+    if flags & data_of(!reply) != 0 && sender.agrees(other, segment) {
+        let fin = if segment.has(FIN) { fin_of(reply) } else { 0 };
+        let sender = Side {
+            ack: segment.ack,
+            end: segment.end(),
+        };
+        let numbers = Numbers::from(sender, other, reply);
+        return established(flags & !BOTH_DATA | fin, numbers);
+    }
+    if segment.has(FIN | SYN) || !segment.has(ACK) {
+        return before;
+    }
+    Step {
+        flags: flags & !BOTH_DATA | data_of(reply),
+        numbers: Numbers::heard(reply, segment),
+        ..before
+    }
+}
+
+/// The state of a flow that both sides have proved, by the FINs that there have been.
+#[inline(always)]
+const fn established(flags: u8, numbers: Numbers) -> Step {
+    Step {
+        state: match flags & BOTH_FINS {
+            0 => FlowState::TCP_ESTABLISHED,
+            BOTH_FINS => FlowState::TCP_CLOSING,
+            _ => FlowState::TCP_HALF_CLOSED,
+        },
+        flags,
+        numbers,
+    }
+}
+
+/// A FIN shortens the life of a proven flow, data from both sides restores it.
+#[inline(always)]
+const fn proven(before: Step, segment: &Segment, reply: bool) -> Step {
+    let Step { state, flags, .. } = before;
+    if segment.has(SYN) {
+        return before;
+    }
+    let numbers = before.numbers.follow(reply, segment);
+    if segment.has(FIN) {
+        let (sender, other) = before.numbers.of(reply);
+        let place = segment.seq.wrapping_add(segment.data);
+        if !sender.fits(other, segment.seq) && !sender.fits(other, place) {
+            return before;
+        }
+        let ended = established(flags & !BOTH_DATA | fin_of(reply), numbers);
+        return Step {
+            // After RST a FIN must not lengthen what is left.
+            state: match state {
+                FlowState::TCP_CLOSING => state,
+                _ => ended.state,
+            },
+            ..ended
+        };
+    }
+    let data = if is_over(state) && segment.data != 0 {
+        data_of(reply)
+    } else {
+        0
+    };
+    let flags = flags | data;
+    if data != 0 && flags & BOTH_DATA == BOTH_DATA {
+        return established(flags & !(BOTH_DATA | BOTH_FINS), numbers);
+    }
+    Step {
+        state,
+        flags,
+        numbers,
+    }
 }
 
 /// The next state of a UDP flow: a stream begins with the second answer (AWS: more than one
@@ -120,156 +469,19 @@ pub const fn udp_step(state: FlowState, reply: bool) -> FlowState {
     match (state, reply) {
         (FlowState::UDP_UNANSWERED, true) => FlowState::UDP_ANSWERED,
         (FlowState::UDP_ANSWERED, false) => FlowState::UDP_ASKED_AGAIN,
-        (FlowState::UDP_ASKED_AGAIN, true) => FlowState::UDP_STREAM,
+        (FlowState::UDP_ASKED_AGAIN | FlowState::UDP_SEEDED, true) => FlowState::UDP_STREAM,
+        (other, _) => other,
+    }
+}
+
+/// The next state of a flow of a protocol without ports.
+#[inline(always)]
+pub const fn other_step(state: FlowState, reply: bool) -> FlowState {
+    match (state, reply) {
+        (FlowState::OTHER, true) => FlowState::OTHER_ANSWERED,
         (other, _) => other,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ORIGINAL: bool = false;
-    const REPLY: bool = true;
-
-    /// Feeds (flags, side, has data) to a flow opened by the first one.
-    fn walk(segments: &[(u8, bool, bool)]) -> FlowState {
-        let mut step = Step {
-            state: opening_state(segments[0].0).expect("opens a flow"),
-            flags: 0,
-        };
-        for &(tcp, reply, has_data) in &segments[1..] {
-            step = tcp_step(step.state, step.flags, tcp, reply, has_data);
-        }
-        step.state
-    }
-
-    #[test]
-    fn handshake_establishes() {
-        let syn = (SYN, ORIGINAL, false);
-        let syn_ack = (SYN | ACK, REPLY, false);
-        let ack = (ACK, ORIGINAL, false);
-        assert_eq!(walk(&[syn]), FlowState::TCP_SYN_SENT);
-        assert_eq!(walk(&[syn, syn]), FlowState::TCP_SYN_SENT);
-        assert_eq!(walk(&[syn, syn_ack]), FlowState::TCP_SYN_RECEIVED);
-        assert_eq!(walk(&[syn, syn_ack, ack]), FlowState::TCP_ESTABLISHED);
-    }
-
-    #[test]
-    fn nothing_changes_a_flow_by_a_packet_that_leaves_it_settled() {
-        for state in FlowState::ALL {
-            for bits in 0..1_u32 << 15 {
-                let (tcp, flags) = (bits as u8, (bits >> 8) as u8 & 0x1f);
-                let (reply, has_data) = (bits >> 13 & 1 != 0, bits >> 14 != 0);
-                if !is_settled(state, tcp) {
-                    continue;
-                }
-                let step = match state {
-                    FlowState::TCP_ESTABLISHED => tcp_step(state, flags, tcp, reply, has_data),
-                    _ => Step {
-                        state: udp_step(state, reply),
-                        flags,
-                    },
-                };
-                assert_eq!(step, Step { state, flags }, "{tcp:#x}");
-                assert!(!is_over(state), "a SYN would be a new connection");
-            }
-        }
-        assert!(is_settled(FlowState::TCP_ESTABLISHED, ACK));
-        assert!(!is_settled(FlowState::TCP_SYN_RECEIVED, ACK));
-    }
-
-    #[test]
-    fn a_flood_of_one_side_stays_half_open() {
-        let ack = (ACK, ORIGINAL, true);
-        assert_eq!(walk(&[ack, ack, ack]), FlowState::TCP_PICKED_UP);
-        assert!(walk(&[ack, ack]).is_evictable());
-        assert_eq!(
-            walk(&[ack, (ACK, REPLY, false)]),
-            FlowState::TCP_ESTABLISHED
-        );
-        assert_eq!(walk(&[ack, (RST, REPLY, false)]), FlowState::TCP_CLOSING);
-    }
-
-    #[test]
-    fn the_fin_of_a_side_that_nobody_answers_keeps_its_flow_half_open() {
-        let (ack, fin) = ((ACK, ORIGINAL, true), (FIN | ACK, ORIGINAL, false));
-        assert_eq!(walk(&[ack, fin, ack]), FlowState::TCP_PICKED_UP);
-        assert_eq!(
-            walk(&[(SYN, ORIGINAL, false), fin]),
-            FlowState::TCP_SYN_SENT
-        );
-        let rst = (RST, ORIGINAL, false);
-        assert_eq!(walk(&[ack, rst, fin]), FlowState::TCP_CLOSING);
-        let answer = (ACK, REPLY, false);
-        assert_eq!(walk(&[ack, fin, answer]), FlowState::TCP_HALF_CLOSED);
-        let last = (FIN | ACK, REPLY, false);
-        assert_eq!(walk(&[ack, fin, last]), FlowState::TCP_CLOSING);
-    }
-
-    #[test]
-    fn a_forged_reset_does_not_end_a_flow_that_both_sides_use() {
-        let live = [
-            (ACK, ORIGINAL, true),
-            (ACK, REPLY, true),
-            (RST, REPLY, false),
-        ];
-        assert_eq!(walk(&live), FlowState::TCP_CLOSING);
-        let mut one_side = live.to_vec();
-        one_side.extend([
-            (ACK, ORIGINAL, true),
-            (ACK, ORIGINAL, true),
-            (ACK, REPLY, false),
-        ]);
-        assert_eq!(walk(&one_side), FlowState::TCP_CLOSING);
-        one_side.push((ACK, REPLY, true));
-        assert_eq!(walk(&one_side), FlowState::TCP_ESTABLISHED);
-    }
-
-    #[test]
-    fn closing_needs_both_fins_and_bare_acks_do_not_revive_it() {
-        let mut close = vec![
-            (ACK, ORIGINAL, true),
-            (ACK, REPLY, true),
-            (FIN | ACK, ORIGINAL, false),
-        ];
-        assert_eq!(walk(&close), FlowState::TCP_HALF_CLOSED);
-        close.extend([
-            (FIN | ACK, REPLY, false),
-            (ACK, ORIGINAL, false),
-            (ACK, REPLY, false),
-        ]);
-        assert_eq!(walk(&close), FlowState::TCP_CLOSING);
-    }
-
-    #[test]
-    fn reset_and_fin_open_nothing() {
-        for tcp in [RST, RST | ACK, FIN, FIN | ACK, SYN | RST, SYN | FIN] {
-            assert_eq!(opening_state(tcp), None, "{tcp:#x}");
-        }
-        assert_eq!(opening_state(SYN | ACK), Some(FlowState::TCP_PICKED_UP));
-    }
-
-    #[test]
-    fn udp_becomes_a_stream_with_the_second_answer() {
-        let states: Vec<_> = [REPLY, ORIGINAL, REPLY]
-            .iter()
-            .scan(FlowState::UDP_UNANSWERED, |state, reply| {
-                *state = udp_step(*state, *reply);
-                Some(*state)
-            })
-            .collect();
-        assert_eq!(
-            states,
-            [
-                FlowState::UDP_ANSWERED,
-                FlowState::UDP_ASKED_AGAIN,
-                FlowState::UDP_STREAM
-            ]
-        );
-        assert_eq!(
-            udp_step(FlowState::UDP_UNANSWERED, ORIGINAL),
-            FlowState::UDP_UNANSWERED
-        );
-    }
-}
+mod tests;

@@ -19,6 +19,7 @@ use sg_common::policy::{self, Question};
 use sg_common::reason::{REASON_SLOTS, Reason};
 use sg_common::settings::InterfaceSettings;
 use sg_common::table::{self, Refused};
+use sg_common::tcp::{Numbers, Side};
 use sg_common::verifier::opaque;
 
 use crate::flows::{FlowTable, SharedFlow, compare_and_swap};
@@ -60,9 +61,16 @@ extern "C" fn sg_ask(question: *const Question) -> u64 {
 /// Opens a flow: returns the code of `New`, or of the reason why there is no slot for it. Global,
 /// see [`sg_ask`].
 ///
-/// `what` is rule (32 bits), flags (8), state (8); `size` is packets (32) and bytes (32).
+/// `what` is rule (32 bits), flags (8), state (8); `size` is packets (32) and bytes (32); each side's
+/// sequence numbers are acknowledgement (32) and end (32).
 #[unsafe(no_mangle)]
-extern "C" fn sg_open_flow(key: *const FlowKey, what: u64, size: u64) -> u64 {
+extern "C" fn sg_open_flow(
+    key: *const FlowKey,
+    what: u64,
+    size: u64,
+    opener: u64,
+    answerer: u64,
+) -> u64 {
     // SAFETY: the verifier passes a pointer to a whole key or null.
     let Some(key) = (unsafe { key.as_ref() }) else {
         return Reason::FlowTableFull as u64;
@@ -73,11 +81,29 @@ extern "C" fn sg_open_flow(key: *const FlowKey, what: u64, size: u64) -> u64 {
         flags: (what >> 8) as u8,
         packets: (size >> 32) as u32,
         bytes: size as u32,
+        numbers: Numbers {
+            opener: unpacked(opener),
+            answerer: unpacked(answerer),
+        },
     };
     match table::open(&FlowTable, key, &FlowTable::place(key), opening) {
         Ok(()) => Reason::New as u64,
         Err(Refused::Full) => Reason::FlowTableFull as u64,
         Err(Refused::Contended) => Reason::FlowContended as u64,
+    }
+}
+
+/// A side's numbers as one, as they lie in memory.
+#[inline(always)]
+const fn packed(side: Side) -> u64 {
+    side.ack as u64 | (side.end as u64) << 32
+}
+
+#[inline(always)]
+const fn unpacked(packed: u64) -> Side {
+    Side {
+        ack: packed as u32,
+        end: (packed >> 32) as u32,
     }
 }
 
@@ -145,8 +171,11 @@ pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
     {
         return Reason::Established as u32;
     }
+    const NUMBERS: usize = offset_of!(FlowSeed, numbers);
+    let (opener, answerer) = (view.wire64(NUMBERS), view.wire64(NUMBERS + 8));
     // No rule admitted it, and its packets are counted from now on.
-    sg_open_flow(&raw const key, u64::from(flags << 8 | state), 0) as u32
+    let what = u64::from(flags << 8 | state);
+    sg_open_flow(&raw const key, what, 0, opener, answerer) as u32
 }
 
 /// The tables of one interface, for packets of one direction: a constant, so that LLVM leaves out
@@ -230,7 +259,9 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
             | u64::from(opening.flags) << 8
             | u64::from(opening.state.0);
         let size = u64::from(opening.packets) << 32 | u64::from(opening.bytes);
-        match Reason::from_code(sg_open_flow(key, what, size) as u8) {
+        let Numbers { opener, answerer } = opening.numbers;
+        let code = sg_open_flow(key, what, size, packed(opener), packed(answerer));
+        match Reason::from_code(code as u8) {
             Some(Reason::New) => Ok(()),
             Some(reason) => Err(reason),
             None => Err(Reason::FlowTableFull),

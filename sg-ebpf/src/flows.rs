@@ -2,15 +2,15 @@
 //! `FLOW_SLOTS`. The protocol is `sg_common::table`.
 //!
 //! Ordering: x86 keeps stores in program order and loads in program order, volatile access keeps
-//! LLVM from reordering them, and the kernel's compare-and-swap is a full barrier.
+//! LLVM from reordering them, and the kernel's atomic operations are full barriers.
 
 use core::arch::asm;
 use core::ptr::{read_volatile, write_volatile};
 
 use sg_common::datapath::{Flow, Settings as _};
-use sg_common::flow::{FlowKey, FlowSlot, FlowState, Opening};
-use sg_common::table::{Found, Meta, Place, Slot, Table};
-use sg_common::tcp::Step;
+use sg_common::flow::{FLOW_COUNTED, FlowKey, FlowSlot, FlowState, Opening, SEED_SECONDS};
+use sg_common::table::{self, Asker, Choice, Found, Home, Meta, Place, Slot, Table};
+use sg_common::tcp::{Numbers, Segment, Side, Step};
 
 use crate::datapath::{SharedSettings, now, rule_counters};
 use crate::{config, maps};
@@ -28,6 +28,16 @@ pub(crate) fn compare_and_swap(target: *mut u64, old: u64, new: u64) -> bool {
             new = in(reg) new, inout("r0") seen, options(nostack));
     }
     seen == old
+}
+
+/// Adds to the number at `target`, at once.
+#[inline(always)]
+fn add_at_once(target: *mut u64, value: u64) {
+    // SAFETY: `target` is in a map value that a look-up returned.
+    unsafe {
+        asm!("lock *(u64 *)({target} + 0) += {value}", target = in(reg) target,
+            value = in(reg) value, options(nostack));
+    }
 }
 
 /// The table, shared by the programs of all interfaces.
@@ -54,18 +64,13 @@ impl Table for FlowTable {
     }
 
     #[inline(always)]
-    fn set_tags(&self, bucket: u32, tags: u64) {
+    fn flip_tags(&self, bucket: u32, bits: u64) {
         if let Some(word) = maps::FLOW_TAGS.get_ptr_mut(bucket) {
             // SAFETY: a map value.
-            unsafe { write_volatile(word, tags) }
-        }
-    }
-
-    #[inline(always)]
-    fn swap_tags(&self, bucket: u32, old: u64, new: u64) -> bool {
-        match maps::FLOW_TAGS.get_ptr_mut(bucket) {
-            Some(word) => compare_and_swap(word, old, new),
-            None => false,
+            unsafe {
+                asm!("lock *(u64 *)({word} + 0) ^= {bits}", word = in(reg) word,
+                    bits = in(reg) bits, options(nostack));
+            }
         }
     }
 
@@ -88,12 +93,197 @@ impl Table for FlowTable {
     }
 
     #[inline(always)]
+    fn seed_period(&self) -> u64 {
+        SEED_SECONDS * config::hz()
+    }
+
+    #[inline(always)]
+    fn is_over_share(&self, zone: u32) -> bool {
+        let (Some(held), Some(settings)) =
+            (maps::FLOW_HELD.get_ptr(zone), maps::INTERFACES.get_ptr(zone))
+        else {
+            return false;
+        };
+        // SAFETY: a map value.
+        let held = unsafe { read_volatile(held) };
+        let share = field!(settings, flow_share);
+        share != 0 && held.cast_signed() > share.cast_signed()
+    }
+
+    #[inline(always)]
+    fn is_over_remote_limit(&self, slot: SharedSlot) -> bool {
+        if slot.meta().flags() & FLOW_COUNTED == 0 {
+            return false;
+        }
+        let (Some(held), Some(settings)) = (
+            maps::FLOW_REMOTES.get_ptr(field!(slot.0, remote_counter)),
+            maps::INTERFACES.get_ptr(slot.zone()),
+        ) else {
+            return false;
+        };
+        // SAFETY: a map value.
+        let held = unsafe { read_volatile(held) };
+        let limit = field!(settings, flows_per_remote);
+        limit != 0 && held > limit
+    }
+
+    #[inline(always)]
+    fn hold(&self, slot: SharedSlot) -> u8 {
+        count_held(slot.zone(), 1);
+        let limited = match maps::INTERFACES.get_ptr(slot.zone()) {
+            Some(settings) => field!(settings, flows_per_remote) != 0,
+            None => false,
+        };
+        if limited {
+            set_field!(slot.0, slot.remote_counter(), remote_counter);
+            count_remote(slot, 1);
+            return FLOW_COUNTED;
+        }
+        0
+    }
+
+    #[inline(always)]
+    fn let_go(&self, slot: SharedSlot, flags: u8) {
+        count_held(slot.zone(), 1_u64.wrapping_neg());
+        if flags & FLOW_COUNTED != 0 {
+            count_remote(slot, 1_u64.wrapping_neg());
+        }
+    }
+
+    #[inline(always)]
+    fn choose(&self, key: &FlowKey, home: Home) -> Choice {
+        let buckets = pair(home.first, home.second);
+        Choice(sg_flow_choose(key, buckets, home.tag))
+    }
+
+    #[inline(always)]
+    fn take(&self, key: &FlowKey, number: u32, choice: Choice) -> Option<u64> {
+        match sg_flow_take(key, number, choice.0) {
+            0 => None,
+            taken => Some(taken),
+        }
+    }
+
+    #[inline(always)]
+    fn settle(&self, key: &FlowKey, home: Home, position: u32, open: Meta) {
+        let buckets = pair(home.first, home.second);
+        sg_flow_settle(key, buckets, home.tag, position, open.0);
+    }
+
+    #[inline(always)]
+    fn rank(&self, number: u32, asker: Asker) -> u64 {
+        sg_flow_rank(number, asker.zone, u32::from(asker.is_over))
+    }
+
+    #[inline(always)]
+    fn lowest_rank(&self, [first, second]: [u32; 2], asker: Asker) -> u64 {
+        let asker = pair(asker.zone, asker.is_over.into());
+        sg_flow_lowest_rank(pair(first, second), asker)
+    }
+
+    #[inline(always)]
+    fn release(&self, number: u32) {
+        sg_flow_release(number);
+    }
+
+    #[inline(always)]
     fn count_closed(&self, slot: SharedSlot) {
         if let Some(rule) = rule_counters(slot.zone(), slot.rule()) {
             rule.closed.packets += field!(slot.0, packets[0]) + field!(slot.0, packets[1]);
             rule.closed.bytes += field!(slot.0, bytes[0]) + field!(slot.0, bytes[1]);
         }
     }
+}
+
+#[inline(always)]
+fn count_held(zone: u32, change: u64) {
+    if let Some(held) = maps::FLOW_HELD.get_ptr_mut(zone) {
+        add_at_once(held, change);
+    }
+}
+
+#[inline(always)]
+fn count_remote(slot: SharedSlot, change: u64) {
+    if let Some(held) = maps::FLOW_REMOTES.get_ptr_mut(field!(slot.0, remote_counter)) {
+        add_at_once(held, change);
+    }
+}
+
+/// Two numbers in one.
+#[inline(always)]
+const fn pair(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
+}
+
+#[inline(always)]
+const fn home(buckets: u64, tag: u64) -> Home {
+    Home {
+        first: buckets as u32,
+        second: (buckets >> 32) as u32,
+        tag,
+    }
+}
+
+// Functions with names of their own are *global* to the verifier: checked once for any arguments.
+
+/// [`table::choose`].
+#[unsafe(no_mangle)]
+extern "C" fn sg_flow_choose(key: *const FlowKey, buckets: u64, tag: u64) -> u64 {
+    // SAFETY: the verifier passes a pointer to a whole key or null.
+    let Some(key) = (unsafe { key.as_ref() }) else {
+        return Choice::NONE.0;
+    };
+    table::choose(&FlowTable, key, home(buckets, tag)).0
+}
+
+/// [`table::take`]; 0 for none.
+#[unsafe(no_mangle)]
+extern "C" fn sg_flow_take(key: *const FlowKey, number: u32, choice: u64) -> u64 {
+    // SAFETY: as above.
+    let key = unsafe { key.as_ref() };
+    key.and_then(|key| table::take(&FlowTable, key, number, Choice(choice)))
+        .unwrap_or(0)
+}
+
+/// [`table::settle`].
+#[unsafe(no_mangle)]
+extern "C" fn sg_flow_settle(
+    key: *const FlowKey,
+    buckets: u64,
+    tag: u64,
+    position: u32,
+    open: u64,
+) -> u64 {
+    // SAFETY: as above.
+    if let Some(key) = unsafe { key.as_ref() } {
+        table::settle(&FlowTable, key, home(buckets, tag), position, Meta(open));
+    }
+    0
+}
+
+/// [`table::rank`].
+#[unsafe(no_mangle)]
+extern "C" fn sg_flow_rank(number: u32, zone: u32, is_over: u32) -> u64 {
+    let is_over = is_over != 0;
+    table::rank(&FlowTable, number, Asker { zone, is_over })
+}
+
+/// [`table::lowest_rank`].
+#[unsafe(no_mangle)]
+extern "C" fn sg_flow_lowest_rank(buckets: u64, asker: u64) -> u64 {
+    let asker = Asker {
+        zone: asker as u32,
+        is_over: asker >> 32 != 0,
+    };
+    let buckets = [buckets as u32, (buckets >> 32) as u32];
+    table::lowest_rank(&FlowTable, buckets, asker)
+}
+
+/// [`table::release`].
+#[unsafe(no_mangle)]
+extern "C" fn sg_flow_release(number: u32) -> u64 {
+    table::release(&FlowTable, number);
+    0
 }
 
 /// A slot in `FLOW_SLOTS`.
@@ -106,6 +296,32 @@ impl SharedSlot {
     fn words(self) -> *mut u64 {
         // SAFETY: a map value; only an address is taken.
         unsafe { (&raw mut (*self.0).key).cast() }
+    }
+
+    /// Stores the sequence numbers.
+    #[inline(always)]
+    fn set_numbers(self, numbers: Numbers) {
+        set_field!(self.0, numbers.opener.ack, numbers[0].ack);
+        set_field!(self.0, numbers.opener.end, numbers[0].end);
+        set_field!(self.0, numbers.answerer.ack, numbers[1].ack);
+        set_field!(self.0, numbers.answerer.end, numbers[1].end);
+    }
+
+    /// Sequence numbers of the opener (`side` 0) or the answering side (1).
+    #[inline(always)]
+    fn side(self, side: usize) -> Side {
+        Side {
+            ack: field!(self.0, numbers[side & 1].ack),
+            end: field!(self.0, numbers[side & 1].end),
+        }
+    }
+
+    /// The counter of its remote end.
+    #[inline(always)]
+    fn remote_counter(self) -> u32 {
+        // SAFETY: a map value; a key has six words, of which two are the remote address.
+        let word = |i: usize| unsafe { read_volatile(self.words().add(i)) };
+        table::remote_counter([word(2), word(3)], self.zone(), config::hash_secret)
     }
 }
 
@@ -124,11 +340,6 @@ impl Slot for SharedSlot {
     #[inline(always)]
     fn meta(self) -> Meta {
         Meta(field!(self.0, meta))
-    }
-
-    #[inline(always)]
-    fn set_meta(self, meta: Meta) {
-        set_field!(self.0, meta.0, meta);
     }
 
     #[inline(always)]
@@ -154,6 +365,11 @@ impl Slot for SharedSlot {
     }
 
     #[inline(always)]
+    fn created(self) -> u64 {
+        field!(self.0, created)
+    }
+
+    #[inline(always)]
     fn last_seen(self) -> u64 {
         field!(self.0, last_seen)
     }
@@ -176,6 +392,7 @@ impl Slot for SharedSlot {
         set_field!(self.0, u64::from(opening.bytes), bytes[0]);
         set_field!(self.0, 0, bytes[1]);
         set_field!(self.0, opening.rule, rule);
+        self.set_numbers(opening.numbers);
     }
 }
 
@@ -223,10 +440,29 @@ impl Flow for SharedFlow {
     }
 
     #[inline(always)]
+    fn follow(&self, side: usize, segment: &Segment) {
+        let slot = self.0.slot;
+        let sender = slot.side(side).follow(slot.side(side ^ 1), segment);
+        set_field!(slot.0, sender.ack, numbers[side & 1].ack);
+        set_field!(slot.0, sender.end, numbers[side & 1].end);
+    }
+
+    #[inline(always)]
+    fn numbers(&self) -> Numbers {
+        let slot = self.0.slot;
+        Numbers {
+            opener: slot.side(0),
+            answerer: slot.side(1),
+        }
+    }
+
+    #[inline(always)]
     fn advance(&self, step: Step) {
         // When another CPU was faster its packet decides; the next packet of this flow goes on
         // from there.
-        let new = self.0.meta.with(step.state, step.flags);
-        let _ = self.0.slot.swap_meta(self.0.meta, new);
+        let Found { slot, meta, .. } = self.0;
+        if slot.swap_meta(meta, meta.with(step.state, step.flags)) {
+            slot.set_numbers(step.numbers);
+        }
     }
 }

@@ -11,7 +11,7 @@ use sg_common::flow::{FlowSlot, FragmentEntry, FragmentKey};
 use sg_common::image::SIZE_CLASSES;
 use sg_common::limit::LogBucket;
 use sg_common::settings::{DEFAULT_FLOWS, InterfaceSettings, MAX_ZONES};
-use sg_common::table::{BUCKET_SLOTS, HashSeed, buckets_for};
+use sg_common::table::{BUCKET_SLOTS, HashSeed, REMOTE_COUNTERS, buckets_for};
 
 /// zone → settings. Written by user space, read per packet. 184 B each.
 #[btf_map]
@@ -47,6 +47,14 @@ pub(crate) static FLOW_SLOTS: Array<FlowSlot, { FLOW_BUCKETS * BUCKET_SLOTS as u
 /// 0 → seed of the flow table's hash. Written once by user space, for programs loaded later.
 #[btf_map]
 pub(crate) static FLOW_SEED: Array<HashSeed, 1> = Array::new();
+
+/// zone → slots that its flows hold, live or expired. Written here. 8 B each.
+#[btf_map]
+pub(crate) static FLOW_HELD: Array<u64, { MAX_ZONES as usize }> = Array::new();
+
+/// Remote end, hashed → slots that its flows hold, where they are limited. Written here. 64 Ki × 8 B.
+#[btf_map]
+pub(crate) static FLOW_REMOTES: Array<u64, { REMOTE_COUNTERS as usize }> = Array::new();
 
 /// Fragmented datagram → what its first fragment left. Written here only. About 140 B each.
 #[btf_map]

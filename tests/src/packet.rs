@@ -139,6 +139,8 @@ pub struct Frame {
     pub extensions: Vec<Extension>,
     /// What the packet carries.
     pub upper: Upper,
+    /// Sequence and acknowledgement number, if others than [`Frame::numbers_of`] a segment.
+    pub numbers: Option<(u32, u32)>,
     /// Data behind the upper header.
     pub data: Vec<u8>,
 }
@@ -158,6 +160,7 @@ fn frame(from: impl Into<End>, to: impl Into<End>, upper: Upper) -> Frame {
         options: Vec::new(),
         extensions: Vec::new(),
         upper,
+        numbers: None,
         data: Vec::new(),
     }
 }
@@ -268,6 +271,20 @@ impl Frame {
     #[must_use]
     pub fn rst(self) -> Self {
         self.tcp_flags(flags::RST)
+    }
+
+    /// The same segment with another sequence and acknowledgement number.
+    #[must_use]
+    pub fn numbers(mut self, seq: u32, ack: u32) -> Self {
+        self.numbers = Some((seq, ack));
+        self
+    }
+
+    /// The numbers of a segment with these flags on a connection of which both sides began at 0 and
+    /// have sent nothing since: they fit each other.
+    pub fn numbers_of(set: u8) -> (u32, u32) {
+        let begun = u32::from(set & flags::SYN == 0);
+        (begun, u32::from(set & flags::ACK != 0))
     }
 
     /// The same packet with `len` bytes of data.

@@ -3,6 +3,7 @@
 use super::{FlowEntry, FlowKey, FlowState};
 use crate::counters::{RuleKey, Tally};
 use crate::table::Meta;
+use crate::tcp::{Numbers, Side};
 
 /// A slot of the flow table: 128 bytes, two cache lines, of which a look-up reads the first.
 ///
@@ -24,8 +25,10 @@ pub struct FlowSlot {
     pub bytes: [u64; 2],
     /// Number of the rule that admitted the flow.
     pub rule: u32,
-    /// Explicit padding, zero.
-    pub pad: [u32; 5],
+    /// Sequence numbers of the opener and of the answering side (TCP).
+    pub numbers: [Side; 2],
+    /// Counter of the remote end's slots, where `FLOW_COUNTED` says so.
+    pub remote_counter: u32,
 }
 
 impl FlowSlot {
@@ -44,6 +47,10 @@ impl FlowSlot {
             state: meta.state().0,
             flags: meta.flags(),
             pad: [0; 2],
+            numbers: Numbers {
+                opener: self.numbers[0],
+                answerer: self.numbers[1],
+            },
         })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::addr::Addr;
 use crate::ends::{Ports, VlanIds};
+use crate::tcp::Segment;
 use crate::verifier::opaque;
 
 /// Where a packet stands in its datagram.
@@ -48,6 +49,10 @@ pub struct Parsed {
     pub end: u32,
     /// Bytes of data that the segment carries (TCP).
     pub data: u32,
+    /// Sequence number (TCP).
+    pub seq: u32,
+    /// Acknowledgement number (TCP).
+    pub ack: u32,
 }
 
 impl Parsed {
@@ -68,7 +73,20 @@ impl Parsed {
         transport_offset: 0,
         end: 0,
         data: 0,
+        seq: 0,
+        ack: 0,
     };
+
+    /// What a TCP segment says.
+    #[inline(always)]
+    pub(crate) const fn segment(&self) -> Segment {
+        Segment {
+            flags: self.tcp_flags,
+            seq: self.seq,
+            ack: self.ack,
+            data: self.data,
+        }
+    }
 
     /// Takes back what was known of an earlier frame, as far as anybody may read it before it is
     /// known of this one.

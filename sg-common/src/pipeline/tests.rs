@@ -74,6 +74,8 @@ fn memory(inbound: &[(u32, u32, Cell)], outbound: &[(u32, u32, Cell)]) -> Memory
         log_reasons: u64::MAX,
         log_interval: 0,
         pickup_until: 0,
+        flow_share: 0,
+        flows_per_remote: 0,
         audit_after: 0,
         infra: INFRA_DEFAULT,
         ifindex: 7,
@@ -110,7 +112,9 @@ fn tcp(src: u16, dst: u16, flags: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(src.to_be_bytes());
     bytes.extend(dst.to_be_bytes());
-    bytes.extend([0; 8]);
+    // Both sides began at 0 and have sent nothing since.
+    bytes.extend(u32::from(flags & SYN == 0).to_be_bytes());
+    bytes.extend(u32::from(flags & ACK != 0).to_be_bytes());
     bytes.extend([0x50, flags, 0, 0, 0, 0, 0, 0]);
     bytes
 }

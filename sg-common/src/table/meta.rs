@@ -31,10 +31,10 @@ impl Meta {
         (self.0 >> 8) as u8
     }
 
-    /// Whether the flow gives way to new ones.
+    /// Whether somebody is writing the slot.
     #[inline(always)]
-    pub(super) const fn is_evictable(self) -> bool {
-        FlowState::EVICTABLE >> (self.state().0 & 31) & 1 != 0
+    pub const fn is_written(self) -> bool {
+        self.version() & 1 != 0
     }
 
     /// Whether the slot's packets are still to be added to the counters of its rule: it holds a

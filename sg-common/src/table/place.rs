@@ -46,15 +46,15 @@ impl Place {
 
     /// The first bucket.
     #[inline(always)]
-    pub(super) fn first(&self) -> u32 {
+    pub(super) const fn first(&self) -> u32 {
         below(self.hash, self.buckets) as u32
     }
 
     /// The second bucket: any but the first.
     #[inline(always)]
-    pub(super) fn second(&self) -> u32 {
+    pub(super) const fn second(&self) -> u32 {
         let other = (self.hash ^ (self.hash >> 29)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let second = u64::from(self.first()) + 1 + below(other, self.buckets - 1);
+        let second = self.first() as u64 + 1 + below(other, self.buckets - 1);
         (if second < self.buckets {
             second
         } else {
@@ -64,14 +64,32 @@ impl Place {
 
     /// The tag: 1 to 127.
     #[inline(always)]
-    pub(super) fn tag(&self) -> u64 {
+    pub(super) const fn tag(&self) -> u64 {
         let tag = self.hash & 0x7f;
-        tag + u64::from(tag == 0)
+        tag + (tag == 0) as u64
     }
+}
+
+/// Counters of the slots that remote ends hold. Two ends share one by chance, so an end may count for
+/// more than it holds: with a million flows of as many ends, for 16 on average.
+pub const REMOTE_COUNTERS: u32 = 1 << 16;
+
+/// The counter of a remote end, of an address in two words and the zone: a keyed hash, like
+/// [`Place::of`].
+#[inline(always)]
+pub fn remote_counter(remote: [u64; 2], zone: u32, secret: impl Fn(usize) -> u64) -> u32 {
+    let nh = |word: u64, i: usize| {
+        let secret = secret(i);
+        (word.wrapping_add(secret)).wrapping_mul((word >> 32) + (secret >> 32))
+    };
+    let sum = nh(remote[0], 2).wrapping_add(nh(remote[1], 3));
+    let sum = sum.wrapping_add(nh(u64::from(zone), 5));
+    let hash = (sum ^ (sum >> 32)).wrapping_mul(0x9fb2_1c65_1e98_df25);
+    below(hash, u64::from(REMOTE_COUNTERS)) as u32
 }
 
 /// Maps a hash to a number below `bound`.
 #[inline(always)]
-fn below(hash: u64, bound: u64) -> u64 {
+const fn below(hash: u64, bound: u64) -> u64 {
     ((hash >> 32) * bound) >> 32
 }

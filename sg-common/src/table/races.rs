@@ -5,14 +5,15 @@
 
 use loom::model::Builder;
 use loom::sync::Arc;
-use loom::sync::atomic::AtomicU64;
-use loom::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use loom::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
+use loom::sync::atomic::{AtomicU64, fence};
 use loom::thread;
 
-use super::tags::LOCKED;
+use super::tags::tag_at;
 use super::*;
 use crate::addr::Addr;
 use crate::ends::{Ends, VlanIds};
+use crate::tcp::Numbers;
 
 /// Switches between CPUs where none of them waits. All errors that were put in for a try show with
 /// two.
@@ -32,6 +33,8 @@ struct Cells {
 struct Memory {
     tags: [AtomicU64; 2],
     cells: [Cells; 2],
+    /// Slots held, less those before. No order of memory depends on it.
+    held: core::sync::atomic::AtomicI64,
 }
 
 #[derive(Clone, Copy)]
@@ -67,13 +70,21 @@ impl Memory {
         Self {
             tags: before.map(tags),
             cells: before.map(cell),
+            held: core::sync::atomic::AtomicI64::new(0),
         }
     }
 
     /// The flows in the open slots, once nobody is at work: key and state.
     fn flows(&self) -> Vec<(u16, FlowState)> {
-        for tags in &self.tags {
-            assert_eq!(tags.load(Acquire) & LOCKED, 0, "every lock is given back");
+        for (tags, cells) in self.tags.iter().zip(&self.cells) {
+            let number = cells.key[0].load(Acquire) as u16;
+            let live = Meta(cells.meta.load(Acquire)).state() != FlowState::NONE;
+            let expected = if live { place(number).tag() } else { 0 };
+            assert_eq!(
+                tag_at(tags.load(Acquire), 0),
+                expected,
+                "the tag is the flow's"
+            );
         }
         let flow = |cells: &Cells| {
             let meta = Meta(cells.meta.load(Acquire));
@@ -109,21 +120,13 @@ impl Slot for Seat<'_> {
         }
     }
 
-    fn set_meta(self, meta: Meta) {
-        let Self::Open(cells) = self else {
-            panic!("a live flow's slot is claimed");
-        };
-        cells.meta.store(meta.0, Release);
-    }
-
     fn swap_meta(self, old: Meta, new: Meta) -> bool {
         let Self::Open(cells) = self else {
             panic!("a live flow's slot is claimed");
         };
-        cells
-            .meta
-            .compare_exchange(old.0, new.0, AcqRel, Acquire)
-            .is_ok()
+        let swapped = cells.meta.compare_exchange(old.0, new.0, AcqRel, Acquire);
+        fence(SeqCst);
+        swapped.is_ok()
     }
 
     fn is_key(self, key: &FlowKey) -> bool {
@@ -136,6 +139,10 @@ impl Slot for Seat<'_> {
 
     fn zone(self) -> u32 {
         0
+    }
+
+    fn created(self) -> u64 {
+        NOW
     }
 
     fn last_seen(self) -> u64 {
@@ -163,22 +170,12 @@ impl<'m> Table for Cpu<'m> {
     type Slot = Seat<'m>;
 
     fn tags(&self, bucket: u32) -> u64 {
-        let tags = self.0.tags[bucket as usize].load(Acquire);
-        if tags & LOCKED != 0 {
-            // Whoever waits lets the other one go on; else the tries themselves would be tried in
-            // every order.
-            thread::yield_now();
-        }
-        tags
+        self.0.tags[bucket as usize].load(Acquire)
     }
 
-    fn set_tags(&self, bucket: u32, tags: u64) {
-        self.0.tags[bucket as usize].store(tags, Release);
-    }
-
-    fn swap_tags(&self, bucket: u32, old: u64, new: u64) -> bool {
-        let tags = &self.0.tags[bucket as usize];
-        tags.compare_exchange(old, new, AcqRel, Acquire).is_ok()
+    fn flip_tags(&self, bucket: u32, bits: u64) {
+        self.0.tags[bucket as usize].fetch_xor(bits, AcqRel);
+        fence(SeqCst);
     }
 
     fn slot(&self, index: u32) -> Option<Seat<'m>> {
@@ -194,6 +191,27 @@ impl<'m> Table for Cpu<'m> {
 
     fn timeout(&self, _zone: u32, _state: FlowState) -> u64 {
         TIMEOUT
+    }
+
+    fn seed_period(&self) -> u64 {
+        TIMEOUT
+    }
+
+    fn is_over_share(&self, _zone: u32) -> bool {
+        false
+    }
+
+    fn is_over_remote_limit(&self, _slot: Seat<'m>) -> bool {
+        false
+    }
+
+    fn hold(&self, _slot: Seat<'m>) -> u8 {
+        self.0.held.fetch_add(1, AcqRel);
+        0
+    }
+
+    fn let_go(&self, _slot: Seat<'m>, _flags: u8) {
+        self.0.held.fetch_sub(1, AcqRel);
     }
 
     fn count_closed(&self, slot: Seat<'m>) {
@@ -221,6 +239,7 @@ fn open_flow(memory: &Memory, number: u16) -> Result<(), Refused> {
         flags: 0,
         packets: 1,
         bytes: 60,
+        numbers: Numbers::NONE,
     };
     open(&Cpu(memory), &key(number), &place(number), opening)
 }

@@ -1,14 +1,12 @@
-//! Tag words: eight tags of seven bits, and a lock, in 64 bits.
+//! Tag words: eight tags of seven bits in 64 bits.
 
-/// The lock bit of a tag word; tags have seven bits and leave it free.
-pub(super) const LOCKED: u64 = 1 << 63;
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 pub(super) const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// A mask with the high bit of each byte of `tags` that equals `tag`. Exact, for all are below 128.
 #[inline(always)]
 pub(super) const fn matching(tags: u64, tag: u64) -> u64 {
-    let difference = (tags & !LOCKED) ^ tag.wrapping_mul(LOW_BITS);
+    let difference = tags ^ tag.wrapping_mul(LOW_BITS);
     !difference.wrapping_add(!HIGH_BITS) & HIGH_BITS
 }
 
@@ -24,7 +22,8 @@ pub(super) const fn count(mask: u64) -> u32 {
     ((mask >> 7).wrapping_mul(LOW_BITS) >> 56) as u32
 }
 
+/// The tag of a slot in its bucket's word; 0 for a slot that holds nothing.
 #[inline(always)]
-pub(super) const fn without(tags: u64, index: u32) -> u64 {
-    tags & !(0x7f << (index * 8))
+pub(super) const fn tag_at(tags: u64, index: u32) -> u64 {
+    tags >> (index * 8) & 0x7f
 }

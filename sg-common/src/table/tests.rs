@@ -1,17 +1,21 @@
-//! The table in plain memory: claim order, refusals at the stated load, deletion.
+//! The table in plain memory: claim order, shares, refusals at the stated load, deletion.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
-use super::tags::HIGH_BITS;
+use super::tags::{HIGH_BITS, count, tag_at};
 use super::*;
 use crate::addr::Addr;
 use crate::ends::{Ends, VlanIds};
+use crate::flow::{Evidence, FLOW_COUNTED};
+use crate::tcp::Numbers;
 
-/// A slot of the model: meta, key, time of the latest packet.
+/// A slot of the model: meta, key, times of the first and the latest packet.
 #[derive(Default)]
 struct Cells {
     meta: Cell<u64>,
     key: Cell<Option<FlowKey>>,
+    created: Cell<u64>,
     last_seen: Cell<u64>,
     after_read: Cell<Option<u64>>,
 }
@@ -24,10 +28,16 @@ struct Memory {
     tags: Vec<Cell<u64>>,
     slots: Vec<Cells>,
     now: Cell<u64>,
-    locked: RefCell<Vec<u32>>,
+    /// Slots of each zone, and of each remote end.
+    held: RefCell<HashMap<u32, i64>>,
+    remotes: RefCell<HashMap<Addr, i64>>,
+    /// What a zone is sure of.
+    share: Cell<i64>,
+    remote_limit: Cell<Option<i64>>,
 }
 
 const TIMEOUT: u64 = 100;
+const SEED_PERIOD: u64 = 50;
 
 fn opening(state: FlowState) -> Opening {
     Opening {
@@ -36,6 +46,7 @@ fn opening(state: FlowState) -> Opening {
         flags: 0,
         packets: 1,
         bytes: 60,
+        numbers: Numbers::NONE,
     }
 }
 
@@ -55,7 +66,10 @@ impl Model {
                 .map(|_| Cells::default())
                 .collect(),
             now: Cell::new(1000),
-            locked: RefCell::default(),
+            held: RefCell::default(),
+            remotes: RefCell::default(),
+            share: Cell::new(i64::MAX),
+            remote_limit: Cell::new(None),
         })))
     }
 
@@ -66,8 +80,29 @@ impl Model {
 
     fn open(self, key: &FlowKey, state: FlowState) -> Result<(), Refused> {
         let result = open(&self, key, &self.place(key), opening(state));
-        assert!(self.locked.borrow().is_empty(), "every lock is given back");
+        self.check();
         result
+    }
+
+    /// Asserts that tags and counts are those of the slots, where that is done in no time.
+    fn check(self) {
+        if self.tags.len() > 16 {
+            return;
+        }
+        let mut held: HashMap<u32, i64> = HashMap::new();
+        for (number, slot) in (0_u32..).zip(&self.0.slots) {
+            assert!(!Meta(slot.meta.get()).is_written(), "nobody is at work");
+            let tags = self.tags[(number / BUCKET_SLOTS) as usize].get();
+            match slot.key.get() {
+                Some(key) if tag_at(tags, number % BUCKET_SLOTS) != 0 => {
+                    assert_eq!(tag_at(tags, number % BUCKET_SLOTS), self.place(&key).tag());
+                    *held.entry(key.zone().into()).or_default() += 1;
+                }
+                _ => assert_eq!(Meta(slot.meta.get()).state(), FlowState::NONE),
+            }
+        }
+        self.held.borrow_mut().retain(|_, slots| *slots != 0);
+        assert_eq!(*self.held.borrow(), held);
     }
 
     fn find(self, key: &FlowKey) -> Option<Found<&'static Cells>> {
@@ -91,10 +126,6 @@ impl Slot for &'static Cells {
         Meta(meta)
     }
 
-    fn set_meta(self, meta: Meta) {
-        self.meta.set(meta.0);
-    }
-
     fn swap_meta(self, old: Meta, new: Meta) -> bool {
         let same = self.meta.get() == old.0;
         if same {
@@ -111,6 +142,10 @@ impl Slot for &'static Cells {
         self.key.get().map_or(0, |key| u32::from(key.zone()))
     }
 
+    fn created(self) -> u64 {
+        self.created.get()
+    }
+
     fn last_seen(self) -> u64 {
         self.last_seen.get()
     }
@@ -120,12 +155,9 @@ impl Slot for &'static Cells {
     }
 
     fn write(self, key: &FlowKey, _opening: Opening, now: u64) {
-        assert_eq!(
-            self.meta().version() & 1,
-            1,
-            "readers are told before the key changes"
-        );
+        assert!(self.meta().is_written(), "readers are told first");
         self.key.set(Some(*key));
+        self.created.set(now);
         self.last_seen.set(now);
     }
 }
@@ -137,15 +169,9 @@ impl Table for Model {
         self.tags[bucket as usize].get()
     }
 
-    fn set_tags(&self, bucket: u32, tags: u64) {
-        assert_eq!(tags & LOCKED, 0);
-        self.locked.borrow_mut().retain(|locked| *locked != bucket);
-        self.tags[bucket as usize].set(tags);
-    }
-
-    fn swap_tags(&self, bucket: u32, old: u64, new: u64) -> bool {
-        self.locked.borrow_mut().push(bucket);
-        self.tags[bucket as usize].replace(new) == old
+    fn flip_tags(&self, bucket: u32, bits: u64) {
+        let word = &self.tags[bucket as usize];
+        word.set(word.get() ^ bits);
     }
 
     fn slot(&self, index: u32) -> Option<&'static Cells> {
@@ -154,6 +180,36 @@ impl Table for Model {
 
     fn now(&self) -> u64 {
         self.now.get()
+    }
+
+    fn seed_period(&self) -> u64 {
+        SEED_PERIOD
+    }
+
+    fn is_over_share(&self, zone: u32) -> bool {
+        self.held.borrow().get(&zone).copied().unwrap_or(0) > self.share.get()
+    }
+
+    fn is_over_remote_limit(&self, slot: Self::Slot) -> bool {
+        let key = slot.key.get().expect("a flow");
+        let held = self.remotes.borrow().get(&key.remote).copied();
+        self.remote_limit
+            .get()
+            .is_some_and(|limit| held.unwrap_or(0) > limit)
+    }
+
+    fn hold(&self, slot: Self::Slot) -> u8 {
+        let key = slot.key.get().expect("a flow");
+        *self.held.borrow_mut().entry(key.zone().into()).or_default() += 1;
+        *self.remotes.borrow_mut().entry(key.remote).or_default() += 1;
+        FLOW_COUNTED
+    }
+
+    fn let_go(&self, slot: Self::Slot, flags: u8) {
+        assert_eq!(flags & FLOW_COUNTED, FLOW_COUNTED);
+        let key = slot.key.get().expect("a flow");
+        *self.held.borrow_mut().entry(key.zone().into()).or_default() -= 1;
+        *self.remotes.borrow_mut().entry(key.remote).or_default() -= 1;
     }
 
     fn count_closed(&self, _slot: Self::Slot) {}
@@ -175,7 +231,7 @@ fn key(number: u32) -> FlowKey {
 fn bytes_are_matched_exactly() {
     let tags = 0x7f01_0200_0101_7f00;
     assert_eq!(matching(tags, 0x01), 0x0080_0000_8080_0000);
-    assert_eq!(matching(tags | LOCKED, 0x7f), 0x8000_0000_0000_8000);
+    assert_eq!(matching(tags, 0x7f), 0x8000_0000_0000_8000);
     assert_eq!(matching(tags, 0), 0x0000_0080_0000_0080);
     for index in 0..8 {
         assert_eq!(lowest(0x80 << (index * 8)), index);
@@ -183,7 +239,7 @@ fn bytes_are_matched_exactly() {
     }
     assert_eq!(count(HIGH_BITS), 8);
     assert_eq!(count(0x80_0000_0080), 2);
-    assert_eq!(without(u64::MAX, 7), 0x80ff_ffff_ffff_ffff);
+    assert_eq!((tag_at(tags, 6), tag_at(tags, 7)), (0x01, 0x7f));
 }
 
 #[test]
@@ -317,7 +373,7 @@ fn a_deleted_flow_is_not_found_and_its_slot_is_claimed_again() {
             .expect("fits");
     }
     let Found { slot, meta, .. } = model.find(&key(3)).expect("is there");
-    assert!(slot.swap_meta(meta, meta.with(FlowState::NONE, 0)));
+    assert!(slot.swap_meta(meta, meta.with(FlowState::NONE, FLOW_COUNTED)));
     assert!(model.find(&key(3)).is_none());
     model
         .open(&key(99), FlowState::TCP_ESTABLISHED)
@@ -330,24 +386,23 @@ fn a_deleted_flow_is_not_found_and_its_slot_is_claimed_again() {
 }
 
 #[test]
-fn a_locked_bucket_is_given_up_on() {
-    let model = Model::new(2);
-    for bucket in 0..2 {
-        model.tags[bucket].set(LOCKED);
-        let refused = (0..32)
-            .filter(|number| {
-                let place = model.place(&key(*number));
-                open(&model, &key(*number), &place, opening(FlowState::OTHER))
-                    == Err(Refused::Contended)
-            })
-            .count();
-        assert!(refused > 0);
-        assert_eq!(
-            model.tags[1 - bucket].get() & LOCKED,
-            0,
-            "the other lock is given back"
-        );
-        model.tags[bucket].set(0);
+fn a_slot_that_a_stopped_cpu_holds_is_passed_over() {
+    for stopped in 0..16 {
+        let model = Model::new(2);
+        let slot = &model.0.slots[stopped];
+        slot.meta.set(Meta::new(1, FlowState::NONE, 0).0);
+        let opened = (0..64).filter(|number| {
+            let place = model.place(&key(*number));
+            open(
+                &model,
+                &key(*number),
+                &place,
+                opening(FlowState::TCP_ESTABLISHED),
+            )
+            .is_ok()
+        });
+        assert_eq!(opened.count(), 15);
+        assert_eq!(slot.key.get(), None);
     }
 }
 
@@ -365,15 +420,125 @@ fn a_change_of_state_hides_no_flow_and_a_change_of_flow_shows_none() {
 }
 
 #[test]
-fn finished_flows_and_pings_give_way() {
-    for state in [FlowState::TCP_CLOSING, FlowState::ICMP_QUERY] {
+fn flows_give_way_by_evidence() {
+    for state in FlowState::ALL {
         let model = Model::new(2);
         for number in 0..16 {
             model.open(&key(number), state).expect("fits");
         }
-        model
-            .open(&key(99), FlowState::TCP_ESTABLISHED)
-            .expect("takes a slot");
-        assert!(model.find(&key(99)).is_some());
+        let opened = model.open(&key(99), FlowState::TCP_SYN_SENT);
+        assert_eq!(
+            opened.is_ok(),
+            state.evidence() != Evidence::Proven,
+            "{}",
+            state.name()
+        );
+        assert_eq!(model.find(&key(99)).is_some(), opened.is_ok());
     }
+}
+
+#[test]
+fn what_one_side_may_have_made_up_goes_before_what_was_answered() {
+    let model = Model::new(2);
+    for number in 0..16 {
+        model.now.set(model.now.get() + 1);
+        // The youngest alone is unproven.
+        let state = [FlowState::UDP_ANSWERED, FlowState::OTHER][usize::from(number == 15)];
+        model.open(&key(number), state).expect("fits");
+    }
+    for (number, gone) in [(100, 15), (101, 100), (102, 101)] {
+        model
+            .open(&key(number), FlowState::OTHER)
+            .expect("takes a slot");
+        assert!(model.find(&key(gone)).is_none(), "{gone}");
+    }
+    assert!((0..15).all(|number| model.find(&key(number)).is_some()));
+}
+
+#[test]
+fn a_seeded_flow_is_believed_for_a_while() {
+    let model = Model::new(2);
+    for number in 0..16 {
+        model
+            .open(&key(number), FlowState::TCP_SEEDED)
+            .expect("fits");
+    }
+    model.now.set(model.now.get() + SEED_PERIOD);
+    let refused = model.open(&key(100), FlowState::TCP_SYN_SENT);
+    assert_eq!(refused, Err(Refused::Full));
+    model.now.set(model.now.get() + 1);
+    model
+        .open(&key(100), FlowState::TCP_SYN_SENT)
+        .expect("takes a slot");
+}
+
+fn key_of(zone: u32, number: u32) -> FlowKey {
+    let FlowKey { local, remote, .. } = key(number);
+    let ends = Ends::new((local, 443), (remote, key(number).remote_port()));
+    FlowKey::new(zone, VlanIds::NONE, 6, ends)
+}
+
+#[test]
+fn an_interface_below_its_share_gets_places_back_from_one_beyond_its_own() {
+    let model = Model::new(16);
+    model.share.set(64);
+    let open = |zone, number, state| model.open(&key_of(zone, number), state).is_ok();
+    let live = |zone| {
+        let of_zone = |slot: &&Cells| {
+            slot.key
+                .get()
+                .is_some_and(|key| u32::from(key.zone()) == zone)
+        };
+        model.0.slots.iter().filter(of_zone).count()
+    };
+    // One fills the table with connections that are proven, and cannot do more.
+    for number in 0..1000 {
+        open(1, number, FlowState::TCP_ESTABLISHED);
+    }
+    assert_eq!(live(1), 128);
+    assert!(!open(1, 2000, FlowState::TCP_ESTABLISHED));
+    // The other is sure of its share, of which hardly anything is refused, and gets no more.
+    let opened = (0..64).filter(|number| open(2, *number, FlowState::TCP_ESTABLISHED));
+    assert!(opened.count() >= 62);
+    for number in 64..1000 {
+        open(2, number, FlowState::TCP_ESTABLISHED);
+    }
+    assert_eq!((live(1), live(2)), (64, 64));
+}
+
+#[test]
+fn an_interface_beyond_its_share_pushes_out_its_own_flows_alone() {
+    let model = Model::new(16);
+    model.share.set(40);
+    let open = |zone, number, state| model.open(&key_of(zone, number), state).is_ok();
+    for number in 0..30 {
+        assert!(open(2, number, FlowState::TCP_SYN_SENT));
+    }
+    for number in 0..10_000 {
+        model
+            .now
+            .set(model.now.get() + u64::from(number % 200 == 0));
+        open(1, number, FlowState::OTHER);
+    }
+    let held = model.held.borrow().get(&2).copied();
+    assert_eq!(held, Some(30), "half-open as they are");
+}
+
+#[test]
+fn flows_of_a_remote_end_beyond_its_limit_give_way() {
+    let model = Model::new(2);
+    for number in 0..16 {
+        model
+            .open(&key(number), FlowState::TCP_ESTABLISHED)
+            .expect("fits");
+    }
+    let other = key(0x7000);
+    assert!(model.open(&other, FlowState::TCP_ESTABLISHED).is_err());
+    model.remote_limit.set(Some(15));
+    model
+        .open(&other, FlowState::TCP_ESTABLISHED)
+        .expect("takes a slot");
+    let another = key(0x7100);
+    let result = model.open(&another, FlowState::TCP_ESTABLISHED);
+    assert_eq!(result, Err(Refused::Full), "what is within it is kept");
 }

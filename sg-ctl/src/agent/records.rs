@@ -355,6 +355,7 @@ mod tests {
             state: FlowState::TCP_ESTABLISHED.0,
             flags,
             pad: [0; 2],
+            numbers: sg_common::tcp::Numbers::NONE,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use aya::Pod;
 use aya::maps::{MapData, MapInfo};
 use nix::errno::Errno;
-use sg_common::flow::{FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState};
+use sg_common::flow::{FLOW_COUNTED, FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
 use sg_common::settings::InterfaceSettings;
 use sg_common::table::{HashSeed, Meta, buckets_for, bytes_of, flows_in};
@@ -227,7 +227,9 @@ fn clear(
             && chosen(&slot)
             && let Some(meta) = slots.meta(index)
         {
-            let gone = Meta(slot.meta).with(FlowState::NONE, flags);
+            let meta_before = Meta(slot.meta);
+            let counted = meta_before.flags() & FLOW_COUNTED;
+            let gone = meta_before.with(FlowState::NONE, flags | counted);
             let swap =
                 meta.compare_exchange(slot.meta, gone.0, Ordering::AcqRel, Ordering::Relaxed);
             if swap.is_ok() {

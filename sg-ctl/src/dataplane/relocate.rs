@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use aya::maps::MapData;
 use sg_common::counters::RuleKey;
-use sg_common::flow::{FlowEntry, FlowKey, FlowSeed, FlowSlot};
+use sg_common::flow::{FLOW_COUNTED, FlowEntry, FlowKey, FlowSeed, FlowSlot};
 use sg_common::names::{FLOW_LAYOUT, MAP_FLOW_SLOTS};
 use sg_common::reason::Reason;
 use sg_common::settings::{InterfaceSettings, MODE_AUDIT};
@@ -226,7 +226,8 @@ impl<'a> FlowCopy<'a> {
         let seeds = new.iter().map(|(key, entry)| FlowSeed {
             key: *key,
             state: entry.state.into(),
-            flags: entry.flags.into(),
+            flags: (entry.flags & !FLOW_COUNTED).into(),
+            numbers: entry.numbers,
         });
         let codes = dataplane.run_seeds(seeds)?;
         let mut refused = 0;

@@ -8,6 +8,7 @@ use sg_common::flow::{Direction, FLOW_OPENED_OUTBOUND, FlowKey, FlowSeed, FlowSt
 use sg_common::names::PROGRAM_SEED;
 use sg_common::reason::Reason;
 use sg_common::settings::ProgramConfig;
+use sg_common::tcp::Numbers;
 
 use super::error::DataplaneError;
 use super::program::Programs;
@@ -40,6 +41,7 @@ impl Connection {
                 Direction::Inbound => 0,
                 Direction::Outbound => FLOW_OPENED_OUTBOUND.into(),
             },
+            numbers: Numbers::NONE,
         }
     }
 }
@@ -58,8 +60,7 @@ pub struct Seeded {
 impl Dataplane {
     /// Opens flows for connections of a zone. Those that are known are left alone.
     ///
-    /// A program does it, inside the kernel: this process could be killed, or have to wait, while
-    /// it holds the lock of a bucket.
+    /// A program does it, inside the kernel: this process could be killed while it writes a slot.
     ///
     /// # Errors
     /// When nothing is loaded, or the kernel refuses the program.

@@ -93,7 +93,7 @@ fn connected(
     }
     let state = if protocol == IPPROTO_UDP {
         // Who knows how much has been said: as much as keeps it longest.
-        FlowState::UDP_STREAM
+        FlowState::UDP_SEEDED
     } else {
         tcp_state(socket.state)?
     };
@@ -121,10 +121,9 @@ fn tcp_state(state: u8) -> Option<FlowState> {
     /// `TCP_NEW_SYN_RECV` of the kernel: a handshake that has no socket of its own yet.
     const NEW_SYN_RECV: u8 = 12;
     Some(match state {
-        TCP_ESTABLISHED => FlowState::TCP_ESTABLISHED,
-        TCP_SYN_SENT => FlowState::TCP_SYN_SENT,
-        TCP_SYN_RECV | NEW_SYN_RECV => FlowState::TCP_SYN_RECEIVED,
-        TCP_FIN_WAIT1 | TCP_FIN_WAIT2 | TCP_CLOSE_WAIT => FlowState::TCP_HALF_CLOSED,
+        TCP_ESTABLISHED | TCP_FIN_WAIT1 | TCP_FIN_WAIT2 | TCP_CLOSE_WAIT => FlowState::TCP_SEEDED,
+        // A handshake goes on by numbers that nobody tells.
+        TCP_SYN_SENT | TCP_SYN_RECV | NEW_SYN_RECV => FlowState::TCP_PICKED_UP,
         TCP_TIME_WAIT | TCP_LAST_ACK | TCP_CLOSING => FlowState::TCP_CLOSING,
         // Closed, or listening.
         _ => return None,
@@ -153,13 +152,13 @@ mod tests {
         };
         let near = client.local_addr().unwrap();
         let opened = find(near, server).unwrap();
-        assert_eq!(opened.connection.state, FlowState::TCP_ESTABLISHED);
+        assert_eq!(opened.connection.state, FlowState::TCP_SEEDED);
         assert_eq!(opened.connection.opened, Direction::Outbound);
         assert_ne!(opened.inode, 0);
         let answered = find(server, near).unwrap();
         assert_eq!(answered.connection.opened, Direction::Inbound);
         let datagrams = find(udp.local_addr().unwrap(), "127.0.0.1:9".parse().unwrap());
-        assert_eq!(datagrams.unwrap().connection.state, FlowState::UDP_STREAM);
+        assert_eq!(datagrams.unwrap().connection.state, FlowState::UDP_SEEDED);
 
         client.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(accepted.read(&mut [0]).unwrap(), 0);

@@ -314,8 +314,7 @@ fn tracking(place: &Place<'_>, probe: &Probe, reason: Reason) -> String {
     };
     match reason {
         Reason::New => {
-            let state = tcp::opening_state(probe.tcp_flags).unwrap_or(FlowState::OTHER);
-            if probe.protocol == TCP && state == FlowState::TCP_PICKED_UP {
+            if probe.protocol == TCP && !tcp::is_opening(probe.tcp_flags) {
                 return "tracked: opens a flow in the middle of a connection (tcp_pickup)".into();
             }
             let mut text = format!("tracked: opens a flow, answers pass whatever {answers} rules");

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use sg_common::flow::Opening;
 use sg_common::settings::{INFRA_DEFAULT, InterfaceSettings};
+use sg_common::tcp::Numbers;
 
 use super::*;
 use crate::rulefile::{self, Source};
@@ -159,6 +160,7 @@ fn live_flows_decide_before_the_rules() {
                 flags: 0,
                 packets: 1,
                 bytes: 60,
+                numbers: Numbers::NONE,
             };
             Some(opening.entry(0))
         };

@@ -49,7 +49,7 @@ fn timeouts(timeouts: &Timeouts, hz: u64) -> [u64; FlowState::SLOTS] {
     let mut jiffies = [0; FlowState::SLOTS];
     for state in FlowState::ALL {
         let seconds = match state {
-            FlowState::TCP_ESTABLISHED => timeouts.tcp_established,
+            FlowState::TCP_ESTABLISHED | FlowState::TCP_SEEDED => timeouts.tcp_established,
             FlowState::TCP_HALF_CLOSED => timeouts.tcp_half_closed,
             FlowState::TCP_CLOSING => timeouts.tcp_closing,
             FlowState::TCP_SYN_SENT | FlowState::TCP_SYN_RECEIVED | FlowState::TCP_PICKED_UP => {
@@ -58,7 +58,7 @@ fn timeouts(timeouts: &Timeouts, hz: u64) -> [u64; FlowState::SLOTS] {
             FlowState::UDP_UNANSWERED | FlowState::UDP_ANSWERED | FlowState::UDP_ASKED_AGAIN => {
                 timeouts.udp
             }
-            FlowState::UDP_STREAM => timeouts.udp_stream,
+            FlowState::UDP_STREAM | FlowState::UDP_SEEDED => timeouts.udp_stream,
             FlowState::ICMP_QUERY => timeouts.icmp,
             _ => timeouts.other,
         };
@@ -185,7 +185,7 @@ mod tests {
         };
         let built = settings(&spec, 7, 250, (11, 0));
         let seconds = FlowState::ALL.map(|state| built.timeouts[usize::from(state.0)] / 250);
-        assert_eq!(seconds, [2, 2, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8]);
+        assert_eq!(seconds, [2, 2, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8, 8, 1, 6]);
         assert_eq!((built.ifindex, built.pickup_until), (7, 11));
         assert_eq!(built.mode, MODE_ENFORCE);
     }

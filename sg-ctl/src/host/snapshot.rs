@@ -242,6 +242,7 @@ mod tests {
                 state: FlowState::TCP_ESTABLISHED.0,
                 flags,
                 pad: [0; 2],
+                numbers: sg_common::tcp::Numbers::NONE,
             },
             age: Duration::from_mins(1),
             idle: Duration::ZERO,

@@ -173,6 +173,7 @@ pub(crate) mod tests {
                 state: FlowState::TCP_ESTABLISHED.0,
                 flags: 0,
                 pad: [0; 2],
+                numbers: sg_common::tcp::Numbers::NONE,
             },
             age: Duration::from_mins(1),
             idle: Duration::from_secs(2),

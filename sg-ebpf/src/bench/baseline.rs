@@ -17,7 +17,7 @@ use sg_common::packet::Packet;
 use sg_common::pipeline;
 use sg_common::policy::Question;
 use sg_common::reason::{Reason, Verdict};
-use sg_common::tcp::Step;
+use sg_common::tcp::{Numbers, Segment, Step};
 
 use crate::datapath::{Kernel, SharedSettings};
 
@@ -182,8 +182,20 @@ impl Flow for KernelFlow {
     }
 
     #[inline(always)]
+    fn follow(&self, side: usize, segment: &Segment) {
+        let numbers = self.numbers().follow(side & 1 == 1, segment);
+        set_field!(self.0, numbers, numbers);
+    }
+
+    #[inline(always)]
+    fn numbers(&self) -> Numbers {
+        field!(self.0, numbers)
+    }
+
+    #[inline(always)]
     fn advance(&self, step: Step) {
         set_field!(self.0, step.state.0, state);
         set_field!(self.0, step.flags, flags);
+        set_field!(self.0, step.numbers, numbers);
     }
 }

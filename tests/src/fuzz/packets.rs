@@ -74,7 +74,6 @@ pub(super) fn run(input: &[u8]) {
                 course.wait(argument.into());
                 course.set_room(match kind >> 2 {
                     1 => Room::Taken,
-                    2 => Room::Locked,
                     _ => Room::Free,
                 });
             }

@@ -57,6 +57,11 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([pair[0], pair[1]]))
 }
 
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    let half = |at| u32::from(be16(bytes, at).unwrap_or(0));
+    half(at) << 16 | half(at + 2)
+}
+
 /// A packet between two addresses that carries nothing yet.
 fn empty(source: IpAddr, destination: IpAddr) -> Ip {
     Ip {
@@ -212,6 +217,8 @@ fn upper(protocol: u8, bytes: &[u8]) -> (Upper, Option<u16>) {
                 source: word(0),
                 destination: word(2),
                 flags: byte(13),
+                seq: be32(bytes, 4),
+                ack: be32(bytes, 8),
                 offset: byte(12) >> 4,
                 data: there.saturating_sub(20),
             };

@@ -77,8 +77,6 @@ pub enum Room {
     /// Live flows of others hold the whole table, and take every slot of this interface's flows
     /// that a new flow may take.
     Taken,
-    /// Others keep the whole table locked.
-    Locked,
 }
 
 /// The judge of one interface, with everything that it remembers.
@@ -215,10 +213,13 @@ impl Oracle {
             return self.decide_later_fragment(packet);
         }
         let id = flows::id(packet);
+        let live = id.as_ref().and_then(|id| self.flows.get(id));
+        let live = live.filter(|flow| self.is_alive(flow));
+        let asks_anew = |flow: &Flow| packet.opens_connection() && !flow.is_in_handshake();
+        let keeps = live.is_some_and(|flow| asks_anew(flow) && !flow.is_over());
         if let Some(id) = &id
-            && let Some(flow) = self.flows.get(id)
-            && self.is_alive(flow)
-            && !(packet.opens_connection() && flow.is_over())
+            && let Some(flow) = live
+            && !asks_anew(flow)
         {
             let rule = flow.rule.clone();
             let now = self.now;
@@ -238,6 +239,7 @@ impl Oracle {
         match admitted {
             Admitted::Untracked(rule) => (Reason::Untracked, Some(rule)),
             Admitted::UntrackedReply(rule) => (Reason::UntrackedReply, Some(rule)),
+            Admitted::Tracked(rule) if keeps => (Reason::MidStream, Some(rule)),
             Admitted::Tracked(rule) => (self.track(packet, id, &rule, bytes), Some(rule)),
         }
     }
@@ -274,13 +276,12 @@ impl Oracle {
         };
         let state = flows::first_state(packet, picks_up);
         match (id, state) {
-            (Some(_), Some(_)) if self.room == Room::Locked => Reason::FlowContended,
             // A flow that begins anew keeps its place.
             (Some(id), Some(_)) if self.room == Room::Taken && !self.flows.contains_key(&id) => {
                 Reason::FlowTableFull
             }
             (Some(id), Some(state)) => {
-                let flow = Flow::open(packet.direction, state, rule.clone(), self.now, bytes);
+                let flow = Flow::open(packet, state, rule.clone(), self.now, bytes);
                 self.flows.insert(id, flow);
                 Reason::New
             }

@@ -127,6 +127,12 @@ pub enum Upper {
         destination: u16,
         /// Byte 13 of the header.
         flags: u8,
+        /// Sequence number.
+        #[serde(default)]
+        seq: u32,
+        /// Acknowledgement number.
+        #[serde(default)]
+        ack: u32,
         /// The data offset field, in words. The header itself has 5.
         offset: u8,
         /// Bytes behind the header.

@@ -77,7 +77,10 @@ impl Frame {
     }
 
     fn tcp_header(&self, flags: u8, options: usize) -> Vec<u8> {
-        let mut header = TcpHeader::new(self.from.port, self.to.port, 1000, 4096);
+        let mut header = TcpHeader::new(self.from.port, self.to.port, 0, 4096);
+        let (seq, ack) = self.numbers.unwrap_or_else(|| Self::numbers_of(flags));
+        header.sequence_number = seq;
+        header.acknowledgment_number = ack;
         header
             .set_options_raw(&vec![1; options])
             .expect("at most 40 bytes of options");

@@ -101,6 +101,8 @@ impl Traffic {
                         source,
                         destination,
                         flags: 2,
+                        seq: 0,
+                        ack: 0,
                         offset: 5,
                         data: 0,
                     };

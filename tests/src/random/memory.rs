@@ -5,7 +5,7 @@ use std::time::Duration;
 use sg_common::{
     counters::{RuleCounters, ZoneCounters},
     event::Event,
-    flow::{Direction, FlowEntry, FlowKey, FlowState},
+    flow::{Direction, Evidence, FlowEntry, FlowKey, FlowState},
     memory::Memory,
     reason::Verdict,
     settings::InterfaceSettings,
@@ -70,7 +70,6 @@ impl Subject for InMemory {
 
     fn set_room(&mut self, room: Room) {
         self.memory.flow_limit = if room == Room::Taken { 0 } else { usize::MAX };
-        self.memory.contended = room == Room::Locked;
     }
 
     fn takes(&self, _direction: Direction, _tc: bool, _frame: &[u8]) -> bool {
@@ -81,7 +80,7 @@ impl Subject for InMemory {
         if self.memory.flow_limit == 0 {
             let (now, settings) = (self.memory.now, self.memory.settings);
             self.memory.forget_flows(|entry| {
-                FlowState(entry.state).is_evictable() || !settings.keeps(entry, now)
+                FlowState(entry.state).evidence() < Evidence::Proven || !settings.keeps(entry, now)
             });
         }
         let frame = Strict::new(frame, self.vlan_beside);

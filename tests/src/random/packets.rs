@@ -14,7 +14,10 @@ use crate::{
         Host,
         packet::{Content, Extension, ICMP, ICMPV6, Ip, Packet, TCP, UDP, Upper},
     },
-    packet::flags::{ACK, FIN, PSH, RST, SYN},
+    packet::{
+        Frame,
+        flags::{ACK, FIN, PSH, RST, SYN},
+    },
 };
 
 const SYN_ACK: u8 = SYN | ACK;
@@ -84,6 +87,8 @@ pub(super) fn upper(rng: &mut Rng, service: Option<Service>, v4: bool) -> Upper 
             source: client_port(rng),
             destination: wanted_port,
             flags: segment(rng),
+            seq: 0,
+            ack: 0,
             offset: 5,
             data,
         },
@@ -156,8 +161,40 @@ pub(super) fn extension(rng: &mut Rng) -> Extension {
     )
 }
 
+/// Gives a segment numbers: mostly those of a connection on which nothing has been sent, which each
+/// side begins at a number of its own, some before zero; else others that are near to fit.
+pub(super) fn number(rng: &mut Rng, upper: &mut Upper) {
+    let Upper::Tcp {
+        source,
+        destination,
+        flags,
+        seq,
+        ack,
+        ..
+    } = upper
+    else {
+        return;
+    };
+    let begin = |port: u16| 3_u32.wrapping_sub(u32::from(port % 8));
+    let (own, others) = Frame::numbers_of(*flags);
+    *seq = begin(*source).wrapping_add(own);
+    *ack = begin(*destination).wrapping_add(others);
+    for number in [seq, ack] {
+        if percent(rng, 12) {
+            let near = [1_u32, 2, 7, 9, 16, 65_535, 65_536, 65_537, 1 << 24, 1 << 30];
+            let by = one_of(rng, &near).wrapping_add(rng.u32(..2));
+            *number = match rng.u32(..10) {
+                0..6 => number.wrapping_add(by),
+                6..9 => number.wrapping_sub(by),
+                _ => rng.u32(..),
+            };
+        }
+    }
+}
+
 /// Puts a packet into a frame, some with tags and padding.
-pub(super) fn framed(rng: &mut Rng, ip: Ip) -> Packet {
+pub(super) fn framed(rng: &mut Rng, mut ip: Ip) -> Packet {
+    number(rng, &mut ip.upper);
     Packet {
         tags: if percent(rng, 6) {
             tags(rng)

@@ -7,7 +7,8 @@ use sg_ctl::model::Rule;
 use super::{
     Step,
     packets::{
-        answer, continue_flow, decorated, deviate, framed, peer, plain, segment, tags, upper,
+        answer, continue_flow, decorated, deviate, framed, number, peer, plain, segment, tags,
+        upper,
     },
     universe::{address, local, one_of, percent},
 };
@@ -62,8 +63,7 @@ impl Traffic {
 
     /// Some traffic while no flow can be opened.
     fn without_room(&mut self, host: &Host) {
-        let room = one_of(&mut self.rng, &[Room::Taken, Room::Locked]);
-        self.steps.push(Step::Room(room));
+        self.steps.push(Step::Room(Room::Taken));
         for _ in 0..5 {
             match self.rng.u32(..100) {
                 0..40 => self.follow(),
@@ -157,6 +157,7 @@ impl Traffic {
         };
         if let Content::Ip(ip) = &mut packet.content {
             continue_flow(&mut self.rng, &mut ip.upper, answers);
+            number(&mut self.rng, &mut ip.upper);
             if percent(&mut self.rng, 6) {
                 deviate(&mut self.rng, ip);
             }
@@ -197,7 +198,10 @@ impl Traffic {
                 };
                 *its_data = data;
             }
-            let packet = packet.clone();
+            let mut packet = packet.clone();
+            if let Content::Ip(ip) = &mut packet.content {
+                number(&mut self.rng, &mut ip.upper);
+            }
             self.send(direction, packet);
             if percent(&mut self.rng, 5) {
                 let ticks = 1 + self.rng.u64(..1000);

@@ -133,6 +133,10 @@ fn whole(ip: &Ip) -> Frame {
             vec![FILL; OTHER_DATA.into()],
         ),
     };
+    let numbers = match ip.upper {
+        Upper::Tcp { seq, ack, .. } => Some((seq, ack)),
+        _ => None,
+    };
     let end = |address, port| End { address, port };
     Frame {
         from: end(ip.source, from),
@@ -142,6 +146,7 @@ fn whole(ip: &Ip) -> Frame {
         options: vec![1; 4 * usize::from(ip.options)],
         extensions: ip.extensions.iter().copied().map(extension).collect(),
         upper,
+        numbers,
         data,
     }
 }

@@ -117,6 +117,8 @@ fn step(place: Place, family: Family, port: u16, (answers, flags, data): Segment
         source: from.1,
         destination: to.1,
         flags,
+        seq: Frame::numbers_of(flags).0,
+        ack: Frame::numbers_of(flags).1,
         offset: 5,
         data,
     };

@@ -186,14 +186,76 @@ fn a_connection_that_the_other_side_opens_on_the_same_ports_is_judged_anew(place
     story.answerer(SYN, 0).drops(Reason::NoRule);
 }
 
+#[apply(everywhere_in_both_families)]
+fn a_third_segment_that_acknowledges_something_else_proves_nothing(place: Place, family: Family) {
+    let story = Story::new(place, family, Direction::Inbound);
+    story.opener(SYN, 0).passes(Reason::New);
+    story.answerer(SYN | ACK, 0).passes(Reason::Established);
+    for ack in [0, 2, 1 << 31, u32::MAX] {
+        let forged = story.segment.clone().ack().numbers(1, ack);
+        story
+            .filter
+            .judge(story.opened, &forged.bytes())
+            .passes(Reason::Established);
+        story.is(FlowState::TCP_SYN_RECEIVED);
+    }
+    story.opener(ACK, 0).passes(Reason::Established);
+    story.is(FlowState::TCP_ESTABLISHED);
+}
+
+#[apply(everywhere_in_both_families)]
+fn a_reset_or_fin_that_does_not_fit_changes_nothing(
+    place: Place,
+    family: Family,
+    #[values(Direction::Inbound, Direction::Outbound)] opened: Direction,
+) {
+    let story = Story::new(place, family, opened);
+    story.establish();
+    for flags in [RST, RST | ACK, FIN, FIN | ACK] {
+        for seq in [0, 65_538, 1 << 31] {
+            let forged = story.segment.clone().tcp_flags(flags).numbers(seq, 1);
+            let answer = story.segment.reply().tcp_flags(flags).numbers(seq, 1);
+            let filter = &story.filter;
+            filter
+                .judge(opened, &forged.bytes())
+                .passes(Reason::Established);
+            filter
+                .judge(opened.reverse(), &answer.bytes())
+                .passes(Reason::Established);
+            story.is(FlowState::TCP_ESTABLISHED);
+        }
+    }
+    story.answerer(RST, 0).passes(Reason::Established);
+    story.is(FlowState::TCP_CLOSING);
+}
+
+#[apply(everywhere_in_both_families)]
+fn a_connection_on_the_ports_of_a_live_flow_needs_a_rule(
+    place: Place,
+    family: Family,
+    #[values(Direction::Inbound, Direction::Outbound)] opened: Direction,
+) {
+    let story = Story::new(place, family, opened);
+    story.establish();
+    // From port 22 to port 40000: no rule says so.
+    story.answerer(SYN, 0).drops(Reason::NoRule);
+    story.is(FlowState::TCP_ESTABLISHED);
+    // The opener's is admitted, and leaves the live flow as it is.
+    story.opener(SYN, 0).passes(Reason::MidStream);
+    story.is(FlowState::TCP_ESTABLISHED);
+    assert_eq!(story.filter.only_flow().1.packets, [2, 1]);
+    story.answerer(ACK, 0).passes(Reason::Established);
+}
+
 #[apply(everywhere)]
 fn both_may_open_at_once(place: Place) {
     let story = Story::new(place, V4, Direction::Outbound);
     story.opener(SYN, 0).passes(Reason::New);
     story.answerer(SYN, 0).passes(Reason::Established);
-    story.is(FlowState::TCP_SYN_RECEIVED);
     story.opener(SYN | ACK, 0).passes(Reason::Established);
+    story.is(FlowState::TCP_SYN_SENT);
     story.answerer(SYN | ACK, 0).passes(Reason::Established);
+    story.is(FlowState::TCP_SYN_RECEIVED);
     story.opener(ACK, 0).passes(Reason::Established);
     story.is(FlowState::TCP_ESTABLISHED);
 }

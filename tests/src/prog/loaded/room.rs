@@ -1,5 +1,4 @@
-//! A flow table without room, made through its memory: strangers in every slot, or every bucket
-//! locked.
+//! A flow table without room, made through its memory: strangers in every slot.
 
 use std::net::IpAddr;
 
@@ -7,7 +6,7 @@ use aya::maps::{Array, Map, MapData};
 use sg_common::{
     addr::Addr,
     ends::{Ends, VlanIds},
-    flow::{FlowEntry, FlowKey, FlowSlot, FlowState},
+    flow::{Evidence, FlowEntry, FlowKey, FlowSlot, FlowState},
     names::{MAP_FLOW_SLOTS, MAP_FLOW_TAGS},
     settings::InterfaceSettings,
     table::{BUCKET_SLOTS, Meta},
@@ -18,9 +17,6 @@ use crate::oracle::Room;
 
 /// The zone of another interface, whose flows never end.
 const STRANGERS: u16 = ZONE as u16 + 100;
-
-/// The lock of a bucket, in its tag word (`sg_common::table`).
-const LOCKED: u64 = 1 << 63;
 
 impl Loaded {
     /// Takes all room for new flows away, or gives it back.
@@ -33,7 +29,6 @@ impl Loaded {
                     .delete_flows(is_stranger)
                     .expect("maps are open");
             }
-            Room::Locked => self.change_tags(|tags| tags & !LOCKED),
         }
         self.room = room;
         match room {
@@ -48,7 +43,6 @@ impl Loaded {
                     .expect("maps are open");
                 self.fill();
             }
-            Room::Locked => self.change_tags(|tags| tags | LOCKED),
         }
     }
 
@@ -67,7 +61,8 @@ impl Loaded {
         let (now, settings) = (self.now, self.settings());
         move |key, entry| {
             u32::from(key.zone()) == ZONE
-                && (FlowState(entry.state).is_evictable() || !settings.keeps(entry, now))
+                && (FlowState(entry.state).evidence() < Evidence::Proven
+                    || !settings.keeps(entry, now))
         }
     }
 
@@ -110,15 +105,6 @@ impl Loaded {
             last_seen: self.now,
             created: self.now,
             ..before
-        }
-    }
-
-    fn change_tags(&self, change: impl Fn(u64) -> u64) {
-        let mut tags = self.array::<u64>(MAP_FLOW_TAGS);
-        for bucket in 0..tags.len() {
-            let word = tags.get(&bucket, 0).expect("there is such a bucket");
-            tags.set(bucket, change(word), 0)
-                .expect("maps are writable");
         }
     }
 
