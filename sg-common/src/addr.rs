@@ -68,10 +68,10 @@ impl Addr {
         u64::from_be(self.first) >> 54 == 0xfe80 >> 6
     }
 
-    /// Whether this is an IPv6 multicast address (`ff00::/8`).
+    /// Whether this is an IPv4 multicast address (`224.0.0.0/4`).
     #[inline(always)]
-    pub const fn is_ipv6_multicast(&self) -> bool {
-        u64::from_be(self.first) >> 56 == 0xff
+    pub const fn is_ipv4_multicast(&self) -> bool {
+        self.is_ipv4() && self.halves().1 as u32 >> 28 == 0xe
     }
 }
 

@@ -46,15 +46,22 @@ pub const fn is_related(related: u8, protocol: u8, icmp_type: u8, icmp_code: u8)
     }
 }
 
-/// Whether a message is IPv6 neighbour discovery (RFC 4861: router and neighbour solicitation and
-/// advertisement, redirect).
+/// Whether an ICMPv6 type is one of neighbour discovery (RFC 4861: router and neighbour solicitation
+/// and advertisement, redirect).
 #[inline(always)]
-pub const fn is_neighbour_discovery(protocol: u8, icmp_type: u8) -> bool {
-    protocol == ICMPV6 && matches!(icmp_type, 133..=137)
+pub const fn is_neighbour_discovery(icmp_type: u8) -> bool {
+    matches!(icmp_type, 133..=137)
 }
 
-/// Whether a message is IPv6 multicast listener discovery (RFC 2710, RFC 3810).
+/// Whether an ICMPv6 type is one of multicast listener discovery (RFC 2710, RFC 3810).
 #[inline(always)]
-pub const fn is_listener_discovery(protocol: u8, icmp_type: u8) -> bool {
-    protocol == ICMPV6 && matches!(icmp_type, 130..=132 | 143)
+pub const fn is_listener_discovery(icmp_type: u8) -> bool {
+    matches!(icmp_type, 130..=132 | 143)
+}
+
+/// Whether an ICMPv6 type is one that routers alone send: listener query, router advertisement,
+/// redirect.
+#[inline(always)]
+pub const fn is_of_routers(icmp_type: u8) -> bool {
+    matches!(icmp_type, 130 | 134 | 137)
 }

@@ -5,25 +5,31 @@ use crate::ends::{Ends, Ports};
 use crate::flow::Direction;
 use crate::icmp;
 use crate::parse::Parsed;
-use crate::proto::{ICMPV6, TCP, UDP};
+use crate::proto::{ICMPV6, IGMP, TCP, UDP};
 use crate::reason::Reason;
-use crate::settings::{INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_MLD, INFRA_ND};
+use crate::settings::{INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_IGMP, INFRA_MLD, INFRA_ND};
 
-/// Traffic that security groups never filter (AWS: ARP, DHCP, the link-local services; ND and MLD
-/// as their IPv6 counterparts), as far as it is switched on.
+/// Traffic that security groups never filter (AWS: ARP, DHCP, the link-local services; ND, MLD and
+/// IGMP beside them), as far as it is switched on.
+///
+/// The protected side is a client of its networks: what routers and servers say is for the rules to
+/// judge when it is the protected side that says it.
 #[inline(always)]
 pub fn infrastructure(infra: u32, parsed: &Parsed, direction: Direction) -> Option<Reason> {
     match parsed.protocol {
         ICMPV6 if !parsed.dst.is_ipv4() => {
+            if direction == Direction::Outbound && icmp::is_of_routers(parsed.icmp_type) {
+                return None;
+            }
             if infra & INFRA_ND != 0
                 && parsed.hop_limit == 255
-                && icmp::is_neighbour_discovery(ICMPV6, parsed.icmp_type)
+                && icmp::is_neighbour_discovery(parsed.icmp_type)
             {
                 return Some(Reason::InfraNd);
             }
             if infra & INFRA_MLD != 0
                 && parsed.hop_limit == 1
-                && icmp::is_listener_discovery(ICMPV6, parsed.icmp_type)
+                && icmp::is_listener_discovery(parsed.icmp_type)
             {
                 return Some(Reason::InfraMld);
             }
@@ -40,8 +46,23 @@ pub fn infrastructure(infra: u32, parsed: &Parsed, direction: Direction) -> Opti
                 && is_ec2_service(&ends.remote, parsed.protocol, ends.remote_port()))
             .then_some(Reason::InfraEc2)
         }
+        IGMP => (infra & INFRA_IGMP != 0 && is_membership(parsed, direction))
+            .then_some(Reason::InfraIgmp),
         _ => None,
     }
+}
+
+/// Multicast membership of this link (RFC 3376, RFC 2236): reports and leaves, and the queries of
+/// routers.
+#[inline(always)]
+fn is_membership(parsed: &Parsed, direction: Direction) -> bool {
+    parsed.hop_limit == 1
+        && parsed.dst.is_ipv4_multicast()
+        && match parsed.icmp_type {
+            0x11 => direction == Direction::Inbound,
+            0x12 | 0x16 | 0x17 | 0x22 => true,
+            _ => false,
+        }
 }
 
 #[inline(always)]
@@ -51,11 +72,8 @@ fn dhcp_client(infra: u32, ends: &Ends) -> Option<Reason> {
     const DHCP6: Ports = Ports::new(547, 546);
     match ends.ports {
         DHCP4 if infra & INFRA_DHCP4 != 0 && ends.remote.is_ipv4() => Some(Reason::InfraDhcp4),
-        DHCP6
-            if infra & INFRA_DHCP6 != 0
-                && ends.local.is_ipv6_link_local()
-                && (ends.remote.is_ipv6_link_local() || ends.remote.is_ipv6_multicast()) =>
-        {
+        // The client's address keeps it on the link, whatever the server's is (RFC 8415 names none).
+        DHCP6 if infra & INFRA_DHCP6 != 0 && ends.local.is_ipv6_link_local() => {
             Some(Reason::InfraDhcp6)
         }
         _ => None,

@@ -17,7 +17,7 @@ use crate::ends::{Ports, VlanIds};
 use crate::packet::{Packet, View};
 use crate::proto::{
     AH, ETH_8021AD, ETH_8021Q, ETH_ARP, ETH_IPV4, ETH_IPV6, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6,
-    TCP, UDP, is_extension,
+    IGMP, TCP, UDP, is_extension,
 };
 use crate::reason::Reason;
 use crate::verifier::forget;
@@ -28,6 +28,9 @@ pub use self::parsed::{Fragment, Parsed};
 pub const MAX_VLAN_TAGS: usize = 2;
 /// IPv6 extension headers that are followed.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// Bytes of the shortest IGMP message (RFC 3376 §4).
+const IGMP_LEN: usize = 8;
 
 /// Headers that begin beyond this offset are not followed; one less than a power of two.
 pub const MAX_HEADER_OFFSET: u32 = 0x3fff;
@@ -178,6 +181,9 @@ fn ipv4<P: Packet>(
     parsed.src = Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, src_addr)));
     parsed.dst = Addr::from_wire_v4(header.wire32(offset_of!(Ipv4Hdr, dst_addr)));
     parsed.protocol = header.u8(offset_of!(Ipv4Hdr, proto));
+    if parsed.protocol == IGMP {
+        parsed.hop_limit = header.u8(offset_of!(Ipv4Hdr, ttl));
+    }
     parsed.transport_offset = bounded(packet, offset + header_len);
     parsed.end = offset + total_len;
     Ok(())
@@ -318,6 +324,12 @@ fn transport<P: Packet>(packet: &P, extent: Extent, parsed: &mut Parsed) -> Resu
             parsed.icmp_type = header.u8(0);
             parsed.icmp_code = header.u8(1);
             parsed.icmp_id = header.be16(4);
+        }
+        // Whatever is no such message is a packet of the protocol like others.
+        IGMP if whole && length >= IGMP_LEN as u32 => {
+            if let Some(header) = packet.view::<IGMP_LEN>(offset) {
+                parsed.icmp_type = header.u8(0);
+            }
         }
         _ => {}
     }

@@ -18,6 +18,8 @@ pub const ETH_8021AD: u16 = (EtherType::Ieee8021ad as u16).to_be();
 pub const HOP_BY_HOP: u8 = IpProto::HopOpt as u8;
 /// ICMP for IPv4.
 pub const ICMP: u8 = IpProto::Icmp as u8;
+/// Internet group management (RFC 3376).
+pub const IGMP: u8 = IpProto::Igmp as u8;
 /// TCP.
 pub const TCP: u8 = IpProto::Tcp as u8;
 /// UDP.

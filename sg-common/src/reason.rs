@@ -42,6 +42,11 @@ macro_rules! reasons {
                 }
             }
 
+            /// Whether it is traffic that groups never filter.
+            pub const fn is_infrastructure(self) -> bool {
+                (Self::InfraArp as u8) <= self as u8 && self as u8 <= (Self::InfraIgmp as u8)
+            }
+
             /// What the reason does to the packet.
             pub const fn verdict(self) -> Verdict {
                 match self {
@@ -84,6 +89,8 @@ reasons! {
     InfraDhcp6 = 13 Pass "infra-dhcp6",
     /// Link-local services of EC2 (resolver, metadata, time), where switched on.
     InfraEc2 = 14 Pass "infra-ec2",
+    /// IPv4 multicast membership (IGMP).
+    InfraIgmp = 15 Pass "infra-igmp",
     /// Admitted by a rule, but other CPUs took every slot of its flow: none was opened.
     FlowContended = 20 Pass "flow-contended",
     /// No rule of the interface's groups admits it.

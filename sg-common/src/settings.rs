@@ -65,9 +65,11 @@ pub const INFRA_DHCP4: u32 = 1 << 4;
 pub const INFRA_DHCP6: u32 = 1 << 5;
 /// `infra` bit: link-local services of EC2.
 pub const INFRA_EC2: u32 = 1 << 6;
+/// `infra` bit: IPv4 multicast membership.
+pub const INFRA_IGMP: u32 = 1 << 7;
 /// `infra`: the set of a host that is not on EC2.
 pub const INFRA_DEFAULT: u32 =
-    INFRA_ARP | INFRA_NON_IP | INFRA_ND | INFRA_MLD | INFRA_DHCP4 | INFRA_DHCP6;
+    INFRA_ARP | INFRA_NON_IP | INFRA_ND | INFRA_MLD | INFRA_IGMP | INFRA_DHCP4 | INFRA_DHCP6;
 
 /// `log_reasons` bit beyond all reasons: the first segment (SYN) of untracked TCP flows.
 pub const LOG_UNTRACKED_SYN: u64 = 1 << 63;

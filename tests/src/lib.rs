@@ -24,6 +24,7 @@ pub mod sg_ctl;
 pub mod topology;
 pub mod traffic;
 pub mod verifier;
+pub mod wire;
 
 use std::{
     thread,

@@ -29,11 +29,11 @@ pub struct Parsed {
     pub vlan: VlanIds,
     /// IP protocol number of the innermost header that was reached.
     pub protocol: u8,
-    /// Hop limit (IPv6).
+    /// Hop limit of IPv6, TTL of IGMP.
     pub hop_limit: u8,
     /// TCP flags, byte 13 of the header.
     pub tcp_flags: u8,
-    /// ICMP type.
+    /// Type of an ICMP or IGMP message.
     pub icmp_type: u8,
     /// ICMP code.
     pub icmp_code: u8,

@@ -124,7 +124,7 @@ pub fn explain<'m>(
     found("parse", kind(probe));
 
     let (reason, rule) = judge(place, probe, &frame, numbers)?;
-    if is_infrastructure(reason) {
+    if reason.is_infrastructure() {
         found(
             "infrastructure",
             format!("{}: never filtered", reason.name()),
@@ -208,19 +208,6 @@ fn judge(
     let outcome = events.first().map(|event| (event.reason, event.rule));
     let (code, rule) = outcome.unwrap_or((Reason::NoPolicy as u8, 0));
     Ok((Reason::from_code(code).unwrap_or(Reason::NoPolicy), rule))
-}
-
-const fn is_infrastructure(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::InfraArp
-            | Reason::InfraNonIp
-            | Reason::InfraNd
-            | Reason::InfraMld
-            | Reason::InfraDhcp4
-            | Reason::InfraDhcp6
-            | Reason::InfraEc2
-    )
 }
 
 /// Whether the packet opens a connection in place of one that is over.

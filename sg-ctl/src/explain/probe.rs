@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use etherparse::{Icmpv4Type, Icmpv6Type, IpNumber, PacketBuilder, PacketBuilderStep};
 use sg_common::flow::Direction;
-use sg_common::proto::{ICMP, ICMPV6, TCP, UDP, tcp_flags};
+use sg_common::icmp;
+use sg_common::proto::{ICMP, ICMPV6, IGMP, TCP, UDP, tcp_flags};
 
 /// Where ports of clients begin (RFC 6335): what is taken for a source port that nobody names.
 const EPHEMERAL_PORT: u16 = 49152;
@@ -28,9 +29,15 @@ pub struct Probe {
     pub local_port: u16,
     /// Flags of a TCP segment, byte 13 of its header.
     pub tcp_flags: u8,
-    /// Type and code of an ICMP or ICMPv6 message.
+    /// Type and code of an ICMP or ICMPv6 message, type of an IGMP one.
     pub message: [u8; 2],
+    /// TTL or hop limit; `None`: what senders of such a packet set.
+    pub hop_limit: Option<u8>,
 }
+
+/// What routers ask, and hosts answer (RFC 2236).
+const IGMP_QUERY: [u8; 2] = [0x11, 0];
+const IGMP_REPORT: [u8; 2] = [0x16, 0];
 
 /// Words that describe no packet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,8 +160,13 @@ impl Probe {
             message: match protocol {
                 ICMP => [8, 0],
                 ICMPV6 => [128, 0],
+                IGMP => match direction {
+                    Direction::Inbound => IGMP_QUERY,
+                    Direction::Outbound => IGMP_REPORT,
+                },
                 _ => [0, 0],
             },
+            hop_limit: None,
         })
     }
 
@@ -175,6 +187,17 @@ impl Probe {
         }
     }
 
+    /// The hop limit that keeps a message on its link is that of genuine ones (RFC 4861, RFC 3810,
+    /// RFC 3376).
+    fn hop_limit(&self) -> u8 {
+        self.hop_limit.unwrap_or(match self.protocol {
+            ICMPV6 if icmp::is_neighbour_discovery(self.message[0]) => 255,
+            ICMPV6 if icmp::is_listener_discovery(self.message[0]) => 1,
+            IGMP => 1,
+            _ => 64,
+        })
+    }
+
     /// A frame of this packet.
     pub fn frame(&self) -> Vec<u8> {
         let (local, remote) = (
@@ -188,9 +211,9 @@ impl Probe {
         let ethernet = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
         let ip = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                ethernet.ipv4(source.octets(), destination.octets(), 64)
+                ethernet.ipv4(source.octets(), destination.octets(), self.hop_limit())
             }
-            (source, destination) => ethernet.ipv6(v6(source), v6(destination), 64),
+            (source, destination) => ethernet.ipv6(v6(source), v6(destination), self.hop_limit()),
         };
         let mut frame = Vec::new();
         // Writing to memory fails only for packets that are too long for their length field.
@@ -233,8 +256,8 @@ impl Probe {
                 };
                 ip.icmpv6(message).write(frame, &[])
             }
-            // ICMP over the other family has the same header.
-            ICMP | ICMPV6 => ip.write(
+            // ICMP over the other family has the same header, and IGMP begins alike.
+            ICMP | ICMPV6 | IGMP => ip.write(
                 frame,
                 IpNumber(self.protocol),
                 &[kind, code, 0, 0, 0, 0, 0, 0],
@@ -439,6 +462,7 @@ mod tests {
             ("icmp 2001:db8::7 2001:db8::1", ICMP),
             ("icmpv6 2001:db8::7 2001:db8::1", ICMPV6),
             ("icmpv6 203.0.113.7 10.0.1.5", ICMPV6),
+            ("2 203.0.113.7 224.0.0.1", IGMP),
             ("47 203.0.113.7 10.0.1.5", 47),
         ] {
             let probe = probe(Direction::Inbound, words).expect(words);

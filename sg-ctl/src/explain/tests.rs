@@ -184,6 +184,39 @@ fn infrastructure_is_said_to_be_never_filtered() {
 
 /// The words never contradict the verdict.
 #[test]
+fn messages_of_the_link_are_taken_for_genuine_ones() {
+    let model = model();
+    for (direction, words, kind, reason) in [
+        (Direction::Inbound, "icmpv6 fe80::1", 134, Reason::InfraNd),
+        (Direction::Outbound, "icmpv6 ff02::1", 134, Reason::NoRule),
+        (
+            Direction::Outbound,
+            "icmpv6 ff02::16",
+            143,
+            Reason::InfraMld,
+        ),
+        (
+            Direction::Inbound,
+            "2 10.0.0.1 224.0.0.1",
+            0x11,
+            Reason::InfraIgmp,
+        ),
+        (
+            Direction::Outbound,
+            "2 10.0.0.5 239.1.1.1",
+            0x16,
+            Reason::InfraIgmp,
+        ),
+    ] {
+        let mut probe = probe(direction, words);
+        probe.message[0] = kind;
+        let mut numbers = RuleNumbers::default();
+        let explained = explain(&place(&model, &["web"]), &probe, &mut numbers, None);
+        assert_eq!(explained.expect("small rules").reason, reason, "{words}");
+    }
+}
+
+#[test]
 fn a_packet_is_denied_exactly_if_every_rule_misses() {
     let model = model();
     let (mut passed, mut denied) = (0, 0);

@@ -6,7 +6,7 @@ use sg_common::flow::FlowState;
 use sg_common::limit;
 use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::{
-    INFRA_ARP, INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_MLD, INFRA_ND, INFRA_NON_IP,
+    INFRA_ARP, INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_IGMP, INFRA_MLD, INFRA_ND, INFRA_NON_IP,
     InterfaceSettings, LOG_UNTRACKED_SYN, MODE_AUDIT, MODE_ENFORCE, PICKUP_ALWAYS, PICKUP_ATTACH,
     PICKUP_NEVER, RELATED_ALL, RELATED_ERRORS, RELATED_OFF, RELATED_PMTUD,
 };
@@ -97,6 +97,7 @@ fn infra(infrastructure: Infrastructure) -> u32 {
         non_ip,
         nd,
         mld,
+        igmp,
         dhcp4,
         dhcp6,
         ec2,
@@ -106,6 +107,7 @@ fn infra(infrastructure: Infrastructure) -> u32 {
         (non_ip, INFRA_NON_IP),
         (nd, INFRA_ND),
         (mld, INFRA_MLD),
+        (igmp, INFRA_IGMP),
         (dhcp4, INFRA_DHCP4),
         (dhcp6, INFRA_DHCP6),
         (ec2.unwrap_or_else(is_ec2), INFRA_EC2),

@@ -80,6 +80,8 @@ pub enum TcpPickup {
 
 /// Traffic below or beside IP that groups never filter; each kind can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// A state of an older version lacks the newer kinds.
+#[serde(default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent switches, named as users know them"
@@ -93,6 +95,8 @@ pub struct Infrastructure {
     pub nd: bool,
     /// IPv6 multicast listener discovery.
     pub mld: bool,
+    /// IPv4 multicast membership.
+    pub igmp: bool,
     /// The host's DHCP client.
     pub dhcp4: bool,
     /// The host's DHCPv6 client.
@@ -108,6 +112,7 @@ impl Default for Infrastructure {
             non_ip: true,
             nd: true,
             mld: true,
+            igmp: true,
             dhcp4: true,
             dhcp6: true,
             ec2: None,

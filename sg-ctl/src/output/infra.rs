@@ -6,7 +6,7 @@ use sg_common::counters::ZoneCounters;
 use sg_common::flow::Direction;
 use sg_common::reason::Reason;
 use sg_common::settings::{
-    INFRA_ARP, INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_MLD, INFRA_ND, INFRA_NON_IP,
+    INFRA_ARP, INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_IGMP, INFRA_MLD, INFRA_ND, INFRA_NON_IP,
 };
 
 use super::table::Table;
@@ -26,7 +26,7 @@ pub(crate) struct InfraView {
 }
 
 /// Switch, name in rule files, counter and meaning of each kind.
-const INFRASTRUCTURE: [(u32, &str, Reason, &str); 7] = [
+const INFRASTRUCTURE: [(u32, &str, Reason, &str); 8] = [
     (INFRA_ARP, "arp", Reason::InfraArp, "ARP"),
     (
         INFRA_NON_IP,
@@ -45,6 +45,12 @@ const INFRASTRUCTURE: [(u32, &str, Reason, &str); 7] = [
         "mld",
         Reason::InfraMld,
         "IPv6 multicast listener discovery",
+    ),
+    (
+        INFRA_IGMP,
+        "igmp",
+        Reason::InfraIgmp,
+        "IPv4 multicast membership",
     ),
     (
         INFRA_DHCP4,

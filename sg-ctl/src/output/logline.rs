@@ -95,6 +95,8 @@ impl LogLine {
                 0
             },
             message: [self.icmp_type.unwrap_or(0), self.icmp_code.unwrap_or(0)],
+            // Not logged; what kept a message on its link would have passed as infrastructure.
+            hop_limit: Some(64),
         })
     }
 }

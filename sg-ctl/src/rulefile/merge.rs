@@ -222,6 +222,7 @@ fn infrastructure(keys: &syntax::Infrastructure) -> Infrastructure {
         non_ip: or(&keys.non_ip, defaults.non_ip),
         nd: or(&keys.nd, defaults.nd),
         mld: or(&keys.mld, defaults.mld),
+        igmp: or(&keys.igmp, defaults.igmp),
         dhcp4: or(&keys.dhcp4, defaults.dhcp4),
         dhcp6: or(&keys.dhcp6, defaults.dhcp6),
         ec2: keys

@@ -119,6 +119,8 @@ mapping! {
         nd: Switch,
         /// IPv6 multicast listener discovery.
         mld: Switch,
+        /// IPv4 multicast membership (IGMP).
+        igmp: Switch,
         /// The host's DHCP client.
         dhcp4: Switch,
         /// The host's DHCPv6 client.

@@ -24,13 +24,15 @@ use serde::Serialize;
 use sg_common::{flow::Direction, reason::Reason};
 use sg_ctl::dataplane::Dataplane;
 
-use self::ends::{attach_empty, frame, nft, raw_socket, source};
+use self::ends::{attach_empty, frame, nft, source};
 use super::{
     Options,
     report::{median, minimum},
     scenes::{CLOSED, OPEN, admit, list, prefixes},
 };
-use crate::{PATIENCE, eventually, family::Family, netns::Namespace, sg_ctl::SgCtl};
+use crate::{
+    PATIENCE, eventually, family::Family, netns::Namespace, sg_ctl::SgCtl, wire::raw_socket,
+};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::packet::{
-    Content, Extension, Fragment, ICMP, ICMPV6, Ip, IpFault, Packet, Quote, TCP, UDP, Upper,
+    Content, Extension, Fragment, ICMP, ICMPV6, IGMP, Ip, IpFault, Packet, Quote, TCP, UDP, Upper,
 };
 
 /// `EtherType`s of VLAN tags.
@@ -243,6 +243,7 @@ fn upper(protocol: u8, bytes: &[u8]) -> (Upper, Option<u16>) {
             };
             (message, too_few(8))
         }
+        IGMP => (Upper::Igmp { kind: byte(0) }, too_few(8)),
         other => (Upper::Other(other), None),
     }
 }

@@ -131,7 +131,7 @@ pub(super) fn first_state(packet: &OnTheWay<'_>, picks_up: bool) -> Option<State
         }
         Upper::Udp { .. } => Some(State::Unanswered),
         Upper::Icmp { protocol, kind, .. } => is_request(protocol, kind).then_some(State::Query),
-        Upper::Other(_) => Some(State::Other),
+        Upper::Igmp { .. } | Upper::Other(_) => Some(State::Other),
     }
 }
 
@@ -171,7 +171,7 @@ pub(super) fn id(packet: &OnTheWay<'_>) -> Option<FlowId> {
                 Detail::Query(packet.direction.reverse(), id, request)
             }
         }
-        Upper::Other(_) => Detail::Nothing,
+        Upper::Igmp { .. } | Upper::Other(_) => Detail::Nothing,
     };
     Some(FlowId {
         vlan: packet.vlan,

@@ -66,7 +66,7 @@ pub(super) fn read_quote(quote: &Quote, available: u32) -> Option<Seen> {
     let needed = match ip.upper {
         Upper::Tcp { .. } | Upper::Udp { .. } => 4,
         Upper::Icmp { .. } => 8,
-        Upper::Other(_) => 0,
+        Upper::Igmp { .. } | Upper::Other(_) => 0,
     };
     (ip.header_size() + needed <= available).then_some(seen)
 }
@@ -147,7 +147,7 @@ fn upper(ip: &Ip, place: Place) -> Result<(), Reason> {
                 return Err(Reason::MalformedIcmp);
             }
         }
-        Upper::Other(_) => {}
+        Upper::Igmp { .. } | Upper::Other(_) => {}
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use sg_common::reason::Reason;
+use sg_common::{flow::Direction, reason::Reason};
 use sg_ctl::model::Infrastructure;
 
 use super::{
@@ -51,23 +51,30 @@ pub(super) fn kind(packet: &OnTheWay<'_>, on: Infrastructure) -> Option<Reason> 
             kind,
             ..
         } if remote.is_ipv6() => match (kind, packet.ip.hop_limit) {
+            // Messages of routers.
+            (130 | 134 | 137, _) if packet.direction == Direction::Outbound => None,
             (133..=137, 255) if on.nd => Some(Reason::InfraNd),
             (130..=132 | 143, 1) if on.mld => Some(Reason::InfraMld),
             _ => None,
         },
+        Upper::Igmp { kind } => {
+            let sent_here = packet.direction == Direction::Outbound;
+            let is_known = match kind {
+                0x11 => !sent_here,
+                0x12 | 0x16 | 0x17 | 0x22 => true,
+                _ => false,
+            };
+            let to_group = matches!(packet.ip.destination, IpAddr::V4(v4) if v4.is_multicast());
+            let is_whole = packet.ip.upper_size() >= 8 && packet.ip.hop_limit == 1;
+            (is_known && to_group && is_whole && on.igmp).then_some(Reason::InfraIgmp)
+        }
         Upper::Tcp { .. } => {
             let (_, remote_port) = packet.ports()?;
             ec2(on, TCP, remote, remote_port)
         }
         Upper::Udp { .. } => match packet.ports()? {
             (68, 67) if remote.is_ipv4() && on.dhcp4 => Some(Reason::InfraDhcp4),
-            (546, 547)
-                if is_link_local(local)
-                    && (is_link_local(remote) || is_multicast(remote))
-                    && on.dhcp6 =>
-            {
-                Some(Reason::InfraDhcp6)
-            }
+            (546, 547) if is_link_local(local) && on.dhcp6 => Some(Reason::InfraDhcp6),
             (_, remote_port) => ec2(on, UDP, remote, remote_port),
         },
         _ => None,
@@ -84,8 +91,4 @@ fn ec2(on: Infrastructure, protocol: u8, remote: IpAddr, port: u16) -> Option<Re
 
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
-}
-
-fn is_multicast(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_multicast())
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Protocol numbers (IANA).
 pub const ICMP: u8 = 1;
+/// Internet group management.
+pub const IGMP: u8 = 2;
 /// TCP.
 pub const TCP: u8 = 6;
 /// UDP.
@@ -164,6 +166,11 @@ pub enum Upper {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         quote: Option<Quote>,
     },
+    /// IGMP of 8 bytes, in a packet of either family.
+    Igmp {
+        /// Type.
+        kind: u8,
+    },
     /// Another protocol, neither an extension header nor one of the above, with some data.
     Other(u8),
 }
@@ -221,6 +228,7 @@ impl Upper {
         match self {
             Self::Tcp { .. } => TCP,
             Self::Udp { .. } => UDP,
+            Self::Igmp { .. } => IGMP,
             Self::Icmp { protocol, .. } | Self::Other(protocol) => *protocol,
         }
     }
@@ -231,6 +239,7 @@ impl Upper {
             Self::Tcp { data, .. } => 20 + u32::from(*data),
             Self::Udp { data, .. } => 8 + u32::from(*data),
             Self::Icmp { quote, .. } => 8 + quote.as_ref().map_or(0, Quote::size),
+            Self::Igmp { .. } => 8,
             Self::Other(_) => OTHER_DATA.into(),
         }
     }

@@ -8,7 +8,7 @@ use sg_ctl::model::{IcmpMessage, Peer, Rule, SecurityGroup, Service};
 
 use super::{
     Host, OnTheWay, RuleName,
-    packet::{TCP, UDP, Upper},
+    packet::{IGMP, TCP, UDP, Upper},
 };
 
 /// What a packet wants from the rules besides the peer.
@@ -72,6 +72,7 @@ pub(super) fn admitted(host: &Host, packet: &OnTheWay<'_>) -> Option<Admitted> {
             code,
             ..
         } => (Wanted::Message(protocol, kind, code), None),
+        Upper::Igmp { .. } => (Wanted::Protocol(IGMP), None),
         Upper::Other(protocol) => (Wanted::Protocol(protocol), None),
     };
     let reply = reply.filter(|_| !packet.opens_connection());

@@ -209,6 +209,7 @@ pub(super) fn interface(rng: &mut Rng) -> InterfaceSpec {
         non_ip: on(),
         nd: on(),
         mld: on(),
+        igmp: on(),
         dhcp4: on(),
         dhcp6: on(),
         ec2: spec.infrastructure.ec2,

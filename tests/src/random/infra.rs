@@ -44,7 +44,7 @@ impl Traffic {
         let content = match rng.u32(..100) {
             0..12 => Content::Arp,
             12..24 => Content::Other(one_of(rng, &[0x88cc, 0x0027, 0x8847, 0x0842])),
-            24..54 => {
+            24..46 => {
                 let (kind, hop_limit) = if percent(rng, 60) {
                     (rng.u8(132..=138), one_of(rng, &[255, 255, 254, 1]))
                 } else {
@@ -65,6 +65,24 @@ impl Traffic {
                 let (source, destination) = (address(rng, v4), local(rng, v4));
                 let mut ip = plain(source, destination, message);
                 ip.hop_limit = hop_limit;
+                Content::Ip(ip)
+            }
+            46..54 => {
+                let kinds = [0x11, 0x11, 0x12, 0x16, 0x17, 0x22, 0x13, 0x30];
+                let kind = one_of(rng, &kinds);
+                // Protocol 2 in IPv6 is no group management.
+                let v4 = percent(rng, 95);
+                let group = if v4 {
+                    one_of(rng, &["224.0.0.1", "239.1.1.1", "240.0.0.1"])
+                } else {
+                    "ff02::1"
+                };
+                let group = group.parse().expect("an address");
+                let mut ip = plain(address(rng, v4), group, Upper::Igmp { kind });
+                ip.hop_limit = one_of(rng, &[1, 1, 1, 2, 255]);
+                if percent(rng, 10) {
+                    ip.kept = Some(rng.u16(..8));
+                }
                 Content::Ip(ip)
             }
             54..70 => {

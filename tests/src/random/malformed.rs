@@ -100,7 +100,7 @@ fn spoil_upper(rng: &mut Rng, ip: &mut Ip) {
             1 => *length = Some(rng.u16(..10)),
             _ => *length = Some(whole.saturating_add(rng.u16(..3)).saturating_sub(1)),
         },
-        Upper::Icmp { .. } => ip.kept = Some(rng.u16(..10)),
+        Upper::Icmp { .. } | Upper::Igmp { .. } => ip.kept = Some(rng.u16(..10)),
         Upper::Other(_) => ip.kept = Some(rng.u16(..4)),
     }
 }

@@ -243,7 +243,7 @@ pub(super) fn answer(mut packet: Packet) -> Packet {
                 other => other,
             }
         }
-        Upper::Other(_) => {}
+        Upper::Igmp { .. } | Upper::Other(_) => {}
     }
     packet
 }
@@ -284,6 +284,6 @@ pub(super) fn deviate(rng: &mut Rng, ip: &mut Ip) {
                 *kind = one_of(rng, &ICMP_TYPES);
             }
         }
-        Upper::Other(_) => ip.source = address(rng, ip.source.is_ipv4()),
+        Upper::Igmp { .. } | Upper::Other(_) => ip.source = address(rng, ip.source.is_ipv4()),
     }
 }

@@ -1,7 +1,7 @@
 //! From a described packet to its bytes.
 
 use crate::{
-    oracle::packet::{Content, Extension, Ip, IpFault, OTHER_DATA, Packet, Quote, Upper},
+    oracle::packet::{Content, Extension, IGMP, Ip, IpFault, OTHER_DATA, Packet, Quote, Upper},
     packet::{self, End, Frame, arp_request, ethernet},
 };
 
@@ -127,6 +127,11 @@ fn whole(ip: &Ip) -> Frame {
             message.extend(quote.iter().flat_map(encode_quote));
             ((0, 0), packet::Upper::Raw(*protocol), message)
         }
+        Upper::Igmp { kind } => (
+            (0, 0),
+            packet::Upper::Raw(IGMP),
+            vec![*kind, 0, 0, 0, 0, 0, 0, 0],
+        ),
         Upper::Other(protocol) => (
             (0, 0),
             packet::Upper::Raw(*protocol),

@@ -22,20 +22,63 @@ fn n01_arp_passes_without_a_rule(place: Place) {
     assert!(filter.flows().is_empty());
 }
 
+/// Sends a message both ways: it passes for `reason` where it may, and is judged by the rules, of
+/// which there are none, where it may not.
+fn expect(filter: &Filter, message: &Frame, reason: Reason, [inbound, outbound]: [bool; 2]) {
+    for (run, passes) in [
+        (filter.inbound(message), inbound),
+        (filter.outbound(message), outbound),
+    ] {
+        if passes {
+            run.passes(reason);
+        } else {
+            run.drops(Reason::NoRule);
+        }
+    }
+}
+
+const BOTH: [bool; 2] = [true, true];
+const INBOUND: [bool; 2] = [true, false];
+const NEITHER: [bool; 2] = [false, false];
+
 #[apply(everywhere)]
 fn n02_neighbour_discovery_passes_without_a_rule(place: Place) {
     let filter = Filter::with_group(place, NO_RULES);
-    // Router and neighbour solicitation and advertisement, redirect.
-    for kind in 133..=137 {
+    // Router solicitation, neighbour solicitation and advertisement.
+    for kind in [133, 135, 136] {
         let message = icmp("fe80::1", "ff02::1:ff00:10", kind, 0).payload(20);
         let genuine = message.clone().hop_limit(255);
-        filter.inbound(&genuine).passes(Reason::InfraNd);
-        filter.outbound(&genuine).passes(Reason::InfraNd);
+        expect(&filter, &genuine, Reason::InfraNd, BOTH);
         // A router on the way would have made it 254: it does not come from this link.
         for hop_limit in [0, 1, 64, 254] {
             let routed = message.clone().hop_limit(hop_limit);
-            filter.inbound(&routed).drops(Reason::NoRule);
-            filter.outbound(&routed).drops(Reason::NoRule);
+            expect(&filter, &routed, Reason::InfraNd, NEITHER);
+        }
+    }
+    assert!(filter.flows().is_empty());
+}
+
+#[apply(everywhere)]
+fn router_advertisements_and_redirects_come_in_and_need_a_rule_to_leave(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    let with_rule = Filter::with_group(
+        place,
+        "outbound: [{ protocol: icmpv6, icmp: { type: 134 }, destination: '::/0' }]",
+    );
+    for kind in [134, 137] {
+        let message = icmp("fe80::1", "ff02::1", kind, 0).payload(20);
+        expect(
+            &filter,
+            &message.clone().hop_limit(254),
+            Reason::InfraNd,
+            NEITHER,
+        );
+        let genuine = message.hop_limit(255);
+        expect(&filter, &genuine, Reason::InfraNd, INBOUND);
+        if kind == 134 {
+            with_rule.outbound(&genuine).passes(Reason::Stateless);
+        } else {
+            with_rule.outbound(&genuine).drops(Reason::NoRule);
         }
     }
 }
@@ -43,15 +86,68 @@ fn n02_neighbour_discovery_passes_without_a_rule(place: Place) {
 #[apply(everywhere)]
 fn multicast_listener_discovery_passes_without_a_rule(place: Place) {
     let filter = Filter::with_group(place, NO_RULES);
-    for kind in [130, 131, 132, 143] {
+    for (kind, ways) in [(130, INBOUND), (131, BOTH), (132, BOTH), (143, BOTH)] {
         let message = icmp("fe80::1", "ff02::16", kind, 0).payload(20);
         let genuine = message.clone().hop_limit(1);
-        filter.outbound(&genuine).passes(Reason::InfraMld);
-        filter.inbound(&genuine).passes(Reason::InfraMld);
-        filter
-            .inbound(&message.clone().hop_limit(2))
-            .drops(Reason::NoRule);
-        filter.outbound(&message.hop_limit(2)).drops(Reason::NoRule);
+        expect(&filter, &genuine, Reason::InfraMld, ways);
+        expect(&filter, &message.hop_limit(2), Reason::InfraMld, NEITHER);
+    }
+}
+
+/// An IGMP message of 8 bytes.
+fn igmp(from: &str, to: &str, kind: u8) -> Frame {
+    let mut message = ip(from, to, 2).hop_limit(1);
+    message.data = vec![kind, 0, 0, 0, 239, 1, 1, 1];
+    message
+}
+
+#[apply(everywhere)]
+fn multicast_membership_passes_without_a_rule(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    // Query; reports of versions 1 and 2, leave, report of version 3.
+    for (kind, ways) in [
+        (0x11, INBOUND),
+        (0x12, BOTH),
+        (0x16, BOTH),
+        (0x17, BOTH),
+        (0x22, BOTH),
+    ] {
+        for group in ["224.0.0.1", "239.255.255.255"] {
+            let message = igmp("0.0.0.0", group, kind);
+            expect(&filter, &message, Reason::InfraIgmp, ways);
+            // Router alert, as the sender sets it.
+            let alert = message.clone().options(&[0x94, 4, 0, 0]);
+            expect(&filter, &alert, Reason::InfraIgmp, ways);
+            expect(&filter, &message.vlan(5), Reason::InfraIgmp, ways);
+        }
+    }
+    assert!(filter.flows().is_empty());
+}
+
+#[apply(everywhere)]
+fn what_looks_like_multicast_membership_is_judged_by_the_rules(place: Place) {
+    let filter = Filter::with_group(place, NO_RULES);
+    let report = igmp("192.0.2.9", "239.1.1.1", 0x16);
+    for message in [
+        report.clone().hop_limit(2),
+        report.clone().hop_limit(255),
+        igmp("192.0.2.9", "192.0.2.10", 0x16),
+        igmp("192.0.2.9", "240.0.0.1", 0x16),
+        // Multicast routing, router discovery, and what nobody knows.
+        igmp("192.0.2.9", "224.0.0.4", 0x13),
+        igmp("192.0.2.9", "224.0.0.2", 0x30),
+        igmp("192.0.2.9", "224.0.0.2", 0),
+        Frame {
+            data: vec![0x16, 0, 0, 0, 239, 1, 1],
+            ..report.clone()
+        },
+        {
+            let mut other_family = ip("fe80::1", "ff02::1", 2).hop_limit(1);
+            other_family.data = report.data;
+            other_family
+        },
+    ] {
+        expect(&filter, &message, Reason::InfraIgmp, NEITHER);
     }
 }
 
@@ -104,26 +200,30 @@ fn n04_dhcp_lookalikes_are_judged_by_the_rules(place: Place) {
 #[apply(everywhere)]
 fn dhcpv6_passes_on_the_link_alone(place: Place) {
     let filter = Filter::with_group(place, NO_RULES);
+    let client = |server: &str| udp("[fe80::10]:546", server);
+    // Servers and relays answer from whichever address they have.
+    for server in ["[fe80::1]:547", "[2001:db8::1]:547", "[fd00::1]:547"] {
+        let request = client(server);
+        filter.outbound(&request).passes(Reason::InfraDhcp6);
+        filter.inbound(&request.reply()).passes(Reason::InfraDhcp6);
+    }
     filter
-        .outbound(&udp("[fe80::10]:546", "[ff02::1:2]:547"))
+        .outbound(&client("[ff02::1:2]:547"))
         .passes(Reason::InfraDhcp6);
-    filter
-        .inbound(&udp("[fe80::1]:547", "[fe80::10]:546"))
-        .passes(Reason::InfraDhcp6);
-    filter
-        .inbound(&udp("[2001:db8::1]:547", "[fe80::10]:546"))
-        .drops(Reason::NoRule);
-    filter
-        .inbound(&udp("[fe80::1]:547", "[2001:db8:a::10]:546"))
-        .drops(Reason::NoRule);
-    for (from, to) in [
-        ("[fe80::10]:546", "[2001:db8::1]:547"),
+    for (client, server) in [
+        ("[2001:db8:a::10]:546", "[fe80::1]:547"),
         ("[2001:db8:a::10]:546", "[ff02::1:2]:547"),
+        ("[fe80::10]:546", "[2001:db8::1]:40000"),
+        ("[fe80::10]:545", "[fe80::1]:547"),
         // This host is a client and no server.
         ("[fe80::10]:547", "[fe80::1]:546"),
+        ("192.0.2.10:546", "192.0.2.1:547"),
     ] {
-        filter.outbound(&udp(from, to)).drops(Reason::NoRule);
+        let request = udp(client, server);
+        filter.outbound(&request).drops(Reason::NoRule);
+        filter.inbound(&request.reply()).drops(Reason::NoRule);
     }
+    assert!(filter.flows().is_empty());
 }
 
 #[apply(everywhere)]
@@ -232,13 +332,14 @@ fn n07_services_of_ec2_are_judged_by_the_rules_elsewhere(place: Place) {
 
 #[apply(everywhere)]
 fn what_is_switched_off_is_judged_by_the_rules(place: Place) {
-    let off = "arp: off, non_ip: off, nd: off, mld: off, dhcp4: off, dhcp6: off";
+    let off = "arp: off, non_ip: off, nd: off, mld: off, igmp: off, dhcp4: off, dhcp6: off";
     let filter = no_rules(place, &format!("infra: {{ {off} }}"));
     for frame in [
         arp_request([203, 0, 113, 7], [192, 0, 2, 10]),
         ethernet(0x88cc, &[0; 46]),
         icmp("fe80::1", "ff02::1", 135, 0).hop_limit(255).bytes(),
         icmp("fe80::1", "ff02::16", 143, 0).hop_limit(1).bytes(),
+        igmp("192.0.2.1", "224.0.0.1", 0x11).bytes(),
         udp("192.0.2.1:67", "192.0.2.10:68").bytes(),
         udp("[fe80::1]:547", "[fe80::10]:546").bytes(),
     ] {

@@ -26,7 +26,7 @@ interfaces:
     log_limit: 250
     related: pmtud
     tcp_pickup: never
-    infra: { arp: off, non_ip: false, nd: on, mld: true, dhcp4: off, dhcp6: off, ec2: on }
+    infra: { arp: off, non_ip: false, nd: on, mld: true, igmp: off, dhcp4: off, dhcp6: off, ec2: on }
     timeouts:
       { tcp_established: 350, tcp_half_open: 5, tcp_half_closed: 2, tcp_closing: 1,
         udp: 60, udp_stream: 60, icmp: 3, other: 7 }
@@ -46,6 +46,7 @@ interfaces:
             non_ip: false,
             nd: true,
             mld: true,
+            igmp: false,
             dhcp4: false,
             dhcp6: false,
             ec2: Some(true),

@@ -3,18 +3,7 @@
 use std::{
     io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddrV4},
-    os::fd::{AsRawFd, OwnedFd},
     process::{Command, Stdio},
-};
-
-use anyhow::{Context, Result, ensure};
-use aya::{
-    Ebpf,
-    programs::{SchedClassifier, TcAttachType, tc::qdisc_add_clsact},
-};
-use nix::{
-    ifaddrs::getifaddrs,
-    sys::socket::{AddressFamily, LinkAddr, SockFlag, SockType, bind, socket},
 };
 
 use super::SERVER;
@@ -22,6 +11,11 @@ use crate::{
     bench::{scenes::OPEN, stage::OBJECT},
     netns::Namespace,
     packet::udp,
+};
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    Ebpf,
+    programs::{SchedClassifier, TcAttachType, tc::qdisc_add_clsact},
 };
 
 /// A datagram of the client with a number.
@@ -35,22 +29,6 @@ pub(super) fn frame(number: u32, port: u16) -> Vec<u8> {
 pub(super) fn source(number: u32) -> SocketAddrV4 {
     let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + number / 50_000);
     SocketAddrV4::new(address, (1024 + number % 50_000) as u16)
-}
-
-/// A socket that sends frames out of `eth0`.
-pub(super) fn raw_socket() -> Result<OwnedFd> {
-    let wire = socket(
-        AddressFamily::Packet,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    let mut links = getifaddrs()?.filter(|address| address.interface_name == "eth0");
-    let link: LinkAddr = links
-        .find_map(|address| address.address?.as_link_addr().copied())
-        .context("eth0 has a link address")?;
-    bind(wire.as_raw_fd(), &link)?;
-    Ok(wire)
 }
 
 /// Attaches programs that do nothing to both hooks of `eth0`.

@@ -24,15 +24,12 @@ use serde::Serialize;
 use sg_common::{counters::ZoneCounters, reason::Reason};
 use sg_ctl::dataplane::Dataplane;
 
-use super::{
-    BATCH, FLOWS, Firewall, Guarded, Link, OPEN, SERVER,
-    ends::{frame, raw_socket},
-    per_frame,
-};
+use super::{BATCH, FLOWS, Firewall, Guarded, Link, OPEN, SERVER, ends::frame, per_frame};
 use crate::{
     bench::{Options, pin_to_cpu, pin_to_last_cpu, report::median},
     packet::{tcp, udp},
     prog::shared::flow_table_memory,
+    wire::raw_socket,
 };
 
 /// How long an established connection may take to carry a byte there and back.

@@ -1,12 +1,14 @@
 //! An interface that is cut off carries no flow, old or new, until it is released.
 
 use sg_tests::{
+    packet::{icmp, ip, udp},
     sg_ctl::SgCtl,
     topology::{Host, Network},
     traffic::{Connection, Server, tcp_is_silent},
+    wire::send_frame,
 };
 
-use super::attached::packets;
+use super::attached::{Side, guard, packets};
 
 /// Rules that admit SSH and HTTP from outside, HTTPS to the outside.
 fn rules(more: &str) -> String {
@@ -155,4 +157,45 @@ fn nobody_cuts_himself_off_unasked() {
     assert!(tcp_is_silent(&client.namespace, server.v4, 22));
     sg.ok(&["isolate", "eth0", "--release"]);
     connect(client, server, 22);
+}
+
+#[test]
+fn an_isolated_workload_is_no_router_and_no_server() {
+    let network = Network::new(&["guest"]);
+    let [guest] = network.hosts();
+    let rules = "security_groups: { tested: {} }
+interfaces: { guest: { groups: [tested], log: denied } }
+";
+    let sg = guard(&network, guest, (Side::Workload, "tc"), rules);
+    sg.ok(&["isolate", "guest"]);
+    let mut log = sg.start(&["logs", "-f", "--denied"]);
+    let mut query = ip("198.51.100.18", "224.0.0.1", 2).hop_limit(1);
+    query.data = vec![0x11, 100, 0, 0, 0, 0, 0, 0];
+    let control = |kind: u8, hop_limit: u8| {
+        let message = icmp("fe80::bad", "ff02::1", kind, 0);
+        message.payload(16).hop_limit(hop_limit)
+    };
+    for (frame, told) in [
+        (control(134, 255), "icmpv6 fe80::bad -> ff02::1 type=134"),
+        (control(137, 255), "icmpv6 fe80::bad -> ff02::1 type=137"),
+        (control(130, 1), "icmpv6 fe80::bad -> ff02::1 type=130"),
+        (query, "198.51.100.18 -> 224.0.0.1"),
+        (
+            udp("198.51.100.18:67", "255.255.255.255:68"),
+            "198.51.100.18:67 -> 255.255.255.255:68",
+        ),
+        (
+            udp("[fe80::bad]:547", "[fe80::1]:546"),
+            "[fe80::bad]:547 -> [fe80::1]:546",
+        ),
+    ] {
+        send_frame(&guest.namespace, &frame.bytes());
+        log.line_with(&["outbound DENY", "no-rule", told]);
+    }
+    // It still finds its neighbours and an address.
+    let ours = udp("0.0.0.0:68", "255.255.255.255:67");
+    send_frame(&guest.namespace, &ours.bytes());
+    sg_tests::eventually("it passes", || {
+        (packets(&sg, "outbound", "infra-dhcp4") == 1).then_some(())
+    });
 }
