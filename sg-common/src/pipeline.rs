@@ -28,7 +28,7 @@ use crate::service;
 use crate::settings::{
     INFRA_ARP, INFRA_NON_IP, LOG_UNTRACKED_SYN, MODE_AUDIT, PICKUP_ALWAYS, PICKUP_NEVER,
 };
-use crate::subject::{flow_key, question};
+use crate::subject::{flow_key, question, question_of_reset};
 use crate::tcp::{self, Numbers, Step};
 use crate::verifier::opaque;
 
@@ -251,6 +251,12 @@ fn new_traffic<P: Packet, D: Datapath>(
     scratch.question = question(datapath.zone(), &scratch.parsed, direction);
     let at_once = datapath.ask_at_once(&scratch.question.forgotten(packet.noise()));
     let outcome = at_once.unwrap_or_else(|| datapath.ask(&scratch.question));
+    if outcome.reason() == Reason::NoRule
+        && scratch.parsed.protocol == TCP
+        && tcp::is_reset(scratch.parsed.tcp_flags)
+    {
+        return refusal(datapath, scratch);
+    }
     if outcome.reason() != Reason::New {
         return outcome;
     }
@@ -278,6 +284,19 @@ fn quoted_packet<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut
     scratch.key = flow_key(datapath.zone(), quoted, direction);
     scratch.question = question(datapath.zone(), quoted, direction);
     true
+}
+
+/// A reset that no rule admits passes where the segment that it may answer would: who has lost a
+/// connection must be able to say so.
+#[inline(never)]
+fn refusal<D: Datapath>(datapath: &D, scratch: &mut Scratch) -> Outcome {
+    scratch.question = question_of_reset(datapath.zone(), &scratch.parsed, datapath.direction());
+    let answered = datapath.ask(&scratch.question);
+    if answered.is_pass() {
+        Outcome::new(Reason::MidStream, answered.rule())
+    } else {
+        answered
+    }
 }
 
 /// Opens a flow for an admitted packet, if packets of its kind open flows.

@@ -69,7 +69,8 @@ reasons! {
     UntrackedReply = 3 Pass "untracked-reply",
     /// Admitted by a rule, but of a kind that opens no flow: an ICMP message that is no query.
     Stateless = 4 Pass "stateless",
-    /// Admitted by a rule: a TCP segment from the middle of a connection that is not tracked.
+    /// Admitted by a rule: a TCP segment from the middle of a connection that is not tracked, or
+    /// the reset that answers one.
     MidStream = 5 Pass "mid-stream",
     /// An ICMP error about a live flow.
     Related = 6 Pass "related",

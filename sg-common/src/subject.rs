@@ -57,6 +57,18 @@ const fn opener_bit(opened: Direction) -> u16 {
     (opened as u16) << 8
 }
 
+/// What to ask the policy about the segment that a reset answers: it went the other way.
+#[inline(always)]
+pub fn question_of_reset(zone: u32, reset: &Parsed, direction: Direction) -> Question {
+    Question {
+        remote: Ends::of(reset, direction).remote,
+        zone,
+        direction: direction.reverse() as u32,
+        service: service::key(TCP, reset.ports.upper()),
+        reply_service: NO_REPLY,
+    }
+}
+
 /// What to ask the policy about a packet.
 #[inline(always)]
 pub fn question(zone: u32, parsed: &Parsed, direction: Direction) -> Question {

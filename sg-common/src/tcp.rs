@@ -247,6 +247,12 @@ pub const fn is_opening(tcp: u8) -> bool {
     tcp & (SYN | ACK | RST | FIN) == SYN
 }
 
+/// Whether a segment refuses one that belongs to no connection its sender knows.
+#[inline(always)]
+pub const fn is_reset(tcp: u8) -> bool {
+    tcp & (SYN | RST | FIN) == RST
+}
+
 /// What a segment opens that belongs to no flow, `None` when such a segment opens nothing.
 #[inline(always)]
 pub const fn open(segment: &Segment) -> Option<Step> {

@@ -153,7 +153,7 @@ pub fn explain<'m>(
     }
 
     let mut result = explanation(reason, rule, Vec::new());
-    found("rules", rules(place, probe, reason, rule, numbers));
+    found("rules", rules(place, probe, rule, numbers));
     if result.passes() {
         found("track", tracking(place, probe, reason));
     } else {
@@ -249,18 +249,13 @@ fn carried<'m>(place: &Place<'m>) -> Vec<&'m SecurityGroup> {
 }
 
 /// What the rules say.
-fn rules(
-    place: &Place<'_>,
-    probe: &Probe,
-    reason: Reason,
-    rule: u32,
-    numbers: &RuleNumbers,
-) -> String {
+fn rules(place: &Place<'_>, probe: &Probe, rule: u32, numbers: &RuleNumbers) -> String {
     let groups = carried(place);
     if let Some(record) = numbers.rule(rule) {
-        let verb = match reason {
-            Reason::UntrackedReply => "answers what is admitted by",
-            _ => "admitted by",
+        let verb = if record.direction == probe.direction.name() {
+            "admitted by"
+        } else {
+            "answers what is admitted by"
         };
         return format!(
             "{verb} {} rule {} of group {}: {} {} {}",
@@ -313,6 +308,9 @@ fn tracking(place: &Place<'_>, probe: &Probe, reason: Reason) -> String {
              it ends when its rule is removed"
         ),
         Reason::UntrackedReply => "untracked: the connection that it answers is untracked".into(),
+        Reason::MidStream if probe.tcp_flags & (tcp_flags::RST | tcp_flags::FIN) != 0 => {
+            "untracked: a segment that ends a connection opens no flow".into()
+        }
         Reason::MidStream => {
             let pickup = match place.settings.tcp_pickup {
                 sg_common::settings::PICKUP_NEVER => "never",

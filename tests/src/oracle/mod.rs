@@ -234,7 +234,10 @@ impl Oracle {
             return (Reason::NoPolicy, None);
         }
         let Some(admitted) = rules::admitted(&self.host, packet) else {
-            return (Reason::NoRule, None);
+            return match rules::refused(&self.host, packet) {
+                Some(rule) => (Reason::MidStream, Some(rule)),
+                None => (Reason::NoRule, None),
+            };
         };
         match admitted {
             Admitted::Untracked(rule) => (Reason::Untracked, Some(rule)),

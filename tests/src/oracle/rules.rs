@@ -79,6 +79,18 @@ pub(super) fn admitted(host: &Host, packet: &OnTheWay<'_>) -> Option<Admitted> {
     ask(host, packet.direction, packet.remote(), wanted, reply)
 }
 
+/// The rule that admits what a reset answers, if the packet is one: the other direction's.
+pub(super) fn refused(host: &Host, packet: &OnTheWay<'_>) -> Option<RuleName> {
+    let Upper::Tcp { source, flags, .. } = packet.ip.upper else {
+        return None;
+    };
+    // Of FIN, SYN and RST, the last alone.
+    let is_reset = flags & 7 == 4;
+    let wanted = Wanted::Port(TCP, source);
+    let mut rules = matching(host, packet.direction.reverse(), packet.remote(), wanted);
+    rules.next().filter(|_| is_reset).map(|rule| rule.name())
+}
+
 /// Whether and how the rules admit what is wanted; `reply` is what the packet would answer.
 pub fn ask(
     host: &Host,

@@ -308,6 +308,56 @@ fn no_set_of_flags_passes_without_rule_or_flow(place: Place) {
     }
 }
 
+#[apply(everywhere_in_both_families)]
+fn a_reset_may_answer_what_a_rule_admits(place: Place, family: Family) {
+    let other = family.remote();
+    let bits = if other.is_ipv4() { 32 } else { 128 };
+    let rules = |inbound: &str, outbound: &str| {
+        let group = format!("tested: {{ inbound: [{inbound}], outbound: [{outbound}] }}");
+        let filter = Filter::new(
+            place,
+            &format!(
+                "security_groups: {{ {group} }}
+interfaces: {{ eth0: {{ groups: [tested], tcp_pickup: never }} }}"
+            ),
+        );
+        let segment = tcp((other, 40000), (family.local(), 22));
+        (filter, segment)
+    };
+    let ssh = format!("type: SSH, source: '{other}/{bits}'");
+    let (filter, segment) = rules(&format!("{{ {ssh} }}"), "");
+    filter
+        .inbound(&segment.clone().ack())
+        .passes(Reason::MidStream);
+    for flags in 0..=255 {
+        let answer = filter.outbound(&segment.reply().tcp_flags(flags));
+        if flags & (SYN | RST | FIN) == RST {
+            answer.passes(Reason::MidStream);
+        } else {
+            answer.drops(Reason::NoRule);
+        }
+    }
+    let mut elsewhere = segment.reply().rst();
+    elsewhere.from.port = 23;
+    filter.outbound(&elsewhere).drops(Reason::NoRule);
+    // Nobody has asked that side's port 22.
+    let mut unasked = segment.clone().rst();
+    (unasked.from.port, unasked.to.port) = (22, 40000);
+    filter.inbound(&unasked).drops(Reason::NoRule);
+    assert!(filter.flows().is_empty());
+
+    let (filter, segment) = rules(
+        "",
+        "{ type: HTTPS, destination: '0.0.0.0/0' },
+        { type: HTTPS, destination: '::/0' }",
+    );
+    let mut answer = segment.rst();
+    answer.from.port = 443;
+    filter.inbound(&answer).passes(Reason::MidStream);
+    answer.from.port = 444;
+    filter.inbound(&answer).drops(Reason::NoRule);
+}
+
 #[rstest]
 #[case::never("never", Reason::MidStream, Reason::MidStream)]
 #[case::for_a_while_after_attach("attach", Reason::New, Reason::MidStream)]
