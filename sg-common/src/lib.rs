@@ -37,6 +37,7 @@ pub mod proto;
 pub mod reason;
 pub mod service;
 pub mod settings;
+pub mod size;
 pub mod subject;
 pub mod table;
 pub mod tcp;

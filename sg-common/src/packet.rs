@@ -42,12 +42,19 @@ pub trait Packet {
     /// The VLAN tag that the hook carries beside the frame (VLAN id, 0 = none).
     fn vlan_beside(&self) -> u16;
 
-    /// Whether the frame is to be segmented later (GSO): its IP length field may then be 0 for
-    /// frames beyond 64 KiB (BIG TCP).
-    fn is_segmented(&self) -> bool;
+    /// Bytes of data in each packet that the frame is to be cut into later (GSO); 0 = none, it is one
+    /// packet.
+    fn segment_data(&self) -> u32;
 
-    /// The number of packets that the frame stands for, at least 1.
+    /// How many packets those are, as far as the kernel has counted them; 0 = it has not.
     fn segments(&self) -> u32;
+
+    /// Whether the frame is to be segmented later: its IP length field may then be 0 for frames
+    /// beyond 64 KiB (BIG TCP).
+    #[inline(always)]
+    fn is_segmented(&self) -> bool {
+        self.segment_data() != 0
+    }
 }
 
 /// Bytes whose presence has been checked. Offsets must lie inside the window.
@@ -95,12 +102,12 @@ impl<'a> Packet for Slice<'a> {
         0
     }
 
-    fn is_segmented(&self) -> bool {
-        false
+    fn segment_data(&self) -> u32 {
+        0
     }
 
     fn segments(&self) -> u32 {
-        1
+        0
     }
 }
 

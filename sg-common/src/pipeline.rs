@@ -28,6 +28,7 @@ use crate::service;
 use crate::settings::{
     INFRA_ARP, INFRA_NON_IP, LOG_UNTRACKED_SYN, MODE_AUDIT, PICKUP_ALWAYS, PICKUP_NEVER,
 };
+use crate::size::{Size, frame_len};
 use crate::subject::{flow_key, question, question_of_reset};
 use crate::tcp::{self, Numbers, Step};
 use crate::verifier::opaque;
@@ -48,8 +49,8 @@ pub fn run<P: Packet, D: Datapath>(packet: &P, datapath: &D, scratch: &mut Scrat
         Err(reason) => Outcome::new(reason, 0),
     };
     if outcome.rule() != 0 {
-        let length = frame_len(packet, &scratch.parsed);
-        datapath.count_rule(outcome, packet.segments(), length);
+        let size = Size::of(packet, &scratch.parsed);
+        datapath.count_rule(outcome, size.packets, size.bytes);
     }
     finish(packet, datapath, scratch, outcome)
 }
@@ -154,14 +155,13 @@ fn established<P: Packet, D: Datapath>(
     flow: &D::Flow,
     now: u64,
 ) {
-    let length = frame_len(packet, &scratch.parsed);
-    let segments = packet.segments();
+    let size = Size::of(packet, &scratch.parsed);
     let side = usize::from(is_reply(datapath, flow));
-    flow.account(side, now, segments, length);
+    flow.account(side, now, size.packets, size.bytes);
     if scratch.parsed.fragment == Fragment::First {
         first_fragment(datapath, scratch, flow.rule());
     }
-    datapath.count(Reason::Established as u8, false, segments, length);
+    datapath.count(Reason::Established as u8, false, size.packets, size.bytes);
     if datapath.settings().log_reasons() >> Reason::Established as u8 & 1 != 0 {
         let outcome = Outcome::new(Reason::Established, flow.rule());
         report(packet, datapath, &scratch.parsed, outcome, 0);
@@ -335,6 +335,7 @@ fn track<P: Packet, D: Datapath>(
         };
         return Outcome::new(reason, rule);
     };
+    let size = Size::of(packet, parsed);
     let opening = Opening {
         rule,
         state: first.state,
@@ -343,8 +344,8 @@ fn track<P: Packet, D: Datapath>(
                 Direction::Inbound => 0,
                 Direction::Outbound => FLOW_OPENED_OUTBOUND,
             },
-        packets: packet.segments(),
-        bytes: frame_len(packet, parsed),
+        packets: size.packets,
+        bytes: size.bytes,
         numbers: first.numbers,
     };
     match datapath.open_flow(&scratch.key, opening) {
@@ -362,13 +363,6 @@ fn picks_up<D: Datapath>(datapath: &D) -> bool {
     }
 }
 
-/// Length of a frame, without a helper call: what can be read in place, or what the IP header, whose
-/// claim has been checked, says.
-#[inline(always)]
-fn frame_len<P: Packet>(packet: &P, parsed: &Parsed) -> u32 {
-    parsed.end.max(packet.readable_len())
-}
-
 /// Counts and reports an outcome, and says what it comes to in the interface's mode.
 #[inline(always)]
 fn finish<P: Packet, D: Datapath>(
@@ -382,11 +376,11 @@ fn finish<P: Packet, D: Datapath>(
     }
     let parsed = &scratch.parsed;
     let audited = !outcome.is_pass() && only_audits(datapath);
-    let length = frame_len(packet, parsed);
+    let size = Size::of(packet, parsed);
     // Hidden: LLVM knows which codes exist and would leave out the mask of an index, without which
     // the verifier sees no bounds.
     let code = opaque(u64::from(outcome.code())) as u8;
-    datapath.count(code, audited, packet.segments(), length);
+    datapath.count(code, audited, size.packets, size.bytes);
     let wanted = datapath.settings().log_reasons();
     let untracked_syn = wanted & LOG_UNTRACKED_SYN != 0
         && outcome.reason() == Reason::Untracked

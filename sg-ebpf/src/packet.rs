@@ -168,13 +168,13 @@ impl Packet for XdpPacket<'_> {
     }
 
     #[inline(always)]
-    fn is_segmented(&self) -> bool {
-        false
+    fn segment_data(&self) -> u32 {
+        0
     }
 
     #[inline(always)]
     fn segments(&self) -> u32 {
-        1
+        0
     }
 }
 
@@ -259,17 +259,14 @@ impl Packet for TcPacket<'_> {
     }
 
     #[inline(always)]
-    fn is_segmented(&self) -> bool {
+    fn segment_data(&self) -> u32 {
         // SAFETY: as above.
-        unsafe { (*self.ctx.skb.skb).gso_size != 0 }
+        unsafe { (*self.ctx.skb.skb).gso_size }
     }
 
     #[inline(always)]
     fn segments(&self) -> u32 {
         // SAFETY: as above.
-        match unsafe { (*self.ctx.skb.skb).gso_segs } {
-            0 => 1,
-            segments => segments,
-        }
+        unsafe { (*self.ctx.skb.skb).gso_segs }
     }
 }

@@ -68,12 +68,12 @@ impl<'a> Packet for &'a Strict<'a> {
         self.vlan_beside
     }
 
-    fn is_segmented(&self) -> bool {
-        false
+    fn segment_data(&self) -> u32 {
+        0
     }
 
     fn segments(&self) -> u32 {
-        1
+        0
     }
 }
 

@@ -6,12 +6,14 @@ use rstest::rstest;
 use rstest_reuse::{apply, template};
 use sg_tests::{
     family::Family::{self, V4, V6},
+    packet::udp,
     sg_ctl::SgCtl,
     topology::{Host, Network},
     traffic::{
         Connection, Server, ping, ping_is_silent, tcp_is_silent, udp_exchange, udp_exchange_of,
         udp_is_silent,
     },
+    wire::send_segmented,
 };
 
 use super::attached::{Side, drops, guard, packets};
@@ -136,7 +138,45 @@ fn a_long_transfer_arrives_whole(side: Side, hook: &str) {
             packets >= length / 1460 || hook == "xdp-generic",
             "{direction}: {packets} packets"
         );
+        // Each of them has its headers: Ethernet, IP, TCP with timestamps.
+        assert!(
+            bytes >= length + packets * 66 || hook == "xdp-generic",
+            "{direction}: {bytes} bytes of {packets} packets"
+        );
     }
+}
+
+#[test]
+fn datagrams_of_a_virtual_machine_count_as_what_they_become() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let outbound = "{ protocol: udp, ports: 9000, destination: 0.0.0.0/0 },
+        { protocol: udp, ports: 9000, destination: '::/0' }";
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("", outbound));
+    let (mut datagrams, mut bytes) = (0, 0);
+    for family in Family::BOTH {
+        let (from, to) = (server.address(family), client.address(family));
+        let large = udp((from, 5000), (to, 9000)).payload(25_000);
+        if !send_segmented(&server.namespace, &large, 1000) {
+            println!("skipped: this kernel takes no such frames from packet sockets");
+            return;
+        }
+        datagrams += 25;
+        bytes += 25 * udp((from, 5000), (to, 9000)).payload(1000).bytes().len() as u64;
+    }
+    assert_eq!(packets(&sg, "outbound", "new"), datagrams);
+    let flows = sg.json(&["flows"]);
+    let sum = |name: &str| {
+        let flows = flows.as_array().expect("a list").iter();
+        flows
+            .map(|flow| flow[name].as_u64().expect("a number"))
+            .sum::<u64>()
+    };
+    assert_eq!(
+        (sum("packets_out"), sum("bytes_out")),
+        (datagrams, bytes),
+        "{flows:#}"
+    );
 }
 
 #[apply(everywhere)]
