@@ -11,7 +11,7 @@ use super::records::{Closed, Span, Window};
 use super::rotate::{RotatedFile, Rotation};
 use super::{AgentError, error::system};
 use crate::compile::RuleNumbers;
-use crate::dataplane::{EventStream, EventWatch};
+use crate::dataplane::{self, EventStream, EventWatch};
 use crate::flowlog::{Format, Gap};
 use crate::host::{Host, HostError, loaded};
 
@@ -308,7 +308,8 @@ fn nanoseconds(clock: ClockId) -> Result<i128, AgentError> {
 }
 
 fn offset() -> Result<i128, AgentError> {
-    Ok(nanoseconds(ClockId::CLOCK_REALTIME)? - nanoseconds(ClockId::CLOCK_MONOTONIC)?)
+    let monotonic = dataplane::monotonic().map_err(system("read the clock"))?;
+    Ok(nanoseconds(ClockId::CLOCK_REALTIME)? - monotonic.as_nanos() as i128)
 }
 
 fn unix_now() -> Result<i64, AgentError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sg_common::event::Record;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::dataplane::{DataplaneError, EventStream, ProgramMessages};
+use sg_ctl::dataplane::{self, DataplaneError, EventStream, ProgramMessages};
 use sg_ctl::flowlog;
 use sg_ctl::host::{Host, HostError, Suppressed};
 use tokio::time::{MissedTickBehavior, interval};
@@ -22,7 +22,7 @@ use crate::failure::refusal;
 use crate::output::event::EventView;
 use crate::output::log::{Capture, Form, Log};
 use crate::output::names::Names;
-use crate::output::time::{WallClock, monotonic_ns};
+use crate::output::time::WallClock;
 use crate::output::{counted, note};
 
 /// How often counters of lost events and messages of the programs are looked at.
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode
             "{shown} shown; {lost} lost and {suppressed} not logged since attach"
         ));
     } else {
-        let begin_ns = monotonic_ns()?;
+        let begin_ns = dataplane::monotonic()?.as_nanos() as u64;
         let mut session = Session::open(host)?;
         // Under a flood the buffer is never empty: what comes from now on is for the next reader.
         while session.turn(&mut printer)? == TURN && session.latest_ns < begin_ns {}

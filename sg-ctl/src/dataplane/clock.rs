@@ -1,6 +1,7 @@
 //! The programs' clock: jiffies, and how many of them make a second.
 
 use std::time::Duration;
+use std::{fs, io};
 
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
@@ -36,6 +37,37 @@ impl Clock {
     }
 }
 
+/// The kernel's monotonic clock, which is that of events. In a time namespace (containers that were
+/// restored from a checkpoint have one) processes are shown another.
+///
+/// # Errors
+/// When the kernel does not give the time.
+pub fn monotonic() -> io::Result<Duration> {
+    let shown = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    // A kernel without time namespaces has no such file.
+    let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    let nanoseconds = i128::from(shown.tv_sec()) * NANOSECONDS + i128::from(shown.tv_nsec());
+    let since_boot = nanoseconds - monotonic_offset(&offsets);
+    Ok(Duration::from_nanos(u64::try_from(since_boot).unwrap_or(0)))
+}
+
+/// Nanoseconds of a second.
+const NANOSECONDS: i128 = 1_000_000_000;
+
+/// What a time namespace adds to the monotonic clock, in nanoseconds, by its `timens_offsets`
+/// (time_namespaces(7)): lines of clock, seconds and nanoseconds.
+fn monotonic_offset(offsets: &str) -> i128 {
+    let fields = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (clock, seconds, nanoseconds) = (words.next()?, words.next()?, words.next()?);
+        // The clock's number or name.
+        let offset =
+            seconds.parse::<i128>().ok()? * NANOSECONDS + nanoseconds.parse::<i128>().ok()?;
+        matches!(clock, "monotonic" | "1").then_some(offset)
+    };
+    offsets.lines().find_map(fields).unwrap_or(0)
+}
+
 /// Returns HZ: the coarse clocks advance once a tick, and the kernel tells by how much
 /// (`KTIME_LOW_RES` is `TICK_NSEC`, `include/linux/hrtimer_defs.h`, v6.18).
 pub(super) fn hz() -> Result<u64, DataplaneError> {
@@ -61,9 +93,8 @@ pub(super) fn read(pins: &PinDir) -> Result<Clock, DataplaneError> {
             program: PROGRAM_CLOCK,
             source: Box::new(source),
         })?;
-    let uptime = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_err(|errno| system_error("read the clock")(errno.into()))?;
-    let estimate = first_jiffy(hz) + Duration::from(uptime).as_secs() * hz;
+    let uptime = monotonic().map_err(system_error("read the clock"))?;
+    let estimate = first_jiffy(hz) + uptime.as_secs() * hz;
     Ok(Clock {
         hz,
         now: nearest(estimate, run.return_value),
@@ -90,6 +121,27 @@ mod tests {
     #[test]
     fn hz_is_one_that_kernels_are_built_with() {
         assert!([100, 250, 300, 1000].contains(&hz().unwrap()));
+    }
+
+    #[test]
+    fn a_time_namespace_adds_its_offset_to_the_monotonic_clock() {
+        for (text, seconds) in [
+            (
+                "monotonic           0         0\nboottime            0         0\n",
+                0,
+            ),
+            (
+                "monotonic      864000         0\nboottime       864000         0\n",
+                864_000,
+            ),
+            (
+                "boottime            7         0\nmonotonic          -5         0\n",
+                -5,
+            ),
+            ("", 0),
+        ] {
+            assert_eq!(monotonic_offset(text), seconds * NANOSECONDS, "{text}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ use sg_common::flow::{FlowEntry, FlowKey};
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
 pub use attach::AttachPlan;
-pub use clock::Clock;
+pub use clock::{Clock, monotonic};
 pub use conntrack::tracked_connections;
 pub use error::DataplaneError;
 pub use events::{EventStream, EventWatch};

@@ -4,16 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use nix::time::{ClockId, clock_gettime};
-
-/// Nanoseconds of `CLOCK_MONOTONIC`, the clock of events.
-///
-/// # Errors
-/// When the kernel does not give the time.
-pub(crate) fn monotonic_ns() -> nix::Result<u64> {
-    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
-    Ok(now.as_nanos() as u64)
-}
+use sg_ctl::dataplane;
 
 /// Turns the kernel's monotonic time, or that of captures, into the time of day.
 ///
@@ -37,7 +28,7 @@ impl WallClock {
     /// # Errors
     /// When the kernel does not give the time.
     pub(crate) fn now() -> anyhow::Result<Self> {
-        let monotonic = SignedDuration::from_nanos_i128(monotonic_ns()?.into());
+        let monotonic = SignedDuration::try_from(dataplane::monotonic()?)?;
         let boot = Timestamp::now().checked_sub(monotonic)?;
         Ok(Self {
             boot,
@@ -89,13 +80,13 @@ impl WallClock {
             )
     }
 
-    /// Nanoseconds since 1970 at `time_ns` of `CLOCK_MONOTONIC`.
+    /// Nanoseconds since 1970 at `time_ns` of the kernel's monotonic clock.
     pub(crate) fn unix_ns(&self, time_ns: u64) -> u64 {
         let boot = self.boot.as_nanosecond().cast_unsigned() as u64;
         boot.saturating_add(time_ns)
     }
 
-    /// Unix time in seconds at `time_ns` of `CLOCK_MONOTONIC`.
+    /// Unix time in seconds at `time_ns` of the kernel's monotonic clock.
     pub(crate) fn unix_seconds(&self, time_ns: u64) -> i64 {
         let since = SignedDuration::from_nanos_i128(i128::from(time_ns));
         let moment = self.boot.saturating_add(since);
@@ -136,7 +127,7 @@ mod tests {
     #[test]
     fn the_time_of_now_is_now() {
         let clock = WallClock::now().expect("clock");
-        let text = clock.text(monotonic_ns().expect("time"));
+        let text = clock.text(dataplane::monotonic().expect("time").as_nanos() as u64);
         let then: Timestamp = text.parse().expect("RFC 3339");
         assert!((Timestamp::now() - then).as_secs().abs() < 60, "{text}");
     }

@@ -65,6 +65,36 @@ fn what_is_beyond_the_limit_is_told_by_interface_and_reason() {
 }
 
 #[test]
+fn times_are_right_in_a_time_namespace() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), RULES);
+    let now = || {
+        std::time::UNIX_EPOCH
+            .elapsed()
+            .expect("it is later")
+            .as_secs()
+    };
+    let before = now();
+    send(client, server, &["hello"]);
+    let Some(told) = sg.run_ten_days_ahead(&["logs", "--format", "vpc"]) else {
+        println!("skipped: no time namespaces here");
+        return;
+    };
+    let lines: Vec<_> = told
+        .stdout
+        .lines()
+        .filter(|line| line.contains(" 4242 "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{told:#?}");
+    let is_now = |word: &str| {
+        word.parse()
+            .is_ok_and(|time| (before - 1..=now() + 1).contains(&time))
+    };
+    assert!(lines[0].split(' ').any(is_now), "{told:#?}");
+}
+
+#[test]
 fn dropped_packets_are_captured_with_verdict_and_interface() {
     let network = Network::new(&["client", "server"]);
     let [client, server] = network.hosts();
