@@ -29,8 +29,8 @@ pub const MAX_VLAN_TAGS: usize = 2;
 /// IPv6 extension headers that are followed.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 
-/// Bytes of the shortest IGMP message (RFC 3376 §4).
-const IGMP_LEN: usize = 8;
+/// Bytes of the shortest ICMP, ICMPv6 and IGMP messages (RFC 792, RFC 4443, RFC 3376).
+const CONTROL_LEN: usize = 8;
 
 /// Headers that begin beyond this offset are not followed; one less than a power of two.
 pub const MAX_HEADER_OFFSET: u32 = 0x3fff;
@@ -315,21 +315,21 @@ fn transport<P: Packet>(packet: &P, extent: Extent, parsed: &mut Parsed) -> Resu
             let header = packet.view::<4>(offset).ok_or(Reason::MalformedTcp)?;
             parsed.ports = ports(header);
         }
-        ICMP | ICMPV6 => {
-            const FAULT: Reason = Reason::MalformedIcmp;
-            if whole && length < 8 {
-                return Err(FAULT);
+        protocol @ (ICMP | ICMPV6 | IGMP) => {
+            // What is no IGMP message is a packet of that protocol like others.
+            let cut_off = match protocol {
+                IGMP => Ok(()),
+                _ => Err(Reason::MalformedIcmp),
+            };
+            if whole && length < CONTROL_LEN as u32 {
+                return cut_off;
             }
-            let header = packet.view::<8>(offset).ok_or(FAULT)?;
+            let Some(header) = packet.view::<CONTROL_LEN>(offset) else {
+                return cut_off;
+            };
             parsed.icmp_type = header.u8(0);
             parsed.icmp_code = header.u8(1);
             parsed.icmp_id = header.be16(4);
-        }
-        // Whatever is no such message is a packet of the protocol like others.
-        IGMP if whole && length >= IGMP_LEN as u32 => {
-            if let Some(header) = packet.view::<IGMP_LEN>(offset) {
-                parsed.icmp_type = header.u8(0);
-            }
         }
         _ => {}
     }

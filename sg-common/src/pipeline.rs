@@ -7,24 +7,20 @@
 //! A packet of a live flow leaves after the flow look-up; everything behind it is the slow path, a
 //! function of its own so that it costs the fast path neither stack nor registers.
 
+mod fragments;
 mod scratch;
 
 use crate::datapath::{Datapath, Flow, Settings};
 use crate::ends::Ends;
 use crate::event::{EVENT_AUDITED, Event};
-use crate::flow::{
-    Direction, FLOW_OPENED_OUTBOUND, FRAGMENT_SECONDS, FlowKey, FlowState, FragmentEntry,
-    FragmentKey, Opening,
-};
+use crate::flow::{Direction, FLOW_OPENED_OUTBOUND, FlowKey, FlowState, Opening};
 use crate::icmp::{self, Query};
 use crate::infra::infrastructure;
 use crate::outcome::Outcome;
 use crate::packet::Packet;
 use crate::parse::{self, Fragment, Parsed, Payload};
-use crate::policy::{NO_REPLY, Question};
 use crate::proto::{ICMP, ICMPV6, TCP, UDP};
 use crate::reason::{Reason, Verdict};
-use crate::service;
 use crate::settings::{
     INFRA_ARP, INFRA_NON_IP, LOG_UNTRACKED_SYN, MODE_AUDIT, PICKUP_ALWAYS, PICKUP_NEVER,
 };
@@ -33,6 +29,7 @@ use crate::subject::{flow_key, question, question_of_reset};
 use crate::tcp::{self, Numbers, Step};
 use crate::verifier::opaque;
 
+use self::fragments::{first_fragment, later_fragment};
 pub use self::scratch::Scratch;
 
 /// Judges a frame, accounts for it and reports it. Returns what to do with it.
@@ -165,61 +162,6 @@ fn established<P: Packet, D: Datapath>(
     if datapath.settings().log_reasons() >> Reason::Established as u8 & 1 != 0 {
         let outcome = Outcome::new(Reason::Established, flow.rule());
         report(packet, datapath, &scratch.parsed, outcome, 0);
-    }
-}
-
-#[inline(always)]
-fn fragment_key<D: Datapath>(datapath: &D, parsed: &Parsed) -> FragmentKey {
-    FragmentKey {
-        src: parsed.src,
-        dst: parsed.dst,
-        id: parsed.fragment_id,
-        zone: datapath.zone() as u16,
-        vlan: parsed.vlan.ids(),
-        protocol: if parsed.src.is_ipv4() {
-            parsed.protocol
-        } else {
-            0
-        },
-        direction: datapath.direction() as u8,
-        pad: [0; 4],
-    }
-}
-
-/// A first fragment that passes: leaves word for the later ones.
-#[inline(never)]
-fn first_fragment<D: Datapath>(datapath: &D, scratch: &mut Scratch, rule: u32) {
-    scratch.fragment = fragment_key(datapath, &scratch.parsed);
-    let entry = FragmentEntry {
-        expires: datapath.now() + FRAGMENT_SECONDS * datapath.hz(),
-        rule,
-        pad: 0,
-    };
-    datapath.remember_fragment(&scratch.fragment, &entry);
-}
-
-/// A fragment without ports: it follows its first one, or needs a rule without ports.
-#[inline(never)]
-fn later_fragment<D: Datapath>(datapath: &D, scratch: &mut Scratch) -> Outcome {
-    scratch.fragment = fragment_key(datapath, &scratch.parsed);
-    if let Some(first) = datapath.fragment(&scratch.fragment)
-        && datapath.now() <= first.expires
-    {
-        return Outcome::new(Reason::Fragment, first.rule);
-    }
-    let direction = datapath.direction();
-    scratch.question = Question {
-        remote: Ends::of(&scratch.parsed, direction).remote,
-        zone: datapath.zone(),
-        direction: direction as u32,
-        service: service::key_without_ports(scratch.parsed.protocol),
-        reply_service: NO_REPLY,
-    };
-    let outcome = datapath.ask(&scratch.question);
-    match outcome.reason() {
-        Reason::NoRule => Outcome::new(Reason::FragmentUnknown, 0),
-        _ if outcome.is_pass() => Outcome::new(Reason::Fragment, outcome.rule()),
-        _ => outcome,
     }
 }
 

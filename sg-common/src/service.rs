@@ -9,10 +9,14 @@
 //! ```
 //!
 //! Keys with bit 24 stand for packets whose ports are not known (later fragments). Only rules that
-//! admit a whole protocol cover them.
+//! admit a whole protocol cover them, each the one whose lower bits are 0.
 
 /// Set in the keys of packets whose ports are not known.
 pub const WITHOUT_PORTS: u32 = 1 << 24;
+
+/// The key of a packet of which not even the protocol is known (later fragments of IPv6 that begin
+/// with an extension header). Only rules that admit everything cover it.
+pub const UNKNOWN: u32 = WITHOUT_PORTS | 1;
 
 /// The number of keys: every key is below it.
 pub const KEYS: u32 = 1 << 25;

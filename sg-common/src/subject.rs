@@ -6,7 +6,7 @@ use crate::flow::{Direction, FlowKey};
 use crate::icmp::{self, Query};
 use crate::parse::Parsed;
 use crate::policy::{NO_REPLY, Question};
-use crate::proto::{ICMP, ICMPV6, TCP, UDP};
+use crate::proto::{ICMP, ICMPV6, TCP, UDP, is_extension};
 use crate::service;
 use crate::tcp;
 
@@ -55,6 +55,16 @@ pub fn flow_key(zone: u32, parsed: &Parsed, direction: Direction) -> FlowKey {
 #[inline(always)]
 const fn opener_bit(opened: Direction) -> u16 {
     (opened as u16) << 8
+}
+
+/// What a later fragment is about, for all that is known of it.
+#[inline(always)]
+pub const fn service_of_later(fragment: &Parsed) -> u32 {
+    if is_extension(fragment.protocol) && !fragment.src.is_ipv4() {
+        service::UNKNOWN
+    } else {
+        service::key_without_ports(fragment.protocol)
+    }
 }
 
 /// What to ask the policy about the segment that a reset answers: it went the other way.

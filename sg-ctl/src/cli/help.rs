@@ -305,8 +305,10 @@ HOW PACKETS ARE TAKEN:
   this host sent it.
   The first packet comes at the moment of attaching: for 120 s connections that are under way are
   picked up, unless tcp_pickup says otherwise. Time never runs back.
-  Bytes that were not captured are zeros. Frames beyond 3 KiB are judged by their first 3 KiB, with
-  lengths to match. `audit` and `log` of the interface do not matter.
+  Bytes that were not captured are zeros. An IPv4 packet of length 0 has what is in its frame:
+  segmentation offload was to fill the length in. Frames beyond 3 KiB are judged by their first
+  3 KiB, with lengths to match; one whose headers go on beyond that is skipped, too-long.
+  Time passes in steps of 1 ms. `audit` and `log` of the interface do not matter.
   Ethernet, Linux cooked (SLL, SLL2), raw IP and BSD loopback captures are taken.
 
 EXAMPLES:

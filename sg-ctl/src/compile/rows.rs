@@ -81,7 +81,8 @@ fn spans(service: Service) -> Vec<(u32, u32)> {
     let protocol = |number: u8| {
         let first = service::key(number, 0);
         let end = first + (1 << 16);
-        vec![(first, end), (WITHOUT_PORTS | first, WITHOUT_PORTS + end)]
+        let without_ports = service::key_without_ports(number);
+        vec![(first, end), (without_ports, without_ports + 1)]
     };
     match service {
         Service::All => vec![(0, KEYS)],

@@ -248,6 +248,8 @@ fn icmp_and_whole_protocols() {
             (echo, "0.0.0.0/0"),
             (unreachable, "0.0.0.0/0"),
             (Service::Protocol(47), "192.0.2.1/32"),
+            (Service::Protocol(0), "192.0.2.1/32"),
+            (Service::Protocol(60), "192.0.2.1/32"),
         ],
         &[],
     )]);
@@ -261,6 +263,8 @@ fn icmp_and_whole_protocols() {
         (service::key(46, 0), Reason::NoRule),
         (service::key_without_ports(47), Reason::New),
         (service::key_without_ports(1), Reason::NoRule),
+        (service::key_without_ports(60), Reason::New),
+        (service::UNKNOWN, Reason::NoRule),
     ] {
         assert_eq!(world.inbound("192.0.2.1", key), expected, "{key:#x}");
     }

@@ -41,6 +41,8 @@ pub(super) struct Headers {
     packet: Option<Length>,
     /// The length of the UDP datagram.
     datagram: Option<Length>,
+    /// Whether it is IPv4 without a length: segmentation offload leaves it to the NIC.
+    untold: bool,
 }
 
 impl Headers {
@@ -58,15 +60,25 @@ impl Headers {
         match be16(frame, at) {
             0x0800 => headers.v4(frame, start),
             0x86dd => headers.v6(frame, start),
-            ARP if be16(frame, start + 2) == 0x0800 => {
-                headers.ends = v4_ends(frame, start + 14, start + 24);
-            }
+            ARP => headers.arp(frame, start),
             _ => {}
         }
         headers
     }
 
+    /// RFC 826: the lengths of hardware and protocol addresses say where the latter are.
+    fn arp(&mut self, frame: &[u8], start: usize) {
+        let Some(&[hardware, 4]) = frame.get(start + 4..start + 6) else {
+            return;
+        };
+        let (sender, pair) = (start + 8 + usize::from(hardware), 4 + usize::from(hardware));
+        if be16(frame, start + 2) == 0x0800 {
+            self.ends = v4_ends(frame, sender, sender + pair);
+        }
+    }
+
     fn v4(&mut self, frame: &[u8], start: usize) {
+        self.untold = be16(frame, start + 2) == 0 && frame.len() >= start + 4;
         self.ends = v4_ends(frame, start + 12, start + 16);
         self.needed = start + 20;
         self.packet = Some(Length {
@@ -143,6 +155,14 @@ impl Headers {
         }
     }
 
+    /// Writes the length of a packet that tells none: all of a frame that had `length` bytes.
+    pub(super) fn tell(&self, frame: &mut [u8], length: usize) {
+        if let Some(packet) = self.packet.filter(|_| self.untold) {
+            let there = length.saturating_sub(packet.from);
+            put(frame, packet.at, there.min(LONGEST_TOLD));
+        }
+    }
+
     /// Makes a frame that had `length` bytes, and of which all but the beginning is gone, look as
     /// if it had never had more: lengths that were true stay true, and others stay false. Returns
     /// whether that can be done.
@@ -156,7 +176,7 @@ impl Headers {
         };
         let told = usize::from(be16(frame, packet.at));
         let there = length.saturating_sub(packet.from);
-        let is_big = told == 0 && there > LONGEST_TOLD;
+        let is_big = told == 0 && (self.untold || there > LONGEST_TOLD);
         let end = packet.from + if is_big { there } else { told };
         if end <= length {
             if let Some(datagram) = self.datagram {
@@ -286,8 +306,36 @@ mod tests {
     fn lengths_that_were_false_stay_false() {
         assert_eq!(shortened(987, 966, 1000), (987, 966));
         assert_eq!(shortened(986, 967, 1000), (186, 967));
-        assert_eq!(shortened(0, 0, 1000), (0, 0));
+        assert_eq!(shortened(19, 0, 1000), (19, 0));
         assert_eq!(shortened(986, 0, 1000), (186, 0));
+    }
+
+    #[test]
+    fn a_packet_without_a_length_has_that_of_its_frame() {
+        assert_eq!(shortened(0, 966, 1000), (186, 166));
+        let mut frame = v4(0, 966, 1000);
+        Headers::read(&frame).tell(&mut frame, 1000);
+        assert_eq!(be16(&frame, 16), 986);
+        let mut told = v4(19, 966, 1000);
+        Headers::read(&told).tell(&mut told, 1000);
+        assert_eq!(be16(&told, 16), 19);
+    }
+
+    #[test]
+    fn addresses_of_arp_are_where_its_lengths_say() {
+        // IP over InfiniBand has hardware addresses of 20 bytes (RFC 4391).
+        for hardware in [0_u8, 6, 20] {
+            let mut frame = ETHERNET.to_vec();
+            frame.extend([0x08, 0x06, 0, 32, 8, 0, hardware, 4, 0, 1]);
+            for address in [1, 2] {
+                frame.extend(vec![9; usize::from(hardware)]);
+                frame.extend([192, 0, 2, address]);
+            }
+            let found = Headers::read(&frame).ends;
+            assert_eq!(found, Some(ends("192.0.2.1", "192.0.2.2")), "{hardware}");
+            frame[19] = 16;
+            assert_eq!(Headers::read(&frame).ends, None);
+        }
     }
 
     #[test]

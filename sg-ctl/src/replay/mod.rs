@@ -296,7 +296,9 @@ impl<'a> Replay<'a> {
         };
         let is_cut = frame.len() < framed.length && frame.len() < headers.needed;
         frame.resize(framed.length.min(LONGEST), 0);
-        if framed.length > LONGEST && !headers.shorten(frame, framed.length) {
+        if framed.length <= LONGEST {
+            headers.tell(frame, framed.length);
+        } else if !headers.shorten(frame, framed.length) {
             return Err(Skip::TooLong);
         }
         Ok((direction, framed.length, is_cut))

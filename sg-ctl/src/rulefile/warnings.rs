@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use sg_common::proto::is_extension;
+
 use super::error::{At, Problems};
 use crate::model::{Family, Icmp, Model, Peer, Rule, RuleId, SecurityGroup, Service};
 
@@ -25,7 +27,10 @@ pub(super) fn report(
             let Some(at) = peer_places.get(&rule.id) else {
                 continue;
             };
-            if let Some((message, help)) = family_mismatch(rule) {
+            for (message, help) in [family_mismatch(rule), extension_header(rule)]
+                .into_iter()
+                .flatten()
+            {
                 problems.warning(at, message, help);
             }
             if let Peer::Group(name) = &rule.peer
@@ -82,4 +87,18 @@ fn family_mismatch(rule: &Rule) -> Option<(String, &'static str)> {
         format!("{family} hosts do not speak {protocol}: the rule allows nothing"),
         help,
     ))
+}
+
+/// A rule about the number of an extension header for IPv6 hosts: their packets go by what follows.
+fn extension_header(rule: &Rule) -> Option<(String, &'static str)> {
+    let (Peer::Cidr(net), Service::Protocol(number)) = (&rule.peer, rule.service) else {
+        return None;
+    };
+    (Family::of(net) == Family::V6 && is_extension(number)).then(|| {
+        let what = format!("{number} is an extension header in IPv6: the rule allows nothing");
+        (
+            what,
+            "name the protocol that follows the header, or an IPv4 range",
+        )
+    })
 }

@@ -94,6 +94,7 @@ fn key(wanted: Wanted) -> u32 {
         Wanted::Message(protocol, kind, code) => service::icmp_key(protocol, kind, code),
         Wanted::Protocol(protocol) => service::key(protocol, 0),
         Wanted::WholeProtocol(protocol) => service::key_without_ports(protocol),
+        Wanted::Everything => service::UNKNOWN,
     }
 }
 

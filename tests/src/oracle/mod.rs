@@ -256,7 +256,13 @@ impl Oracle {
         if !self.host.has_policy {
             return (Reason::NoPolicy, None);
         }
-        let wanted = Wanted::WholeProtocol(packet.seen.protocol);
+        // The numbers of extension headers.
+        let begins_with_header = matches!(packet.seen.protocol, 0 | 43 | 44 | 51 | 60 | 135);
+        let wanted = if packet.ip.source.is_ipv6() && begins_with_header {
+            Wanted::Everything
+        } else {
+            Wanted::WholeProtocol(packet.seen.protocol)
+        };
         let mut rules = rules::matching(&self.host, packet.direction, packet.remote(), wanted);
         match rules.next() {
             Some(rule) => (Reason::Fragment, Some(rule.name())),

@@ -22,6 +22,8 @@ pub enum Wanted {
     Protocol(u8),
     /// A protocol, whatever port or message.
     WholeProtocol(u8),
+    /// Everything: nothing is known.
+    Everything,
 }
 
 /// A rule and the group that holds it.

@@ -179,6 +179,7 @@ fn service(rng: &mut Rng) -> Service {
             protocol: icmp,
             message: IcmpMessage::TypeAndCode(one_of(rng, &ICMP_TYPES), rng.u8(..5)),
         },
+        92..95 => Service::protocol(one_of(rng, &[0, 44, 60])),
         _ => Service::protocol(one_of(rng, &PROTOCOLS)),
     }
 }

@@ -75,6 +75,8 @@ pub(super) fn upper(rng: &mut Rng, service: Option<Service>, v4: bool) -> Upper 
             };
             (protocol.number(), 0, message)
         }
+        // In IPv6 it would be an extension header.
+        Some(Service::Protocol(0 | 44 | 60)) if !v4 => (59, 0, None),
         Some(Service::Protocol(number)) => (number, 0, None),
         Some(Service::All) | None => {
             let any = [TCP, TCP, TCP, UDP, UDP, own_icmp, one_of(rng, &PROTOCOLS)];

@@ -130,6 +130,28 @@ fn a_rule_without_ports_admits_later_fragments(place: Place, family: Family) {
     }
 }
 
+#[apply(everywhere)]
+fn a_later_fragment_that_begins_with_a_header_is_of_no_known_protocol(place: Place) {
+    for number in [0, 43, 44, 51, 60, 135] {
+        let later = ip(V6.remote(), V6.local(), number);
+        let later = later.extension(Extension::fragment(7, 185, false));
+        for (service, admits) in [
+            (format!("protocol: {number}"), false),
+            ("protocol: udp, ports: all".to_owned(), false),
+            ("type: All traffic".to_owned(), true),
+        ] {
+            let rule = format!("inbound: [{{ {service}, source: '::/0', description: in }}]");
+            let filter = Filter::with_group(place, &rule);
+            let seen = filter.inbound(&later);
+            if admits {
+                seen.passes(Reason::Fragment).by_rule("in");
+            } else {
+                seen.drops(Reason::FragmentUnknown);
+            }
+        }
+    }
+}
+
 #[apply(everywhere_in_both_families)]
 fn a_first_fragment_without_its_whole_header_is_dropped(place: Place, family: Family) {
     let all = family.everything();

@@ -194,6 +194,8 @@ fn rules_without_effect_are_warned_about() {
       - { type: SSH, source: 'sg:ops' }
       - { protocol: icmp, icmp: all, source: anywhere-ipv6 }
       - { protocol: icmpv6, icmp: all, source: anywhere-ipv4 }
+      - { protocol: 60, source: anywhere-ipv6 }
+      - { protocol: 60, source: anywhere-ipv4 }
       - { type: HTTP, source: 'sg:web' }
       - { type: HTTP, source: 'sg:lb' }
   ops: {}
@@ -208,11 +210,13 @@ members: { lb: [10.0.0.1] }
          rule allows nothing (write `protocol: icmpv6`, or an IPv4 range)",
         "a.yaml:6:48 security_groups.web.inbound[2].source: IPv4 hosts do not speak icmpv6: the \
          rule allows nothing (write `protocol: icmp`, or an IPv6 range)",
-        "a.yaml:11:3 security_groups.old: nothing uses the group `old` (put it on an interface, \
+        "a.yaml:7:33 security_groups.web.inbound[3].source: 60 is an extension header in IPv6: \
+         the rule allows nothing (name the protocol that follows the header, or an IPv4 range)",
+        "a.yaml:13:3 security_groups.old: nothing uses the group `old` (put it on an interface, \
          refer to it by `sg:NAME`, or remove it)",
     ];
     let attached = format!("{text}interfaces: {{eth0: {{groups: [web]}}}}\n");
     assert_eq!(findings(&[&attached], Severity::Warning), warnings);
     // Without interfaces the file is a library, and nothing in it needs to be in use.
-    assert_eq!(findings(&[text], Severity::Warning), warnings[1..3]);
+    assert_eq!(findings(&[text], Severity::Warning), warnings[1..4]);
 }
