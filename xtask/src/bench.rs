@@ -2,12 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::{
-    cargo::{self, check},
-    privilege, root, setup,
-};
+use crate::{cargo, privilege, root, setup};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -31,6 +28,9 @@ pub(crate) struct BenchArgs {
 
 /// What sg is compared with, and what pours, with the packages that hold them.
 const PROGRAMS: [(&str, &str); 2] = [("nft", "nftables"), ("iperf3", "iperf3")];
+
+/// Exit status of a run on a busy machine.
+const UNRELIABLE: i32 = 3;
 
 /// Builds with optimisation as the caller, measures as root.
 ///
@@ -60,7 +60,14 @@ pub(crate) fn run(arguments: &BenchArgs) -> Result<()> {
     }
     words.extend(["--output".into(), root().join(&arguments.output).into()]);
     words.extend(["--commit".into(), commit().into()]);
-    check(&mut privilege::elevate(&words)?)
+    let mut measure = privilege::elevate(&words)?;
+    let status = measure.status().context("cannot run the benchmark")?;
+    match status.code() {
+        Some(0) => Ok(()),
+        // Measured, and said to be unreliable.
+        Some(UNRELIABLE) => std::process::exit(UNRELIABLE),
+        _ => bail!("the benchmark failed: {status}"),
+    }
 }
 
 /// The commit of the source, with a `+` when it was changed since.

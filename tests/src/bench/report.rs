@@ -93,7 +93,13 @@ pub struct Sample {
     pub median: f64,
     /// The quickest run of the empty program at the same hook, in between.
     pub empty: f64,
+    /// How far the empty program's run in the middle is beyond that, as a share of it.
+    pub scatter: f64,
 }
+
+/// The most that runs of an empty program may scatter: beyond that the machine was busy with other
+/// things, and differences between programs mean nothing.
+const MOST_SCATTER: f64 = 0.1;
 
 impl Sample {
     /// Sums up runs of a program and of the empty one.
@@ -102,6 +108,7 @@ impl Sample {
             min: minimum(times),
             median: median(times),
             empty: minimum(empties),
+            scatter: median(empties) / minimum(empties) - 1.0,
         }
     }
 
@@ -170,16 +177,36 @@ impl fmt::Display for Report {
         control::write(&self.control, f)?;
         if !self.targets.is_empty() {
             let mut table = table(&["TARGET", ">AIM", ">MEASURED", ""]);
+            let reliable = self.unreliable().is_none();
             for target in &self.targets {
-                table.add_row(target.cells());
+                table.add_row(target.cells(reliable));
             }
             write!(f, "\n{}", lines(&table))?;
+        }
+        if let Some(scatter) = self.unreliable() {
+            writeln!(
+                f,
+                "\nunreliable: empty programs scatter by {:.0} %, more than {:.0}: measure again on \
+                 an idle machine",
+                100.0 * scatter,
+                100.0 * MOST_SCATTER
+            )?;
         }
         Ok(())
     }
 }
 
 impl Report {
+    /// The worst scatter of an empty program, if it is so much that the figures mean nothing.
+    pub fn unreliable(&self) -> Option<f64> {
+        let samples = self.cost.iter().flat_map(|row| [row.quiet, row.logged]);
+        let scatter = samples.flatten().map(|sample| sample.scatter);
+        // Not a number when nothing was measured.
+        scatter
+            .filter(|scatter| *scatter > MOST_SCATTER)
+            .reduce(f64::max)
+    }
+
     fn write_veth(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let none = self.veth.iter().find(|row| row.firewall == Firewall::None);
         let Some(none) = none else {
@@ -308,13 +335,50 @@ mod tests {
 
     #[test]
     fn a_sample_sums_up_runs() {
-        let sample = Sample::of(&[50.0, 40.0, 90.0], &[21.0, 22.0, 25.0]);
+        let sample = Sample::of(&[50.0, 40.0, 90.0], &[20.0, 22.0, 25.0]);
         let expected = Sample {
             min: 40.0,
             median: 50.0,
-            empty: 21.0,
+            empty: 20.0,
+            scatter: 22.0 / 20.0 - 1.0,
         };
         assert_eq!(sample, expected);
-        assert_eq!(format!("{:.0}", sample.net()), "19");
+        assert_eq!(format!("{:.0}", sample.net()), "20");
+    }
+
+    /// A report of one row, whose empty program took these times.
+    fn report(empties: &[f64]) -> Report {
+        let sample = Sample::of(&[30.0], empties);
+        let row = CostRow {
+            scene: "established, the same flow".to_owned(),
+            name: "IPv4 TCP, XDP".to_owned(),
+            reason: None,
+            quiet: Some(sample),
+            logged: None,
+            refused: None,
+        };
+        Report {
+            machine: Machine::here("unknown"),
+            quick: true,
+            targets: super::super::targets::of_cost(std::slice::from_ref(&row)),
+            cost: vec![row],
+            veth: Vec::new(),
+            flood: Vec::new(),
+            control: Control::default(),
+        }
+    }
+
+    #[test]
+    fn a_run_on_a_busy_machine_meets_no_target() {
+        let calm = report(&[20.0, 21.0, 90.0]);
+        assert_eq!(calm.unreliable(), None);
+        assert!(calm.to_string().contains("  met\n"), "{calm}");
+        let busy = report(&[20.0, 31.0, 31.0]);
+        assert!(busy.unreliable().is_some());
+        let text = busy.to_string();
+        assert!(
+            text.contains("scatter by 55 %") && !text.contains("met\n"),
+            "{text}"
+        );
     }
 }

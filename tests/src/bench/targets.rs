@@ -46,8 +46,8 @@ impl Target {
         })
     }
 
-    /// The cells of its row.
-    pub(crate) fn cells(&self) -> [String; 4] {
+    /// The cells of its row; of a run that is not `reliable` nothing is claimed.
+    pub(crate) fn cells(&self, reliable: bool) -> [String; 4] {
         let figure = |figure: f64| match self.unit {
             "" => format!("{figure:.2}"),
             unit => format!("{figure:.0} {unit}"),
@@ -58,6 +58,7 @@ impl Target {
             format!("{sign} {}", figure(self.aim)),
             self.measured.map_or_else(|| "-".to_owned(), figure),
             match self.is_met() {
+                Some(_) if !reliable => "unreliable",
                 Some(true) => "met",
                 Some(false) => "NOT MET",
                 None => "not measured",

@@ -53,7 +53,8 @@ enum Part {
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(UNRELIABLE),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -61,7 +62,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<()> {
+/// Exit status: it was measured, but the machine was busy.
+const UNRELIABLE: u8 = 3;
+
+/// Measures; returns whether the figures mean something.
+fn run(arguments: Arguments) -> Result<bool> {
     pin_to_last_cpu();
     let options = Options {
         scale: if arguments.quick { QUICK } else { FULL },
@@ -105,5 +110,5 @@ fn run(arguments: Arguments) -> Result<()> {
     let path = &arguments.output;
     fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     println!("\nwritten to {}", path.display());
-    Ok(())
+    Ok(report.unreliable().is_none())
 }
