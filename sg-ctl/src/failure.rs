@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue};
 use sg_ctl::agent::AgentError;
 use sg_ctl::compile::CompileError;
 use sg_ctl::dataplane::DataplaneError;
@@ -11,6 +13,7 @@ use sg_ctl::host::HostError;
 use sg_ctl::replay::{CaptureError, ReplayError};
 use sg_ctl::rulefile::Report;
 
+use crate::cli::Cli;
 use crate::output::{Tone, note};
 
 /// Exit status: what was asked is refused, or the input is bad. Nothing was changed.
@@ -33,7 +36,8 @@ pub(crate) fn refusal(message: impl Into<String>, help: impl Into<String>) -> an
 }
 
 /// Ends a command whose command line was not understood, or that asked for help.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
+    show_whole_usage(&mut error);
     // Nobody is left to tell when the stream is closed.
     let _ = error.print();
     if error.use_stderr() {
@@ -41,6 +45,26 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Shows how the verb is used, in place of the options that were given: among these clap counts those
+/// that the environment sets, as if they were needed.
+fn show_whole_usage(error: &mut clap::Error) {
+    let Some(ContextValue::StyledStr(shown)) = error.get(ContextKind::Usage) else {
+        return;
+    };
+    let shown = shown.to_string();
+    let mut command = Cli::command();
+    command.build();
+    // Behind the word `Usage:` and the program's name.
+    for word in shown.split_whitespace().skip(2) {
+        let Some(verb) = command.find_subcommand(word).cloned() else {
+            break;
+        };
+        command = verb;
+    }
+    let usage = ContextValue::StyledStr(command.render_usage());
+    error.insert(ContextKind::Usage, usage);
 }
 
 /// Ends a command that failed.
@@ -163,6 +187,31 @@ mod tests {
         .context("cannot attach to eth0");
         assert!(plain(&error, false).contains("\nhelp: "), "{error:#}");
         assert_eq!(status(&error), 1);
+    }
+
+    #[test]
+    fn usage_shows_global_options_as_optional() {
+        use clap::Parser as _;
+        for (words, usage) in [
+            (
+                &["--state-dir", "/x", "attach"][..],
+                "attach [OPTIONS] <IFACE>",
+            ),
+            (
+                &["attach", "eth0", "--hok", "tc"],
+                "attach [OPTIONS] <IFACE>",
+            ),
+            (
+                &["--pin-dir", "/x", "flows", "kill", "--no"],
+                "flows kill [OPTIONS]",
+            ),
+        ] {
+            let all = ["sg-ctl"].iter().chain(words);
+            let mut error = Cli::try_parse_from(all).expect_err("it is wrong");
+            show_whole_usage(&mut error);
+            let text = error.to_string();
+            assert!(text.contains(&format!("Usage: sg-ctl {usage}\n")), "{text}");
+        }
     }
 
     #[test]

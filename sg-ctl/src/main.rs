@@ -15,7 +15,7 @@ use cmd::Context;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::usage(&error),
+        Err(error) => return failure::usage(error),
     };
     let color = match cli.global.color {
         Color::Auto => anstream::ColorChoice::Auto,

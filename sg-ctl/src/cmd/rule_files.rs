@@ -20,6 +20,7 @@ pub(super) fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
             Source::open(file).map_err(|error| {
                 let help = match error.kind() {
                     ErrorKind::InvalidData => "give it as text in UTF-8",
+                    ErrorKind::FileTooLarge => "split it: several files make one model",
                     _ => "name files that exist and may be read; `-` is standard input",
                 };
                 refusal(format!("cannot read {}: {error}", file.display()), help)

@@ -21,6 +21,17 @@ pub fn is_tag_key(key: &str) -> bool {
     (1..=MAX_TAG_KEY).contains(&key.chars().count())
 }
 
+/// Whether a tag's key or value is one line of text: AWS takes letters, digits, spaces and some
+/// signs, and what a terminal obeys, or nobody sees, is none of them.
+pub fn is_tag_text(text: &str) -> bool {
+    !text.chars().any(|sign| {
+        // Controls, separators of lines, and marks of direction and of nothing.
+        sign.is_control()
+            || matches!(sign, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(sign, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    })
+}
+
 /// Whether a key belongs to AWS.
 pub fn is_reserved(key: &str) -> bool {
     key.to_ascii_lowercase().starts_with("aws:")
@@ -28,5 +39,9 @@ pub fn is_reserved(key: &str) -> bool {
 
 /// Whether AWS takes this tag from its users.
 pub fn is_tag(key: &str, value: &str) -> bool {
-    is_tag_key(key) && !is_reserved(key) && value.chars().count() <= MAX_TAG_VALUE
+    is_tag_key(key)
+        && !is_reserved(key)
+        && value.chars().count() <= MAX_TAG_VALUE
+        && is_tag_text(key)
+        && is_tag_text(value)
 }

@@ -67,6 +67,9 @@ pub(super) fn description(given: Option<&Located<Text>>, problems: &mut Problems
     text.clone()
 }
 
+/// What tags should be.
+const PLAIN: &str = "write one line of text that can be seen";
+
 /// The tags of a group (AWS N10).
 pub(super) fn tags(
     given: Option<Entries<Located<Text>>>,
@@ -86,6 +89,9 @@ pub(super) fn tags(
             let help = format!("keys have 1 to {MAX_TAG_KEY} characters");
             problems.error(&key.at, "the key of the tag is empty or too long", help);
         }
+        if !text::is_tag_text(&key.value) {
+            problems.error(&key.at, "the key of the tag has control characters", PLAIN);
+        }
         if text::is_reserved(&key.value) {
             let help = "choose another key: those with `aws:` belong to AWS";
             problems.error(&key.at, "the key of the tag begins with `aws:`", help);
@@ -100,6 +106,9 @@ pub(super) fn tags(
         if value.chars().count() > MAX_TAG_VALUE {
             let help = format!("values have at most {MAX_TAG_VALUE} characters");
             problems.error(&at, "the value of the tag is too long", help);
+        }
+        if !text::is_tag_text(&value) {
+            problems.error(&at, "the value of the tag has control characters", PLAIN);
         }
         tags.insert(key.value, value);
     }

@@ -187,6 +187,28 @@ fn the_default_group_is_built_in_unless_defined() {
 }
 
 #[test]
+fn tags_hold_nothing_that_a_terminal_obeys() {
+    for bad in [
+        "\\x1b[2J", "a\\nb", "\\0", "\\x7f", "\\u202e", "\\u200b", "\\u2028", "\\x9b",
+    ] {
+        let value = group("web", &format!("tags: {{ name: \"{bad}\" }}"));
+        let told = findings(&[&value], Severity::Error).join("\n");
+        assert!(
+            told.contains("the value of the tag has control"),
+            "{bad}: {told}"
+        );
+        let key = group("web", &format!("tags: {{ \"{bad}\": name }}"));
+        let told = findings(&[&key], Severity::Error).join("\n");
+        assert!(
+            told.contains("the key of the tag has control"),
+            "{bad}: {told}"
+        );
+    }
+    let good = group("web", "tags: { Größe: 'L, 日本 – ok' }");
+    assert_eq!(findings(&[&good], Severity::Error), [""; 0]);
+}
+
+#[test]
 fn rules_without_effect_are_warned_about() {
     let text = "security_groups:
   web:
