@@ -231,6 +231,7 @@ JSON: an object with these fields:
   steps      step and finding of each
   nearest    rules that come near: id, group, protocol, ports, peer, why, file, line
   elsewhere  groups that would admit the packet and that the interface does not carry
+  hints      what a denied packet may be a part of, in words
 
 EXAMPLES:
   May the internet reach the web server, and if not, why not:

@@ -4,6 +4,7 @@
 //! The verdict is not derived anew here: a frame is built and judged by the pipeline that the kernel
 //! runs, with the compiled image. What is added is the words.
 
+mod hints;
 mod near;
 mod probe;
 #[cfg(test)]
@@ -95,6 +96,8 @@ pub struct Explanation<'m> {
     pub nearest: Vec<NearMiss<'m>>,
     /// For a denied packet: groups that the interface does not carry and that would admit it.
     pub elsewhere: Vec<&'m SecurityGroup>,
+    /// For a denied packet: what it may be a part of.
+    pub hints: Vec<String>,
 }
 
 impl Explanation<'_> {
@@ -157,6 +160,7 @@ pub fn explain<'m>(
     if result.passes() {
         found("track", tracking(place, probe, reason));
     } else {
+        result.hints = hints::hints(place, probe, live);
         let carried = carried(place);
         let is_carried = |group: &SecurityGroup| carried.iter().any(|c| c.name == group.name);
         result.nearest = near::nearest(place.model, &place.zones, carried.iter().copied(), probe);
@@ -184,6 +188,7 @@ const fn explanation<'m>(reason: Reason, rule: u32, steps: Vec<Step>) -> Explana
         steps,
         nearest: Vec::new(),
         elsewhere: Vec::new(),
+        hints: Vec::new(),
     }
 }
 

@@ -175,6 +175,63 @@ fn live_flows_decide_before_the_rules() {
 }
 
 #[test]
+fn an_answer_from_another_own_address_is_told_from_what_was_asked() {
+    let model = model();
+    let mut place = place(&model, &["web"]);
+    place.zones[0].addresses.push(IpAddr::from([10, 0, 1, 6]));
+    let asked = SocketAddr::from(([10, 0, 1, 6], 53));
+    let flow = |key: &FlowKey| {
+        let ends = (key.local_port(), key.remote_port());
+        let is_asked = IpAddr::from(key.local) == asked.ip() && ends == (53, 40000);
+        let opening = Opening {
+            rule: 9,
+            state: FlowState::UDP_UNANSWERED,
+            flags: 0,
+            packets: 1,
+            bytes: 60,
+        };
+        is_asked.then(|| opening.entry(0))
+    };
+    let hints = |words: &str| {
+        let probe = probe(Direction::Outbound, words);
+        let mut numbers = RuleNumbers::default();
+        let explained = explain(&place, &probe, &mut numbers, Some(&flow));
+        explained.expect("small rules").hints
+    };
+    let told = hints("udp 10.0.1.5:53 203.0.113.7:40000");
+    assert!(told[0].contains("has asked 10.0.1.6, port 53"), "{told:?}");
+    assert_eq!(hints("udp 10.0.1.5:53 203.0.113.7:40001"), [""; 0]);
+}
+
+#[test]
+fn further_connections_of_known_protocols_are_told() {
+    let rules = "security_groups:
+  ftp: { inbound: [{ protocol: tcp, ports: 21, source: anywhere-ipv4 }], outbound: [] }
+  sip: { inbound: [{ protocol: udp, ports: 5060, source: anywhere-ipv4 }], outbound: [] }
+  all: { inbound: [{ protocol: tcp, ports: 20-40000, source: anywhere-ipv4 }], outbound: [] }
+";
+    let source = Source {
+        name: "rules.yaml".to_owned(),
+        text: rules.to_owned(),
+    };
+    let model = rulefile::read(&[source])
+        .expect("the rules are right")
+        .model;
+    for (group, words, name) in [
+        ("ftp", "tcp 203.0.113.7:40000 50000", Some("FTP")),
+        ("ftp", "udp 203.0.113.7:40000 50000", None),
+        ("ftp", "tcp 203.0.113.7:40000 22", None),
+        ("sip", "udp 203.0.113.7:40000 16384", Some("SIP")),
+        ("all", "tcp 203.0.113.7:40000 50000", None),
+    ] {
+        let told = explained(&model, &[group], words).hints;
+        assert_eq!(told.len(), usize::from(name.is_some()), "{words}: {told:?}");
+        let speaks = |name| told[0].contains(&format!("speak of {name},"));
+        assert!(name.is_none_or(speaks), "{words}: {told:?}");
+    }
+}
+
+#[test]
 fn infrastructure_is_said_to_be_never_filtered() {
     let model = model();
     let explained = explained(&model, &["web"], "udp 10.0.0.2:67 68");

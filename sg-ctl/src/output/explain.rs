@@ -27,6 +27,8 @@ pub(crate) struct ExplanationView<'a> {
     nearest: Vec<NearView<'a>>,
     /// Groups that would admit the packet and that the interface does not carry.
     elsewhere: Vec<&'a str>,
+    /// What the packet may be a part of.
+    hints: &'a [String],
 }
 
 /// A rule that does not admit the packet.
@@ -82,6 +84,7 @@ impl<'a> ExplanationView<'a> {
                 .iter()
                 .map(|group| group.name.as_str())
                 .collect(),
+            hints: &explanation.hints,
         }
     }
 }
@@ -147,6 +150,9 @@ impl fmt::Display for ExplanationView<'_> {
                 "\ngroups that would admit it, if the interface carried them: {}",
                 self.elsewhere.join(", ")
             )?;
+        }
+        for hint in self.hints {
+            writeln!(f, "\nhint: {hint}")?;
         }
         Ok(())
     }
