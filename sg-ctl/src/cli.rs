@@ -137,9 +137,9 @@ pub(crate) struct AttachArgs {
     #[arg(value_name = "IFACE")]
     pub(crate) interface: String,
 
-    /// Group that the interface carries, by name or id; may be repeated. Of several groups that
+    /// Group that the interface carries, by name or id; several as `a,b` or repeated. Of several that
     /// allow a packet the first is shown as the deciding one.
-    #[arg(short, long = "group", value_name = "NAME")]
+    #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
     pub(crate) groups: Vec<String>,
 
     /// Rule file to put in force with it; may be repeated.
@@ -288,7 +288,7 @@ pub(crate) struct StatusArgs {
 #[command(after_long_help = help::LOGS)]
 pub(crate) struct LogsArgs {
     /// Go on, and print events as they happen, until interrupted.
-    #[arg(short, long)]
+    #[arg(short = 'F', visible_short_alias = 'f', long)]
     pub(crate) follow: bool,
 
     /// Only packets that were dropped, or would have been if the interface did not only audit.

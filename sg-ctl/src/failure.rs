@@ -6,15 +6,16 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue};
+use serde::Serialize;
 use sg_ctl::agent::AgentError;
 use sg_ctl::compile::CompileError;
 use sg_ctl::dataplane::DataplaneError;
 use sg_ctl::host::HostError;
 use sg_ctl::replay::{CaptureError, ReplayError};
-use sg_ctl::rulefile::Report;
+use sg_ctl::rulefile::{Diagnostic, Report};
 
 use crate::cli::Cli;
-use crate::output::{Tone, note};
+use crate::output::{Tone, counted, note};
 
 /// Exit status: what was asked is refused, or the input is bad. Nothing was changed.
 pub(crate) const REFUSED: u8 = 1;
@@ -36,8 +37,18 @@ pub(crate) fn refusal(message: impl Into<String>, help: impl Into<String>) -> an
 }
 
 /// Ends a command whose command line was not understood, or that asked for help.
-pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
+pub(crate) fn usage(mut error: clap::Error, json: bool) -> ExitCode {
     show_whole_usage(&mut error);
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let (what, how) = text.split_once("\n\n").unwrap_or((&text, ""));
+        return print(&Failure {
+            error: what.trim_start_matches("error: ").trim().to_owned(),
+            help: Some(how.trim().to_owned()).filter(|how| !how.is_empty()),
+            findings: &[],
+            status: REFUSED,
+        });
+    }
     // Nobody is left to tell when the stream is closed.
     let _ = error.print();
     if error.use_stderr() {
@@ -76,6 +87,42 @@ pub(crate) fn report(error: &anyhow::Error, verbose: bool) -> ExitCode {
     ExitCode::from(status(error))
 }
 
+/// A failure as JSON.
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: String,
+    help: Option<String>,
+    findings: &'a [Diagnostic],
+    status: u8,
+}
+
+/// Ends a command that failed and whose output is JSON: the error is a document on standard error.
+pub(crate) fn report_json(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    print(&failure(error))
+}
+
+fn failure(error: &anyhow::Error) -> Failure<'_> {
+    let findings = error.downcast_ref::<Report>();
+    Failure {
+        error: match findings {
+            Some(report) => counted(report.errors() as u64, "error"),
+            None => causes(error).join(": "),
+        },
+        help: error.chain().find_map(help),
+        findings: findings.map_or(&[], |report| &report.diagnostics),
+        status: status(error),
+    }
+}
+
+fn print(failure: &Failure<'_>) -> ExitCode {
+    // Text and numbers are always JSON.
+    note(serde_json::to_string(failure).unwrap_or_default());
+    ExitCode::from(failure.status)
+}
+
 /// Whether the reader of our output went away, which is its right (`sg-ctl flows | head`).
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io_error = error.downcast_ref::<io::Error>();
@@ -89,9 +136,7 @@ fn message(error: &anyhow::Error, verbose: bool) -> String {
         return report.to_string();
     }
     let separator = if verbose { "\n  caused by: " } else { ": " };
-    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    // Some errors already repeat their cause.
-    causes.dedup_by(|cause, error| error.ends_with(cause.as_str()));
+    let causes = causes(error);
     let mut lines = vec![format!(
         "{} {}",
         Tone::Bad.paint("error:"),
@@ -101,6 +146,14 @@ fn message(error: &anyhow::Error, verbose: bool) -> String {
         lines.push(format!("{} {help}", Tone::Heading.paint("help:")));
     }
     lines.join("\n")
+}
+
+/// What went wrong, and why.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    // Some errors already repeat their cause.
+    causes.dedup_by(|cause, error| error.ends_with(cause.as_str()));
+    causes
 }
 
 fn help(error: &(dyn Error + 'static)) -> Option<String> {
@@ -161,6 +214,20 @@ mod tests {
             "error: no group `web`\nhelp: add it to a rule file"
         );
         assert_eq!(status(&error), 1);
+    }
+
+    #[test]
+    fn a_failure_is_a_document_where_output_is_one() {
+        let error = refusal("no group `web`", "add it").context("cannot attach to eth0");
+        assert_eq!(
+            serde_json::to_value(failure(&error)).expect("it is JSON"),
+            serde_json::json!({
+                "error": "cannot attach to eth0: no group `web`",
+                "help": "add it",
+                "findings": [],
+                "status": 1,
+            })
+        );
     }
 
     #[test]

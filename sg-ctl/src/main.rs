@@ -13,9 +13,11 @@ use cli::{Cli, Color, Verb};
 use cmd::Context;
 
 fn main() -> ExitCode {
+    // Asked for by verbs that print data; errors are data then, also that of a wrong command line.
+    let json = std::env::args_os().skip(1).any(|word| word == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::usage(error),
+        Err(error) => return failure::usage(error, json),
     };
     let color = match cli.global.color {
         Color::Auto => anstream::ColorChoice::Auto,
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let verbose = cli.global.verbose;
     match run(cli) {
         Ok(status) => status,
+        Err(error) if json => failure::report_json(&error),
         Err(error) => failure::report(&error, verbose),
     }
 }

@@ -55,7 +55,8 @@ pub(crate) struct AgentArgs {
 
     /// Group that interfaces matching --attach carry, in place of those of the rule files; may be
     /// repeated.
-    #[arg(short, long = "group", value_name = "NAME", requires = "attach")]
+    #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(requires = "attach")]
     pub(crate) groups: Vec<String>,
 
     /// Which side of interfaces matching --attach is protected; `nic` unless a rule file says

@@ -27,7 +27,8 @@ pub(crate) struct ExplainArgs {
     pub(crate) files: Vec<PathBuf>,
 
     /// With -f: group to carry in place of those that the rule files say; may be repeated.
-    #[arg(short, long = "group", value_name = "NAME", requires = "files")]
+    #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(requires = "files")]
     pub(crate) groups: Vec<String>,
 
     /// A packet that reaches the protected side.

@@ -16,6 +16,7 @@ EXIT STATUS:
   1  refused, or bad input; nothing was changed
   2  system error
   3  a dry run found something to change
+  With --json an error is an object on standard error: error, help, findings, status.
 
 FILES:
   /var/lib/sg        desired state (--state-dir, SG_STATE_DIR)

@@ -38,7 +38,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) local: Vec<IpNet>,
 
     /// Group that the interface carries, in place of those of the rule files; may be repeated.
-    #[arg(short, long = "group", value_name = "NAME")]
+    #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
     pub(crate) groups: Vec<String>,
 
     /// The program for what the interface receives: `tc`, else XDP.

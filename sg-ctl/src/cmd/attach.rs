@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use sg_ctl::host::AttachRequest;
+use sg_ctl::model::Model;
 use sg_ctl::state::Overrides;
 
 use super::{Context, rule_files, way_in};
@@ -17,6 +18,11 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
     } else {
         Some(rule_files::model(&args.files)?)
     };
+    if let Some(model) = &model
+        && args.groups.is_empty()
+    {
+        warn_of_default(&args.interface, model);
+    }
     let request = AttachRequest {
         interface: args.interface,
         overrides: Overrides {
@@ -41,4 +47,25 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Warns when rule files define groups, and say nothing of the interface: it then carries `default`,
+/// which may not be what was meant.
+fn warn_of_default(interface: &str, model: &Model) {
+    let groups: Vec<_> = model
+        .groups
+        .values()
+        .map(|group| group.name.as_str())
+        .collect();
+    let others: Vec<_> = groups
+        .into_iter()
+        .filter(|name| *name != "default")
+        .collect();
+    if model.interface(interface).is_none() && !others.is_empty() {
+        note(format!(
+            "warning: the rule files say nothing of {interface}: it carries the group `default`, none \
+             of theirs ({}); give --group NAME, or name it under `interfaces:`",
+            others.join(", ")
+        ));
+    }
 }
