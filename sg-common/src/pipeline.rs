@@ -153,8 +153,8 @@ fn established<P: Packet, D: Datapath>(
     now: u64,
 ) {
     let size = Size::of(packet, &scratch.parsed);
-    let side = usize::from(is_reply(datapath, flow));
-    flow.account(side, now, size.packets, size.bytes);
+    let sender = usize::from(is_reply(datapath, flow));
+    flow.account(sender, now, size.packets, size.bytes);
     if scratch.parsed.fragment == Fragment::First {
         first_fragment(datapath, scratch, flow.rule());
     }

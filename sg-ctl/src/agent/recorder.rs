@@ -309,7 +309,7 @@ fn nanoseconds(clock: ClockId) -> Result<i128, AgentError> {
 
 fn offset() -> Result<i128, AgentError> {
     let monotonic = dataplane::monotonic().map_err(system("read the clock"))?;
-    Ok(nanoseconds(ClockId::CLOCK_REALTIME)? - monotonic.as_nanos() as i128)
+    Ok(nanoseconds(ClockId::CLOCK_REALTIME)? - monotonic.as_nanos().cast_signed())
 }
 
 fn unix_now() -> Result<i64, AgentError> {

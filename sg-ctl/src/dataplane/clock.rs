@@ -55,7 +55,7 @@ pub fn monotonic() -> io::Result<Duration> {
 const NANOSECONDS: i128 = 1_000_000_000;
 
 /// What a time namespace adds to the monotonic clock, in nanoseconds, by its `timens_offsets`
-/// (time_namespaces(7)): lines of clock, seconds and nanoseconds.
+/// (`time_namespaces(7)`): lines of clock, seconds and nanoseconds.
 fn monotonic_offset(offsets: &str) -> i128 {
     let fields = |line: &str| {
         let mut words = line.split_whitespace();
