@@ -18,11 +18,10 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
     } else {
         Some(rule_files::model(&args.files)?)
     };
-    if let Some(model) = &model
-        && args.groups.is_empty()
-    {
-        warn_of_default(&args.interface, model);
-    }
+    let by_default = model
+        .as_ref()
+        .filter(|_| args.groups.is_empty())
+        .and_then(|model| carries_default(&args.interface, model));
     let request = AttachRequest {
         interface: args.interface,
         overrides: Overrides {
@@ -37,6 +36,9 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
         way_in: way_in(args.keep),
     };
     let summary = context.host()?.attach(request)?;
+    if let Some(warning) = by_default {
+        note(warning);
+    }
     let view = AttachView::new(&summary);
     if args.format.json {
         output::json(&view)?;
@@ -49,23 +51,16 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Warns when rule files define groups, and say nothing of the interface: it then carries `default`,
-/// which may not be what was meant.
-fn warn_of_default(interface: &str, model: &Model) {
-    let groups: Vec<_> = model
-        .groups
-        .values()
-        .map(|group| group.name.as_str())
-        .collect();
-    let others: Vec<_> = groups
-        .into_iter()
-        .filter(|name| *name != "default")
-        .collect();
-    if model.interface(interface).is_none() && !others.is_empty() {
-        note(format!(
-            "warning: the rule files say nothing of {interface}: it carries the group `default`, none \
-             of theirs ({}); give --group NAME, or name it under `interfaces:`",
+/// The warning that rule files define groups, and say nothing of the interface: it then carries
+/// `default`, which may not be what was meant.
+fn carries_default(interface: &str, model: &Model) -> Option<String> {
+    let groups = model.groups.values().map(|group| group.name.as_str());
+    let others: Vec<_> = groups.filter(|name| *name != "default").collect();
+    (model.interface(interface).is_none() && !others.is_empty()).then(|| {
+        format!(
+            "warning: the rule files say nothing of {interface}: it carries the group `default`, \
+             none of theirs ({}); give --group NAME, or name it under `interfaces:`",
             others.join(", ")
-        ));
-    }
+        )
+    })
 }
