@@ -87,6 +87,7 @@ impl<'a> Guard<'a> {
         let hz = Dataplane::hz().expect("the kernel tells HZ");
         let plan = AttachPlan {
             zone: ZONE,
+            replaces: None,
             side: spec.side,
             hook: Hook::Tc,
             tc,

@@ -1,10 +1,10 @@
 //! Which interfaces the agent attaches, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{AgentError, Notice};
-use crate::dataplane::{Attachment, Interface};
+use crate::dataplane::Interface;
 use crate::host::{AttachRequest, Host, HostError};
 use crate::model::Pattern;
 use crate::state::{Overrides, State, StateError};
@@ -35,6 +35,8 @@ pub(super) struct Interfaces {
     /// Index of interfaces that are attached, or were, or could not be. What has been detached by
     /// hand stays so until there is another interface of the name.
     settled: BTreeMap<String, u32>,
+    /// Index of those that could not be.
+    failed: BTreeMap<String, u32>,
     /// What the policy was compiled with.
     members: Option<Vec<(u32, Vec<IpAddr>)>>,
 }
@@ -49,9 +51,14 @@ impl Interfaces {
 
     /// Gives interfaces another try that could not be attached.
     pub(super) fn retry(&mut self, host: &Host) -> Result<(), AgentError> {
-        let attached = attached(host)?;
-        self.settled
-            .retain(|name, index| attached.get(name) == Some(index));
+        let guarded: BTreeSet<String> = host
+            .guards()?
+            .into_iter()
+            .filter(|(_, guard)| guard.holds())
+            .map(|(name, _)| name)
+            .collect();
+        self.settled.retain(|name, _| guarded.contains(name));
+        self.failed.clear();
         Ok(())
     }
 
@@ -65,20 +72,27 @@ impl Interfaces {
         host: &mut Host,
         tell: &mut dyn FnMut(&Notice<'_>),
     ) -> Result<(), AgentError> {
+        host.detach_unreachable()?;
         let present = Interface::all().map_err(HostError::from)?;
-        self.settled.retain(|name, index| {
-            present
-                .iter()
-                .any(|each| each.name == *name && each.index == *index)
-        });
-        let attached = attached(host)?;
-        for (name, index) in &attached {
-            self.settled.insert(name.clone(), *index);
+        for known in [&mut self.settled, &mut self.failed] {
+            known.retain(|name, index| {
+                let is_same = |each: &Interface| each.name == *name && each.index == *index;
+                present.iter().any(is_same)
+            });
         }
+        let guards: BTreeMap<_, _> = host.guards()?.into_iter().collect();
         let state = host.state()?;
         for interface in &present {
-            if self.settled.get(&interface.name) == Some(&interface.index) {
-                continue;
+            let Interface { name, index, .. } = interface;
+            match guards.get(name) {
+                Some(guard) if guard.holds() => {
+                    self.settled.insert(name.clone(), *index);
+                    continue;
+                }
+                // It was attached, and is not guarded now: whatever the reason, it is to be.
+                Some(_) if self.failed.get(name) != Some(index) => {}
+                None if self.settled.get(name) != Some(index) => {}
+                _ => continue,
             }
             let Some(overrides) = self.wanted(interface, &state) else {
                 continue;
@@ -120,10 +134,13 @@ impl Interfaces {
                 interface: name,
                 groups: &summary.groups,
             }),
-            Err(error) => tell(&Notice::NotAttached {
-                interface: name,
-                error: &error.into(),
-            }),
+            Err(error) => {
+                self.failed.insert(name.clone(), interface.index);
+                tell(&Notice::NotAttached {
+                    interface: name,
+                    error: &error.into(),
+                });
+            }
         }
         self.settled.insert(name.clone(), interface.index);
         // Its addresses may have changed while it was attached: compile once more.
@@ -158,16 +175,6 @@ impl Interfaces {
 /// Whether another sg-ctl is changing the host.
 pub(super) fn is_busy(error: &HostError) -> bool {
     matches!(error, HostError::State(StateError::Locked { .. }))
-}
-
-/// Name and index of interfaces whose programs are in place.
-fn attached(host: &Host) -> Result<BTreeMap<String, u32>, AgentError> {
-    let attachments = host.dataplane().attachments().map_err(HostError::from)?;
-    let complete = attachments.into_iter().filter(Attachment::is_complete);
-    Ok(complete
-        .filter_map(|attachment| attachment.interface)
-        .map(|interface| (interface.name, interface.index))
-        .collect())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use sg_common::flow::FlowState;
 
-use crate::host::{Host, HostError, InterfaceStatus, Mode, Snapshot, Suppressed, Traffic};
+use crate::host::{Guard, Host, HostError, InterfaceStatus, Mode, Snapshot, Suppressed, Traffic};
 use crate::model::Direction;
 
 /// What the agent itself counts.
@@ -97,7 +97,7 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
             interface: status.name.clone(),
         };
         let is_guarded = status.is_guarded();
-        let is_enforcing = is_guarded && status.mode == Mode::Enforce;
+        let is_enforcing = status.guard == Guard::Whole && status.mode == Mode::Enforce;
         attached
             .get_or_create(&of_interface)
             .set(i64::from(is_guarded));
@@ -162,12 +162,12 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
     );
     registry.register(
         "interface_attached",
-        "Whether both hooks of a recorded interface are in place",
+        "Whether a recorded interface has our programs at both hooks",
         attached,
     );
     registry.register(
         "interface_enforcing",
-        "Whether verdicts are carried out",
+        "Whether verdicts are carried out, and no other program comes first",
         enforcing,
     );
 }

@@ -76,8 +76,9 @@ JSON: an object with these fields:
   rule_counters rules (that are counted), room, and bytes of kernel memory, or null
   pending       whether a change is under way or was interrupted
   problems      interface (or null) and text of everything that is not as it should be
-  interfaces    name, state (enforcing, auditing, isolated, half-attached, not-attached,
-                missing), mode,
+  interfaces    name, state (enforcing, auditing, isolated; preempted: other programs see packets
+                first; half-attached; unreachable: pins of its maps are gone; not-attached;
+                replaced: another interface has the name; missing), mode,
                 deadline (passed and in_ms, or null), ifindex, zone, side, groups, ingress,
                 egress, build (of its programs), programs_before (others that see packets first),
                 log, passed, dropped and audited (inbound and outbound, packets and bytes),

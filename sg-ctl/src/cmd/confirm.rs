@@ -4,17 +4,20 @@ use std::process::ExitCode;
 
 use super::Context;
 use crate::cli::ConfirmArgs;
-use crate::output;
 use crate::output::trial::ConfirmView;
+use crate::output::{self, note};
 
 /// Keeps what is on trial.
 pub(crate) fn run(args: &ConfirmArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let confirmed = context.host()?.confirm()?;
-    let view = ConfirmView { confirmed };
+    let (confirmed, notes) = context.host()?.confirm()?;
+    let view = ConfirmView { confirmed, notes };
     if args.format.json {
         output::json(&view)?;
     } else {
         output::text(&view)?;
+        for text in &view.notes {
+            note(text);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

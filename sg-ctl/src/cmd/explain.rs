@@ -14,9 +14,9 @@ use sg_ctl::model::{InterfaceSpec, Model};
 use super::{Context, rule_files};
 use crate::cli::ExplainArgs;
 use crate::failure::refusal;
-use crate::output;
 use crate::output::explain::ExplanationView;
 use crate::output::logline::LogLine;
+use crate::output::{self, note};
 
 /// Jiffies per second where no kernel is asked; nothing that is explained depends on it.
 const OFFLINE_HZ: u64 = 1000;
@@ -47,6 +47,11 @@ fn in_force(
     let Some(record) = state.attachments.get(&interface) else {
         return Err(HostError::not_attached(&interface, &state).into());
     };
+    let guards = host.guards()?;
+    let of_this = guards.iter().find(|(name, _)| *name == interface);
+    if let Some(text) = of_this.and_then(|(name, guard)| guard.note(name)) {
+        note(text);
+    }
     let clock = host.dataplane().clock()?;
     let (model, zones) = host.zone_policies(&state)?;
     let place = Place {

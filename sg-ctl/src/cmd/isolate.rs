@@ -6,8 +6,8 @@ use sg_ctl::host::{IsolateRequest, SshConnection};
 
 use super::Context;
 use crate::cli::IsolateArgs;
-use crate::output;
 use crate::output::isolate::IsolateView;
+use crate::output::{self, note};
 
 /// Exit status of a dry run that found something to change.
 const PENDING: u8 = 3;
@@ -37,6 +37,9 @@ pub(crate) fn run(args: &IsolateArgs, context: &Context) -> anyhow::Result<ExitC
         output::json(&view)?;
     } else {
         output::text(&view)?;
+        for text in view.notes() {
+            note(text);
+        }
     }
     Ok(if args.dry_run && summary.changed {
         ExitCode::from(PENDING)

@@ -14,10 +14,10 @@ pub(crate) fn run(args: &ModeArgs, context: &Context) -> anyhow::Result<ExitCode
     let audit = args.mode == Mode::Audit;
     let rollback_after = args.trial.rollback_after;
     let ssh = SshConnection::current();
-    let warning = context
+    let notes = context
         .host()?
         .set_mode(&args.interface, audit, rollback_after, ssh)?;
-    let view = ModeView::new(&args.interface, audit, rollback_after, warning);
+    let view = ModeView::new(&args.interface, audit, rollback_after, notes);
     if args.format.json {
         output::json(&view)?;
     } else {

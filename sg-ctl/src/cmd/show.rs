@@ -15,6 +15,7 @@ use crate::output::counted::CountedRuleView;
 use crate::output::group::{GroupView, MemberView};
 use crate::output::infra::InfraView;
 use crate::output::interface::Configured;
+use crate::output::note;
 use crate::output::rule::RuleView;
 use crate::output::time::WallClock;
 
@@ -39,7 +40,16 @@ pub(crate) fn run(args: &ShowArgs, context: &Context) -> anyhow::Result<ExitCode
             })?;
         }
         Show::Interfaces(format) => {
-            let interfaces = Configured::all(&state);
+            let mut interfaces = Configured::all(&state);
+            for (name, guard) in host.guards()? {
+                let configured = interfaces.iter_mut().find(|each| each.name == name);
+                if let Some(configured) = configured {
+                    configured.attached = guard.holds();
+                }
+                if let Some(text) = guard.note(&name) {
+                    note(text);
+                }
+            }
             print_list(&interfaces, format.json, "no interfaces", Configured::table)?;
         }
         Show::Members(format) => {

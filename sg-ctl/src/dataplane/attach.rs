@@ -4,21 +4,25 @@
 //! force then and ends with [`Dataplane::enforce`]. A process killed on the way leaves traffic
 //! passing, and pins that tell.
 
-use aya::programs::links::{FdLink, LinkError};
+use std::io;
+use std::path::Path;
+
+use aya::programs::links::FdLink;
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
 };
-use aya::programs::{LinkOrder, ProgramError, TcError, Xdp, XdpMode};
+use aya::programs::{ProgramError, TcError, Xdp, XdpMode};
 use nix::errno::Errno;
 use sg_common::settings::{InterfaceSettings, MODE_AUDIT, ProgramConfig};
 
 use super::error::DataplaneError;
+use super::filters::filter_pin;
 use super::hook::{self, Choice, HookKind};
 use super::interface::Interface;
-use super::links::{HookSide, filter_pin, link_pin};
+use super::links::{Attachment, HookSide, link_pin, program_error};
 use super::pins::{PinDir, pin_error};
 use super::program::{BUILD, Programs};
-use super::{Dataplane, clock, links, privilege};
+use super::{Dataplane, clock, links, privilege, sys};
 use crate::crash::{CrashPoint, reach};
 use crate::model::{Hook, Side};
 
@@ -29,6 +33,8 @@ pub struct AttachPlan {
     pub interface: Interface,
     /// A zone that is not in use.
     pub zone: u32,
+    /// The zone of what is left of an earlier attachment, which this one takes the place of.
+    pub replaces: Option<u32>,
     /// Which side is protected.
     pub side: Side,
     /// The ingress hook that is wanted.
@@ -51,12 +57,31 @@ impl Dataplane {
     /// When the interface cannot be guarded, is guarded already, or the kernel refuses.
     pub fn attach(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
         self.check(plan)?;
-        let result = self.attach_hooks(plan);
+        let result = self
+            .attach_hooks(plan)
+            .and_then(|hooks| self.confirm(plan).map(|()| hooks));
         if result.is_err() {
             // The first error is the one to report.
             let _ = self.detach(plan.zone);
         }
         result
+    }
+
+    /// Makes sure that both hooks are those of the interface that was meant, which may have gone
+    /// while it was attached.
+    fn confirm(&self, plan: &AttachPlan) -> Result<(), DataplaneError> {
+        self.note_build(plan.zone)?;
+        let attachments = self.attachments()?;
+        let found = attachments.iter().find(|each| each.zone == plan.zone);
+        let index = found.and_then(|found| found.interface.as_ref());
+        let is_meant = index.is_some_and(|interface| interface.index == plan.interface.index);
+        if is_meant && found.is_some_and(Attachment::is_complete) {
+            Ok(())
+        } else {
+            Err(DataplaneError::Vanished {
+                name: plan.interface.name.clone(),
+            })
+        }
     }
 
     /// Gives a zone its counters from zero and its settings, which carry verdicts out unless they
@@ -91,12 +116,17 @@ impl Dataplane {
         let is_same = |other: &Interface| other.index == interface.index;
         if attached
             .iter()
+            .filter(|each| Some(each.zone) != plan.replaces)
             .any(|each| each.zone == plan.zone || each.interface.as_ref().is_some_and(is_same))
         {
             return Err(DataplaneError::AlreadyAttached { name: name() });
         }
+        let is_ours = match plan.replaces {
+            Some(zone) => links::holds_xdp(&self.pins, zone, interface.index)?,
+            None => false,
+        };
         match interface.xdp {
-            Some(program) if matches!(plan.hook, Hook::Xdp | Hook::XdpGeneric) => {
+            Some(program) if !is_ours && matches!(plan.hook, Hook::Xdp | Hook::XdpGeneric) => {
                 Err(DataplaneError::ForeignXdp {
                     name: name(),
                     id: program.id,
@@ -110,6 +140,12 @@ impl Dataplane {
     fn attach_hooks(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
         let zone = plan.zone;
         self.prepare(plan.flows)?;
+        if let Some(half) = plan.replaces
+            && links::holds_xdp(&self.pins, half, plan.interface.index)?
+        {
+            // XDP holds one program; at TC what is left goes when all is in place.
+            links::detach(&self.pins, half)?;
+        }
         self.clear_zone(zone)?;
         self.set_settings(
             zone,
@@ -184,7 +220,17 @@ fn attach_xdp(
         .attach_to_if_index(plan.interface.index, mode)
         .and_then(|link| program.take_link(link))
         .map_err(attach_error(plan, kind))?;
-    pin_link(FdLink::try_from(link), pins, plan, kind, HookSide::Ingress)
+    // aya attaches XDP programs over netlink when the kernel answers EINVAL. Kernels with XDP links
+    // (Linux 5.9) then answer so again; one that did not would leave us without a link.
+    let Ok(link) = FdLink::try_from(link) else {
+        return Err(DataplaneError::NoLink {
+            name: plan.interface.name.clone(),
+            hook: kind.name(),
+        });
+    };
+    pin_link(pins, plan, HookSide::Ingress, |pin| {
+        link.pin(pin).map(drop).map_err(io::Error::other)
+    })
 }
 
 fn attach_tc(
@@ -194,36 +240,33 @@ fn attach_tc(
     side: HookSide,
 ) -> Result<(), DataplaneError> {
     let program = programs.tc(side)?;
-    // Programs behind ours see only what ours lets pass; one before ours could let pass what ours
-    // would drop.
-    let options = match plan.tc {
-        HookKind::Clsact => {
-            add_clsact(plan)?;
-            // First the pin, by which the filter is found: it outlives this process from the moment
-            // it is attached.
-            let pin = filter_pin(pins, plan.zone, side);
-            program
-                .pin(&pin)
-                .map_err(|error| pin_error("pin", &pin, std::io::Error::other(error)))?;
-            TcAttachOptions::Netlink(NlOptions {
-                priority: 1,
-                handle: TcHandle::AUTO_ASSIGN,
-                classid: None,
-            })
-        }
-        _ => TcAttachOptions::TcxOrder(LinkOrder::first()),
-    };
+    if plan.tc != HookKind::Clsact {
+        // Programs behind ours see only what ours lets pass; one before ours could let pass what
+        // ours would drop. The index means this interface, the name may be another one's by now.
+        let fd = program.fd().map_err(program_error("open", side))?;
+        let link = sys::attach_tcx(fd, plan.interface.index, side.attach_type())
+            .map_err(|source| attach_error(plan, plan.tc)(TcError::IoError(source).into()))?;
+        return pin_link(pins, plan, side, |pin| sys::pin(&link, pin));
+    }
+    add_clsact(plan)?;
+    // First the pin, by which the filter is found: it outlives this process from the moment it is
+    // attached.
+    let pin = filter_pin(pins, plan.zone, side);
+    program
+        .pin(&pin)
+        .map_err(|error| pin_error("pin", &pin, io::Error::other(error)))?;
+    let options = TcAttachOptions::Netlink(NlOptions {
+        priority: 1,
+        handle: TcHandle::AUTO_ASSIGN,
+        classid: None,
+    });
     let link = program
         .attach_with_options(&plan.interface.name, side.attach_type(), options)
         .and_then(|link| program.take_link(link))
         .map_err(attach_error(plan, plan.tc))?;
-    if plan.tc == HookKind::Clsact {
-        // Dropped, it would take the filter with it.
-        std::mem::forget::<SchedClassifierLink>(link);
-        Ok(())
-    } else {
-        pin_link(FdLink::try_from(link), pins, plan, plan.tc, side)
-    }
+    // Dropped, it would take the filter with it.
+    std::mem::forget::<SchedClassifierLink>(link);
+    Ok(())
 }
 
 /// Adds the queueing discipline that clsact filters hang on, which others may have done. It stays
@@ -241,24 +284,14 @@ fn add_clsact(plan: &AttachPlan) -> Result<(), DataplaneError> {
 
 /// Pins a link, which then outlives this process.
 fn pin_link(
-    link: Result<FdLink, LinkError>,
     pins: &PinDir,
     plan: &AttachPlan,
-    kind: HookKind,
     side: HookSide,
+    pin_at: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<(), DataplaneError> {
-    // aya attaches XDP programs over netlink when the kernel answers EINVAL. Kernels with XDP links
-    // (Linux 5.9) then answer so again; one that did not would leave us without a link.
-    let Ok(link) = link else {
-        return Err(DataplaneError::NoLink {
-            name: plan.interface.name.clone(),
-            hook: kind.name(),
-        });
-    };
     reach(CrashPoint::LinkMade);
     let pin = link_pin(pins, plan.zone, side);
-    link.pin(&pin)
-        .map_err(|error| pin_error("pin", &pin, std::io::Error::other(error)))?;
+    pin_at(&pin).map_err(|source| pin_error("pin", &pin, source))?;
     reach(CrashPoint::LinkPinned);
     Ok(())
 }

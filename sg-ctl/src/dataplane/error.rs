@@ -138,6 +138,21 @@ pub enum DataplaneError {
         /// Where the pins would be.
         path: PathBuf,
     },
+    /// Programs are attached whose pins, by which sg-ctl reaches their maps, have been removed.
+    #[error(
+        "programs are attached, but pins of their maps below {} are gone: their verdicts go on and \
+         nobody can change them", .path.display()
+    )]
+    MapsLost {
+        /// The directory of pins.
+        path: PathBuf,
+    },
+    /// The interface went away while it was attached.
+    #[error("{name} went away, or another took its place, while it was attached")]
+    Vanished {
+        /// Name of the interface.
+        name: String,
+    },
     /// There is no such interface.
     #[error("there is no interface `{name}`")]
     NoInterface {
@@ -252,6 +267,12 @@ impl DataplaneError {
                 format!("the verifier's log is in {}", log.display())
             }
             Self::NothingLoaded { .. } => "attach an interface: sg-ctl attach IFACE".to_owned(),
+            Self::MapsLost { .. } => {
+                "`sg-ctl restore` attaches everything anew; `sg-ctl detach --all` lets every packet \
+                 pass"
+                    .to_owned()
+            }
+            Self::Vanished { .. } => "attach it again when it is there".to_owned(),
             Self::NoInterface { name, existing } => near(name, existing),
             Self::NotEthernet { .. } => {
                 "attach to the Ethernet interface that carries its traffic".to_owned()
@@ -297,6 +318,7 @@ impl DataplaneError {
                 | Self::NoBpfFs { .. }
                 | Self::PrivateMounts { .. }
                 | Self::NothingLoaded { .. }
+                | Self::Vanished { .. }
                 | Self::NoInterface { .. }
                 | Self::NotEthernet { .. }
                 | Self::Loopback { .. }

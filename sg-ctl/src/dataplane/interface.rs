@@ -18,7 +18,8 @@ use super::netlink::dump;
 /// The XDP program of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XdpProgram {
-    /// Id of the program; 0 when the kernel names none because there are several.
+    /// Id of the program; 0 when the kernel names none. Of several that of the driver or the generic
+    /// path, not the one that the hardware runs.
     pub id: u32,
     /// Whether it runs in the kernel's generic path and not in the driver.
     pub generic: bool,
@@ -169,7 +170,7 @@ fn xdp_program(attributes: &[LinkXdp]) -> Option<XdpProgram> {
         _ => None,
     })?;
     let id = attributes.iter().find_map(|attribute| match attribute {
-        LinkXdp::ProgId(id) => Some(*id),
+        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) => Some(*id),
         _ => None,
     });
     match attached {

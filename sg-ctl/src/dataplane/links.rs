@@ -1,22 +1,18 @@
-//! What is attached, read from the pins and the kernel: true whatever the state file says.
+//! The hooks of an interface, and what holds programs there.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use aya::programs::tc::{SchedClassifierLink, TcAttachType, TcHandle};
-use aya::programs::{Link, ProgramError, ProgramInfo, SchedClassifier, loaded_programs};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::tc::{
-    TcAttribute, TcFilterBpfOption, TcHandle as RouteHandle, TcMessage, TcOption,
-};
+use aya::programs::tc::TcAttachType;
+use aya::programs::{ProgramError, loaded_programs};
 use sg_common::names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS};
 
 use super::error::DataplaneError;
+use super::filters::{filter_programs, remove_filter};
 use super::hook::HookKind;
 use super::interface::Interface;
 use super::maps::system_error;
-use super::netlink::dump;
 use super::pins::{PinDir, remove_tree};
 use super::sys::{self, LinkTarget};
 use crate::crash::{CrashPoint, reach};
@@ -67,28 +63,35 @@ pub struct AttachedHook {
     pub program: u32,
 }
 
-/// What is attached for one zone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A program of somebody else that sees the packets of an interface before ours: what it lets pass
+/// on its own account never reaches ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// The hook.
+    pub side: HookSide,
+    /// Id of the program, 0 when it is no BPF program.
+    pub program: u32,
+}
+
+/// What is attached for one zone, as the hooks tell, not the pins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attachment {
     /// The zone.
     pub zone: u32,
-    /// The interface, `None` when it is gone.
+    /// The interface that has the programs; `None` when none of this network namespace has.
     pub interface: Option<Interface>,
     /// The program of the ingress hook, `None` when it is not there (any more).
     pub ingress: Option<AttachedHook>,
     /// The program of the egress hook, `None` when it is not there (any more).
     pub egress: Option<AttachedHook>,
+    /// What sees its packets first.
+    pub before: Vec<Before>,
 }
 
 impl Attachment {
-    /// Whether both hooks are in place.
+    /// Whether both hooks of an interface are in place.
     pub fn is_complete(&self) -> bool {
         self.ingress.is_some() && self.egress.is_some()
-    }
-
-    /// Whether all packets of an interface that exists are judged.
-    pub fn is_guarded(&self) -> bool {
-        self.interface.is_some() && self.is_complete()
     }
 
     /// The program at one of its hooks.
@@ -105,54 +108,6 @@ pub(super) fn link_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
     pins.zone(zone).join(side.name())
 }
 
-/// The pin of the program of a clsact filter, which has no link: it keeps the program's id.
-pub(super) fn filter_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
-    pins.zone(zone).join(format!("{}_filter", side.name()))
-}
-
-/// The pin of the program that is about to replace that of a clsact filter. A process killed in
-/// between leaves either of them the one that the filter runs.
-pub(super) fn next_filter_pin(pins: &PinDir, zone: u32, side: HookSide) -> PathBuf {
-    pins.zone(zone).join(format!("{}_next_filter", side.name()))
-}
-
-/// Every zone that has pins. `ifindex_of` tells the interface index in a zone's settings, which
-/// only clsact filters need.
-pub(super) fn attachments(
-    pins: &PinDir,
-    ifindex_of: impl Fn(u32) -> u32,
-) -> Result<Vec<Attachment>, DataplaneError> {
-    let zones = pins.zones()?;
-    if zones.is_empty() {
-        return Ok(Vec::new());
-    }
-    pins.check_namespace()?;
-    let interfaces = Interface::all()?;
-    zones
-        .into_iter()
-        .map(|zone| {
-            let mut found = [None; 2];
-            for (slot, side) in found.iter_mut().zip(HookSide::ALL) {
-                *slot = match read_link(pins, zone, side, &interfaces)? {
-                    None => read_filter(pins, zone, side, ifindex_of(zone))?,
-                    link => link,
-                };
-            }
-            let index = found.iter().flatten().map(|(_, index)| *index).max();
-            let [egress, ingress] = found.map(|hook| hook.map(|(hook, _)| hook));
-            Ok(Attachment {
-                zone,
-                interface: interfaces
-                    .iter()
-                    .find(|interface| Some(interface.index) == index)
-                    .cloned(),
-                ingress,
-                egress,
-            })
-        })
-        .collect()
-}
-
 /// Opens the link of a hook, `None` when none is pinned.
 pub(super) fn open_link(
     pins: &PinDir,
@@ -165,76 +120,13 @@ pub(super) fn open_link(
     }
 }
 
-/// A hook with a link: what it is, and the interface index.
-fn read_link(
-    pins: &PinDir,
-    zone: u32,
-    side: HookSide,
-    interfaces: &[Interface],
-) -> Result<Option<(AttachedHook, u32)>, DataplaneError> {
-    let Some(link) = open_link(pins, zone, side)? else {
-        return Ok(None);
+/// Whether a link of a zone takes the XDP hook of an interface, whichever program it runs.
+pub(super) fn holds_xdp(pins: &PinDir, zone: u32, ifindex: u32) -> Result<bool, DataplaneError> {
+    let Some(link) = open_link(pins, zone, HookSide::Ingress)? else {
+        return Ok(false);
     };
-    let (target, program) =
-        sys::link_target(&link).map_err(system_error("ask about a pinned link"))?;
-    let (kind, ifindex) = match target {
-        LinkTarget::Xdp { ifindex } => {
-            let generic = interfaces
-                .iter()
-                .find(|interface| interface.index == ifindex)
-                .and_then(|interface| interface.xdp)
-                .is_some_and(|xdp| xdp.generic);
-            let kind = if generic {
-                HookKind::XdpGeneric
-            } else {
-                HookKind::XdpNative
-            };
-            (kind, ifindex)
-        }
-        LinkTarget::Tcx { ifindex } => (HookKind::Tcx, ifindex),
-        LinkTarget::Other => return Ok(None),
-    };
-    // A link outlives its interface, and detaching, but holds nothing then.
-    Ok((ifindex != 0).then_some((AttachedHook { kind, program }, ifindex)))
-}
-
-/// A hook with a clsact filter.
-fn read_filter(
-    pins: &PinDir,
-    zone: u32,
-    side: HookSide,
-    ifindex: u32,
-) -> Result<Option<(AttachedHook, u32)>, DataplaneError> {
-    for (_, program) in filter_programs(pins, zone, side)? {
-        if find_filter(ifindex, side, program)?.is_some() {
-            let hook = AttachedHook {
-                kind: HookKind::Clsact,
-                program,
-            };
-            return Ok(Some((hook, ifindex)));
-        }
-    }
-    Ok(None)
-}
-
-/// The programs that a clsact filter may run: their pins and ids.
-pub(super) fn filter_programs(
-    pins: &PinDir,
-    zone: u32,
-    side: HookSide,
-) -> Result<Vec<(PathBuf, u32)>, DataplaneError> {
-    [
-        filter_pin(pins, zone, side),
-        next_filter_pin(pins, zone, side),
-    ]
-    .into_iter()
-    .filter(|pin| pin.exists())
-    .map(|pin| {
-        let program = SchedClassifier::from_pin(&pin).and_then(|program| program.info());
-        let info = program.map_err(program_error("open", side))?;
-        Ok((pin, info.id()))
-    })
-    .collect()
+    let info = sys::link_info(&link).map_err(system_error("ask about a pinned link"))?;
+    Ok(info.target == LinkTarget::Xdp { ifindex })
 }
 
 /// Names the TC program of a hook, and what was tried with it.
@@ -247,44 +139,6 @@ pub(super) fn program_error(
         program: side.tc_program(),
         source: Box::new(source),
     }
-}
-
-/// The priority and handle of the filter of an interface that runs the program with this id.
-pub(super) fn find_filter(
-    ifindex: u32,
-    side: HookSide,
-    program: u32,
-) -> Result<Option<(u16, TcHandle)>, DataplaneError> {
-    let mut request = TcMessage::with_index(ifindex.cast_signed());
-    request.header.parent = RouteHandle {
-        major: RouteHandle::CLSACT.major,
-        minor: match side {
-            HookSide::Ingress => RouteHandle::MIN_INGRESS,
-            HookSide::Egress => RouteHandle::MIN_EGRESS,
-        },
-    };
-    let answer = match dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
-        // The interface is gone, or has no clsact.
-        Err(error) if matches!(error.raw_os_error(), Some(19 | 22 | 2)) => return Ok(None),
-        answer => answer.map_err(system_error("list the traffic filters"))?,
-    };
-    Ok(answer.into_iter().find_map(|message| match message {
-        RouteNetlinkMessage::NewTrafficFilter(filter) if runs(&filter, program) => {
-            let handle = TcHandle::from(u32::from(filter.header.handle));
-            // tcm_info: priority and protocol.
-            Some(((filter.header.info >> 16) as u16, handle))
-        }
-        _ => None,
-    }))
-}
-
-fn runs(filter: &TcMessage, program: u32) -> bool {
-    filter.attributes.iter().any(|attribute| match attribute {
-        TcAttribute::Options(options) => {
-            options.contains(&TcOption::Bpf(TcFilterBpfOption::ProgId(program)))
-        }
-        _ => false,
-    })
 }
 
 /// Takes the programs of a zone off their hooks and removes its pins. Whatever of it is gone
@@ -306,49 +160,10 @@ pub(super) fn detach(pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
     Ok(())
 }
 
-fn remove_filter(
-    interface: &Interface,
-    side: HookSide,
-    program: u32,
-) -> Result<(), DataplaneError> {
-    let Some((priority, handle)) = find_filter(interface.index, side, program)? else {
-        return Ok(());
-    };
-    SchedClassifierLink::attached(&interface.name, side.attach_type(), priority, handle, None)
-        .map_err(ProgramError::from)
-        .and_then(Link::detach)
-        .map_err(program_error("detach", side))
-}
-
 /// The name of a program, if the kernel tells (it wants `CAP_SYS_ADMIN`).
-pub(super) fn program_name(id: u32) -> Option<String> {
+pub fn program_name(id: u32) -> Option<String> {
     loaded_programs()
         .filter_map(Result::ok)
         .find(|program| program.id() == id)
         .and_then(|program| program.name_as_str().map(str::to_owned))
-}
-
-/// See [`Dataplane::programs_before`](super::Dataplane::programs_before).
-pub(super) fn programs_before(
-    attachment: &Attachment,
-    side: HookSide,
-) -> Result<Vec<(u32, String)>, DataplaneError> {
-    let (Some(interface), Some(ours)) = (&attachment.interface, attachment.hook(side)) else {
-        return Ok(Vec::new());
-    };
-    let name_of = |info: &ProgramInfo| info.name_as_str().unwrap_or_default().to_owned();
-    // XDP comes before all of TC, and holds one program; clsact comes after all of TCX.
-    if matches!(ours.kind, HookKind::XdpNative | HookKind::XdpGeneric) {
-        return Ok(Vec::new());
-    }
-    if HookKind::tc() == HookKind::Clsact {
-        return Ok(Vec::new());
-    }
-    let (_, programs) = SchedClassifier::query_tcx(&interface.name, side.attach_type())
-        .map_err(program_error("list what runs before", side))?;
-    Ok(programs
-        .iter()
-        .take_while(|info| info.id() != ours.program)
-        .map(|info| (info.id(), name_of(info)))
-        .collect())
 }

@@ -5,11 +5,13 @@
 //! runs the same programs on frames that it is handed.
 
 mod attach;
+mod attached;
 mod clock;
 mod compat;
 mod conntrack;
 mod error;
 mod events;
+mod filters;
 mod flows;
 mod hook;
 mod image;
@@ -50,7 +52,7 @@ pub use flows::FlowTableInfo;
 pub use hook::HookKind;
 pub use image::ImageInfo;
 pub use interface::{Interface, XdpProgram};
-pub use links::{AttachedHook, Attachment, HookSide};
+pub use links::{AttachedHook, Attachment, Before, HookSide, program_name};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use peer::in_namespace;
 pub use pins::PinDir;
@@ -101,7 +103,7 @@ impl Dataplane {
     /// of another shape are pinned.
     pub fn prepare(&mut self, flows: u32) -> Result<(), DataplaneError> {
         privilege::check()?;
-        if !self.is_prepared() {
+        if !self.has_lost_maps()? && !self.is_prepared() {
             FlowTableInfo::made_for(flows).check_memory()?;
             if self.pins.zones()?.is_empty() {
                 // Leftovers of a process that was killed here may have another size.
@@ -123,12 +125,26 @@ impl Dataplane {
     /// Whether the maps exist.
     fn is_prepared(&self) -> bool {
         // The clock is pinned last: without it a process was killed while it made the first pins.
-        self.pins.clock().exists()
+        self.pins.clock().exists() && program::has_maps(&self.pins)
+    }
+
+    /// Whether programs are attached whose maps, or the way to them, have been removed: packets are
+    /// judged by them, and nobody can change or see how.
+    ///
+    /// # Errors
+    /// When the pins cannot be read.
+    pub fn has_lost_maps(&self) -> Result<bool, DataplaneError> {
+        Ok(!self.is_prepared() && !self.pins.zones()?.is_empty())
     }
 
     fn maps(&self) -> Result<&Maps, DataplaneError> {
         if let Some(maps) = self.maps.get() {
             return Ok(maps);
+        }
+        if self.has_lost_maps()? {
+            return Err(DataplaneError::MapsLost {
+                path: self.pins.path().to_owned(),
+            });
         }
         if !self.is_prepared() {
             return Err(nothing_loaded(&self.pins));
@@ -287,16 +303,6 @@ impl Dataplane {
         flows::delete(self.maps()?, chosen)
     }
 
-    /// What is attached, by zone, in ascending order.
-    ///
-    /// # Errors
-    /// When the pins belong to another network namespace, or the kernel does not answer.
-    pub fn attachments(&self) -> Result<Vec<Attachment>, DataplaneError> {
-        links::attachments(&self.pins, |zone| {
-            self.settings(zone).map_or(0, |settings| settings.ifindex)
-        })
-    }
-
     /// Takes the programs of a zone off their hooks and forgets its settings, counters and flows.
     /// With the last zone all pins go, and the kernel frees the memory.
     ///
@@ -328,19 +334,6 @@ impl Dataplane {
             pins.remove()?;
         }
         Ok(())
-    }
-
-    /// The programs that see an interface's packets before ours, by id and name: what they let pass
-    /// on their own account never reaches ours.
-    ///
-    /// # Errors
-    /// When the kernel does not answer; it wants `CAP_SYS_ADMIN` for this.
-    pub fn programs_before(
-        &self,
-        attachment: &Attachment,
-        side: HookSide,
-    ) -> Result<Vec<(u32, String)>, DataplaneError> {
-        links::programs_before(attachment, side)
     }
 
     /// The verdicts that the programs report. One reader at a time.

@@ -4,7 +4,7 @@
 //! <root>/v<LAYOUT_VERSION>/maps/<NAME>      maps shared by the programs of all interfaces
 //!                          image, clock     the policy image in force, the program that tells jiffies
 //!                          zones/<ZONE>/    links of one interface: ingress, egress; whose programs
-//!                                           they are: build
+//!                                           they are: build; their ids: programs
 //! ```
 
 use std::io;
@@ -146,12 +146,49 @@ impl PinDir {
     /// Notes whose programs a zone has, `None` while they change.
     pub(super) fn set_build(&self, zone: u32, build: Option<&str>) -> Result<(), DataplaneError> {
         let mark = self.build(zone);
+        self.forget_programs(zone)?;
         remove_pin(&mark)?;
         match build {
             None => Ok(()),
             Some(build) => std::os::unix::fs::symlink(build, &mark)
                 .map_err(|source| pin_error("create", &mark, source)),
         }
+    }
+
+    /// Tells the ids of the programs that a zone was given, and whose they are: a symbolic link to
+    /// `BUILD:ID-ID`.
+    fn programs(&self, zone: u32) -> PathBuf {
+        self.zone(zone).join("programs")
+    }
+
+    /// The ids of the programs that a zone was given, `None` when that is not known.
+    pub(super) fn programs_of(&self, zone: u32) -> Option<Vec<u32>> {
+        let mark = std::fs::read_link(self.programs(zone)).ok()?;
+        let (build, ids) = mark.to_str()?.rsplit_once(':')?;
+        // An sg-ctl that does not know this mark has replaced the programs since.
+        if self.build_of(zone)? != build {
+            return None;
+        }
+        ids.split('-').map(|id| id.parse().ok()).collect()
+    }
+
+    /// Forgets the ids of the programs of a zone, which are about to be replaced.
+    pub(super) fn forget_programs(&self, zone: u32) -> Result<(), DataplaneError> {
+        remove_pin(&self.programs(zone))
+    }
+
+    /// Notes the ids of the programs that a zone has been given.
+    pub(super) fn set_programs(
+        &self,
+        zone: u32,
+        build: &str,
+        ids: &[u32],
+    ) -> Result<(), DataplaneError> {
+        let mark = self.programs(zone);
+        remove_pin(&mark)?;
+        let ids: Vec<_> = ids.iter().map(u32::to_string).collect();
+        std::os::unix::fs::symlink(format!("{build}:{}", ids.join("-")), &mark)
+            .map_err(|source| pin_error("create", &mark, source))
     }
 
     /// The directory of a zone's links.

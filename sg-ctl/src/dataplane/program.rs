@@ -166,6 +166,11 @@ pub(super) fn make_maps(pins: &PinDir, flows: u32) -> Result<(), DataplaneError>
     Ok(())
 }
 
+/// Whether all shared maps are pinned.
+pub(super) fn has_maps(pins: &PinDir) -> bool {
+    SHARED_MAPS.iter().all(|name| pins.map(name).exists())
+}
+
 /// A loader that opens the pinned maps, or makes and pins them.
 fn loader(pins: &PinDir) -> EbpfLoader<'static> {
     let mut loader = EbpfLoader::new();

@@ -15,12 +15,11 @@ use sg_common::reason::Reason;
 use sg_common::settings::{InterfaceSettings, MODE_AUDIT};
 
 use super::error::DataplaneError;
-use super::links::{self, Attachment, HookSide};
+use super::links::{Attachment, HookSide};
 use super::maps::{map_error, map_slots, system_error};
 use super::pins::PinDir;
-use super::program::BUILD;
 use super::sys::{self, MappedSlots};
-use super::{Dataplane, privilege, upgrade};
+use super::{Dataplane, attached, privilege, upgrade};
 use crate::crash::{CrashPoint, reach};
 use crate::model::Side;
 
@@ -95,7 +94,7 @@ impl Dataplane {
             if pins.path() == self.pins.path() || pins.zones()?.is_empty() {
                 continue;
             }
-            let attachments = links::attachments(&pins, &ifindex_of)?;
+            let attachments = attached::attachments(&pins, &ifindex_of)?;
             others.push(OtherLayout { pins, attachments });
         }
         Ok(others)
@@ -138,6 +137,7 @@ impl Dataplane {
             let zone = zone.attachment.zone;
             self.pins.create_zone(zone)?;
             self.pins.set_build(zone, None)?;
+            other.pins.forget_programs(zone)?;
             for (old, new) in other.pins.pins_of(zone, &self.pins)? {
                 let object = sys::open_pin(&old).map_err(system_error("open a pin"))?;
                 sys::pin(&object, &new).map_err(system_error("pin anew"))?;
@@ -158,7 +158,7 @@ impl Dataplane {
         let (late, more) = copy.round(self, false)?;
         reach(CrashPoint::FlowsCopied);
         for zone in zones {
-            self.pins.set_build(zone.attachment.zone, Some(&BUILD))?;
+            self.note_build(zone.attachment.zone)?;
         }
         other.pins.remove()?;
         Ok(Relocated {

@@ -25,9 +25,11 @@ pub(super) use memory::{MappedSlots, MappedWords};
 #[cfg(test)]
 pub(super) use ring::tests::Ring;
 pub(super) use ring::{MappedRing, Record};
+pub(super) use tcx::{TcxProgram, attach_tcx, tcx_programs};
 
 mod memory;
 mod ring;
+mod tcx;
 
 /// Calls bpf(2).
 ///
@@ -126,9 +128,20 @@ pub(super) enum LinkTarget {
     Other,
 }
 
-/// Asks the kernel where a link attaches, and the id of its program
-/// (`BPF_OBJ_GET_INFO_BY_FD`, Linux 5.9; TCX 6.6).
-pub(super) fn link_target(link: &OwnedFd) -> io::Result<(LinkTarget, u32)> {
+/// A link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct LinkInfo {
+    /// Where it attaches its program.
+    pub(super) target: LinkTarget,
+    /// Its id.
+    pub(super) id: u32,
+    /// Id of its program.
+    pub(super) program: u32,
+}
+
+/// Asks the kernel about a link (`BPF_OBJ_GET_INFO_BY_FD`, Linux 5.9; TCX 6.6). The interface is one
+/// of the network namespace that it is in now, which need not be that of this thread.
+pub(super) fn link_info(link: &OwnedFd) -> io::Result<LinkInfo> {
     // SAFETY: a struct of integers and unions of them, for which zero is a value.
     let mut info: bpf_link_info = unsafe { MaybeUninit::zeroed().assume_init() };
     let mut attr = zeroed_attr();
@@ -154,7 +167,11 @@ pub(super) fn link_target(link: &OwnedFd) -> io::Result<(LinkTarget, u32)> {
     } else {
         LinkTarget::Other
     };
-    Ok((target, info.prog_id))
+    Ok(LinkInfo {
+        target,
+        id: info.id,
+        program: info.prog_id,
+    })
 }
 
 /// A map of maps with one slot.

@@ -11,10 +11,9 @@ use aya::programs::{ProgramError, SchedClassifier};
 use sg_common::settings::ProgramConfig;
 
 use super::error::DataplaneError;
+use super::filters::{filter_pin, filter_programs, find_filter, next_filter_pin};
 use super::hook::HookKind;
-use super::links::{
-    self, Attachment, HookSide, filter_pin, find_filter, next_filter_pin, program_error,
-};
+use super::links::{self, Attachment, HookSide, program_error};
 use super::maps::system_error;
 use super::pins::{PinDir, pin_error, remove_pin};
 use super::program::{BUILD, Programs};
@@ -27,6 +26,16 @@ impl Dataplane {
     /// Whose programs a zone has, as their [`BUILD`]; `None` when that is not known.
     pub fn build_of(&self, zone: u32) -> Option<String> {
         self.pins.build_of(zone)
+    }
+
+    /// Notes that a zone has programs of this binary, and their ids.
+    pub(super) fn note_build(&self, zone: u32) -> Result<(), DataplaneError> {
+        self.pins.set_build(zone, Some(&BUILD))?;
+        let attachments = self.attachments()?;
+        let found = attachments.iter().find(|each| each.zone == zone);
+        let hooks = HookSide::ALL.map(|side| found.and_then(|found| found.hook(side)));
+        let ids: Vec<_> = hooks.iter().flatten().map(|hook| hook.program).collect();
+        self.pins.set_programs(zone, &BUILD, &ids)
     }
 
     /// Replaces the programs of attached interfaces, whose protected sides are given, by those of
@@ -50,7 +59,7 @@ impl Dataplane {
                 replace(&self.pins, programs, attachment, side)?;
                 reach(CrashPoint::ProgramReplaced);
             }
-            self.pins.set_build(zone, Some(&BUILD))?;
+            self.note_build(zone)?;
             reach(CrashPoint::BuildNoted);
         }
         match loaded.first_mut() {
@@ -126,7 +135,7 @@ fn replace_filter(
     let Some(interface) = &attachment.interface else {
         return Ok(());
     };
-    for (pin, id) in links::filter_programs(pins, zone, side)? {
+    for (pin, id) in filter_programs(pins, zone, side)? {
         let Some((priority, handle)) = find_filter(interface.index, side, id)? else {
             continue;
         };

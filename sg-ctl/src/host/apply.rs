@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
 use super::changes::Changes;
+use super::guard::Survey;
 use super::ssh::{SshConnection, WayIn};
 use super::status::not_attached;
 use super::trial::set_deadlines;
@@ -13,7 +14,7 @@ use super::{
     rule_counters_note, write_settings,
 };
 use crate::compile::Image;
-use crate::dataplane::{Attachment, ImageInfo, Interface};
+use crate::dataplane::ImageInfo;
 use crate::model::Model;
 use crate::state::{State, StateLock};
 
@@ -157,8 +158,9 @@ impl Host {
 
     /// Checks and compiles new rules. Changes nothing.
     fn plan_rules(&self, state: State, model: Model, way_in: WayIn) -> Result<Planned, HostError> {
-        let attachments = self.dataplane.attachments()?;
-        Self::check_all_recorded(&state, &attachments)?;
+        let survey = self.survey()?;
+        let attachments = survey.attachments.as_slice();
+        Self::check_all_recorded(&state, attachments)?;
         let changes = Changes::between(&state.model, &model);
         let mut next = State {
             generation: state.generation + 1,
@@ -166,8 +168,8 @@ impl Host {
             ..state
         };
         let mut notes = check_interfaces(&next)?;
-        let image = compile_policy(&mut next, &attachments, None)?;
-        let (image, note) = way_in.check(&mut next, (&attachments, None), image)?;
+        let image = compile_policy(&mut next, attachments, None)?;
+        let (image, note) = way_in.check(&mut next, (attachments, None), image)?;
         notes.extend(note);
         notes.extend(flow_table_note(self.dataplane.flow_table()?, &next.model));
         notes.extend(rule_counters_note(&image));
@@ -189,9 +191,9 @@ impl Host {
             is_new |= !is_same;
         }
         Ok(Planned {
-            not_attached: not_attached(&next, &Interface::all()?),
+            not_attached: not_attached(&next, &survey.present),
             next,
-            attachments,
+            survey,
             image,
             kernel_bytes,
             is_new,
@@ -208,7 +210,7 @@ impl Host {
     ) -> Result<(), HostError> {
         let Planned {
             next,
-            attachments,
+            survey: Survey { attachments, .. },
             image,
             changes,
             ..
@@ -240,7 +242,7 @@ fn without_keeping(mut state: State) -> State {
 /// New rules, checked and compiled.
 struct Planned {
     next: State,
-    attachments: Vec<Attachment>,
+    survey: Survey,
     image: Image,
     kernel_bytes: usize,
     is_new: bool,
@@ -252,27 +254,19 @@ struct Planned {
 impl Planned {
     fn summary(self, begin: Instant) -> ApplySummary {
         let Self { next, .. } = self;
-        let is_guarded = |zone| {
-            let mut attached = self.attachments.iter();
-            attached.any(|each| each.zone == zone && each.is_guarded())
-        };
-        let (attached, gone): (Vec<_>, Vec<_>) = next
-            .attachments
-            .iter()
-            .map(|(name, record)| (name.clone(), record.zone))
-            .partition(|(_, zone)| is_guarded(*zone));
         let mut notes = self.notes;
-        notes.extend(gone.into_iter().map(|(name, _)| {
-            format!(
-                "{name} is not judged: it is gone, or its programs are; `sg-ctl restore` attaches \
-                 it again"
-            )
-        }));
+        let mut attached = Vec::new();
+        for (name, guard) in self.survey.guards(&next) {
+            notes.extend(guard.note(name));
+            if guard.holds() {
+                attached.push(name.clone());
+            }
+        }
         ApplySummary {
             policy: PolicySummary::new(&next.model, &self.image, self.kernel_bytes),
             changed: self.is_new,
             changes: self.changes,
-            attached: attached.into_iter().map(|(name, _)| name).collect(),
+            attached,
             not_attached: self.not_attached,
             notes,
             duration: begin.elapsed(),

@@ -7,6 +7,7 @@ use sg_common::settings::{MAX_ZONES, PICKUP_WINDOW_SECONDS};
 
 use super::apply::milliseconds;
 use super::existing::Passing;
+use super::guard::Guard;
 use super::ssh::WayIn;
 use super::trial::{deadline, kept_deadline, set_deadlines};
 use super::{
@@ -14,7 +15,7 @@ use super::{
     flow_table_note, isolate, rule_counters_note, settings, write_settings,
 };
 use crate::dataplane::{
-    AttachPlan, Attachment, Dataplane, DataplaneError, FlowTableInfo, HookKind, Interface, Seeded,
+    AttachPlan, Attachment, Dataplane, FlowTableInfo, HookKind, Interface, Seeded,
 };
 use crate::model::Model;
 use crate::state::{AttachmentRecord, Overrides, State};
@@ -77,7 +78,8 @@ impl Host {
     pub fn attach(&mut self, request: AttachRequest) -> Result<AttachSummary, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
-        let mut attachments = self.dataplane.attachments()?;
+        let survey = self.survey()?;
+        let mut attachments = survey.attachments.clone();
         Self::check_all_recorded(&state, &attachments)?;
         let AttachRequest {
             interface: name,
@@ -105,15 +107,20 @@ impl Host {
         let isolated = known.as_ref().and_then(|record| record.isolated);
         let keep_ssh = known.as_ref().and_then(|record| record.keep_ssh);
         spec.audit &= isolated.is_none();
-        let replaced = known.and_then(|record| {
-            attachments
-                .iter()
-                .find(|attachment| attachment.zone == record.zone)
-                .cloned()
-        });
+        if let Some(guard @ Guard::Replaced { .. }) = known
+            .as_ref()
+            .map(|record| survey.guard(&name, record.zone))
+        {
+            guard.check(&name)?;
+        }
+        // What is left of an earlier attachment: nothing, or half of it.
+        let replaced = known
+            .and_then(|record| survey.attachment(record.zone))
+            .filter(|replaced| !replaced.is_complete());
         let hz = Dataplane::hz()?;
         let plan = AttachPlan {
             zone,
+            replaces: replaced.map(|replaced| replaced.zone),
             side: spec.side,
             hook: spec.hook,
             tc: HookKind::tc(),
@@ -122,11 +129,7 @@ impl Host {
             interface,
         };
         self.dataplane.check(&plan)?;
-        if let Some(replaced) = &replaced {
-            if replaced.interface.is_some() {
-                // It is there, under another name.
-                return Err(DataplaneError::AlreadyAttached { name }.into());
-            }
+        if let Some(replaced) = replaced {
             attachments.retain(|attachment| attachment.zone != replaced.zone);
         }
         let record = AttachmentRecord {
@@ -149,8 +152,7 @@ impl Host {
         let coming = Attachment {
             zone,
             interface: Some(plan.interface.clone()),
-            ingress: None,
-            egress: None,
+            ..Attachment::default()
         };
         let image = compile_policy(&mut next, &attachments, Some(&coming))?;
         let way = (attachments.as_slice(), Some(&coming));
@@ -179,7 +181,7 @@ impl Host {
                     None => kept_deadline(unconfirmed && isolated.is_none(), 0),
                 };
                 dataplane.enforce(zone, &settings)?;
-                if let Some(replaced) = &replaced {
+                if let Some(replaced) = replaced {
                     dataplane.detach(replaced.zone)?;
                 }
                 Ok((ingress, reason, installed, seeded))

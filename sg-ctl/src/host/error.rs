@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::changes::list;
+use super::guard::Guard;
 use crate::compile::CompileError;
 use crate::dataplane::DataplaneError;
 use crate::model::Side;
@@ -64,12 +65,13 @@ pub enum HostError {
         /// The interfaces that are.
         attached: Vec<String>,
     },
-    /// The state has the interface, but the kernel has none of our programs for it: after a reboot,
-    /// or when it was removed or its pins were.
-    #[error("{interface} was attached, but its programs are gone")]
-    Gone {
+    /// The interface was attached, but its packets do not meet our programs now.
+    #[error("{interface} is not guarded: {}", .guard.fault().unwrap_or_default())]
+    NotGuarded {
         /// Name of the interface.
         interface: String,
+        /// Why.
+        guard: Guard,
     },
     /// There are programs of ours that the state does not know: their groups are lost.
     #[error("attached, but unknown to the state: {}", .interfaces.join(", "))]
@@ -125,14 +127,10 @@ const fn side(side: Side) -> &'static str {
 }
 
 impl HostError {
-    /// Why nothing can be done to an interface: it was never attached, or its programs are gone.
+    /// Nothing can be done to an interface that was never attached.
     pub fn not_attached(interface: &str, state: &State) -> Self {
-        let interface = interface.to_owned();
-        if state.attachments.contains_key(&interface) {
-            return Self::Gone { interface };
-        }
         Self::NotAttached {
-            interface,
+            interface: interface.to_owned(),
             attached: state.attachments.keys().cloned().collect(),
         }
     }
@@ -156,7 +154,7 @@ impl HostError {
                 Some("no interface is".to_owned())
             }
             Self::NotAttached { attached, .. } => Some(format!("attached: {}", list(attached))),
-            Self::Gone { .. } => Some("`sg-ctl restore` attaches it again".to_owned()),
+            Self::NotGuarded { interface, guard } => guard.remedy(interface),
             Self::Unrecorded { .. } => {
                 Some("detach them (`sg-ctl detach --all`), then attach them again".to_owned())
             }

@@ -41,6 +41,8 @@ pub struct IsolateSummary {
     pub flows_cut: usize,
     /// The SSH client that is admitted all the same.
     pub kept: Option<SshPeer>,
+    /// What else the user should know.
+    pub notes: Vec<String>,
     /// Time that it took.
     #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
@@ -94,8 +96,9 @@ impl Host {
         interface: &str,
         request: &IsolateRequest,
     ) -> Result<Plan, HostError> {
-        let attachments = self.dataplane.attachments()?;
-        Self::check_all_recorded(state, &attachments)?;
+        let survey = self.survey()?;
+        let attachments = survey.attachments.as_slice();
+        Self::check_all_recorded(state, attachments)?;
         let mut next = State {
             generation: state.generation + 1,
             ..state.clone()
@@ -103,7 +106,9 @@ impl Host {
         let not_attached = || HostError::not_attached(interface, state);
         let record = next.attachments.get_mut(interface);
         let record = record.ok_or_else(not_attached)?;
-        let attachment = attachments.iter().find(|each| each.zone == record.zone);
+        let guard = survey.guard(interface, record.zone);
+        guard.check(interface)?;
+        let attachment = survey.attachment(record.zone);
         let attachment = attachment.ok_or_else(not_attached)?.clone();
         let before = record.clone();
         match request {
@@ -133,7 +138,7 @@ impl Host {
             0
         };
         let changed = *record != before || flows_cut > 0;
-        let image = compile_policy(&mut next, &attachments, None)?;
+        let image = compile_policy(&mut next, attachments, None)?;
         Ok(Plan {
             next,
             image,
@@ -144,6 +149,7 @@ impl Host {
                 changed,
                 flows_cut,
                 kept: kept.filter(|_| isolated),
+                notes: guard.note(interface).into_iter().collect(),
                 duration: Duration::ZERO,
             },
         })

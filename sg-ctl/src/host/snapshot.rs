@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
     use crate::dataplane::FlowTableInfo;
-    use crate::host::Mode;
+    use crate::host::Guard;
     use crate::host::status::describe;
 
     fn traffic(packets: u64, bytes: u64) -> Traffic {
@@ -253,11 +253,9 @@ mod tests {
     fn snapshot(at: Instant, passed: u64, dropped: u64, flows: Vec<LiveFlow>) -> Snapshot {
         let attachment = Attachment {
             zone: 0,
-            interface: None,
-            ingress: None,
-            egress: None,
+            ..Attachment::default()
         };
-        let unused = describe(&State::default(), &attachment, "eth0", Mode::Enforce);
+        let unused = describe(&State::default(), &attachment, "eth0", Guard::Whole);
         let interface = InterfaceStatus {
             passed: [traffic(passed, passed * 100), Traffic::default()],
             dropped: [Traffic::default(), traffic(dropped, dropped * 60)],

@@ -8,10 +8,10 @@ use sg_common::counters::{Tally, ZoneCounters};
 use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::MODE_AUDIT;
 
+use super::guard::{Guard, Survey};
 use super::{Host, HostError, effective, record_of};
 use crate::dataplane::{
-    Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, HookSide, ImageInfo, Interface,
-    RuleCounterInfo,
+    Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, ImageInfo, Interface, RuleCounterInfo,
 };
 use crate::model::{Direction, LogMode, Side, is_pattern};
 use crate::state::State;
@@ -110,6 +110,8 @@ pub struct InterfaceStatus {
     pub renamed: Option<Renamed>,
     /// Interface index, `None` when there is no such interface.
     pub ifindex: Option<u32>,
+    /// Whether its packets meet our programs.
+    pub guard: Guard,
     /// Its slot in the kernel's tables.
     pub zone: u32,
     /// Whether the state knows it; if not, its groups are lost.
@@ -120,8 +122,6 @@ pub struct InterfaceStatus {
     pub egress: Option<HookKind>,
     /// Whose programs they are, `None` when that is not known or there are none.
     pub build: Option<String>,
-    /// Programs that see its packets before ours, as `ingress: name (id)`.
-    pub before: Vec<String>,
     /// Which side is protected.
     pub side: Side,
     /// Whether verdicts are carried out.
@@ -162,9 +162,9 @@ impl InterfaceStatus {
         })
     }
 
-    /// Whether both hooks are in place on an interface that exists.
-    pub fn is_guarded(&self) -> bool {
-        self.ifindex.is_some() && self.ingress.is_some() && self.egress.is_some()
+    /// Whether its packets meet our programs at both hooks.
+    pub const fn is_guarded(&self) -> bool {
+        self.guard.holds()
     }
 }
 
@@ -216,12 +216,16 @@ impl Host {
     /// What is in force; when a change ends meanwhile, parts may be of the state before it.
     fn status_once(&self) -> Result<Status, HostError> {
         let state = self.state()?;
-        let attachments = self.dataplane.attachments()?;
-        let present = Interface::all()?;
+        let survey = self.survey()?;
+        let Survey {
+            attachments,
+            present,
+            ..
+        } = &survey;
         let mut interfaces = Vec::new();
-        for attachment in &attachments {
-            let mut status = self.attached(&state, attachment)?;
-            status.renamed = renamed(&status.name, attachment, &present);
+        for attachment in attachments {
+            let mut status = self.attached(&state, &survey, attachment)?;
+            status.renamed = renamed(&status.name, attachment, present);
             interfaces.push(status);
         }
         // Recorded, but not in the kernel: after a reboot, or detached by other means.
@@ -229,11 +233,10 @@ impl Host {
             if attachments.iter().all(|each| each.zone != record.zone) {
                 let missing = Attachment {
                     zone: record.zone,
-                    interface: None,
-                    ingress: None,
-                    egress: None,
+                    ..Attachment::default()
                 };
-                interfaces.push(describe(&state, &missing, name, Mode::Enforce));
+                let guard = survey.guard(name, record.zone);
+                interfaces.push(describe(&state, &missing, name, guard));
             }
         }
         // An interface that came back under its name is there, but unguarded.
@@ -256,15 +259,26 @@ impl Host {
             pending: self.directory.is_pending(),
             interfaces,
             other_layouts: self.dataplane.others_in_use()?,
-            not_attached: not_attached(&state, &present),
+            not_attached: not_attached(&state, present),
         })
     }
 
     fn attached(
         &self,
         state: &State,
+        survey: &Survey,
         attachment: &Attachment,
     ) -> Result<InterfaceStatus, HostError> {
+        let recorded = record_of(state, attachment.zone).map(|(name, _)| name);
+        let present = attachment.interface.as_ref();
+        let name = recorded.or(present.map(|interface| interface.name.as_str()));
+        let name = name.unwrap_or("unknown");
+        let guard = survey.guard(name, attachment.zone);
+        let mut status = describe(state, attachment, name, guard);
+        status.build = self.dataplane.build_of(attachment.zone);
+        if survey.has_lost_maps {
+            return Ok(status);
+        }
         let settings = self.dataplane.settings(attachment.zone)?;
         let clock = self.dataplane.clock()?;
         let deadline = match settings.audit_after {
@@ -274,23 +288,11 @@ impl Host {
             after => Some(Deadline::In(clock.until(after))),
         };
         let is_audit = settings.mode == MODE_AUDIT || deadline == Some(Deadline::Passed);
-        let mode = if is_audit { Mode::Audit } else { Mode::Enforce };
-        let recorded = record_of(state, attachment.zone).map(|(name, _)| name);
-        let present = attachment.interface.as_ref();
-        let name = recorded.or(present.map(|interface| interface.name.as_str()));
-        let mut status = describe(state, attachment, name.unwrap_or("unknown"), mode);
-        status.deadline = deadline;
-        status.build = self.dataplane.build_of(attachment.zone);
-        count(&mut status, &self.dataplane.counters(attachment.zone)?);
-        for side in [HookSide::Ingress, HookSide::Egress] {
-            // Needs CAP_SYS_ADMIN; the rest of the status does not.
-            let before = self.dataplane.programs_before(attachment, side);
-            for (id, program) in before.unwrap_or_default() {
-                status
-                    .before
-                    .push(format!("{}: {program} ({id})", side.name()));
-            }
+        if is_audit {
+            status.mode = Mode::Audit;
         }
+        status.deadline = deadline;
+        count(&mut status, &self.dataplane.counters(attachment.zone)?);
         Ok(status)
     }
 }
@@ -326,7 +328,7 @@ pub(super) fn describe(
     state: &State,
     attachment: &Attachment,
     name: &str,
-    mode: Mode,
+    guard: Guard,
 ) -> InterfaceStatus {
     let record = record_of(state, attachment.zone).map(|(_, record)| record);
     let overrides = record
@@ -340,14 +342,14 @@ pub(super) fn describe(
             .interface
             .as_ref()
             .map(|interface| interface.index),
+        guard,
         zone: attachment.zone,
         recorded: record.is_some(),
         ingress: attachment.ingress.map(|hook| hook.kind),
         egress: attachment.egress.map(|hook| hook.kind),
         build: None,
-        before: Vec::new(),
         side: record.map_or(spec.side, |record| record.side),
-        mode,
+        mode: Mode::Enforce,
         deadline: None,
         isolated: record.is_some_and(|record| record.isolated.is_some()),
         log: spec.log,

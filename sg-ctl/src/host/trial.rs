@@ -10,11 +10,11 @@ use crate::dataplane::{Attachment, Dataplane};
 impl Host {
     /// Ends the trial of every interface: its verdicts are carried out from now on, also those that
     /// only audit since their deadline; connections that these let pass meanwhile go on. Returns the
-    /// names of the interfaces that were on trial.
+    /// names of the interfaces that were on trial, and which of them are not guarded now.
     ///
     /// # Errors
     /// When state or kernel cannot be read or written.
-    pub fn confirm(&mut self) -> Result<Vec<String>, HostError> {
+    pub fn confirm(&mut self) -> Result<(Vec<String>, Vec<String>), HostError> {
         let (lock, mut next) = self.begin()?;
         let on_trial = next
             .attachments
@@ -26,11 +26,12 @@ impl Host {
             names.push(name.clone());
         }
         if names.is_empty() {
-            return Ok(names);
+            return Ok((names, Vec::new()));
         }
-        let attachments = self.dataplane.attachments()?;
+        let survey = self.survey()?;
+        let attachments = survey.attachments.as_slice();
         let mut passing = Vec::new();
-        for attachment in &attachments {
+        for attachment in attachments {
             let Some((_, record)) = record_of(&next, attachment.zone) else {
                 continue;
             };
@@ -45,13 +46,19 @@ impl Host {
             for (zone, through) in &passing {
                 through.seed(dataplane, *zone)?;
             }
-            write_settings(dataplane, &next, &attachments)
+            write_settings(dataplane, &next, attachments)
         })?;
-        Ok(names)
+        let guards = survey.guards(&next);
+        let notes = guards
+            .filter(|(name, _)| names.contains(name))
+            .filter_map(|(name, guard)| guard.note(name));
+        let notes = notes.collect();
+        Ok((names, notes))
     }
 
     /// Makes an attached interface audit, or carry verdicts out; connections that it let pass go on.
-    /// Returns what the user should know: that his own SSH client could not come again.
+    /// Returns what the user should know: that his own SSH client could not come again, that other
+    /// programs come first.
     ///
     /// # Errors
     /// When the interface is not attached; when state or kernel cannot be read or written.
@@ -61,16 +68,15 @@ impl Host {
         audit: bool,
         rollback_after: Option<Duration>,
         ssh: Option<SshConnection>,
-    ) -> Result<Option<String>, HostError> {
+    ) -> Result<Vec<String>, HostError> {
         let (lock, state) = self.begin()?;
         let mut next = state;
         let not_attached = HostError::not_attached(interface, &next);
-        let attachments = self.dataplane.attachments()?;
-        let record = next
-            .attachments
-            .get_mut(interface)
-            .filter(|record| attachments.iter().any(|each| each.zone == record.zone))
-            .ok_or(not_attached)?;
+        let survey = self.survey()?;
+        let attachments = survey.attachments.as_slice();
+        let record = next.attachments.get_mut(interface).ok_or(not_attached)?;
+        let guard = survey.guard(interface, record.zone);
+        guard.check(interface)?;
         if record.isolated.is_some() {
             return Err(HostError::Isolated {
                 interface: interface.to_owned(),
@@ -84,13 +90,14 @@ impl Host {
             .filter(|attachment| attachment.zone == zone)
             .cloned()
             .collect();
-        let mut note = None;
+        let mut notes: Vec<_> = guard.note(interface).into_iter().collect();
         if !audit && ssh.is_some() {
             // Only to ask it: the policy in force stays.
             let mut asked = next.clone();
-            let image = compile_policy(&mut asked, &attachments, None)?;
+            let image = compile_policy(&mut asked, attachments, None)?;
             let way_in = WayIn { ssh, keep: false };
-            (_, note) = way_in.check(&mut asked, (&this, None), image)?;
+            let (_, note) = way_in.check(&mut asked, (&this, None), image)?;
+            notes.extend(note);
         }
         let present = this.first().and_then(|each| each.interface.as_ref());
         let passing = present
@@ -103,7 +110,7 @@ impl Host {
             }
             write_settings(dataplane, &next, &this)
         })?;
-        Ok(note)
+        Ok(notes)
     }
 }
 

@@ -86,6 +86,12 @@ impl Host {
             });
         }
         self.dataplane.upgrade(&old)?;
+        let survey = self.survey()?;
+        notes.extend(
+            survey
+                .guards(&state)
+                .filter_map(|(name, guard)| guard.note(name)),
+        );
         Ok(UpgradeSummary {
             build: BUILD.clone(),
             interfaces,

@@ -16,7 +16,8 @@ use super::table::Table;
 pub(crate) struct Configured {
     /// Name, or pattern of names.
     pub(crate) name: String,
-    /// Whether it was attached and not detached since.
+    /// Whether it was attached and not detached since; `show interfaces` says only of those that have
+    /// our programs now that they are.
     pub(crate) attached: bool,
     /// How it is to be guarded, with names of groups and no ids.
     #[serde(flatten)]

@@ -20,6 +20,11 @@ impl<'a> IsolateView<'a> {
     pub(crate) const fn new(summary: &'a IsolateSummary, applied: bool) -> Self {
         Self { applied, summary }
     }
+
+    /// What the user should know besides.
+    pub(crate) const fn notes(&self) -> &[String] {
+        self.summary.notes.as_slice()
+    }
 }
 
 impl fmt::Display for IsolateView<'_> {
@@ -77,6 +82,7 @@ mod tests {
                 client: [203, 0, 113, 7].into(),
                 port: 22,
             }),
+            notes: vec![],
             duration: Duration::ZERO,
         };
         assert_eq!(

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sg_ctl::host::{Deadline, InterfaceStatus, Status};
 
-use super::status::Guard;
+use super::status::State;
 use super::time::span;
 
 /// Something that is not as it should be.
@@ -36,22 +36,23 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
     }
     for interface in &status.interfaces {
         let name = Some(interface.name.as_str());
-        match Guard::of(interface) {
-            Guard::Enforcing => {}
-            Guard::Auditing if interface.deadline == Some(Deadline::Passed) => add(
+        match State::of(interface) {
+            // What replaced it is told below.
+            State::Enforcing | State::Replaced => {}
+            State::Auditing if interface.deadline == Some(Deadline::Passed) => add(
                 name,
                 "only audits: its last change was not confirmed in time. Enforce it with `sg-ctl \
                  confirm`, or return to the rules before with `sg-ctl rollback`"
                     .to_owned(),
             ),
-            Guard::Auditing => add(
+            State::Auditing => add(
                 name,
                 format!(
                     "only audits: nothing is dropped; `sg-ctl mode {} enforce` ends that",
                     interface.name
                 ),
             ),
-            Guard::Isolated => add(
+            State::Isolated => add(
                 name,
                 format!(
                     "isolated: nothing passes but infrastructure; `sg-ctl isolate {} --release` \
@@ -59,25 +60,22 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
                     interface.name
                 ),
             ),
-            Guard::HalfAttached => {
-                let missing = if interface.ingress.is_none() {
-                    "received"
-                } else {
-                    "sent"
-                };
+            State::Preempted
+            | State::HalfAttached
+            | State::Unreachable
+            | State::NotAttached
+            | State::Missing => {
+                let fault = interface.guard.fault().unwrap_or_default();
+                let remedy = interface.guard.remedy(&interface.name);
                 add(
                     name,
-                    format!(
-                        "half attached: packets that it has {missing} are not judged; run `sg-ctl restore`"
-                    ),
+                    [Some(fault), remedy]
+                        .into_iter()
+                        .flatten()
+                        .collect::<Vec<_>>()
+                        .join("; "),
                 );
             }
-            Guard::NotAttached => add(
-                name,
-                "the state says that it is guarded, but no program is attached: run `sg-ctl restore`"
-                    .to_owned(),
-            ),
-            Guard::Missing => add(name, "there is no such interface".to_owned()),
         }
         if let Some(Deadline::In(time)) = interface.deadline {
             add(
@@ -121,12 +119,6 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
                      them by those of this one ({}), without a gap",
                     status.build
                 ),
-            );
-        }
-        for program in &interface.before {
-            add(
-                name,
-                format!("{program} sees packets first, and may let them pass unjudged"),
             );
         }
     }

@@ -11,21 +11,23 @@ pub(crate) struct RestoredView<'a> {
     interface: &'a str,
     result: &'static str,
     error: Option<String>,
+    note: Option<String>,
 }
 
 impl<'a> RestoredView<'a> {
     /// The view of what was done.
     pub(crate) fn new((interface, restored): &'a (String, Restored)) -> Self {
-        let (result, error) = match restored {
-            Restored::Attached(_) => ("attached", None),
-            Restored::Intact => ("intact", None),
-            Restored::Missing => ("missing", None),
-            Restored::Failed(error) => ("failed", Some(error.to_string())),
+        let (result, error, note) = match restored {
+            Restored::Attached(_) => ("attached", None, None),
+            Restored::Intact(guard) => ("intact", None, guard.fault()),
+            Restored::Missing => ("missing", None, None),
+            Restored::Failed(error) => ("failed", Some(error.to_string()), None),
         };
         Self {
             interface,
             result,
             error,
+            note,
         }
     }
 
@@ -34,7 +36,10 @@ impl<'a> RestoredView<'a> {
         let line = |view: &Self| {
             let text = match view.result {
                 "attached" => Tone::Good.paint("is guarded again"),
-                "intact" => "was guarded all the time".to_owned(),
+                "intact" => match &view.note {
+                    Some(note) => Tone::Notable.paint(format_args!("is attached, but {note}")),
+                    None => "is guarded".to_owned(),
+                },
                 "missing" => Tone::Notable.paint("is not there; it waits"),
                 _ => Tone::Bad.paint("is not guarded"),
             };
@@ -46,14 +51,14 @@ impl<'a> RestoredView<'a> {
 
 #[cfg(test)]
 mod tests {
-    use sg_ctl::host::HostError;
+    use sg_ctl::host::{Guard, HostError};
 
     use super::*;
 
     #[test]
     fn every_interface_has_its_line() {
         let results = [
-            ("eth0".to_owned(), Restored::Intact),
+            ("eth0".to_owned(), Restored::Intact(Guard::Whole)),
             ("eth1".to_owned(), Restored::Missing),
             ("eth2".to_owned(), Restored::Failed(HostError::NoPrevious)),
         ];
@@ -61,7 +66,7 @@ mod tests {
         let lines = RestoredView::lines(&views);
         assert_eq!(
             anstream::adapter::strip_str(&lines).to_string(),
-            "eth0 was guarded all the time\n\
+            "eth0 is guarded\n\
              eth1 is not there; it waits\n\
              eth2 is not guarded\n"
         );

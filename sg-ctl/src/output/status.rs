@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use comfy_table::Cell;
 use serde::Serialize;
 use sg_ctl::dataplane::{FlowTableInfo, HookKind, RuleCounterInfo};
-use sg_ctl::host::{InterfaceStatus, Mode, Status, Suppressed, Traffic};
+use sg_ctl::host::{Guard, InterfaceStatus, Mode, Status, Suppressed, Traffic};
 use sg_ctl::model::{LogMode, Side};
 
 use super::Tone;
@@ -40,7 +40,7 @@ struct ImageView {
 #[derive(Debug, Serialize)]
 struct InterfaceView<'a> {
     name: &'a str,
-    state: Guard,
+    state: State,
     mode: Mode,
     deadline: Option<DeadlineView>,
     ifindex: Option<u32>,
@@ -60,33 +60,42 @@ struct InterfaceView<'a> {
     events_suppressed: &'a [Suppressed],
 }
 
-/// How far an interface is guarded.
+/// What becomes of the packets of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Guard {
+pub(super) enum State {
     /// Verdicts are carried out.
     Enforcing,
     /// Packets are judged, and all pass.
     Auditing,
     /// It is cut off, whatever its groups say.
     Isolated,
+    /// Others see packets before us, and may let them pass.
+    Preempted,
     /// One of the two hooks is missing.
     HalfAttached,
+    /// Our programs are there, but out of reach.
+    Unreachable,
     /// The interface is there, but no program of ours.
     NotAttached,
+    /// Another interface, which is not guarded, has the name now.
+    Replaced,
     /// There is no such interface.
     Missing,
 }
 
-impl Guard {
-    pub(super) fn of(interface: &InterfaceStatus) -> Self {
-        match (interface.ingress.is_some(), interface.egress.is_some()) {
-            _ if interface.ifindex.is_none() => Self::Missing,
-            (false, false) => Self::NotAttached,
-            (true, true) if interface.isolated => Self::Isolated,
-            (true, true) if interface.mode == Mode::Audit => Self::Auditing,
-            (true, true) => Self::Enforcing,
-            _ => Self::HalfAttached,
+impl State {
+    pub(super) const fn of(interface: &InterfaceStatus) -> Self {
+        match (&interface.guard, interface.mode) {
+            (Guard::Missing, _) => Self::Missing,
+            (Guard::Replaced { .. }, _) => Self::Replaced,
+            (Guard::Open, _) => Self::NotAttached,
+            (Guard::Half { .. }, _) => Self::HalfAttached,
+            (Guard::Unreachable, _) => Self::Unreachable,
+            (Guard::Preempted(_), Mode::Enforce) => Self::Preempted,
+            _ if interface.isolated => Self::Isolated,
+            (_, Mode::Audit) => Self::Auditing,
+            (Guard::Whole, Mode::Enforce) => Self::Enforcing,
         }
     }
 
@@ -94,7 +103,12 @@ impl Guard {
         match self {
             Self::Enforcing => Tone::Good,
             Self::Auditing | Self::Isolated => Tone::Notable,
-            Self::HalfAttached | Self::NotAttached | Self::Missing => Tone::Bad,
+            Self::Preempted
+            | Self::HalfAttached
+            | Self::Unreachable
+            | Self::NotAttached
+            | Self::Replaced
+            | Self::Missing => Tone::Bad,
         }
     }
 }
@@ -283,7 +297,7 @@ impl<'a> InterfaceView<'a> {
     fn new(status: &'a InterfaceStatus) -> Self {
         Self {
             name: &status.name,
-            state: Guard::of(status),
+            state: State::of(status),
             mode: status.mode,
             deadline: status.deadline.map(DeadlineView::from),
             ifindex: status.ifindex,
@@ -293,7 +307,10 @@ impl<'a> InterfaceView<'a> {
             ingress: status.ingress.map(HookKind::name),
             egress: status.egress.map(HookKind::name),
             build: status.build.as_deref(),
-            programs_before: &status.before,
+            programs_before: match &status.guard {
+                Guard::Preempted(before) => before,
+                _ => &[],
+            },
             log: status.log,
             passed: status.passed.into(),
             dropped: status.really_dropped().into(),
@@ -331,6 +348,7 @@ impl<'a> InterfaceView<'a> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use sg_ctl::dataplane::HookSide;
     use sg_ctl::host::{ReasonCount, Renamed};
 
     use super::*;
@@ -351,12 +369,12 @@ pub(super) mod tests {
             name: "eth0".to_owned(),
             renamed: None,
             ifindex: Some(2),
+            guard: Guard::Whole,
             zone: 0,
             recorded: true,
             ingress: Some(HookKind::Tcx),
             egress: Some(HookKind::Tcx),
             build: Some("2-b".to_owned()),
-            before: vec![],
             side: Side::Nic,
             mode: Mode::Enforce,
             deadline: None,
@@ -443,25 +461,26 @@ pub(super) mod tests {
             mode: Mode::Audit,
             ..guarded.clone()
         };
-        let half = InterfaceStatus {
-            egress: None,
+        let guarded_by = |guard| InterfaceStatus {
+            guard,
             ..guarded.clone()
         };
-        let detached = InterfaceStatus {
-            ingress: None,
-            ..half.clone()
-        };
+        let half = guarded_by(Guard::Half {
+            missing: HookSide::Egress,
+        });
+        let detached = guarded_by(Guard::Open);
+        let preempted = guarded_by(Guard::Preempted(vec!["ingress: other (12)".to_owned()]));
+        let unreachable = guarded_by(Guard::Unreachable);
         let isolated = InterfaceStatus {
             isolated: true,
             ..guarded.clone()
         };
-        let missing = InterfaceStatus {
-            ifindex: None,
-            ..detached.clone()
-        };
+        let missing = guarded_by(Guard::Missing);
         for (interface, word, problem) in [
             (audit, "auditing", "nothing is dropped"),
             (isolated, "isolated", "nothing passes but infrastructure"),
+            (preempted, "preempted", "other (12) sees packets first"),
+            (unreachable, "unreachable", "nobody can change"),
             (half, "half-attached", "has sent are not judged"),
             (detached, "not-attached", "no program is attached"),
             (missing, "missing", "no such interface"),
@@ -478,10 +497,10 @@ pub(super) mod tests {
             recorded: false,
             renamed: Some(Renamed {
                 to: "ens3".to_owned(),
-                is_replaced: true,
+                is_replaced: false,
             }),
             build: Some("1-a".to_owned()),
-            before: vec!["ingress: other (12)".to_owned()],
+            guard: Guard::Preempted(vec!["ingress: other (12)".to_owned()]),
             ..interface()
         };
         let status = Status {
@@ -496,10 +515,10 @@ pub(super) mod tests {
             .collect();
         let begins = [
             "warning: a change is under way",
+            "warning: eth0: ingress: other (12) sees packets first",
             "warning: eth0: is called ens3 now",
             "warning: eth0: attached, but the state does not know it",
             "warning: eth0: its programs are those of another sg-ctl (1-a)",
-            "warning: eth0: ingress: other (12) sees packets first",
             "warning: the flow table has room for 262144 flows, the rules ask for 1048576",
             "warning: eth1: named by the rules",
         ];

@@ -17,7 +17,7 @@ pub(crate) use screen::{Pressed, Screen};
 use super::event::EventView;
 use super::flow::FlowView;
 use super::problem::{Problem, problems};
-use super::status::Guard;
+use super::status::State;
 
 /// Percentage of the log from which on new events will not find room for long.
 const FULL: u64 = 99;
@@ -69,7 +69,7 @@ struct TableUse {
 #[derive(Debug, Serialize)]
 struct InterfacePart<'a> {
     name: &'a str,
-    state: Guard,
+    state: State,
     log: LogMode,
     events_lost: u64,
     events_suppressed: u64,
@@ -222,7 +222,7 @@ impl<'a> InterfacePart<'a> {
         let reasons = status.reasons.iter().enumerate();
         Self {
             name: &status.name,
-            state: Guard::of(status),
+            state: State::of(status),
             log: status.log,
             events_lost: status.events_lost,
             events_suppressed: status

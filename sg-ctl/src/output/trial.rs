@@ -56,6 +56,8 @@ impl fmt::Display for DeadlineView {
 pub(crate) struct ConfirmView {
     /// Names of the interfaces.
     pub(crate) confirmed: Vec<String>,
+    /// What else the user should know.
+    pub(crate) notes: Vec<String>,
 }
 
 impl fmt::Display for ConfirmView {
@@ -82,13 +84,13 @@ impl<'a> ModeView<'a> {
         interface: &'a str,
         audit: bool,
         rollback_after: Option<Duration>,
-        warning: Option<String>,
+        notes: Vec<String>,
     ) -> Self {
         Self {
             interface,
             mode: if audit { "audit" } else { "enforce" },
             deadline: rollback_after.map(|after| Deadline::In(after).into()),
-            notes: warning.into_iter().collect(),
+            notes,
         }
     }
 
@@ -128,12 +130,12 @@ mod tests {
         assert!(passed.contains("was not confirmed"), "{passed}");
         let minute = Some(Duration::from_mins(1));
         assert_eq!(
-            plain(&ModeView::new("eth0", false, minute, None)),
+            plain(&ModeView::new("eth0", false, minute, vec![])),
             "eth0 enforces its rules\n\
              nothing is dropped from in 1m00s on, unless you keep it: sg-ctl confirm\n"
         );
         assert_eq!(
-            plain(&ModeView::new("eth0", true, None, None)),
+            plain(&ModeView::new("eth0", true, None, vec![])),
             "eth0 only audits: nothing is dropped\n"
         );
     }
@@ -141,8 +143,12 @@ mod tests {
     #[test]
     fn confirm_names_what_it_confirmed() {
         let confirmed = vec!["eth0".to_owned(), "eth1".to_owned()];
-        assert_eq!(plain(&ConfirmView { confirmed }), "confirmed: eth0, eth1\n");
-        let nothing = ConfirmView { confirmed: vec![] };
+        let view = |confirmed| ConfirmView {
+            confirmed,
+            notes: vec![],
+        };
+        assert_eq!(plain(&view(confirmed)), "confirmed: eth0, eth1\n");
+        let nothing = view(vec![]);
         assert_eq!(plain(&nothing), "nothing waits to be confirmed\n");
     }
 }

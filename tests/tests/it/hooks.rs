@@ -28,6 +28,7 @@ fn hooks_are_as_the_kernel_says(
         let hz = Dataplane::hz().expect("the kernel tells");
         let plan = AttachPlan {
             zone: 7,
+            replaces: None,
             side: Side::Nic,
             hook,
             tc,

@@ -6,6 +6,7 @@ mod command;
 mod crash;
 mod existing;
 mod explain;
+mod guard;
 mod isolate;
 mod large;
 mod logs;

@@ -136,6 +136,7 @@ impl Machinery {
         let hz = Dataplane::hz().expect("the kernel tells");
         let plan = AttachPlan {
             zone,
+            replaces: None,
             side: Side::Nic,
             hook: Hook::Auto,
             tc: HookKind::tc(),

@@ -31,10 +31,10 @@ const SSH: &str = "
 ";
 
 /// Where the agent serves metrics, in a namespace of its own.
-const METRICS: &str = "127.0.0.1:9100";
+pub(super) const METRICS: &str = "127.0.0.1:9100";
 
 /// What the agent answers to a request over HTTP, `None` while nobody listens.
-fn get(namespace: &Namespace, path: &str) -> Option<String> {
+pub(super) fn get(namespace: &Namespace, path: &str) -> Option<String> {
     let mut stream = namespace.enter(|| TcpStream::connect(METRICS)).ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;

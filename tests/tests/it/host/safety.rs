@@ -253,12 +253,12 @@ fn nothing_is_said_to_be_in_force_where_no_program_is() {
     let outcome = sg.run(&["apply", "-f", &file]);
     assert_eq!(outcome.code, 0, "{outcome:#?}");
     assert!(!outcome.stdout.contains("in force"), "{outcome:#?}");
-    let note = "eth0 is not judged: it is gone, or its programs are; `sg-ctl restore`";
+    let note = "eth0: no program is attached: its packets are not judged; `sg-ctl restore`";
     assert!(outcome.stderr.contains(note), "{outcome:#?}");
     assert!(answers(client, server, 80), "nothing is attached");
     for words in [&["mode", "eth0", "audit"][..], &["isolate", "eth0"]] {
         let error = sg.fails(1, words);
-        assert!(error.contains("its programs are gone"), "{error}");
+        assert!(error.contains("no program is attached"), "{error}");
         assert!(error.contains("help: `sg-ctl restore`"), "{error}");
     }
     sg.ok(&["restore"]);

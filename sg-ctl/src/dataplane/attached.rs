@@ -1,0 +1,220 @@
+//! What is attached, as the hooks of the interfaces tell.
+//!
+//! A pinned link says which interface it was made for; it says so, too, when that has been moved to
+//! another network namespace, where its index is another one's. So the pins only tell what to look
+//! for: an interface is guarded if the kernel, asked for the hooks of that interface in this
+//! namespace, names our program.
+
+use super::Dataplane;
+use super::error::DataplaneError;
+use super::filters::{filter_programs, filters};
+use super::hook::HookKind;
+use super::interface::Interface;
+use super::links::{AttachedHook, Attachment, Before, HookSide, open_link};
+use super::maps::system_error;
+use super::pins::PinDir;
+use super::sys::{self, LinkInfo, LinkTarget, TcxProgram};
+
+/// How often is looked again while what is seen changes.
+const ATTEMPTS: usize = 5;
+
+/// A program of ours at a hook.
+struct Held {
+    hook: AttachedHook,
+    ifindex: u32,
+    /// The programs that see packets first.
+    before: Vec<u32>,
+}
+
+impl Dataplane {
+    /// What is attached, by zone, in ascending order; zones whose programs are gone, too, while
+    /// their pins are there.
+    ///
+    /// # Errors
+    /// When the pins belong to another network namespace, or the kernel does not answer.
+    pub fn attachments(&self) -> Result<Vec<Attachment>, DataplaneError> {
+        attachments(&self.pins, |zone| {
+            self.settings(zone).map_or(0, |settings| settings.ifindex)
+        })
+    }
+}
+
+/// Every zone that has pins. `ifindex_of` tells the interface index in a zone's settings, 0 if it is
+/// not known; only clsact filters need it.
+pub(super) fn attachments(
+    pins: &PinDir,
+    ifindex_of: impl Fn(u32) -> u32,
+) -> Result<Vec<Attachment>, DataplaneError> {
+    let mut seen = look(pins, &ifindex_of)?;
+    // A hook is asked for after its pin: in between an upgrade may have replaced the program.
+    for _ in 0..ATTEMPTS {
+        if seen.iter().all(Attachment::is_complete) {
+            break;
+        }
+        let again = look(pins, &ifindex_of)?;
+        if std::mem::replace(&mut seen, again) == seen {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+fn look(
+    pins: &PinDir,
+    ifindex_of: &impl Fn(u32) -> u32,
+) -> Result<Vec<Attachment>, DataplaneError> {
+    let zones = pins.zones()?;
+    if zones.is_empty() {
+        return Ok(Vec::new());
+    }
+    pins.check_namespace()?;
+    let interfaces = Interface::all()?;
+    let attachment = |zone| attachment(pins, zone, ifindex_of(zone), &interfaces);
+    zones.into_iter().map(attachment).collect()
+}
+
+fn attachment(
+    pins: &PinDir,
+    zone: u32,
+    ifindex: u32,
+    interfaces: &[Interface],
+) -> Result<Attachment, DataplaneError> {
+    let ours = pins.programs_of(zone);
+    // Another program may have been put into the place of ours.
+    let is_ours = |held: &Held| {
+        ours.as_ref()
+            .is_none_or(|ours| ours.contains(&held.hook.program))
+    };
+    let mut found = Attachment {
+        zone,
+        ..Attachment::default()
+    };
+    for side in HookSide::ALL {
+        let held = match held_by_link(pins, zone, side, interfaces)? {
+            None => held_by_filter(pins, zone, side, ifindex, interfaces)?,
+            link => link,
+        };
+        let Some(held) = held.filter(is_ours) else {
+            continue;
+        };
+        let Some(interface) = interfaces.iter().find(|each| each.index == held.ifindex) else {
+            continue;
+        };
+        // Hooks of two interfaces are half of each: the first one counts.
+        let first = found.interface.get_or_insert_with(|| interface.clone());
+        if first.index != interface.index {
+            continue;
+        }
+        let before = held.before.iter();
+        found.before.extend(before.map(|program| Before {
+            side,
+            program: *program,
+        }));
+        match side {
+            HookSide::Ingress => found.ingress = Some(held.hook),
+            HookSide::Egress => found.egress = Some(held.hook),
+        }
+    }
+    Ok(found)
+}
+
+/// What a pinned link holds at an interface of this network namespace.
+fn held_by_link(
+    pins: &PinDir,
+    zone: u32,
+    side: HookSide,
+    interfaces: &[Interface],
+) -> Result<Option<Held>, DataplaneError> {
+    let Some(link) = open_link(pins, zone, side)? else {
+        return Ok(None);
+    };
+    let LinkInfo {
+        target,
+        id,
+        program,
+    } = sys::link_info(&link).map_err(system_error("ask about a pinned link"))?;
+    match target {
+        // A link outlives its interface, and detaching, but holds nothing then.
+        LinkTarget::Xdp { ifindex: 0 } | LinkTarget::Tcx { ifindex: 0 } | LinkTarget::Other => {
+            Ok(None)
+        }
+        LinkTarget::Xdp { ifindex } => {
+            let interface = interfaces.iter().find(|each| each.index == ifindex);
+            let at_hook = interface.and_then(|interface| interface.xdp);
+            let ours = at_hook.filter(|at_hook| at_hook.id == program);
+            Ok(ours.map(|xdp| Held {
+                hook: AttachedHook {
+                    kind: if xdp.generic {
+                        HookKind::XdpGeneric
+                    } else {
+                        HookKind::XdpNative
+                    },
+                    program,
+                },
+                ifindex,
+                // XDP comes before all of TC, and holds one program.
+                before: Vec::new(),
+            }))
+        }
+        LinkTarget::Tcx { ifindex } => {
+            let at_hook = tcx_programs(ifindex, side)?;
+            let position = at_hook.iter().position(|each| each.link == id);
+            Ok(position.map(|position| Held {
+                hook: AttachedHook {
+                    kind: HookKind::Tcx,
+                    program: at_hook[position].program,
+                },
+                ifindex,
+                before: at_hook[..position]
+                    .iter()
+                    .map(|each| each.program)
+                    .collect(),
+            }))
+        }
+    }
+}
+
+fn tcx_programs(ifindex: u32, side: HookSide) -> Result<Vec<TcxProgram>, DataplaneError> {
+    sys::tcx_programs(ifindex, side.attach_type())
+        .map_err(system_error("list the programs of a hook"))
+}
+
+/// What a clsact filter holds.
+fn held_by_filter(
+    pins: &PinDir,
+    zone: u32,
+    side: HookSide,
+    ifindex: u32,
+    interfaces: &[Interface],
+) -> Result<Option<Held>, DataplaneError> {
+    let ours = filter_programs(pins, zone, side)?;
+    if ours.is_empty() {
+        return Ok(None);
+    }
+    let candidates = interfaces
+        .iter()
+        .filter(|each| ifindex == 0 || each.index == ifindex);
+    for interface in candidates {
+        let at_hook = filters(interface.index, side)?;
+        let is_ours = |program: u32| ours.iter().any(|(_, id)| *id == program);
+        let Some(position) = at_hook.iter().position(|each| is_ours(each.program)) else {
+            continue;
+        };
+        let mut before = Vec::new();
+        if HookKind::tc() == HookKind::Tcx {
+            // All of TCX comes before all of clsact.
+            let tcx = tcx_programs(interface.index, side)?;
+            before.extend(tcx.iter().map(|each| each.program));
+        }
+        before.extend(at_hook[..position].iter().map(|each| each.program));
+        return Ok(Some(Held {
+            hook: AttachedHook {
+                kind: HookKind::Clsact,
+                program: at_hook[position].program,
+            },
+            ifindex: interface.index,
+            before,
+        }));
+    }
+    Ok(None)
+}
