@@ -1,5 +1,6 @@
 //! Answers `GET /metrics` over HTTP.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,12 +14,18 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::AgentError;
 
 /// Requests that may wait for an answer; more are refused.
 const WAITING: usize = 8;
+/// Connections at a time. Of more the oldest ends: who opens many keeps nobody else out, and takes no
+/// descriptors from the work on rules and interfaces.
+const CONNECTIONS: usize = 32;
+/// Time for the headers of a request.
+const HEADERS: Duration = Duration::from_secs(5);
 /// Time that one client may take for everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,6 +53,7 @@ impl MetricsServer {
     pub(super) fn start(self) -> mpsc::Receiver<Scrape> {
         let (scrapes, receiver) = mpsc::channel(WAITING);
         tokio::spawn(async move {
+            let mut connections = Connections::default();
             loop {
                 let accepted = tokio::select! {
                     () = scrapes.closed() => return,
@@ -53,7 +61,7 @@ impl MetricsServer {
                 };
                 match accepted {
                     Ok((stream, _)) => {
-                        tokio::spawn(serve(TokioIo::new(stream), scrapes.clone()));
+                        connections.add(serve(TokioIo::new(stream), scrapes.clone()));
                     }
                     // Too many open files, and the like: it passes.
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -64,10 +72,40 @@ impl MetricsServer {
     }
 }
 
+/// The connections of a listener, no more than [`CONNECTIONS`].
+#[derive(Default)]
+struct Connections {
+    /// Oldest first.
+    tasks: VecDeque<AbortHandle>,
+}
+
+impl Connections {
+    /// Serves another one.
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.retain(|task| !task.is_finished());
+        while self.tasks.len() >= CONNECTIONS {
+            if let Some(oldest) = self.tasks.pop_front() {
+                oldest.abort();
+            }
+        }
+        self.tasks
+            .push_back(tokio::spawn(connection).abort_handle());
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
 async fn serve(stream: TokioIo<tokio::net::TcpStream>, scrapes: mpsc::Sender<Scrape>) {
     let service = service_fn(|request| answer(request, &scrapes));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
         .keep_alive(false)
         .serve_connection(stream, service);
     // A client that goes away or speaks no HTTP is its own affair.
