@@ -241,21 +241,26 @@ impl From<Log> for model::LogMode {
 /// Stop guarding an interface.
 ///
 /// Removes the programs from both directions of IFACE and forgets its flows: from then on every
-/// packet passes. `--all` does so for every interface and works whatever state it finds.
+/// packet passes. `--all` does so for every interface and works whatever state it finds; `--missing`
+/// forgets those that are not there any more.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::DETACH)]
 pub(crate) struct DetachArgs {
     /// The interface.
     #[arg(
         value_name = "IFACE",
-        required_unless_present = "all",
-        conflicts_with = "all"
+        required_unless_present_any = ["all", "missing"],
+        conflicts_with_all = ["all", "missing"]
     )]
     pub(crate) interface: Option<String>,
 
     /// Detach every interface.
     #[arg(long)]
     pub(crate) all: bool,
+
+    /// Forget every interface that is gone; it is not attached again when it returns.
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) missing: bool,
 
     #[command(flatten)]
     pub(crate) format: Format,
@@ -265,13 +270,18 @@ pub(crate) struct DetachArgs {
 ///
 /// Prints every interface with its groups, hooks and packets by verdict, the top drop reasons, and
 /// everything that is not as it should be: an interface that only audits, is missing or half
-/// attached, and a kernel that enforces something else than the state on disk says.
+/// attached, and a kernel that enforces something else than the state on disk says. Ends with exit
+/// status 4 if there is anything of the kind.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::STATUS)]
 pub(crate) struct StatusArgs {
     /// Print packets and bytes of every reason.
     #[arg(long)]
     pub(crate) counters: bool,
+
+    /// Print nothing: the exit status tells scripts whether everything is in order.
+    #[arg(long, conflicts_with_all = ["counters", "json"])]
+    pub(crate) check: bool,
 
     #[command(flatten)]
     pub(crate) format: Format,

@@ -120,6 +120,25 @@ impl StateDir {
         self.next().exists()
     }
 
+    /// Whether an operation was interrupted: it is pending, and nobody is working on it.
+    pub fn is_interrupted(&self) -> bool {
+        let is_left = || self.is_pending() && !self.is_locked();
+        // In between another one may have begun.
+        is_left() && is_left()
+    }
+
+    /// Whether a process has the right to change the state.
+    fn is_locked(&self) -> bool {
+        File::open(self.lock_path()).is_ok_and(|file| {
+            let shared = Flock::lock(file, FlockArg::LockSharedNonblock);
+            matches!(shared, Err((_, Errno::EWOULDBLOCK)))
+        })
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
     /// Takes the lock that writing needs, creating the directory. Waits up to [`PATIENCE`] for an
     /// operation that is under way.
     ///
@@ -131,7 +150,7 @@ impl StateDir {
             .mode(0o700)
             .create(&self.path)
             .map_err(io_error("create", &self.path))?;
-        let path = self.path.join("lock");
+        let path = self.lock_path();
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -205,6 +224,26 @@ impl StateLock {
         self.sync()?;
         reach(CrashPoint::NextWritten);
         Ok(())
+    }
+
+    /// Writes the state over the old one, without a second file: where there is no room for one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn overwrite(&self, state: &State) -> Result<(), StateError> {
+        let path = self.directory.current();
+        let write = || -> io::Result<()> {
+            let stored = Stored {
+                format: FORMAT,
+                state,
+            };
+            let bytes = serde_json::to_vec(&stored).map_err(io::Error::other)?;
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            file.write_all(&bytes)?;
+            file.set_len(bytes.len() as u64)?;
+            file.sync_all()
+        };
+        write().map_err(io_error("write", &path))
     }
 
     /// Makes the prepared state the state; the old one becomes the [previous](Self::previous) one

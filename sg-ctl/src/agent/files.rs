@@ -1,7 +1,9 @@
 //! Rule files that are watched.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
@@ -17,6 +19,9 @@ const QUIET: Duration = Duration::from_millis(250);
 /// How long files that never come to rest are waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Names on the way to a file after which links are followed no further: they may lead in a circle.
+const MOST_STEPS: usize = 200;
+
 /// What became of the files.
 pub(super) enum Reading {
     /// They say the same as when they were last read.
@@ -30,6 +35,8 @@ pub(super) enum Reading {
 pub(super) struct RuleFiles {
     paths: Vec<PathBuf>,
     sources: Option<Vec<Source>>,
+    /// Whether they could not be read the last time.
+    is_unreadable: bool,
 }
 
 impl RuleFiles {
@@ -37,6 +44,7 @@ impl RuleFiles {
         Self {
             paths,
             sources: None,
+            is_unreadable: false,
         }
     }
 
@@ -47,6 +55,11 @@ impl RuleFiles {
     /// Forgets what was read, so that the next reading is new.
     pub(super) fn forget(&mut self) {
         self.sources = None;
+    }
+
+    /// Whether they still cannot be read, as was told the last time.
+    pub(super) fn is_as_refused(&self) -> bool {
+        self.is_unreadable && self.paths.iter().any(|path| Source::open(path).is_err())
     }
 
     /// Reads all files again.
@@ -60,7 +73,9 @@ impl RuleFiles {
                 source,
             })
         };
-        let sources: Vec<Source> = self.paths.iter().map(open).collect::<Result<_, _>>()?;
+        let sources = self.paths.iter().map(open).collect::<Result<Vec<_>, _>>();
+        self.is_unreadable = sources.is_err();
+        let sources = sources?;
         if self.sources.as_ref() == Some(&sources) {
             return Ok(Reading::Same);
         }
@@ -72,37 +87,30 @@ impl RuleFiles {
     }
 }
 
-/// Tells when files change. Their directories are watched, because most programs replace a file
-/// and do not write into it.
+/// Tells when files change. What is watched are the directories on the way to them, through links:
+/// most programs replace a file, a link or a directory and do not write into it.
 pub(super) struct FileWatch {
-    _watcher: RecommendedWatcher,
+    files: Vec<PathBuf>,
     touched: Arc<Notify>,
+    watcher: Mutex<RecommendedWatcher>,
 }
 
 impl FileWatch {
     /// Begins to watch.
     ///
     /// # Errors
-    /// When a directory cannot be watched.
+    /// When nothing can be watched.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Self, AgentError> {
+        let files: Vec<_> = paths
+            .iter()
+            .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+            .collect();
         let touched = Arc::new(Notify::new());
-        let teller = Arc::clone(&touched);
-        let files = paths.to_vec();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error may have swallowed what we wait for.
-            if event.map_or(true, |event| concerns(&event, &files)) {
-                teller.notify_one();
-            }
-        })
-        .map_err(AgentError::Watch)?;
-        for path in paths {
-            watcher
-                .watch(directory(path), RecursiveMode::NonRecursive)
-                .map_err(AgentError::Watch)?;
-        }
+        let watcher = watch(&files, &touched).map_err(AgentError::Watch)?;
         Ok(Self {
-            _watcher: watcher,
+            files,
             touched,
+            watcher: Mutex::new(watcher),
         })
     }
 
@@ -111,6 +119,8 @@ impl FileWatch {
         self.touched.notified().await;
         let patience = Instant::now() + PATIENCE;
         loop {
+            // The way to the files may be another one now. Watching it begins before they are read.
+            self.watch_anew();
             let rest = (Instant::now() + QUIET).min(patience);
             if timeout_at(rest, self.touched.notified()).await.is_err() {
                 return;
@@ -122,35 +132,89 @@ impl FileWatch {
             }
         }
     }
-}
 
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
+    fn watch_anew(&self) {
+        // Without another watch the old one is better than none.
+        if let Ok(watcher) = watch(&self.files, &self.touched)
+            && let Ok(mut old) = self.watcher.lock()
+        {
+            *old = watcher;
+        }
     }
 }
 
+/// Watches every directory on the way to files.
+fn watch(files: &[PathBuf], touched: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let steps: BTreeSet<PathBuf> = files.iter().flat_map(|file| way_to(file)).collect();
+    let directories: BTreeSet<PathBuf> = steps
+        .iter()
+        .filter_map(|step| step.parent().map(Path::to_owned))
+        .collect();
+    let teller = Arc::clone(touched);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // An error may have swallowed what we wait for.
+        if event.map_or(true, |event| concerns(&event, &steps)) {
+            teller.notify_one();
+        }
+    })?;
+    for directory in directories {
+        // What cannot be watched, or is gone already, is read every now and then all the same.
+        let _ = watcher.watch(&directory, RecursiveMode::NonRecursive);
+    }
+    Ok(watcher)
+}
+
+/// Every name that is looked up on the way to a file: if one of them changes, the path may lead to
+/// another file.
+fn way_to(file: &Path) -> Vec<PathBuf> {
+    let mut steps = Vec::new();
+    let mut at = PathBuf::from("/");
+    // The names that are still to be looked up, the next one last.
+    let mut rest: Vec<OsString> = names(file);
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        let step = at.join(&name);
+        steps.push(step.clone());
+        match std::fs::read_link(&step) {
+            Ok(target) if steps.len() < MOST_STEPS => {
+                if target.is_absolute() {
+                    at = PathBuf::from("/");
+                }
+                rest.extend(names(&target));
+            }
+            _ => at = step,
+        }
+    }
+    steps
+}
+
+/// The names of a path, the first one last.
+fn names(path: &Path) -> Vec<OsString> {
+    let components = path.components().rev();
+    components
+        .filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir))
+        .map(|component| component.as_os_str().to_owned())
+        .collect()
+}
+
 /// Whether an event may mean that one of the files says something else now.
-fn concerns(event: &Event, files: &[PathBuf]) -> bool {
+fn concerns(event: &Event, steps: &BTreeSet<PathBuf>) -> bool {
     let is_writing = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         // Our own reading, too, is an access.
         EventKind::Access(_) => false,
         _ => true,
     };
-    let is_ours = |path: &PathBuf| {
-        files.iter().any(|file| {
-            // A link's target changes where the link itself does not.
-            file.file_name() == path.file_name() || file.is_symlink()
-        })
-    };
-    is_writing && (event.paths.is_empty() || event.paths.iter().any(is_ours))
+    is_writing && (event.paths.is_empty() || event.paths.iter().any(|path| steps.contains(path)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -161,26 +225,136 @@ mod tests {
             .is_ok()
     }
 
+    /// Replaces a file as editors do.
+    fn replace(path: &Path, text: &str) {
+        let new = path.with_file_name("new-file");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    /// Lets a link lead elsewhere, at one moment.
+    fn relink(link: &Path, target: &str) {
+        let new = link.with_file_name("new-link");
+        symlink(target, &new).unwrap();
+        fs::rename(new, link).unwrap();
+    }
+
+    /// A file that says "old", by which path it is known, and how it comes to say "new".
+    type Layout = (&'static str, fn(&Path) -> PathBuf, fn(&Path));
+
+    fn plain(at: &Path) -> PathBuf {
+        fs::write(at.join("rules"), "old").unwrap();
+        at.join("rules")
+    }
+
+    /// `link` → `far/rules`.
+    fn linked(at: &Path) -> PathBuf {
+        fs::create_dir(at.join("far")).unwrap();
+        plain(&at.join("far"));
+        symlink("far/rules", at.join("link")).unwrap();
+        at.join("link")
+    }
+
+    /// `dir/rules`, and `other/rules` that says "new".
+    fn below(at: &Path) -> PathBuf {
+        for (name, text) in [("dir", "old"), ("other", "new")] {
+            fs::create_dir(at.join(name)).unwrap();
+            fs::write(at.join(name).join("rules"), text).unwrap();
+        }
+        at.join("dir/rules")
+    }
+
+    /// `current` → `dir`, beside `other`.
+    fn below_a_link(at: &Path) -> PathBuf {
+        below(at);
+        symlink("dir", at.join("current")).unwrap();
+        at.join("current/rules")
+    }
+
+    /// As a volume of Kubernetes: `rules` → `..data/rules`, `..data` → `dir`.
+    fn configmap(at: &Path) -> PathBuf {
+        below(at);
+        symlink("dir", at.join("..data")).unwrap();
+        symlink("..data/rules", at.join("rules")).unwrap();
+        at.join("rules")
+    }
+
+    /// `a` → `b`, `b` → the file, both absolute.
+    fn chain(at: &Path) -> PathBuf {
+        below(at);
+        symlink(at.join("dir/rules"), at.join("b")).unwrap();
+        symlink(at.join("b"), at.join("a")).unwrap();
+        at.join("a")
+    }
+
+    fn swap_directories(at: &Path) {
+        fs::rename(at.join("dir"), at.join("old")).unwrap();
+        fs::rename(at.join("other"), at.join("dir")).unwrap();
+    }
+
+    const LAYOUTS: [Layout; 12] = [
+        ("written", plain, |at| {
+            fs::write(at.join("rules"), "new").unwrap();
+        }),
+        ("replaced", plain, |at| replace(&at.join("rules"), "new")),
+        ("removed and made again", plain, |at| {
+            fs::remove_file(at.join("rules")).unwrap();
+            fs::write(at.join("rules"), "new").unwrap();
+        }),
+        ("the target of a link, written", linked, |at| {
+            fs::write(at.join("far/rules"), "new").unwrap();
+        }),
+        ("the target of a link, replaced", linked, |at| {
+            replace(&at.join("far/rules"), "new");
+        }),
+        ("a link, led elsewhere", linked, |at| {
+            fs::write(at.join("next"), "new").unwrap();
+            relink(&at.join("link"), "next");
+        }),
+        ("the last of a chain of links", chain, |at| {
+            relink(&at.join("b"), "other/rules");
+        }),
+        ("the file at the end of a chain", chain, |at| {
+            replace(&at.join("dir/rules"), "new");
+        }),
+        ("its directory, replaced", below, swap_directories),
+        ("its directory, a link led elsewhere", below_a_link, |at| {
+            relink(&at.join("current"), "other");
+        }),
+        ("a configmap's data, led elsewhere", configmap, |at| {
+            relink(&at.join("..data"), "other");
+        }),
+        (
+            "a configmap's directory, replaced",
+            configmap,
+            swap_directories,
+        ),
+    ];
+
     #[tokio::test]
-    async fn files_that_are_written_replaced_or_linked_anew_are_noticed() {
+    async fn a_file_that_changes_is_noticed_in_every_layout() {
+        for (name, make, change) in LAYOUTS {
+            let directory = tempfile::tempdir().unwrap();
+            let path = make(directory.path());
+            let watch = FileWatch::open(std::slice::from_ref(&path)).unwrap();
+            let read = || fs::read_to_string(&path).unwrap();
+            assert_eq!(read(), "old", "{name}");
+            change(directory.path());
+            assert!(is_told(&watch).await, "{name}");
+            assert_eq!(read(), "new", "{name}");
+            // And the next time, wherever it is now.
+            let now = fs::canonicalize(&path).unwrap();
+            replace(&now, "newer");
+            assert!(is_told(&watch).await, "{name}, again");
+            assert_eq!(read(), "newer", "{name}");
+        }
+    }
+
+    #[test]
+    fn links_that_lead_in_a_circle_end() {
         let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        fs::write(at("rules.yaml"), "{}").unwrap();
-        fs::write(at("one.yaml"), "{}").unwrap();
-        fs::write(at("two.yaml"), "{}").unwrap();
-        std::os::unix::fs::symlink(at("one.yaml"), at("link.yaml")).unwrap();
-
-        let watch = FileWatch::open(&[at("rules.yaml")]).unwrap();
-        fs::write(at("rules.yaml"), "# written\n{}").unwrap();
-        assert!(is_told(&watch).await);
-        fs::write(at("new"), "# replaced\n{}").unwrap();
-        fs::rename(at("new"), at("rules.yaml")).unwrap();
-        assert!(is_told(&watch).await);
-
-        let watch = FileWatch::open(&[at("link.yaml")]).unwrap();
-        std::os::unix::fs::symlink(at("two.yaml"), at("next")).unwrap();
-        fs::rename(at("next"), at("link.yaml")).unwrap();
-        assert!(is_told(&watch).await);
+        symlink("circle", directory.path().join("circle")).unwrap();
+        assert!(way_to(&directory.path().join("circle")).len() <= MOST_STEPS + 1);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{AgentError, Notice};
 use crate::dataplane::Interface;
-use crate::host::{AttachRequest, Host, HostError};
+use crate::host::{AttachRequest, Guard, Host, HostError, Target};
 use crate::model::Pattern;
 use crate::state::{Overrides, State, StateError};
 
@@ -16,6 +19,8 @@ pub struct Attaching {
     pub patterns: Vec<Pattern>,
     /// What wins over the rule files for interfaces that match.
     pub overrides: Overrides,
+    /// How long an interface that a pattern meant may be gone before it is forgotten.
+    pub forget_after: Duration,
 }
 
 impl Attaching {
@@ -25,6 +30,11 @@ impl Attaching {
             |pattern: &&Pattern| !interface.loopback || pattern.as_str() == interface.name.as_str();
         let mut patterns = self.patterns.iter().filter(is_meant);
         patterns.any(|pattern| pattern.matches(&interface.name))
+    }
+
+    /// Whether an interface is wanted by its name.
+    fn names(&self, name: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.as_str() == name)
     }
 }
 
@@ -37,6 +47,8 @@ pub(super) struct Interfaces {
     settled: BTreeMap<String, u32>,
     /// Index of those that could not be.
     failed: BTreeMap<String, u32>,
+    /// Since when interfaces that a pattern meant are gone.
+    gone: BTreeMap<String, Instant>,
     /// What the policy was compiled with.
     members: Option<Vec<(u32, Vec<IpAddr>)>>,
 }
@@ -82,6 +94,7 @@ impl Interfaces {
         }
         let guards: BTreeMap<_, _> = host.guards()?.into_iter().collect();
         let state = host.state()?;
+        self.forget(host, &guards, &state, tell)?;
         for interface in &present {
             let Interface { name, index, .. } = interface;
             match guards.get(name) {
@@ -94,40 +107,77 @@ impl Interfaces {
                 None if self.settled.get(name) != Some(index) => {}
                 _ => continue,
             }
-            let Some(overrides) = self.wanted(interface, &state) else {
+            let Some((overrides, by_pattern)) = self.wanted(interface, &state) else {
                 continue;
             };
-            self.attach(host, interface, overrides, tell)?;
+            let request = AttachRequest {
+                interface: name.clone(),
+                overrides,
+                by_pattern,
+                ..AttachRequest::default()
+            };
+            self.attach(host, interface, request, tell)?;
         }
         self.refresh(host, tell)
     }
 
-    /// What the command line says about an interface that is to be attached, `None` for others.
-    fn wanted(&self, interface: &Interface, state: &State) -> Option<Overrides> {
+    /// Forgets interfaces that nobody asked for by name and that have been gone for long enough.
+    fn forget(
+        &mut self,
+        host: &mut Host,
+        guards: &BTreeMap<String, Guard>,
+        state: &State,
+        tell: &mut dyn FnMut(&Notice<'_>),
+    ) -> Result<(), AgentError> {
+        let now = Instant::now();
+        let is_gone = |name: &String| {
+            let record = state.attachments.get(name);
+            record.is_some_and(|record| record.by_pattern)
+                && guards.get(name) == Some(&Guard::Missing)
+        };
+        self.gone.retain(|name, _| is_gone(name));
+        for name in state.attachments.keys().filter(|name| is_gone(name)) {
+            let since = *self.gone.entry(name.clone()).or_insert(now);
+            if now.duration_since(since) >= self.attaching.forget_after {
+                host.detach(&Target::One(name.clone()))?;
+                self.gone.remove(name);
+                tell(&Notice::Forgotten { interface: name });
+            }
+        }
+        Ok(())
+    }
+
+    /// When the next interface is to be forgotten.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let first = self.gone.values().min()?;
+        Some(*first + self.attaching.forget_after)
+    }
+
+    /// What the command line says about an interface that is to be attached, and whether only a pattern
+    /// means it; `None` for others.
+    fn wanted(&self, interface: &Interface, state: &State) -> Option<(Overrides, bool)> {
+        let name = &interface.name;
         // One that was attached, was removed and has returned.
-        if let Some(record) = state.attachments.get(&interface.name) {
-            return Some(record.overrides.clone());
+        if let Some(record) = state.attachments.get(name) {
+            return Some((record.overrides.clone(), record.by_pattern));
         }
+        let is_named = self.attaching.names(name) || state.model.interfaces.contains_key(name);
         if self.attaching.wants(interface) {
-            return Some(self.attaching.overrides.clone());
+            return Some((self.attaching.overrides.clone(), !is_named));
         }
-        let is_wanted = state.model.wants(&interface.name, interface.loopback);
-        is_wanted.then(Overrides::default)
+        let is_wanted = state.model.wants(name, interface.loopback);
+        is_wanted.then(|| (Overrides::default(), !is_named))
     }
 
     fn attach(
         &mut self,
         host: &mut Host,
         interface: &Interface,
-        overrides: Overrides,
+        request: AttachRequest,
         tell: &mut dyn FnMut(&Notice<'_>),
     ) -> Result<(), AgentError> {
         let name = &interface.name;
-        let result = host.attach(AttachRequest {
-            interface: name.clone(),
-            overrides,
-            ..AttachRequest::default()
-        });
+        let result = host.attach(request);
         match result {
             Err(error) if is_busy(&error) => return Err(error.into()),
             Ok(summary) => tell(&Notice::Attached {

@@ -104,6 +104,10 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
         enforcing
             .get_or_create(&of_interface)
             .set(i64::from(is_enforcing));
+        if status.guard == Guard::Missing {
+            // What it counted went with it.
+            continue;
+        }
         lost.get_or_create(&of_interface).inc_by(status.events_lost);
         for Suppressed { reason, events } in &status.events_suppressed {
             let labels = OfSuppressed {

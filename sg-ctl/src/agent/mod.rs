@@ -22,7 +22,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
 
 pub use error::AgentError;
 pub use interfaces::Attaching;
@@ -47,6 +47,10 @@ const TICK: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long to wait for another sg-ctl that is changing the host.
 const BUSY: Duration = Duration::from_secs(1);
+
+/// How often everything is looked at that nobody told has changed: links that others take off, files
+/// behind mounts.
+const RECHECK: Duration = Duration::from_secs(30);
 
 /// What the agent is to do.
 #[derive(Clone, Debug)]
@@ -209,6 +213,8 @@ impl Agent<'_> {
     ) -> Result<(), AgentError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let window = self.recorder.as_ref().map(Recorder::window);
         let mut window_end = window.map(|window| Instant::now() + window);
         loop {
@@ -225,9 +231,10 @@ impl Agent<'_> {
                 () = at(self.reload_at) => self.reload(),
                 changed = links.changed() => {
                     changed.map_err(system("watch the interfaces"))?;
-                    self.follow_at.get_or_insert(Instant::now() + SETTLE);
+                    self.follow_within(SETTLE);
                 }
                 () = at(self.follow_at) => self.follow(),
+                _ = recheck.tick() => self.recheck(),
                 scrape = next(scrapes) => self.answer(scrape),
                 _ = tick.tick() => self.tick(),
                 () = at(window_end) => {
@@ -238,6 +245,20 @@ impl Agent<'_> {
                 ready = readable(self.recorder.as_ref()) => ready.map_err(system("wait for events"))?,
             }
         }
+    }
+
+    /// Looks at everything, without saying again what is known.
+    fn recheck(&mut self) {
+        if self.reload_at.is_none() && !self.files.is_as_refused() {
+            self.reload();
+        }
+        self.follow();
+    }
+
+    /// Looks at the interfaces again after this time, if not earlier.
+    fn follow_within(&mut self, time: Duration) {
+        let then = Instant::now() + time;
+        self.follow_at = Some(self.follow_at.map_or(then, |at| at.min(then)));
     }
 
     /// Reads the rule files and puts them in force, if they have changed.
@@ -318,11 +339,10 @@ impl Agent<'_> {
         let followed = Host::open(&self.paths)
             .map_err(AgentError::from)
             .and_then(|mut host| interfaces.follow(&mut host, &mut count));
+        self.follow_at = self.interfaces.next_look();
         match followed {
             Ok(()) => {}
-            Err(AgentError::Host(error)) if is_busy(&error) => {
-                self.follow_at = Some(Instant::now() + BUSY);
-            }
+            Err(AgentError::Host(error)) if is_busy(&error) => self.follow_within(BUSY),
             Err(error) => self.failed("follow the interfaces", &error),
         }
         // Events of new programs are read from now on.

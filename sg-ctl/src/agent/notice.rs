@@ -37,6 +37,11 @@ pub enum Notice<'a> {
         /// Why.
         error: &'a AgentError,
     },
+    /// An interface that a pattern meant has been gone for long, and is forgotten.
+    Forgotten {
+        /// Its name.
+        interface: &'a str,
+    },
     /// Addresses of attached interfaces changed, and the policy with them.
     Refreshed,
     /// Something else failed.
@@ -72,6 +77,7 @@ impl fmt::Display for Notice<'_> {
                 write!(f, "{interface} is not attached: ")?;
                 write_error(f, error)
             }
+            Self::Forgotten { interface } => write!(f, "{interface} is gone, and forgotten"),
             Self::Refreshed => {
                 f.write_str("members are up to date with the addresses of interfaces")
             }

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use sg_ctl::flowlog;
 use sg_ctl::model::Pattern;
 
-use super::{Hook, Log, Side};
+use super::{Hook, Log, Side, value};
 
 /// Below the long help.
 const HELP: &str = "\
@@ -75,6 +76,10 @@ pub(crate) struct AgentArgs {
     /// Which verdicts of interfaces matching --attach are logged.
     #[arg(long, value_enum, value_name = "WHICH", requires = "attach")]
     pub(crate) log: Option<Log>,
+
+    /// Forget an interface that a pattern meant when it has been gone for this long: 60s, 5m, 2h.
+    #[arg(long, value_name = "TIME", value_parser = value::time, default_value = "60s")]
+    pub(crate) forget_after: Duration,
 
     /// Write flow records to this file, or to standard output (`-`). The agent then is the one
     /// reader of events, and `sg-ctl logs` has to wait.

@@ -7,7 +7,7 @@ pub(super) use change::{APPLY, CONFIRM, ISOLATE, MODE, RESTORE, ROLLBACK, UPGRAD
 /// Below the help of sg-ctl.
 pub(super) const EXIT_STATUS: &str = "\
 Exit status: 0 done, 1 refused or bad input (nothing was changed), 2 system error, 3 a dry run found
-something to change.";
+something to change, 4 `status` has problems to tell.";
 
 /// Below the long help of sg-ctl.
 pub(super) const SG_CTL: &str = "\
@@ -64,6 +64,7 @@ JSON: an object with the field `detached`, the names of the interfaces
 
 EXAMPLES:
     sg-ctl detach eth0
+    sg-ctl detach --missing
     sg-ctl detach --all";
 
 /// Of `status`.
@@ -75,6 +76,7 @@ JSON: an object with these fields:
   flow_table    flows (that fit) and bytes of kernel memory, or null
   rule_counters rules (that are counted), room, and bytes of kernel memory, or null
   pending       whether a change is under way or was interrupted
+  under_way     whether the process of a change that is pending lives
   problems      interface (or null) and text of everything that is not as it should be
   interfaces    name, state (enforcing, auditing, isolated; preempted: other programs see packets
                 first; half-attached; unreachable: pins of its maps are gone; not-attached;
@@ -86,8 +88,12 @@ JSON: an object with these fields:
                 events_suppressed (beyond log_limit: reason, events)
   not_attached  interfaces that the rules name, or mean by a pattern, and that are not attached
 
+EXIT STATUS:
+  4 if there are problems; with --check that is all that is told
+
 EXAMPLES:
     sg-ctl status
+    sg-ctl status --check || notify-the-administrator
     sg-ctl status --counters
     sg-ctl status --json | jq '.interfaces[] | {name, dropped: .dropped.inbound.packets}'";
 

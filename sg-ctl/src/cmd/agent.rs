@@ -72,6 +72,7 @@ fn options(args: AgentArgs, context: &Context) -> anyhow::Result<Options> {
                 audit: args.audit.then_some(true),
                 log: args.log.map(Into::into),
             },
+            forget_after: args.forget_after,
         },
         flow_log,
         metrics: args.metrics,

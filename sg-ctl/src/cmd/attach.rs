@@ -24,6 +24,7 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
         .and_then(|model| carries_default(&args.interface, model));
     let request = AttachRequest {
         interface: args.interface,
+        by_pattern: false,
         overrides: Overrides {
             groups: (!args.groups.is_empty()).then_some(args.groups),
             side: args.side.map(Into::into),

@@ -11,9 +11,16 @@ use crate::output::change::DetachView;
 
 /// Takes one interface or all off guard.
 pub(crate) fn run(args: DetachArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let target = args.interface.map_or(Target::All, Target::One);
+    let target = match args.interface {
+        Some(name) => Target::One(name),
+        None if args.missing => Target::Missing,
+        None => Target::All,
+    };
     let detached = context.host()?.detach(&target)?;
-    let view = DetachView { detached };
+    let view = DetachView {
+        were_missing: target == Target::Missing,
+        detached,
+    };
     if args.format.json {
         output::json(&view)?;
     } else {

@@ -7,13 +7,23 @@ use crate::cli::StatusArgs;
 use crate::output::status::StatusView;
 use crate::output::{self, note};
 
+/// Exit status: something is not as it should be.
+const PROBLEMS: u8 = 4;
+
 /// Shows what is guarded, and whether it is in order.
 pub(crate) fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let status = context.host()?.status()?;
     let view = StatusView::new(&status);
+    let code = match view.has_problems() {
+        true => ExitCode::from(PROBLEMS),
+        false => ExitCode::SUCCESS,
+    };
+    if args.check {
+        return Ok(code);
+    }
     if args.format.json {
         output::json(&view)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     if view.is_empty() {
         note("no interface is attached");
@@ -31,5 +41,5 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCo
     for problem in view.problems() {
         note(problem);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }

@@ -14,7 +14,7 @@ use sg_common::names::{
     MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_LOG_BUCKETS,
     MAP_RULES, MAP_SELECTOR, MAP_TEST_CLOCK,
 };
-use sg_common::settings::InterfaceSettings;
+use sg_common::settings::{InterfaceSettings, MAX_ZONES};
 
 use super::error::DataplaneError;
 use super::pins::PinDir;
@@ -84,6 +84,9 @@ impl Maps {
 
     /// The settings of a zone; all zero for one that is not in use.
     pub(super) fn settings(&self, zone: u32) -> Result<InterfaceSettings, DataplaneError> {
+        if zone >= MAX_ZONES {
+            return Ok(InterfaceSettings::UNUSED);
+        }
         self.interfaces
             .get(&zone, 0)
             .map_err(map_error("read", MAP_INTERFACES))
@@ -102,6 +105,9 @@ impl Maps {
 
     /// The counters of a zone, summed over all CPUs.
     pub(super) fn counters(&self, zone: u32) -> Result<ZoneCounters, DataplaneError> {
+        if zone >= MAX_ZONES {
+            return Ok(ZoneCounters::ZERO);
+        }
         let per_cpu = self
             .counters
             .get(&zone, 0)

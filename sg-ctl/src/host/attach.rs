@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use sg_common::settings::{MAX_ZONES, PICKUP_WINDOW_SECONDS};
+use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::apply::milliseconds;
 use super::existing::Passing;
 use super::guard::Guard;
 use super::ssh::WayIn;
 use super::trial::{deadline, kept_deadline, set_deadlines};
+use super::zones::free_zone;
 use super::{
     Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective,
     flow_table_note, isolate, rule_counters_note, settings, write_settings,
@@ -27,6 +28,8 @@ pub struct AttachRequest {
     pub interface: String,
     /// What the command line says about it.
     pub overrides: Overrides,
+    /// Whether nobody asked for it by its name: it is forgotten some time after it is gone.
+    pub by_pattern: bool,
     /// New rules to put in force at the same stroke; `None` keeps those in force.
     pub model: Option<Model>,
     /// Time after which the interface, and every other one if there are new rules, only audits
@@ -78,12 +81,14 @@ impl Host {
     pub fn attach(&mut self, request: AttachRequest) -> Result<AttachSummary, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
+        let state = self.make_room(&lock, state, &request.interface)?;
         let survey = self.survey()?;
         let mut attachments = survey.attachments.clone();
         Self::check_all_recorded(&state, &attachments)?;
         let AttachRequest {
             interface: name,
             overrides,
+            by_pattern,
             model,
             rollback_after,
             way_in,
@@ -137,6 +142,7 @@ impl Host {
             side: spec.side,
             hook: spec.hook,
             overrides,
+            by_pattern,
             // What waits for confirmation is not confirmed by attaching it again.
             unconfirmed: unconfirmed || rollback_after.is_some(),
             keep_ssh: keep_ssh.filter(|_| isolated.is_some()),
@@ -208,19 +214,4 @@ impl Host {
             duration: begin.elapsed(),
         })
     }
-}
-
-/// The lowest zone that neither kernel nor state has in use.
-fn free_zone(state: &State, attachments: &[Attachment]) -> Result<u32, HostError> {
-    let is_free = |zone: &u32| {
-        let recorded = state
-            .attachments
-            .values()
-            .any(|record| record.zone == *zone);
-        let attached = attachments.iter().any(|each| each.zone == *zone);
-        !recorded && !attached
-    };
-    (0..MAX_ZONES)
-        .find(is_free)
-        .ok_or(HostError::NoZone { limit: MAX_ZONES })
 }

@@ -11,6 +11,8 @@ use crate::state::{State, StateError};
 pub enum Target {
     /// The interface of this name.
     One(String),
+    /// Every interface that is not there.
+    Missing,
     /// Everything.
     All,
 }
@@ -24,6 +26,7 @@ impl Host {
     pub fn detach(&mut self, target: &Target) -> Result<Vec<String>, HostError> {
         match target {
             Target::One(name) => self.detach_one(name).map(|()| vec![name.clone()]),
+            Target::Missing => self.detach_missing(),
             Target::All => self.detach_all(),
         }
     }
@@ -73,7 +76,7 @@ impl Host {
             // Without a directory that can be locked there is no state to keep in step.
             Err(error) => {
                 self.dataplane.detach_all()?;
-                return Err(error.into());
+                return Err(HostError::OnlyOpen { source: error });
             }
             Ok(lock) => lock,
         };
@@ -87,7 +90,7 @@ impl Host {
             }
             Err(error) => {
                 self.dataplane.detach_all()?;
-                return Err(error.into());
+                return Err(HostError::OnlyOpen { source: error });
             }
             Ok(state) => state,
         };
@@ -97,11 +100,13 @@ impl Host {
             attachments: BTreeMap::new(),
             ..state
         };
-        // A full disk must not keep anybody out: the state then says too much, which is seen.
+        // A full disk must not keep anybody out, nor bring back at the next boot what is detached.
         let prepared = lock.prepare(&next);
         self.dataplane.detach_all()?;
-        prepared?;
-        lock.commit(false)?;
+        prepared
+            .and_then(|()| lock.commit(false))
+            .or_else(|_| lock.overwrite(&next))
+            .map_err(|source| HostError::OnlyOpen { source })?;
         Ok(names)
     }
 

@@ -108,6 +108,12 @@ pub enum HostError {
     /// sg-ctl is not run over SSH.
     #[error("there is no SSH connection to keep")]
     NoSsh,
+    /// Everything is detached, and the state still says that it is attached.
+    #[error("every interface is detached, all packets pass; but the state could not be changed")]
+    OnlyOpen {
+        /// Why.
+        source: StateError,
+    },
     /// There is no state to return to.
     #[error("there are no rules to return to")]
     NoPrevious,
@@ -167,6 +173,11 @@ impl HostError {
             Self::CutsSsh { .. } => {
                 Some("--keep-ssh keeps it, --cut-ssh cuts it all the same".to_owned())
             }
+            Self::OnlyOpen { .. } => Some(
+                "at the next boot `sg-ctl restore` would attach again: make the state directory \
+                 writable and repeat this, or disable sg-restore.service and sg-agent.service"
+                    .to_owned(),
+            ),
             Self::NoSsh => Some("leave --keep-ssh out: sg-ctl was not started over SSH".to_owned()),
             Self::NoPrevious => Some("the rules have not changed yet".to_owned()),
             Self::NoZone { .. } => Some("detach one first".to_owned()),
@@ -178,6 +189,7 @@ impl HostError {
         match self {
             Self::State(error) => error.is_refusal(),
             Self::Dataplane(error) => error.is_refusal(),
+            Self::OnlyOpen { .. } => false,
             _ => true,
         }
     }

@@ -25,6 +25,7 @@ mod ssh;
 mod status;
 mod trial;
 mod upgrade;
+mod zones;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -67,6 +67,7 @@ mod tests {
                 side: Side::Nic,
                 hook: Hook::Auto,
                 overrides: Overrides::default(),
+                by_pattern: false,
                 unconfirmed: false,
                 keep_ssh: None,
                 isolated: None,

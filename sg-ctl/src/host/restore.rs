@@ -71,6 +71,7 @@ impl Host {
         let attached = self.attach(AttachRequest {
             interface: name.to_owned(),
             overrides: record.overrides,
+            by_pattern: record.by_pattern,
             ..AttachRequest::default()
         })?;
         Ok(Restored::Attached(Box::new(attached)))

@@ -280,6 +280,7 @@ mod tests {
                 flow_table_wanted: FlowTableInfo::made_for(16_384),
                 hz: 250,
                 pending: false,
+                under_way: false,
                 interfaces: vec![interface],
                 other_layouts: vec![],
                 not_attached: vec![],

@@ -187,6 +187,8 @@ pub struct Status {
     pub hz: u64,
     /// Whether an operation is under way, or was interrupted and waits for the next one.
     pub pending: bool,
+    /// Whether it is under way: its process lives.
+    pub under_way: bool,
     /// The interfaces, by name.
     pub interfaces: Vec<InterfaceStatus>,
     /// Layouts of maps, other than this sg-ctl's, that have interfaces attached.
@@ -209,7 +211,7 @@ impl Host {
             }
             status = self.status_once()?;
         }
-        status.pending = true;
+        (status.pending, status.under_way) = (true, true);
         Ok(status)
     }
 
@@ -248,6 +250,7 @@ impl Host {
             status.ifindex = same_name.map(|interface| interface.index);
         }
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+        let pending = self.directory.is_pending();
         Ok(Status {
             generation: state.generation,
             build: BUILD.clone(),
@@ -256,7 +259,8 @@ impl Host {
             rule_counters: self.dataplane.rule_counters()?,
             flow_table_wanted: FlowTableInfo::made_for(state.model.limits.flow_table_size),
             hz: Dataplane::hz()?,
-            pending: self.directory.is_pending(),
+            pending,
+            under_way: pending && !self.directory.is_interrupted(),
             interfaces,
             other_layouts: self.dataplane.others_in_use()?,
             not_attached: not_attached(&state, present),

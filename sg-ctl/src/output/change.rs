@@ -99,14 +99,26 @@ impl fmt::Display for AttachView<'_> {
 pub(crate) struct DetachView {
     /// Names of the interfaces.
     pub(crate) detached: Vec<String>,
+    /// Whether they are those that were not there.
+    #[serde(skip)]
+    pub(crate) were_missing: bool,
 }
 
 impl fmt::Display for DetachView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.detached.is_empty() {
-            return writeln!(f, "nothing was attached");
+            let nothing = if self.were_missing {
+                "no interface is missing"
+            } else {
+                "nothing was attached"
+            };
+            return writeln!(f, "{nothing}");
         }
         for interface in &self.detached {
+            if self.were_missing {
+                writeln!(f, "{interface} is forgotten")?;
+                continue;
+            }
             writeln!(f, "{interface} is detached: its packets pass unfiltered")?;
         }
         Ok(())

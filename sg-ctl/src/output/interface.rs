@@ -135,6 +135,7 @@ mod tests {
                 audit: Some(true),
                 ..Overrides::default()
             },
+            by_pattern: false,
             unconfirmed: false,
             keep_ssh: None,
             isolated: None,

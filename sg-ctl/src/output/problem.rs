@@ -17,10 +17,10 @@ pub(crate) struct Problem<'a> {
 pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
     let mut problems = Vec::new();
     let mut add = |interface, text: String| problems.push(Problem { interface, text });
-    if status.pending {
+    if status.pending && !status.under_way {
         add(
             None,
-            "a change is under way, or was interrupted: the next command that changes something \
+            "a change was interrupted: the next command that changes something \
              finishes it or takes it back"
                 .to_owned(),
         );

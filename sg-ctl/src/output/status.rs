@@ -26,6 +26,7 @@ pub(crate) struct StatusView<'a> {
     flow_table: Option<FlowTableInfo>,
     rule_counters: Option<RuleCounterInfo>,
     pending: bool,
+    under_way: bool,
     problems: Vec<Problem<'a>>,
     interfaces: Vec<InterfaceView<'a>>,
     not_attached: &'a [String],
@@ -157,6 +158,7 @@ impl<'a> StatusView<'a> {
             flow_table: status.flow_table,
             rule_counters: status.rule_counters,
             pending: status.pending,
+            under_way: status.under_way,
             problems: problems(status),
             interfaces: status.interfaces.iter().map(InterfaceView::new).collect(),
             not_attached: &status.not_attached,
@@ -166,6 +168,11 @@ impl<'a> StatusView<'a> {
     /// Whether there is anything to show in a table.
     pub(crate) const fn is_empty(&self) -> bool {
         self.interfaces.is_empty()
+    }
+
+    /// Whether anything is not as it should be.
+    pub(crate) const fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
     }
 
     /// Everything that is not as it should be, a line each.
@@ -413,6 +420,7 @@ pub(super) mod tests {
             flow_table_wanted: FlowTableInfo::made_for(262_144),
             hz: 250,
             pending: false,
+            under_way: false,
             interfaces,
             other_layouts: vec![],
             not_attached: vec![],
@@ -514,7 +522,7 @@ pub(super) mod tests {
             .map(|line| anstream::adapter::strip_str(&line).to_string())
             .collect();
         let begins = [
-            "warning: a change is under way",
+            "warning: a change was interrupted",
             "warning: eth0: ingress: other (12) sees packets first",
             "warning: eth0: is called ens3 now",
             "warning: eth0: attached, but the state does not know it",

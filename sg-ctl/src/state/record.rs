@@ -9,7 +9,7 @@ use crate::model::{Hook, InterfaceSpec, LogMode, Side};
 /// A guarded interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachmentRecord {
-    /// Its slot in the kernel's tables.
+    /// Its slot in the kernel's tables; beyond the last one while it is gone and has given it back.
     pub zone: u32,
     /// The side that its programs were loaded for.
     pub side: Side,
@@ -17,6 +17,9 @@ pub struct AttachmentRecord {
     pub hook: Hook,
     /// What the command line said.
     pub overrides: Overrides,
+    /// Whether a pattern meant it, and nobody its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_pattern: bool,
     /// Whether what it carries waits to be confirmed: past the deadline, which the kernel has, it
     /// only audits.
     #[serde(default)]

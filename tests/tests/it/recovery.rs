@@ -98,6 +98,7 @@ impl Machinery {
                 side: Side::Nic,
                 hook: Hook::Auto,
                 overrides: Overrides::default(),
+                by_pattern: false,
                 unconfirmed: false,
                 keep_ssh: None,
                 isolated: None,
