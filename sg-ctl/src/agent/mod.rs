@@ -14,15 +14,15 @@ mod notice;
 mod recorder;
 mod records;
 mod rotate;
+mod wake;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 pub use error::AgentError;
 pub use interfaces::Attaching;
@@ -34,11 +34,12 @@ use crate::dataplane::LinkWatch;
 use crate::host::{ApplyRequest, Host};
 use crate::paths::Paths;
 use error::system;
-use files::{FileWatch, Reading, RuleFiles};
+use files::{Reading, RuleFiles};
 use http::{MetricsServer, Scrape};
 use interfaces::{Interfaces, is_busy};
 use metrics::Tallies;
 use recorder::Recorder;
+use wake::{Signals, at, next, systemd, watch_files};
 
 /// How often it is looked whether other programs are to be read from; systemd's watchdog is told as
 /// often that all is well.
@@ -104,68 +105,6 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
     systemd(&[NotifyState::Stopping]);
     agent.close_window();
     Ok(())
-}
-
-/// The signals that the agent knows.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, AgentError> {
-        let listen = |kind| signal(kind).map_err(system("listen for signals"));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-}
-
-/// Watches files on a task of its own, which ends when the receiver is dropped.
-fn watch_files(files: &[PathBuf]) -> Result<Option<mpsc::Receiver<()>>, AgentError> {
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let watch = FileWatch::open(files)?;
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                () = sender.closed() => return,
-                () = watch.changed() => {}
-            }
-            // One that waits to be heard stands for this one, too.
-            let _ = sender.try_send(());
-        }
-    });
-    Ok(Some(receiver))
-}
-
-/// Tells systemd, if it started us.
-fn systemd(state: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(state);
-}
-
-/// The next message, or none for ever.
-async fn next<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> T {
-    if let Some(receiver) = receiver
-        && let Some(message) = receiver.recv().await
-    {
-        return message;
-    }
-    std::future::pending().await
-}
-
-/// A moment, or never.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
 }
 
 struct Agent<'t> {

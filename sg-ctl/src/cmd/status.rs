@@ -14,9 +14,10 @@ const PROBLEMS: u8 = 4;
 pub(crate) fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let status = context.host()?.status()?;
     let view = StatusView::new(&status);
-    let code = match view.has_problems() {
-        true => ExitCode::from(PROBLEMS),
-        false => ExitCode::SUCCESS,
+    let code = if view.has_problems() {
+        ExitCode::from(PROBLEMS)
+    } else {
+        ExitCode::SUCCESS
     };
     if args.check {
         return Ok(code);

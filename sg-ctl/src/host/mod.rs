@@ -23,6 +23,7 @@ mod settings;
 mod snapshot;
 mod ssh;
 mod status;
+mod suppressed;
 mod trial;
 mod upgrade;
 mod zones;
@@ -48,9 +49,8 @@ pub use settings::settings;
 pub(crate) use snapshot::loaded;
 pub use snapshot::{InterfaceRates, Rate, Rates, Snapshot};
 pub use ssh::{SshConnection, WayIn};
-pub use status::{
-    Deadline, InterfaceStatus, Mode, ReasonCount, Renamed, Status, Suppressed, Traffic,
-};
+pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Renamed, Status, Traffic};
+pub use suppressed::Suppressed;
 pub use upgrade::{UpgradeSummary, Upgraded};
 
 use crate::compile::{Image, ZonePolicy, compile};

@@ -9,6 +9,7 @@ use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::MODE_AUDIT;
 
 use super::guard::{Guard, Survey};
+use super::suppressed::Suppressed;
 use super::{Host, HostError, effective, record_of};
 use crate::dataplane::{
     Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, ImageInfo, Interface, RuleCounterInfo,
@@ -68,27 +69,6 @@ pub struct ReasonCount {
     /// How much.
     #[serde(flatten)]
     pub traffic: Traffic,
-}
-
-/// Events beyond the limit of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Suppressed {
-    /// Name of the reason.
-    pub reason: &'static str,
-    /// How many.
-    pub events: u64,
-}
-
-impl Suppressed {
-    /// Every reason of which there were any.
-    pub fn all(counters: &ZoneCounters) -> Vec<Self> {
-        let of_reason = |reason: &Reason| Self {
-            reason: reason.name(),
-            events: counters.events_suppressed[*reason as usize],
-        };
-        let all = Reason::ALL.iter().map(of_reason);
-        all.filter(|suppressed| suppressed.events > 0).collect()
-    }
 }
 
 /// What an attached interface is called now, when that is another name than the one it was attached

@@ -11,6 +11,7 @@ mod isolate;
 mod large;
 mod logs;
 mod network;
+mod places;
 mod rules;
 mod safety;
 mod tags;

@@ -1,0 +1,76 @@
+//! What the agent keeps for itself, and what it gives back.
+
+use std::{io::Write as _, net::TcpStream};
+
+use sg_tests::{eventually, netns::Namespace, sg_ctl::SgCtl};
+
+use super::{METRICS, get, start, wait_for, wait_until_guarded};
+
+#[test]
+fn interfaces_that_a_pattern_meant_are_forgotten_when_they_are_gone() {
+    let namespace = Namespace::new("agent");
+    let sg = SgCtl::new(&namespace);
+    let rules = "
+        security_groups: { tested: {} }
+        interfaces: { 'tap*': { groups: [tested] }, tap7: { groups: [tested] } }
+    ";
+    let file = sg.rule_file("rules.yaml", rules);
+    for name in ["tap0", "tap7", "veth0"] {
+        namespace.ip(&format!(
+            "link add {name} type veth peer name far-{name}\nlink set {name} up\n"
+        ));
+    }
+    let words = ["-f", &file, "--attach", "veth?", "--forget-after", "1s"];
+    let _agent = start(&sg, &namespace, &words);
+    let guarded = |name: &str, state: &str, group: &str| format!("{name} {state} {group}");
+    let all = ["tap0", "tap7"].map(|name| guarded(name, "enforcing", "tested"));
+    let veth = guarded("veth0", "enforcing", "default");
+    wait_until_guarded(&sg, &[&all[0], &all[1], &veth]);
+    namespace.ip("link del tap0\nlink del tap7\nlink del veth0\n");
+    // The one that the rules name is waited for.
+    let missing = guarded("tap7", "missing", "tested");
+    wait_until_guarded(&sg, &[&missing]);
+    let text = get(&namespace, "/metrics").expect("the agent serves them");
+    assert!(!text.contains("tap0") && !text.contains("veth0"), "{text}");
+    assert!(
+        text.contains(r#"sg_interface_attached{interface="tap7"} 0"#),
+        "{text}"
+    );
+    assert!(
+        !text.contains(r#"sg_packets_total{interface="tap7""#),
+        "{text}"
+    );
+    eventually("a moment in which the agent changes nothing", || {
+        (sg.run(&["detach", "--missing"]).stdout == "tap7 is forgotten\n").then_some(())
+    });
+    let status = sg.run(&["status", "--json"]);
+    assert!(!status.stdout.contains("tap0"), "{status:#?}");
+}
+
+#[test]
+fn many_slow_connections_stop_no_work_of_the_agent() {
+    let namespace = Namespace::new("agent");
+    let sg = SgCtl::new(&namespace);
+    let rules = |group: &str| {
+        format!(
+            "security_groups: {{ {group}: {{}} }}\ninterfaces: {{ 'tap*': {{ groups: [{group}] }} }}\n"
+        )
+    };
+    let file = sg.rule_file("rules.yaml", &rules("one"));
+    let _agent = start(&sg, &namespace, &["-f", &file]);
+    let slow: Vec<_> = namespace.enter(|| {
+        let connect = |_| {
+            let mut stream = TcpStream::connect(METRICS).ok()?;
+            // Those beyond the number that is served may be closed already.
+            let _ = stream.write_all(b"G");
+            Some(stream)
+        };
+        (0..900).map_while(connect).collect()
+    });
+    assert!(slow.len() > 100, "only {} connections", slow.len());
+    sg.rule_file("rules.yaml", &rules("two"));
+    namespace.ip("link add tap0 type veth peer name far\nlink set tap0 up\n");
+    wait_until_guarded(&sg, &["tap0 enforcing two"]);
+    wait_for(&namespace, "sg_applies_total 2");
+    drop(slow);
+}
