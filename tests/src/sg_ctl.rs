@@ -122,6 +122,14 @@ impl<'a> SgCtl<'a> {
         Outcome::of(self.namespace, self.command(program()).args(words))
     }
 
+    /// Runs it to its end with a file for standard output; returns the exit code.
+    pub fn run_into(&self, stdout: fs::File, words: &[&str]) -> i32 {
+        let mut command = self.command(program());
+        command.args(words).stdout(stdout).stderr(Stdio::null());
+        let ended = self.namespace.enter(|| command.status());
+        ended.expect("sg-ctl can be run").code().unwrap_or(-1)
+    }
+
     /// Runs it to its end as over an SSH connection, of which sshd says this.
     pub fn run_over_ssh(&self, connection: &str, words: &[&str]) -> Outcome {
         let mut command = self.command(program());

@@ -188,19 +188,32 @@ impl Session {
 
     /// Prints up to [`TURN`] events; returns how many there were.
     fn turn<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<usize> {
+        let Self {
+            host,
+            events,
+            names,
+            may_reload,
+            latest_ns,
+            ..
+        } = self;
         let mut count = 0;
-        while count < TURN
-            && let Some(record) = self.events.next()
-        {
-            count += 1;
-            let event = record.event;
-            self.latest_ns = event.time_ns;
-            // Rules that were applied after the state was read.
-            if self.may_reload && !self.names.know(&event) {
-                self.may_reload = false;
-                self.names = names(&self.host, self.host.state()?)?;
+        while count < TURN {
+            let taken = events.take_with(|record| -> anyhow::Result<()> {
+                let event = record.event;
+                *latest_ns = event.time_ns;
+                // Rules that were applied after the state was read.
+                if *may_reload && !names.know(&event) {
+                    *may_reload = false;
+                    *names = super::names(host, host.state()?)?;
+                }
+                printer.event(record, names)?;
+                // What cannot be written out stays for the next reader.
+                Ok(printer.flush()?)
+            })?;
+            if taken.is_none() {
+                break;
             }
-            printer.event(&record, &self.names)?;
+            count += 1;
         }
         Ok(count)
     }

@@ -43,6 +43,29 @@ impl EventStream {
         Ok(Self { ring, _lock: lock })
     }
 
+    /// Hands the next event to `keep`; it is taken out of the buffer when that succeeds. `None` when
+    /// the buffer is empty.
+    ///
+    /// # Errors
+    /// Those of `keep`: the event stays.
+    pub fn take_with<E>(
+        &mut self,
+        keep: impl FnOnce(&Record) -> Result<(), E>,
+    ) -> Result<Option<()>, E> {
+        while let Some(item) = self.ring.next() {
+            let Some(record) = Record::from_bytes(&item) else {
+                continue;
+            };
+            if let Err(error) = keep(&record) {
+                // Dropped, it would be taken.
+                std::mem::forget(item);
+                return Err(error);
+            }
+            return Ok(Some(()));
+        }
+        Ok(None)
+    }
+
     /// Something to wait for events with, while the stream itself is free to be read.
     ///
     /// # Errors

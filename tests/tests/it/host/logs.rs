@@ -157,3 +157,16 @@ fn dropped_packets_are_captured_with_verdict_and_interface() {
     assert_eq!((start.len(), *length), (128, 342));
     assert!(start[42..].iter().all(|byte| *byte == b'x'));
 }
+
+#[test]
+fn events_that_cannot_be_written_out_are_not_taken() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), RULES);
+    send(client, server, &["one"]);
+    let full = fs::File::options().write(true).open("/dev/full");
+    let code = sg.run_into(full.expect("the kernel has it"), &["logs"]);
+    assert_ne!(code, 0);
+    let text = sg.ok(&["logs", "--json"]);
+    assert!(text.contains(r#""type":"verdict""#), "{text}");
+}
