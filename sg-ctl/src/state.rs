@@ -29,7 +29,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 pub use error::StateError;
-pub use record::{AttachmentRecord, Isolation, Overrides, SshPeer};
+pub use record::{AttachmentRecord, Detached, Isolation, Overrides, SshPeer};
 
 use crate::compile::RuleNumbers;
 use crate::crash::{CrashPoint, reach};
@@ -60,6 +60,9 @@ pub struct State {
     pub model: Model,
     /// The guarded interfaces, by name.
     pub attachments: BTreeMap<String, AttachmentRecord>,
+    /// The interfaces that were detached by hand, by name: nothing attaches them by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub detached: BTreeMap<String, Detached>,
     /// The numbers of all rules that there ever were.
     pub numbers: RuleNumbers,
 }
@@ -70,6 +73,7 @@ impl Default for State {
             generation: 0,
             model: Model::new(),
             attachments: BTreeMap::new(),
+            detached: BTreeMap::new(),
             numbers: RuleNumbers::default(),
         }
     }
@@ -157,6 +161,7 @@ impl StateDir {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
             .open(&path)
             .map_err(io_error("open", &path))?;
         let mut file = lock_file(file, &path)?;
@@ -210,7 +215,13 @@ impl StateLock {
     pub fn prepare(&self, next: &State) -> Result<(), StateError> {
         let path = self.directory.next();
         let write = || -> io::Result<()> {
-            let mut file = File::create(&path)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .custom_flags(nix::libc::O_NOFOLLOW)
+                .open(&path)?;
             reach(CrashPoint::NextCreated);
             let stored = Stored {
                 format: FORMAT,
@@ -238,7 +249,10 @@ impl StateLock {
                 state,
             };
             let bytes = serde_json::to_vec(&stored).map_err(io::Error::other)?;
-            let mut file = OpenOptions::new().write(true).open(&path)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .custom_flags(nix::libc::O_NOFOLLOW)
+                .open(&path)?;
             file.write_all(&bytes)?;
             file.set_len(bytes.len() as u64)?;
             file.sync_all()

@@ -10,7 +10,7 @@ use super::{AgentError, Notice};
 use crate::dataplane::Interface;
 use crate::host::{AttachRequest, Guard, Host, HostError, Target};
 use crate::model::Pattern;
-use crate::state::{Overrides, State, StateError};
+use crate::state::{Detached, Overrides, State, StateError};
 
 /// What the agent attaches by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Attaching {
 pub(super) struct Interfaces {
     attaching: Attaching,
     /// Index of interfaces that are attached, or were, or could not be. What has been detached by
-    /// hand stays so until there is another interface of the name.
+    /// hand stays so until there is another interface of the name; the state knows it, too.
     settled: BTreeMap<String, u32>,
     /// Index of those that could not be.
     failed: BTreeMap<String, u32>,
@@ -104,6 +104,7 @@ impl Interfaces {
                 }
                 // It was attached, and is not guarded now: whatever the reason, it is to be.
                 Some(_) if self.failed.get(name) != Some(index) => {}
+                None if state.detached.get(name) == Some(&Detached::now(*index)) => continue,
                 None if self.settled.get(name) != Some(index) => {}
                 _ => continue,
             }

@@ -149,6 +149,7 @@ impl Host {
             isolated,
         };
         next.attachments.insert(name.clone(), record);
+        next.detached.remove(&name);
         let on_trial = rollback_after.filter(|_| rules_change);
         if on_trial.is_some() {
             for record in next.attachments.values_mut() {

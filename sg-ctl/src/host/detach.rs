@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Host, HostError, compile_policy, record_of};
-use crate::dataplane::Attachment;
-use crate::state::{State, StateError};
+use crate::dataplane::{Attachment, Interface};
+use crate::state::{Detached, State, StateError};
 
 /// What to detach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ impl Host {
             ..state
         };
         next.attachments.remove(name);
+        note_detached(&mut next, [name]);
         // Its addresses are no longer members of its groups. If the rest cannot be compiled, it
         // keeps the image that it has.
         let image = Self::check_all_recorded(&next, &attachments)
@@ -95,11 +96,12 @@ impl Host {
             Ok(state) => state,
         };
         let names = self.attached_names(&state);
-        let next = State {
+        let mut next = State {
             generation: state.generation + 1,
             attachments: BTreeMap::new(),
             ..state
         };
+        note_detached(&mut next, names.iter().map(String::as_str));
         // A full disk must not keep anybody out, nor bring back at the next boot what is detached.
         let prepared = lock.prepare(&next);
         self.dataplane.detach_all()?;
@@ -122,6 +124,20 @@ impl Host {
             }
         }
         names
+    }
+}
+
+/// Notes that interfaces are not to be attached again by themselves.
+fn note_detached<'n>(next: &mut State, names: impl IntoIterator<Item = &'n str>) {
+    // Without the list they are detached all the same.
+    let present = Interface::all().unwrap_or_default();
+    let is_there = |name: &String| present.iter().any(|interface| interface.name == *name);
+    next.detached.retain(|name, _| is_there(name));
+    for name in names {
+        if let Some(interface) = present.iter().find(|interface| interface.name == name) {
+            let detached = Detached::now(interface.index);
+            next.detached.insert(name.to_owned(), detached);
+        }
     }
 }
 

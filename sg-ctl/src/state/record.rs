@@ -32,6 +32,26 @@ pub struct AttachmentRecord {
     pub isolated: Option<Isolation>,
 }
 
+/// An interface that was detached by hand: it stays so until another one has its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detached {
+    /// Its index.
+    ifindex: u32,
+    /// The boot in which it had that.
+    boot: String,
+}
+
+impl Detached {
+    /// An interface that is there now.
+    pub fn now(ifindex: u32) -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self {
+            ifindex,
+            boot: boot.trim().to_owned(),
+        }
+    }
+}
+
 /// What comes back when an interface is no longer cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolation {

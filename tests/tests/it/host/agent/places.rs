@@ -74,3 +74,34 @@ fn many_slow_connections_stop_no_work_of_the_agent() {
     wait_for(&namespace, "sg_applies_total 2");
     drop(slow);
 }
+
+#[test]
+fn what_is_detached_by_hand_stays_so_over_a_restart_of_the_agent() {
+    let namespace = Namespace::new("agent");
+    let sg = SgCtl::new(&namespace);
+    let rules = "
+        security_groups: { tested: {} }
+        interfaces: { 'tap*': { groups: [tested] } }
+    ";
+    let file = sg.rule_file("rules.yaml", rules);
+    let add = |name: &str| {
+        namespace.ip(&format!(
+            "link add {name} type veth peer name far-{name}\nlink set {name} up\n"
+        ));
+    };
+    add("tap0");
+    add("tap1");
+    let agent = start(&sg, &namespace, &["-f", &file]);
+    let both = ["tap0 enforcing tested", "tap1 enforcing tested"];
+    wait_until_guarded(&sg, &both);
+    agent.kill();
+    sg.ok(&["detach", "tap0"]);
+    let _agent = start(&sg, &namespace, &["-f", &file]);
+    // Interfaces are looked at in their order: the later one tells that the first was.
+    add("tap2");
+    wait_until_guarded(&sg, &[both[1], "tap2 enforcing tested"]);
+    // Another interface of the name is another.
+    namespace.ip("link del tap0\n");
+    add("tap0");
+    wait_until_guarded(&sg, &[both[0], both[1], "tap2 enforcing tested"]);
+}
