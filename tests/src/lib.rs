@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod big_tcp;
+pub mod conntrack;
 pub mod family;
 pub mod foreign;
 pub mod fuzz;

@@ -239,6 +239,8 @@ mod tests {
             kind: None,
             bus: None,
             controller: None,
+            lower: None,
+            peer: None,
             peer_namespace: None,
             ethernet: true,
             loopback,

@@ -11,23 +11,37 @@ use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
 use netlink_sys::protocols::NETLINK_NETFILTER;
-use sg_common::flow::{Direction, FlowState};
+use sg_common::flow::FlowState;
 use sg_common::proto::{ICMP, ICMPV6, TCP, UDP};
 
 use super::error::DataplaneError;
 use super::maps::system_error;
 use super::netlink::dump_of;
-use super::seed::Connection;
 
 /// The number of tracked connections; the file is missing where none are.
 const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 
-/// Every tracked connection, in each form that it can have on an interface: seen from either end,
-/// before and after address translation. None where tracking is not in use.
+/// A connection, as connection tracking knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tracked {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Source and destination of packets of the side that opened it, as they come; port 0 for
+    /// protocols without ports.
+    pub original: (SocketAddr, SocketAddr),
+    /// Source and destination of the answers, as they come: the former turned round, unless
+    /// addresses are translated.
+    pub reply: (SocketAddr, SocketAddr),
+    /// How far it is.
+    pub state: FlowState,
+}
+
+/// Every connection that the kernel tracks, but for pings, which are short, and what is not
+/// understood. None where tracking is not in use.
 ///
 /// # Errors
 /// When the kernel does not answer.
-pub fn tracked_connections() -> Result<Vec<Connection>, DataplaneError> {
+pub fn tracked_connections() -> Result<Vec<Tracked>, DataplaneError> {
     // To ask would load the module.
     let count = std::fs::read_to_string(COUNT).unwrap_or_default();
     if count.trim().parse::<u64>().unwrap_or(0) == 0 {
@@ -39,53 +53,32 @@ pub fn tracked_connections() -> Result<Vec<Connection>, DataplaneError> {
     );
     let answer = dump_of(NETLINK_NETFILTER, request)
         .map_err(system_error("list the tracked connections"))?;
-    let mut connections = Vec::new();
-    for message in answer {
-        if let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) = message.inner {
-            connections.extend(forms(&attributes).into_iter().flatten());
-        }
-    }
-    Ok(connections)
+    let tracked = |message: NetfilterMessage| match message.inner {
+        NetfilterMessageInner::Conntrack(ConntrackMessage::New(parts)) => tracked(&parts),
+        _ => None,
+    };
+    Ok(answer.into_iter().filter_map(tracked).collect())
 }
 
-/// One direction of a tracked connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Way {
-    protocol: u8,
-    from: SocketAddr,
-    to: SocketAddr,
-}
-
-/// The forms of a connection; none of pings, which are short, and of what is not understood.
-fn forms(attributes: &[ConntrackAttribute]) -> Option<Vec<Connection>> {
-    let original = attributes.iter().find_map(|attribute| match attribute {
+fn tracked(attributes: &[ConntrackAttribute]) -> Option<Tracked> {
+    let (protocol, original) = attributes.iter().find_map(|attribute| match attribute {
         ConntrackAttribute::CtaTupleOrig(tuple) => way(tuple),
         _ => None,
     })?;
-    let reply = attributes.iter().find_map(|attribute| match attribute {
+    let (_, reply) = attributes.iter().find_map(|attribute| match attribute {
         ConntrackAttribute::CtaTupleReply(tuple) => way(tuple),
         _ => None,
     })?;
-    let state = state(original.protocol, attributes)?;
-    let connection = |(local, remote), opened| Connection {
-        protocol: original.protocol,
-        local,
-        remote,
-        state,
-        opened,
-    };
-    let mut forms = vec![
-        connection((original.from, original.to), Direction::Outbound),
-        connection((original.to, original.from), Direction::Inbound),
-    ];
-    if (reply.from, reply.to) != (original.to, original.from) {
-        forms.push(connection((reply.to, reply.from), Direction::Outbound));
-        forms.push(connection((reply.from, reply.to), Direction::Inbound));
-    }
-    Some(forms)
+    Some(Tracked {
+        protocol,
+        original,
+        reply,
+        state: state(protocol, attributes)?,
+    })
 }
 
-fn way(tuple: &[Tuple]) -> Option<Way> {
+/// Protocol, source and destination of one direction.
+fn way(tuple: &[Tuple]) -> Option<(u8, (SocketAddr, SocketAddr))> {
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let (mut protocol, mut from, mut to) = (None, (unknown, 0), (unknown, 0));
     for part in tuple {
@@ -117,11 +110,7 @@ fn way(tuple: &[Tuple]) -> Option<Way> {
     if ![TCP, UDP].contains(&protocol) {
         (from.1, to.1) = (0, 0);
     }
-    Some(Way {
-        protocol,
-        from: from.into(),
-        to: to.into(),
-    })
+    Some((protocol, (from.into(), to.into())))
 }
 
 fn state(protocol: u8, attributes: &[ConntrackAttribute]) -> Option<FlowState> {
@@ -184,34 +173,23 @@ mod tests {
         ]
     }
 
-    fn tracked(original: (&str, &str), reply: (&str, &str)) -> Vec<(String, String, Direction)> {
-        let established = ProtoInfo::TCP(vec![ProtoInfoTCP::State(3)]);
-        let attributes = [
-            ConntrackAttribute::CtaTupleOrig(tuple(original.0, original.1)),
-            ConntrackAttribute::CtaTupleReply(tuple(reply.0, reply.1)),
-            ConntrackAttribute::CtaProtoInfo(vec![established]),
-        ];
-        let forms = forms(&attributes).unwrap();
-        let text =
-            |form: &Connection| (form.local.to_string(), form.remote.to_string(), form.opened);
-        assert!(forms.iter().all(|form| form.state == FlowState::TCP_SEEDED));
-        forms.iter().map(text).collect()
-    }
-
     #[test]
-    fn a_connection_has_a_form_for_each_place_that_it_can_be_seen_from() {
-        use Direction::{Inbound, Outbound};
-        let form =
-            |local: &str, remote: &str, opened| (local.to_owned(), remote.to_owned(), opened);
-        let (a, b) = ("10.0.0.2:40000", "192.0.2.1:443");
-        let plain = [form(a, b, Outbound), form(b, a, Inbound)];
-        assert_eq!(tracked((a, b), (b, a)), plain);
-        // Behind masquerading the outside sees another source.
-        let public = "198.51.100.1:50000";
-        let translated = [form(public, b, Outbound), form(b, public, Inbound)];
-        assert_eq!(
-            tracked((a, b), (b, public)),
-            [plain.as_slice(), &translated].concat()
-        );
+    fn a_translated_connection_has_both_of_its_forms() {
+        let established = ProtoInfo::TCP(vec![ProtoInfoTCP::State(3)]);
+        let (inside, public) = ("10.0.0.2:40000", "198.51.100.1:50000");
+        let server = "192.0.2.1:443";
+        let found = tracked(&[
+            ConntrackAttribute::CtaTupleOrig(tuple(inside, server)),
+            ConntrackAttribute::CtaTupleReply(tuple(server, public)),
+            ConntrackAttribute::CtaProtoInfo(vec![established]),
+        ]);
+        let end = |text: &str| text.parse().unwrap();
+        let expected = Tracked {
+            protocol: TCP,
+            original: (end(inside), end(server)),
+            reply: (end(server), end(public)),
+            state: FlowState::TCP_SEEDED,
+        };
+        assert_eq!(found, Some(expected));
     }
 }

@@ -3,12 +3,15 @@
 //! Not from `/sys/class/net`: that shows the network namespace in which `/sys` was mounted, which
 //! need not be the one of this process.
 
+pub mod routes;
+
 use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    LinkXdp, XdpAttached,
 };
 
 use super::error::DataplaneError;
@@ -24,6 +27,18 @@ pub struct XdpProgram {
     /// Whether it runs in the kernel's generic path and not in the driver.
     pub generic: bool,
 }
+
+/// The interface that another one sends its frames by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lower {
+    /// Its interface index.
+    pub index: u32,
+    /// The VLAN id that frames bear there; none = as they are.
+    pub vlan: Option<u16>,
+}
+
+/// The kinds of interfaces whose frames leave by another one as they are, but for a VLAN tag.
+const UPPER_KINDS: [&str; 5] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"];
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +57,10 @@ pub struct Interface {
     pub loopback: bool,
     /// Index of the bridge, bond or the like that the interface is a port of.
     pub controller: Option<u32>,
+    /// The interface of this namespace that a VLAN, a macvlan or the like is made of.
+    pub lower: Option<Lower>,
+    /// Index of the other end of a pair, in the namespace that that is in.
+    pub peer: Option<u32>,
     /// Number of the network namespace that the other end of a pair is in (veth, netkit); none when
     /// that is this one, and for everything else.
     pub peer_namespace: Option<i32>,
@@ -123,9 +142,12 @@ impl Interface {
             ethernet: message.header.link_layer_type == LinkLayerType::Ether,
             loopback: message.header.flags.contains(LinkFlags::Loopback),
             controller: None,
+            lower: None,
+            peer: None,
             peer_namespace: None,
             xdp: None,
         };
+        let (mut link, mut vlan) = (None, None);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name.clone_from(name),
@@ -135,20 +157,39 @@ impl Interface {
                         LinkInfo::Kind(kind) => Some(InfoKind::to_string(kind)),
                         _ => None,
                     });
+                    vlan = infos.iter().find_map(vlan_id);
                 }
+                LinkAttribute::Link(index) => link = Some(*index),
                 LinkAttribute::Controller(index) => interface.controller = Some(*index),
                 LinkAttribute::LinkNetNsId(number) => interface.peer_namespace = Some(*number),
                 LinkAttribute::Xdp(xdp) => interface.xdp = xdp_program(xdp),
                 _ => {}
             }
         }
-        // Others have their lower interface there: a VLAN, a tunnel.
-        let is_pair = |kind: &String| kind == "veth" || kind == "netkit";
-        if !interface.kind.as_ref().is_some_and(is_pair) {
-            interface.peer_namespace = None;
+        let elsewhere = interface.peer_namespace;
+        match interface.kind.as_deref() {
+            Some("veth" | "netkit") => interface.peer = link,
+            kind => {
+                // Others have their lower interface there.
+                interface.peer_namespace = None;
+                let is_upper = kind.is_some_and(|kind| UPPER_KINDS.contains(&kind));
+                interface.lower = link
+                    .filter(|_| is_upper && elsewhere.is_none())
+                    .map(|index| Lower { index, vlan });
+            }
         }
         interface
     }
+}
+
+fn vlan_id(info: &LinkInfo) -> Option<u16> {
+    let LinkInfo::Data(InfoData::Vlan(parts)) = info else {
+        return None;
+    };
+    parts.iter().find_map(|part| match part {
+        InfoVlan::Id(id) => Some(*id),
+        _ => None,
+    })
 }
 
 /// The local end of a point-to-point address, or the only end of any other.

@@ -45,13 +45,13 @@ use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
 pub use attach::AttachPlan;
 pub use clock::{Clock, monotonic};
-pub use conntrack::tracked_connections;
+pub use conntrack::{Tracked, tracked_connections};
 pub use error::DataplaneError;
 pub use events::{EventStream, EventWatch};
 pub use flows::FlowTableInfo;
 pub use hook::HookKind;
 pub use image::ImageInfo;
-pub use interface::{Interface, XdpProgram};
+pub use interface::{Interface, Lower, XdpProgram, routes};
 pub use links::{AttachedHook, Attachment, Before, HookSide, program_name};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use peer::in_namespace;

@@ -15,9 +15,11 @@ use super::program::Programs;
 use super::{Dataplane, clock};
 use crate::crash::{CrashPoint, reach};
 
-/// A connection as the host knows it.
+/// A connection as an interface sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
+    /// The tags that its frames bear.
+    pub vlan: VlanIds,
     /// IP protocol number.
     pub protocol: u8,
     /// The end on the protected side; port 0 for protocols without ports.
@@ -35,7 +37,7 @@ impl Connection {
         let [local, remote] = [self.local, self.remote].map(|end| (end.ip().into(), end.port()));
         let ends = Ends::new(local, remote);
         FlowSeed {
-            key: FlowKey::new(zone, VlanIds::NONE, self.protocol, ends),
+            key: FlowKey::new(zone, self.vlan, self.protocol, ends),
             state: self.state.0.into(),
             flags: match self.opened {
                 Direction::Inbound => 0,

@@ -19,13 +19,20 @@ use sg_common::flow::{Direction, FlowState};
 use super::error::DataplaneError;
 use super::maps::system_error;
 use super::netlink::dump_of;
-use super::seed::Connection;
 
 /// A connected socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Its own end.
+    pub local: SocketAddr,
     /// What it is connected to.
-    pub connection: Connection,
+    pub remote: SocketAddr,
+    /// How far the connection is.
+    pub state: FlowState,
+    /// Who opened it.
+    pub opened: Direction,
     /// Its number in `/proc/PID/fd`; 0 when no process has it (any more).
     pub inode: u32,
 }
@@ -100,17 +107,15 @@ fn connected(
     let is_inbound = socket.state == TCP_SYN_RECV
         || (protocol == IPPROTO_TCP && listening.contains(&id.source_port));
     Some(Socket {
-        connection: Connection {
-            protocol,
-            // Sockets of IPv6 speak IPv4, too.
-            local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
-            remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
-            state,
-            opened: if is_inbound {
-                Direction::Inbound
-            } else {
-                Direction::Outbound
-            },
+        protocol,
+        // Sockets of IPv6 speak IPv4, too.
+        local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
+        remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
+        state,
+        opened: if is_inbound {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
         },
         inode: socket.inode,
     })
@@ -146,23 +151,22 @@ mod tests {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.connect("127.0.0.1:9").unwrap();
         let find = |local: SocketAddr, remote: SocketAddr| {
-            let is_it =
-                |each: &&Socket| (each.connection.local, each.connection.remote) == (local, remote);
+            let is_it = |each: &&Socket| (each.local, each.remote) == (local, remote);
             sockets().unwrap().iter().find(is_it).copied()
         };
         let near = client.local_addr().unwrap();
         let opened = find(near, server).unwrap();
-        assert_eq!(opened.connection.state, FlowState::TCP_SEEDED);
-        assert_eq!(opened.connection.opened, Direction::Outbound);
+        assert_eq!(opened.state, FlowState::TCP_SEEDED);
+        assert_eq!(opened.opened, Direction::Outbound);
         assert_ne!(opened.inode, 0);
         let answered = find(server, near).unwrap();
-        assert_eq!(answered.connection.opened, Direction::Inbound);
+        assert_eq!(answered.opened, Direction::Inbound);
         let datagrams = find(udp.local_addr().unwrap(), "127.0.0.1:9".parse().unwrap());
-        assert_eq!(datagrams.unwrap().connection.state, FlowState::UDP_SEEDED);
+        assert_eq!(datagrams.unwrap().state, FlowState::UDP_SEEDED);
 
         client.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
-        let closing = find(server, near).unwrap().connection.state;
+        let closing = find(server, near).unwrap().state;
         assert_eq!(closing, FlowState::TCP_HALF_CLOSED);
     }
 }

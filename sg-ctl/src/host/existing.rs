@@ -2,73 +2,36 @@
 
 use std::collections::HashSet;
 use std::error::Error as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use sg_common::flow::Direction;
+
+use super::topology::Topology;
 use crate::dataplane::{
-    Connection, Dataplane, DataplaneError, Interface, Seeded, in_namespace, sockets,
-    tracked_connections,
+    Connection, Dataplane, DataplaneError, Interface, Seeded, Socket, Tracked, in_namespace,
+    routes, sockets, tracked_connections,
 };
 use crate::model::Side;
 
-/// Which connections may pass through an interface.
-///
-/// One that never does costs a slot of the flow table and admits nobody: it can only be spoken in by
-/// its two ends. So what is left out is only what surely belongs elsewhere.
+/// Which connections pass through an interface.
 pub(super) struct Passing {
     /// Which side is protected.
     side: Side,
-    /// Where the workload's sockets are, if that is known.
-    workload: Option<i32>,
-    /// Every address of this host.
-    own: HashSet<IpAddr>,
-    /// Those of other interfaces.
-    elsewhere: HashSet<IpAddr>,
+    /// This host, seen from the interface.
+    host: Topology,
+    /// The workload's network namespace and its interface in there, if they are known.
+    workload: Option<(i32, u32)>,
 }
 
 impl Passing {
     /// What passes through `interface`.
     pub(super) fn through(interface: &Interface, side: Side) -> Result<Self, DataplaneError> {
-        let interfaces = Interface::all()?;
-        // The addresses of a port are those of its bridge, or of the bond that is a port of it.
-        let mut same = vec![interface.index];
-        while let Some(controller) = interfaces
-            .iter()
-            .find(|each| Some(&each.index) == same.last())
-            .and_then(|each| each.controller)
-            && !same.contains(&controller)
-        {
-            same.push(controller);
-        }
-        // Services that move between hosts have their address on a loopback.
-        same.extend(
-            interfaces
-                .iter()
-                .filter(|each| each.loopback)
-                .map(|each| each.index),
-        );
-        let addresses = Interface::all_addresses()?;
+        let workload = interface.peer_namespace.zip(interface.peer);
         Ok(Self {
             side,
-            workload: interface.peer_namespace.filter(|_| side == Side::Workload),
-            own: addresses.iter().map(|(_, address)| *address).collect(),
-            elsewhere: addresses
-                .iter()
-                .filter(|(index, _)| !same.contains(index))
-                .map(|(_, address)| *address)
-                .collect(),
+            host: seen_from(interface.index)?,
+            workload: workload.filter(|_| side == Side::Workload),
         })
-    }
-
-    fn passes(&self, connection: &Connection) -> bool {
-        let (local, remote) = (connection.local.ip(), connection.remote.ip());
-        if local.is_loopback() || remote.is_loopback() {
-            return false;
-        }
-        match self.side {
-            Side::Nic => !self.elsewhere.contains(&local) && !self.own.contains(&remote),
-            // The host is not its own workload, but may be what that speaks to.
-            Side::Workload => !self.own.contains(&local),
-        }
     }
 
     /// Puts the connections that there are now into the flow table of a zone. Returns what became
@@ -78,34 +41,101 @@ impl Passing {
         dataplane: &mut Dataplane,
         zone: u32,
     ) -> Result<(Seeded, Vec<String>), DataplaneError> {
-        // Sockets come first, for they know better: a flow that is known is left alone.
-        let mut answers = Vec::new();
-        if self.side == Side::Nic {
-            answers.push(connected());
-        }
-        if let Some(number) = self.workload {
-            match in_namespace(number, || [connected(), tracked_connections()]) {
-                Ok(theirs) => answers.extend(theirs),
-                Err(error) => answers.push(Err(error)),
-            }
-        }
-        answers.push(tracked_connections());
-        let mut failures = Vec::new();
-        let mut connections = Vec::new();
-        for answer in answers {
-            match answer {
-                Ok(listed) => connections.extend(listed),
-                Err(error) => failures.push(failure(&error)),
-            }
-        }
-        connections.retain(|connection| self.passes(connection));
-        Ok((dataplane.seed(zone, &connections)?, failures))
+        let mut errors = Vec::new();
+        let inside = self.workload.and_then(|(namespace, interface)| {
+            let look = || Ok((seen_from(interface)?, known()));
+            let (topology, (connections, unknown)) = in_namespace(namespace, look)
+                .and_then(|looked| looked)
+                .map_err(|error| errors.push(error))
+                .ok()?;
+            errors.extend(unknown);
+            Some((topology, connections))
+        });
+        let (connections, unknown) = known();
+        errors.extend(unknown);
+        let connections = carried(self.side, (&self.host, &connections), inside.as_ref());
+        let seeded = dataplane.seed(zone, &connections)?;
+        Ok((seeded, errors.iter().map(failure).collect()))
     }
 }
 
-/// The connections of this thread's sockets' namespace.
-fn connected() -> Result<Vec<Connection>, DataplaneError> {
-    Ok(sockets()?.iter().map(|each| each.connection).collect())
+/// This thread's network namespace, seen from an interface.
+fn seen_from(index: u32) -> Result<Topology, DataplaneError> {
+    Ok(Topology::new(
+        index,
+        &Interface::all()?,
+        routes::routes()?,
+        &routes::neighbours()?,
+        &routes::stations()?,
+    ))
+}
+
+/// The connections that this thread's network namespace knows, and what could not be asked.
+fn known() -> (Vec<Tracked>, Vec<DataplaneError>) {
+    let mut errors = Vec::new();
+    let tracked = tracked_connections().unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    });
+    let sockets = sockets().unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    });
+    (joined(&sockets, &tracked), errors)
+}
+
+/// The connections of sockets, and those that are tracked.
+fn joined(sockets: &[Socket], tracked: &[Tracked]) -> Vec<Tracked> {
+    // A socket knows its addresses as they are before translation, or after.
+    let is_translated = |each: &&Tracked| each.original != turned(each.reply);
+    let translated: HashSet<_> = tracked
+        .iter()
+        .filter(is_translated)
+        .flat_map(|each| [each.original, turned(each.reply)].map(|ends| (each.protocol, ends)))
+        .collect();
+    // Sockets come first, for they know better how far a connection is.
+    let own = sockets.iter().map(|socket| {
+        let out = (socket.local, socket.remote);
+        let original = match socket.opened {
+            Direction::Outbound => out,
+            Direction::Inbound => turned(out),
+        };
+        Tracked {
+            protocol: socket.protocol,
+            original,
+            reply: turned(original),
+            state: socket.state,
+        }
+    });
+    own.filter(|each| !translated.contains(&(each.protocol, each.original)))
+        .chain(tracked.iter().copied())
+        .collect()
+}
+
+fn turned((from, to): (SocketAddr, SocketAddr)) -> (SocketAddr, SocketAddr) {
+    (to, from)
+}
+
+/// What an interface carries of the connections that its host knows, and its workload.
+fn carried(
+    side: Side,
+    (host, known): (&Topology, &[Tracked]),
+    inside: Option<&(Topology, Vec<Tracked>)>,
+) -> Vec<Connection> {
+    // The workload's own interface sees what this one does, and is the side that is protected. What
+    // it says of its own address holds unless the host knows better.
+    let within = inside.iter().flat_map(|(workload, known)| {
+        let seen = known
+            .iter()
+            .flat_map(|each| workload.seen(Side::Nic, each, |_| false));
+        seen.filter(|each| !host.refutes(each.local.ip()))
+    });
+    let proven = |address: IpAddr| inside.is_some_and(|(workload, _)| workload.owns(address));
+    let without = known.iter().flat_map(|each| host.seen(side, each, proven));
+    let mut taken = HashSet::new();
+    let is_new =
+        |each: &Connection| taken.insert((each.vlan, each.protocol, each.local, each.remote));
+    within.chain(without).filter(is_new).collect()
 }
 
 /// What an unanswered question means.
@@ -119,41 +149,91 @@ fn failure(error: &DataplaneError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sg_common::flow::{Direction, FlowState};
-    use sg_common::proto::TCP;
+    use sg_common::flow::FlowState;
+    use sg_common::proto::UDP;
 
     use super::*;
+    use crate::dataplane::routes::{Hop, Route, RouteKind};
+
+    /// A host of one interface, number 2, whose routes lead to `(prefix, interface)`; 0: its own.
+    fn host(routes: &[(&str, u32)]) -> Topology {
+        let route = |(to, interface): &(&str, u32)| Route {
+            to: to.parse().unwrap(),
+            table: 254,
+            metric: 0,
+            kind: if *interface == 0 {
+                RouteKind::Local
+            } else {
+                RouteKind::Unicast
+            },
+            hops: vec![Hop {
+                interface: (*interface).max(2),
+                gateway: None,
+            }],
+        };
+        Topology::new(2, &[], routes.iter().map(route).collect(), &[], &[])
+    }
+
+    fn ends(from: &str, to: &str) -> (SocketAddr, SocketAddr) {
+        (from.parse().unwrap(), to.parse().unwrap())
+    }
+
+    fn tracked(original: (&str, &str), reply: (&str, &str)) -> Tracked {
+        Tracked {
+            protocol: UDP,
+            original: ends(original.0, original.1),
+            reply: ends(reply.0, reply.1),
+            state: FlowState::UDP_STREAM,
+        }
+    }
 
     #[test]
-    fn what_belongs_to_other_interfaces_does_not_pass() {
-        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        let passing = |side| Passing {
-            side,
-            workload: None,
-            own: addresses(&["192.0.2.1", "10.0.0.1"]),
-            elsewhere: addresses(&["10.0.0.1"]),
+    fn a_workload_speaks_for_itself_and_for_nobody_else() {
+        let inside = |own: &str| {
+            let workload = host(&[(own, 0), ("0.0.0.0/0", 2)]);
+            let address = own.trim_end_matches("/32");
+            let (near, far) = (format!("{address}:7000"), "198.51.100.1:9090");
+            (workload, vec![tracked((&near, far), (far, &near))])
         };
-        let passes = |side, local: &str, remote: &str| {
-            passing(side).passes(&Connection {
-                protocol: TCP,
-                local: format!("{local}:1000").parse().unwrap(),
-                remote: format!("{remote}:443").parse().unwrap(),
-                state: FlowState::TCP_ESTABLISHED,
-                opened: Direction::Outbound,
-            })
+        let routes = [
+            ("172.31.1.0/24", 2),
+            ("172.30.0.0/24", 3),
+            ("0.0.0.0/0", 4),
+            ("172.31.1.1/32", 0),
+        ];
+        let carried = |own: &str| {
+            let inside = inside(own);
+            carried(Side::Workload, (&host(&routes), &[]), Some(&inside)).len()
         };
-        assert!(passes(Side::Nic, "192.0.2.1", "203.0.113.1"));
-        assert!(passes(Side::Nic, "10.0.0.2", "203.0.113.1"), "forwarded");
-        assert!(!passes(Side::Nic, "10.0.0.1", "203.0.113.1"), "elsewhere");
-        assert!(
-            !passes(Side::Nic, "203.0.113.1", "192.0.2.1"),
-            "the wrong way round"
-        );
-        assert!(!passes(Side::Nic, "127.0.0.1", "127.0.0.1"));
-        assert!(
-            passes(Side::Workload, "10.0.0.2", "10.0.0.1"),
-            "with its host"
-        );
-        assert!(!passes(Side::Workload, "10.0.0.1", "10.0.0.2"));
+        assert_eq!(carried("172.31.1.2/32"), 1);
+        // Behind a bridge, of which the host is no part.
+        assert_eq!(carried("10.9.9.9/32"), 1);
+        // Another workload's address, and the host's.
+        assert_eq!(carried("172.30.0.2/32"), 0);
+        assert_eq!(carried("172.31.1.1/32"), 0);
+    }
+
+    #[test]
+    fn a_translated_socket_is_known_by_what_leaves() {
+        let (near, service, server) = ("192.0.2.1:40000", "10.96.0.1:53", "198.51.100.1:5353");
+        let (local, remote) = ends(near, service);
+        let socket = Socket {
+            protocol: UDP,
+            local,
+            remote,
+            state: FlowState::UDP_STREAM,
+            opened: Direction::Outbound,
+            inode: 1,
+        };
+        let entry = tracked((near, service), (server, near));
+        let known = joined(&[socket], &[entry]);
+        let this = host(&[("192.0.2.1/32", 0), ("0.0.0.0/0", 2)]);
+        let carried = carried(Side::Nic, (&this, &known), None);
+        let seen: Vec<_> = carried
+            .iter()
+            .map(|each| (each.local, each.remote))
+            .collect();
+        assert_eq!(seen, [ends(near, server)]);
+        assert_eq!(joined(&[socket], &[]).len(), 1);
     }
 }

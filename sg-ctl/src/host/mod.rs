@@ -24,6 +24,7 @@ mod snapshot;
 mod ssh;
 mod status;
 mod suppressed;
+mod topology;
 mod trial;
 mod upgrade;
 mod zones;

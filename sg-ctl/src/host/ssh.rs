@@ -74,13 +74,12 @@ impl SshConnection {
             })
             .collect();
         let sockets = sockets().ok()?;
-        let connection = sockets
+        let socket = sockets
             .iter()
-            .find(|socket| inodes.contains(&socket.inode) && socket.connection.protocol == TCP)?
-            .connection;
+            .find(|socket| inodes.contains(&socket.inode) && socket.protocol == TCP)?;
         Some(Self {
-            client: connection.remote,
-            server: connection.local,
+            client: socket.remote,
+            server: socket.local,
         })
     }
 

@@ -4,6 +4,7 @@ mod agent;
 mod attached;
 mod command;
 mod crash;
+mod elsewhere;
 mod existing;
 mod explain;
 mod guard;

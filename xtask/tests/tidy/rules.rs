@@ -180,9 +180,10 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ctl/src/dataplane/"],
-        // The states of connections are not those of this host.
+        // The states of connections and neighbours are not those of this host.
         except: &[
             "sg-ctl/src/dataplane/conntrack.rs",
+            "sg-ctl/src/dataplane/interface/routes.rs",
             "sg-ctl/src/dataplane/relocate.rs",
             "sg-ctl/src/dataplane/seed.rs",
             "sg-ctl/src/dataplane/sockets.rs",

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use sg_common::{
+    ends::VlanIds,
     flow::{Direction, FlowState},
     names::SHARED_MAPS,
     proto::TCP,
@@ -52,6 +53,7 @@ pub struct MemoryRow {
 pub(super) fn list(host: &Namespace, sg: &SgCtl<'_>, count: u32) -> Result<FlowsRow> {
     let local: SocketAddr = ([192, 0, 2, 10], 443).into();
     let flow = |number: u32| Connection {
+        vlan: VlanIds::NONE,
         protocol: TCP,
         local,
         remote: SocketAddr::new(

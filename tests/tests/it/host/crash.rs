@@ -8,6 +8,7 @@ use std::{
 };
 
 use sg_common::{
+    ends::VlanIds,
     flow::{Direction, FlowState},
     proto::TCP,
 };
@@ -163,6 +164,7 @@ fn let_the_deadline_pass(sg: &SgCtl<'_>) {
 fn open_a_flow(sg: &SgCtl<'_>) {
     let end = |text: &str| text.parse().expect("an address and a port");
     let connection = Connection {
+        vlan: VlanIds::NONE,
         protocol: TCP,
         local: end("198.51.100.34:80"),
         remote: end("203.0.113.1:40000"),
