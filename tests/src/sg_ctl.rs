@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::TcpStream,
     os::{
         fd::OwnedFd,
@@ -238,6 +238,13 @@ impl<'a> SgCtl<'a> {
         self.spawn(command, || {})
     }
 
+    /// Starts it as [`start`](Self::start) does; the lines are those of its standard error.
+    pub fn start_for_notes(&self, words: &[&str]) -> Running {
+        let mut command = self.command(program());
+        command.args(words).stderr(Stdio::piped());
+        self.spawn(command, || {})
+    }
+
     /// Starts it as a service manager does that listens at a socket.
     pub fn start_as_service(&self, words: &[&str], notify_socket: &Path) -> Running {
         let mut command = self.command(program());
@@ -277,9 +284,13 @@ impl<'a> SgCtl<'a> {
             })
             .expect("sg-ctl can be run");
         let stdout = child.stdout.take().expect("it is piped");
+        let output: Box<dyn Read + Send> = match child.stderr.take() {
+            Some(stderr) => Box::new(stderr),
+            None => Box::new(stdout),
+        };
         let (sender, lines) = std::sync::mpsc::channel();
         thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     return;
                 }

@@ -62,6 +62,11 @@ impl Place {
         }) as u32
     }
 
+    /// Both buckets, for who looks at the table from outside.
+    pub fn both(&self) -> [u32; 2] {
+        [self.first(), self.second()]
+    }
+
     /// The tag: 1 to 127.
     #[inline(always)]
     pub(super) const fn tag(&self) -> u64 {

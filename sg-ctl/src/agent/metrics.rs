@@ -192,6 +192,26 @@ fn flows(registry: &mut Registry, snapshot: &Snapshot) {
         flows.get_or_create(&labels).set(count);
     }
     registry.register("flows", "Live flows by state", flows);
+    let table = snapshot.status.occupancy.as_ref();
+    gauge(
+        registry,
+        "flow_table_flows",
+        "Live flows of all interfaces",
+        table.map_or(0, |table| table.live),
+    );
+    gauge(
+        registry,
+        "flow_table_room",
+        "Flows that the flow table is made for",
+        table.map_or(0, |table| table.room),
+    );
+    let refused = Counter::<u64>::default();
+    refused.inc_by(table.map_or(0, |table| table.refused));
+    registry.register(
+        "flow_table_refused",
+        "Packets that would have opened a flow and found no place",
+        refused,
+    );
     gauge(
         registry,
         "flow_table_slots_used",

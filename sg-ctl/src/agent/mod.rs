@@ -1,9 +1,8 @@
 //! The agent: keeps this host as rule files say, and tells what happens on it.
 //!
 //! It enforces nothing: the kernel does, and goes on when the agent ends. It applies rule files when
-//! they change, attaches interfaces when they appear, follows their addresses, and writes flow
-//! records and metrics. All of it happens on one thread, one thing after another; each change is an
-//! operation of [`host`](crate::host), as the command's are, under the same lock.
+//! they change, attaches interfaces as they come, follows addresses, writes flow records and metrics.
+//! All on one thread, one thing after another; each change is an operation of [`host`](crate::host).
 
 mod error;
 mod files;
@@ -14,6 +13,7 @@ mod notice;
 mod recorder;
 mod records;
 mod rotate;
+mod table;
 mod wake;
 
 use std::net::SocketAddr;
@@ -39,6 +39,7 @@ use http::{MetricsServer, Scrape};
 use interfaces::{Interfaces, is_busy};
 use metrics::Tallies;
 use recorder::Recorder;
+use table::TableWatch;
 use wake::{Signals, at, next, systemd, watch_files};
 
 /// How often it is looked whether other programs are to be read from; systemd's watchdog is told as
@@ -93,6 +94,7 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
         tallies: Tallies::default(),
         reload_at: None,
         follow_at: None,
+        table: TableWatch::new(),
         failure: None,
         tell,
     };
@@ -117,6 +119,7 @@ struct Agent<'t> {
     reload_at: Option<Instant>,
     /// When to look at the interfaces again.
     follow_at: Option<Instant>,
+    table: TableWatch,
     /// The latest failure, so that one that lasts is told once.
     failure: Option<String>,
     tell: &'t mut dyn FnMut(&Notice<'_>),
@@ -291,6 +294,7 @@ impl Agent<'_> {
     fn tick(&mut self) {
         systemd(&[NotifyState::Watchdog]);
         self.tick_recorder();
+        self.look_at_table();
     }
 
     fn tick_recorder(&mut self) {

@@ -42,6 +42,8 @@ pub enum Notice<'a> {
         /// Its name.
         interface: &'a str,
     },
+    /// The flow table is nearly full, or was full.
+    FlowTable(&'a str),
     /// Addresses of attached interfaces changed, and the policy with them.
     Refreshed,
     /// Something else failed.
@@ -70,6 +72,7 @@ impl fmt::Display for Notice<'_> {
                 write_error(f, error)?;
                 f.write_str("\nnote: the rule files are not in force; the policy is the one before")
             }
+            Self::FlowTable(text) => write!(f, "warning: {text}"),
             Self::Attached { interface, groups } => {
                 write!(f, "{interface} is attached: {}", groups.join(", "))
             }

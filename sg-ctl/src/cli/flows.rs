@@ -30,6 +30,10 @@ pub(crate) struct FlowsArgs {
     #[arg(long, value_name = "N")]
     pub(crate) top: Option<usize>,
 
+    /// Add flows up by what they have in common, most flows first; --top N shows the first N.
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "sort")]
+    pub(crate) by: Option<FlowGrouping>,
+
     /// List again and again, every 2 seconds unless said otherwise, until interrupted.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "json")]
@@ -97,6 +101,19 @@ pub(crate) struct FlowFilter {
     #[arg(long, value_name = "STATE")]
     #[arg(value_parser = PossibleValuesParser::new(FlowState::ALL.map(FlowState::name)))]
     pub(crate) state: Option<String>,
+}
+
+/// What flows have in common.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlowGrouping {
+    /// The remote address.
+    Remote,
+    /// The state.
+    State,
+    /// The interface.
+    Interface,
+    /// The rule that admitted them.
+    Rule,
 }
 
 /// What comes first.

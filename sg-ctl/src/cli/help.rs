@@ -73,7 +73,9 @@ JSON: an object with these fields:
   generation    of the state on disk
   build         version and digest of the programs of this sg-ctl
   image         generation and kernel_bytes of the policy in the kernel, or null
-  flow_table    flows (that fit) and bytes of kernel memory, or null
+  flow_table    flows (that fit) and bytes of kernel memory, live (flows), room (the same as
+                flows), refused (packets that found no place), refused_at (interfaces), by_state,
+                by_interface and by_remote (the first 10): of, flows, packets, bytes; or null
   rule_counters rules (that are counted), room, and bytes of kernel memory, or null
   pending       whether a change is under way or was interrupted
   under_way     whether the process of a change that is pending lives
@@ -169,9 +171,13 @@ JSON: an array of objects with these fields:
   icmp_type, icmp_id, vlan (ids, outer first), state, age_ms, idle_ms, expires_in_ms,
   packets_in, packets_out, bytes_in, bytes_out,
   rule (number, id, group, group_id of the rule that admitted the flow, or null)
+with --by, of objects with these:
+  of (what the flows have in common), flows, packets, bytes, percent (of the flows that match)
 
 EXAMPLES:
     sg-ctl flows
+    sg-ctl flows --by remote --top 10
+    sg-ctl flows --by state --interface eth0
     sg-ctl flows --interface eth0 --protocol tcp --remote 203.0.113.0/24
     sg-ctl flows --top 10 --watch
     sg-ctl flows --json | jq 'map(.bytes_out) | add'

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use sg_common::flow::{Direction, FlowEntry, FlowKey};
 use sg_common::settings::MODE_AUDIT;
 use sg_ctl::compile::RuleNumbers;
-use sg_ctl::explain::{Place, Probe, explain};
+use sg_ctl::explain::{LiveFlows, Place, Probe, explain};
 use sg_ctl::host::{self, HostError};
 use sg_ctl::model::{InterfaceSpec, Model};
 
@@ -61,13 +61,17 @@ fn in_force(
         settings: host.dataplane().settings(record.zone)?,
         hz: clock.hz,
         now: clock.now,
+        isolated: record.isolated.is_some(),
     };
     let flows: HashMap<FlowKey, FlowEntry> = host
         .flows()?
         .into_iter()
         .map(|flow| (flow.key, flow.entry))
         .collect();
-    let live = |key: &FlowKey| flows.get(key).copied();
+    let live = LiveFlows {
+        flow: &|key: &FlowKey| flows.get(key).copied(),
+        has_room: &|key: &FlowKey| host.has_room(key).unwrap_or(true),
+    };
     let deadline = place.settings.audit_after;
     let audits = place.settings.mode == MODE_AUDIT || (deadline != 0 && clock.now > deadline);
     let mut numbers = state.numbers.clone();

@@ -9,19 +9,23 @@ use ipnet::IpNet;
 use sg_common::addr::Addr;
 use sg_common::flow::FlowState;
 use sg_ctl::compile::RuleNumbers;
-use sg_ctl::host::{Host, LiveFlow};
+use sg_ctl::host::{Host, LiveFlow, shares};
 use sg_ctl::state::State;
 
 use super::{Context, check_attached, print_list};
-use crate::cli::{FlowFilter, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
+use crate::cli::{FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 use crate::failure::refusal;
 use crate::output::flow::FlowView;
+use crate::output::share::{self, ShareView};
 use crate::output::{self, counted, packet};
 
 /// Lists live flows, or ends some.
 pub(crate) fn run(args: &FlowsArgs, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(FlowsVerb::Kill(args)) = &args.verb {
         return kill(args, context);
+    }
+    if let Some(by) = args.by {
+        return grouped(args, by, context);
     }
     let Some(seconds) = args.watch else {
         let views = list(args, context)?;
@@ -33,6 +37,54 @@ pub(crate) fn run(args: &FlowsArgs, context: &Context) -> anyhow::Result<ExitCod
         output::screen(FlowView::table(&views))?;
         thread::sleep(Duration::from_secs(seconds.into()));
     }
+}
+
+/// Adds flows up.
+fn grouped(args: &FlowsArgs, by: FlowGrouping, context: &Context) -> anyhow::Result<ExitCode> {
+    let title = share::title(by);
+    let Some(seconds) = args.watch else {
+        let views = sums(args, by, context)?;
+        let table = |views: &[ShareView]| share::table(title, views);
+        print_list(&views, args.format.json, "no flows", table)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    loop {
+        let views = sums(args, by, context)?;
+        output::screen(share::table(title, &views))?;
+        thread::sleep(Duration::from_secs(seconds.into()));
+    }
+}
+
+fn sums(args: &FlowsArgs, by: FlowGrouping, context: &Context) -> anyhow::Result<Vec<ShareView>> {
+    let host = context.host()?;
+    let state = host.state()?;
+    let flows = wanted(&host, &state, &args.filter)?;
+    let sums = match by {
+        FlowGrouping::Remote => shares(
+            &flows,
+            |flow| IpAddr::from(flow.key.remote),
+            IpAddr::to_string,
+        ),
+        FlowGrouping::State => {
+            let name = |state: &u8| FlowState(*state).name().to_owned();
+            shares(&flows, |flow| flow.entry.state, name)
+        }
+        FlowGrouping::Interface => {
+            shares(&flows, |flow| flow.interface.clone(), ToString::to_string)
+        }
+        FlowGrouping::Rule => shares(
+            &flows,
+            |flow| flow.entry.rule,
+            |rule| share::rule(*rule, &state.numbers),
+        ),
+    };
+    let shown = args.top.unwrap_or(sums.len());
+    let total = flows.len() as u64;
+    Ok(sums
+        .into_iter()
+        .take(shown)
+        .map(|sum| ShareView::new(sum, total))
+        .collect())
 }
 
 /// The flows that are asked for, in the order that is asked for.

@@ -31,14 +31,14 @@ const GRE: u8 = 47;
 const NARROW: u16 = 100;
 
 /// Says what a packet that no rule admits may be a part of.
-pub(super) fn hints(place: &Place<'_>, probe: &Probe, live: Option<LiveFlows<'_>>) -> Vec<String> {
+pub(super) fn hints(place: &Place<'_>, probe: &Probe, live: Option<&LiveFlows<'_>>) -> Vec<String> {
     let of_flows = live.and_then(|live| asked_elsewhere(place, probe, live));
     let second = second_connection(place, probe);
     of_flows.into_iter().chain(second).collect()
 }
 
 /// An answer of a UDP service that comes from another own address than the one that was asked.
-fn asked_elsewhere(place: &Place<'_>, probe: &Probe, live: LiveFlows<'_>) -> Option<String> {
+fn asked_elsewhere(place: &Place<'_>, probe: &Probe, live: &LiveFlows<'_>) -> Option<String> {
     if probe.protocol != UDP || probe.direction != Direction::Outbound {
         return None;
     }
@@ -47,7 +47,7 @@ fn asked_elsewhere(place: &Place<'_>, probe: &Probe, live: LiveFlows<'_>) -> Opt
         let is_other = Some(**address) != probe.local;
         is_other
             && address.is_ipv4() == probe.remote.is_ipv4()
-            && live(&key(place, probe, **address)).is_some()
+            && (live.flow)(&key(place, probe, **address)).is_some()
     })?;
     Some(format!(
         "{} has asked {asked}, port {}, and this would answer from another address: bind the \

@@ -44,6 +44,8 @@ pub struct Place<'a> {
     pub hz: u64,
     /// Jiffies.
     pub now: u64,
+    /// Whether it is cut off, whatever its groups say: it carries none of them then.
+    pub isolated: bool,
 }
 
 impl<'a> Place<'a> {
@@ -67,12 +69,18 @@ impl<'a> Place<'a> {
             hz,
             // Any time after the window of `tcp_pickup: attach`.
             now: 1 << 32,
+            isolated: false,
         }
     }
 }
 
-/// Finds the live flow of a key.
-pub type LiveFlows<'a> = &'a dyn Fn(&FlowKey) -> Option<FlowEntry>;
+/// The flow table, as it is now.
+pub struct LiveFlows<'a> {
+    /// Finds the live flow of a key.
+    pub flow: &'a dyn Fn(&FlowKey) -> Option<FlowEntry>,
+    /// Whether there is a place for the flow of a key.
+    pub has_room: &'a dyn Fn(&FlowKey) -> bool,
+}
 
 /// One step of the decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -107,8 +115,7 @@ impl Explanation<'_> {
     }
 }
 
-/// Explains what becomes of a packet. `live` finds the live flow of a key, where flows are known;
-/// `numbers` gives rules the numbers that [`Explanation::rule`] speaks of.
+/// Explains what becomes of a packet. `live` is the flow table, where there is one; `numbers` gives rules the numbers that [`Explanation::rule`] speaks of.
 ///
 /// # Errors
 /// When the rules cannot be compiled.
@@ -116,7 +123,7 @@ pub fn explain<'m>(
     place: &Place<'m>,
     probe: &Probe,
     numbers: &mut RuleNumbers,
-    live: Option<LiveFlows<'_>>,
+    live: Option<&LiveFlows<'_>>,
 ) -> Result<Explanation<'m>, CompileError> {
     let frame = probe.frame();
     let mut parsed = Parsed::NOTHING;
@@ -139,7 +146,7 @@ pub fn explain<'m>(
     let key = flow_key(place.zone, &parsed, probe.direction);
     match live {
         None => found("flow", "not looked at: no interface is asked".to_owned()),
-        Some(live) => match live(&key) {
+        Some(live) => match (live.flow)(&key) {
             Some(flow) if !replaces(probe, &flow) => {
                 let text = format!("belongs to a live flow ({})", FlowState(flow.state).name());
                 found("flow", text);
@@ -155,11 +162,20 @@ pub fn explain<'m>(
         found("related", text.to_owned());
     }
 
+    if place.isolated {
+        let text = "the interface is isolated: its groups admit nothing, and no flow goes on";
+        found("isolation", text.to_owned());
+    }
     let mut result = explanation(reason, rule, Vec::new());
-    found("rules", rules(place, probe, rule, numbers));
-    if result.passes() {
+    found("rules", rules(place, probe, reason, rule, numbers));
+    let has_room = live.is_none_or(|live| reason != Reason::New || (live.has_room)(&key));
+    if result.passes() && !has_room {
+        let text = "tracked, but the flow table has no place for another flow (`sg-ctl status`)";
+        found("track", text.to_owned());
+        result.reason = Reason::FlowTableFull;
+    } else if result.passes() {
         found("track", tracking(place, probe, reason));
-    } else {
+    } else if !place.isolated {
         result.hints = hints::hints(place, probe, live);
         let carried = carried(place);
         let is_carried = |group: &SecurityGroup| carried.iter().any(|c| c.name == group.name);
@@ -285,6 +301,9 @@ fn rules(place: &Place<'_>, probe: &Probe, rule: u32, numbers: &RuleNumbers) -> 
         "none of {count} {} rules admits it; groups:",
         direction.name()
     );
+    if groups.is_empty() {
+        text.push_str(" none");
+    }
     for (i, group) in groups.iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
         // Writing to a string does not fail.

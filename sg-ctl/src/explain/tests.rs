@@ -58,6 +58,7 @@ fn place<'m>(model: &'m Model, groups: &[&str]) -> Place<'m> {
         settings,
         hz: 100,
         now: 1 << 32,
+        isolated: false,
     }
 }
 
@@ -166,7 +167,11 @@ fn live_flows_decide_before_the_rules() {
         };
         let probe = probe(Direction::Inbound, "tcp 203.0.113.7:50000 22");
         let mut numbers = RuleNumbers::default();
-        explain(&place(&model, &["web"]), &probe, &mut numbers, Some(&flow)).expect("small rules")
+        let live = LiveFlows {
+            flow: &flow,
+            has_room: &|_| true,
+        };
+        explain(&place(&model, &["web"]), &probe, &mut numbers, Some(&live)).expect("small rules")
     };
     let explained = at(FlowState::TCP_ESTABLISHED);
     assert_eq!((explained.reason, explained.rule), (Reason::Established, 9));
@@ -189,13 +194,18 @@ fn an_answer_from_another_own_address_is_told_from_what_was_asked() {
             flags: 0,
             packets: 1,
             bytes: 60,
+            numbers: Numbers::NONE,
         };
         is_asked.then(|| opening.entry(0))
     };
     let hints = |words: &str| {
         let probe = probe(Direction::Outbound, words);
         let mut numbers = RuleNumbers::default();
-        let explained = explain(&place, &probe, &mut numbers, Some(&flow));
+        let live = LiveFlows {
+            flow: &flow,
+            has_room: &|_| true,
+        };
+        let explained = explain(&place, &probe, &mut numbers, Some(&live));
         explained.expect("small rules").hints
     };
     let told = hints("udp 10.0.1.5:53 203.0.113.7:40000");
@@ -229,6 +239,39 @@ fn further_connections_of_known_protocols_are_told() {
         let speaks = |name| told[0].contains(&format!("speak of {name},"));
         assert!(name.is_none_or(speaks), "{words}: {told:?}");
     }
+}
+
+#[test]
+fn a_new_flow_without_a_place_is_refused_now() {
+    let model = model();
+    let probe = probe(Direction::Inbound, "tcp 10.1.2.9:50000 22");
+    let mut numbers = RuleNumbers::default();
+    let place = place(&model, &["web"]);
+    let mut at = |has_room: bool| {
+        let live = LiveFlows {
+            flow: &|_| None,
+            has_room: &|_| has_room,
+        };
+        explain(&place, &probe, &mut numbers, Some(&live)).expect("small rules")
+    };
+    assert_eq!(at(true).reason, Reason::New);
+    let full = at(false);
+    assert_eq!(full.reason, Reason::FlowTableFull);
+    assert_ne!(full.rule, 0, "the rule that admits it is named");
+    assert!(finding(&full, "track").contains("no place"), "{full:?}");
+    assert!(full.nearest.is_empty(), "{full:?}");
+}
+
+#[test]
+fn an_isolated_interface_says_so_and_names_no_rule_that_comes_near() {
+    let model = model();
+    let mut place = place(&model, &[]);
+    place.isolated = true;
+    let probe = probe(Direction::Inbound, "tcp 10.1.2.9:50000 22");
+    let isolated = explain(&place, &probe, &mut RuleNumbers::default(), None).expect("small rules");
+    assert_eq!(isolated.reason, Reason::NoRule);
+    assert!(finding(&isolated, "isolation").contains("isolated"));
+    assert!(isolated.nearest.is_empty() && isolated.elsewhere.is_empty());
 }
 
 #[test]

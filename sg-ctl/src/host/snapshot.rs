@@ -161,8 +161,7 @@ impl Host {
     /// # Errors
     /// When state or kernel cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, HostError> {
-        let status = self.status()?;
-        let flows = self.flows()?;
+        let (status, flows) = self.status_and_flows()?;
         Ok(Snapshot {
             at: Instant::now(),
             state: self.state()?,
@@ -276,6 +275,7 @@ mod tests {
                 generation: 1,
                 image: None,
                 flow_table: None,
+                occupancy: None,
                 rule_counters: None,
                 flow_table_wanted: FlowTableInfo::made_for(16_384),
                 hz: 250,

@@ -10,7 +10,7 @@ use sg_common::settings::MODE_AUDIT;
 
 use super::guard::{Guard, Survey};
 use super::suppressed::Suppressed;
-use super::{Host, HostError, effective, record_of};
+use super::{Host, HostError, Occupancy, effective, record_of};
 use crate::dataplane::{
     Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, ImageInfo, Interface, RuleCounterInfo,
 };
@@ -159,6 +159,8 @@ pub struct Status {
     pub image: Option<ImageInfo>,
     /// The flow table, which all interfaces share; `None` while nothing is attached.
     pub flow_table: Option<FlowTableInfo>,
+    /// How full it is, and with what.
+    pub occupancy: Option<Occupancy>,
     /// How many rules are counted; `None` while nothing is attached.
     pub rule_counters: Option<RuleCounterInfo>,
     /// The flow table that the rules ask for.
@@ -179,11 +181,8 @@ pub struct Status {
 }
 
 impl Host {
-    /// Reads what is in force.
-    ///
-    /// # Errors
-    /// When state or kernel cannot be read.
-    pub fn status(&self) -> Result<Status, HostError> {
+    /// What is in force, but for the flows.
+    pub(super) fn settled_status(&self) -> Result<Status, HostError> {
         let mut status = self.status_once()?;
         for _ in 0..ATTEMPTS {
             if self.state()?.generation == status.generation {
@@ -236,6 +235,7 @@ impl Host {
             build: BUILD.clone(),
             image: self.dataplane.image()?,
             flow_table: self.dataplane.flow_table()?,
+            occupancy: None,
             rule_counters: self.dataplane.rule_counters()?,
             flow_table_wanted: FlowTableInfo::made_for(state.model.limits.flow_table_size),
             hz: Dataplane::hz()?,

@@ -113,7 +113,7 @@ impl Topology {
         ];
         let form = |(near, far, way): (SocketAddr, SocketAddr, Direction)| {
             let vlan = self.passes(side, near.ip(), far.ip(), &proven)?;
-            let (local, remote, opened) = match side {
+            let (local, remote, by) = match side {
                 Side::Nic => (far, near, way),
                 Side::Workload => (near, far, way.reverse()),
             };
@@ -123,7 +123,7 @@ impl Topology {
                 local,
                 remote,
                 state: tracked.state,
-                opened,
+                opened: by,
             })
         };
         faces.into_iter().filter_map(form).collect()

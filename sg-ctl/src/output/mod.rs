@@ -22,6 +22,7 @@ pub(crate) mod problem;
 pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod rule;
+pub(crate) mod share;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod template;

@@ -139,6 +139,12 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
         }
         _ => {}
     }
+    if let Some(table) = &status.occupancy {
+        let told = [table.nearly_full(), table.refusals(table.refused)];
+        for text in told.into_iter().flatten() {
+            add(None, text);
+        }
+    }
     let wanted = status.flow_table_wanted;
     if let Some(table) = status.flow_table.filter(|table| *table != wanted) {
         add(

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use comfy_table::Cell;
 use serde::Serialize;
 use sg_ctl::dataplane::{FlowTableInfo, HookKind, RuleCounterInfo};
-use sg_ctl::host::{Guard, InterfaceStatus, Mode, Status, Suppressed, Traffic};
+use sg_ctl::host::{Guard, InterfaceStatus, Mode, Occupancy, Status, Suppressed, Traffic};
 use sg_ctl::model::{LogMode, Side};
 
 use super::Tone;
@@ -23,7 +23,7 @@ pub(crate) struct StatusView<'a> {
     generation: u64,
     build: &'a str,
     image: Option<ImageView>,
-    flow_table: Option<FlowTableInfo>,
+    flow_table: Option<TableView<'a>>,
     rule_counters: Option<RuleCounterInfo>,
     pending: bool,
     under_way: bool,
@@ -36,6 +36,26 @@ pub(crate) struct StatusView<'a> {
 struct ImageView {
     generation: u64,
     kernel_bytes: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct TableView<'a> {
+    #[serde(flatten)]
+    info: FlowTableInfo,
+    #[serde(flatten)]
+    occupancy: Option<&'a Occupancy>,
+}
+
+impl TableView<'_> {
+    fn text(&self) -> String {
+        match self.occupancy {
+            None => flow_table_text(&self.info),
+            Some(occupancy) => format!(
+                "flow table: {occupancy}, {} KiB of kernel memory\n",
+                self.info.bytes.div_ceil(1024)
+            ),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -155,7 +175,10 @@ impl<'a> StatusView<'a> {
                 generation: image.generation,
                 kernel_bytes: image.bytes,
             }),
-            flow_table: status.flow_table,
+            flow_table: status.flow_table.map(|info| TableView {
+                info,
+                occupancy: status.occupancy.as_ref(),
+            }),
             rule_counters: status.rule_counters,
             pending: status.pending,
             under_way: status.under_way,
@@ -196,7 +219,7 @@ impl<'a> StatusView<'a> {
             ),
             None => "no policy is in force\n".to_owned(),
         };
-        let table = self.flow_table.as_ref().map(flow_table_text);
+        let table = self.flow_table.as_ref().map(TableView::text);
         let rules = self.rule_counters.map(|counters| {
             format!(
                 "rule counters: {} of {} in use, {} KiB of kernel memory\n",
@@ -412,6 +435,7 @@ pub(super) mod tests {
             build: "2-b".to_owned(),
             image: None,
             flow_table: Some(FlowTableInfo::made_for(262_144)),
+            occupancy: None,
             rule_counters: Some(RuleCounterInfo {
                 rules: 10,
                 room: 16_384,

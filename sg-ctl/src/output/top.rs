@@ -8,7 +8,9 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use serde::Serialize;
-use sg_ctl::host::{InterfaceRates, InterfaceStatus, LiveFlow, Rate, Rates, Snapshot, Traffic};
+use sg_ctl::host::{
+    InterfaceRates, InterfaceStatus, LiveFlow, Occupancy, Rate, Rates, Snapshot, Traffic,
+};
 use sg_ctl::model::LogMode;
 
 pub(crate) use draw::draw;
@@ -49,7 +51,7 @@ pub(crate) struct Picture<'a> {
     time: String,
     seconds: Option<f64>,
     policy: Option<u64>,
-    flow_table: Option<TableUse>,
+    flow_table: Option<&'a Occupancy>,
     events_lost: u64,
     events_suppressed: u64,
     problems: Vec<Problem<'a>>,
@@ -58,12 +60,6 @@ pub(crate) struct Picture<'a> {
     drops: Vec<EventView>,
     #[serde(skip)]
     is_log_full: bool,
-}
-
-#[derive(Clone, Copy, Debug, Serialize)]
-struct TableUse {
-    live: usize,
-    room: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,10 +138,7 @@ impl<'a> Picture<'a> {
             time,
             seconds: rates.map(|rates| rates.seconds),
             policy: now.status.image.as_ref().map(|image| image.generation),
-            flow_table: now.status.flow_table.map(|table| TableUse {
-                live: now.flows.len(),
-                room: table.flows,
-            }),
+            flow_table: now.status.occupancy.as_ref(),
             events_lost: interfaces.iter().map(|part| part.events_lost).sum(),
             events_suppressed: interfaces.iter().map(|part| part.events_suppressed).sum(),
             problems,
@@ -167,10 +160,10 @@ impl<'a> Picture<'a> {
             Some(generation) => format!("policy {generation}"),
             None => "no policy".to_owned(),
         };
-        let flows = self.flow_table.map_or_else(String::new, |table| {
-            let percent = table.live * 100 / table.room.max(1) as usize;
-            format!(", flows: {} of {} ({percent} %)", table.live, table.room)
-        });
+        let flows = self
+            .flow_table
+            .as_ref()
+            .map_or_else(String::new, |table| format!(", flows: {}", table.brief()));
         format!(
             "{}  {policy}{flows}, events lost: {}, suppressed: {}",
             self.time, self.events_lost, self.events_suppressed

@@ -7,6 +7,7 @@ mod crash;
 mod elsewhere;
 mod existing;
 mod explain;
+mod full;
 mod guard;
 mod isolate;
 mod large;

@@ -6,7 +6,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use sg_ctl::dataplane::ImageInfo;
-use sg_ctl::host::Status;
+use sg_ctl::host::{Occupancy, Status};
 use sg_ctl::state::State;
 
 use super::sheets::scaled;
@@ -42,14 +42,17 @@ fn snapshot() -> Snapshot {
     let mut old = flow(6);
     old.key = key(6, 443, 50000);
     old.entry.bytes = [1, 1];
+    let flows = vec![old, flow(6)];
+    let mut status = in_force(vec![interface()]);
+    status.occupancy = Occupancy::of(&status, &flows);
     Snapshot {
         at: Instant::now(),
         state: State {
             numbers: numbers(),
             ..State::default()
         },
-        status: in_force(vec![interface()]),
-        flows: vec![old, flow(6)],
+        status,
+        flows,
         flow_slots: 524_288,
     }
 }
