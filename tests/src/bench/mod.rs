@@ -5,6 +5,7 @@
 //! | [`cost`] | the programs alone, per frame |
 //! | [`veth`] | packets, connections and streams between namespaces, beside nftables |
 //! | [`veth::flood`] | established flows in a flood of new ones |
+//! | [`veth::attack`] | everybody else while the flow table is attacked, beside nftables |
 //! | [`control`] | changes of rules from file to enforced, lists of flows, memory |
 //!
 //! Nothing here asserts a time. What is asserted is the path: every measured frame must come to the
@@ -27,7 +28,7 @@ use nix::{
 
 use control::Amount;
 use sg_common::settings::{DEFAULT_FLOWS, MAX_FLOWS};
-use veth::Firewall;
+use veth::{Firewall, attack::AttackScale};
 
 /// What to measure, and how thoroughly.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub struct Scale {
     pub bulk: Duration,
     /// Packets of a flood.
     pub flood: u32,
+    /// Attacks on the flow table.
+    pub attack: AttackScale,
     /// What is measured of changes.
     pub control: ControlScale,
 }
@@ -116,6 +119,13 @@ pub const FULL: Scale = Scale {
     rounds: 9,
     bulk: Duration::from_secs(3),
     flood: 1_000_000,
+    attack: AttackScale {
+        time: Duration::from_secs(10),
+        watch: Duration::from_secs(30),
+        idle: Duration::from_secs(14),
+        table: DEFAULT_FLOWS,
+        live: 100,
+    },
     control: ControlScale {
         rounds: 5,
         amounts: AMOUNTS,
@@ -138,6 +148,13 @@ pub const QUICK: Scale = Scale {
     rounds: 3,
     bulk: Duration::from_secs(1),
     flood: 200_000,
+    attack: AttackScale {
+        time: Duration::from_secs(3),
+        watch: Duration::from_secs(5),
+        idle: Duration::from_secs(12),
+        table: DEFAULT_FLOWS,
+        live: 20,
+    },
     control: ControlScale {
         rounds: 1,
         amounts: AMOUNTS.split_at(AMOUNTS.len() - 1).0,
@@ -160,6 +177,13 @@ pub const TINY: Scale = Scale {
     rounds: 1,
     bulk: Duration::ZERO,
     flood: 1000,
+    attack: AttackScale {
+        time: Duration::ZERO,
+        watch: Duration::ZERO,
+        idle: Duration::ZERO,
+        table: 1024,
+        live: 3,
+    },
     control: ControlScale {
         rounds: 1,
         amounts: &[amount(1, 10, 3), amount(3, 10, 0)],

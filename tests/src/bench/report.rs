@@ -11,7 +11,11 @@ use serde::Serialize;
 use super::{
     control::{self, Control},
     targets::Target,
-    veth::{Firewall, VethRow, flood::FloodRow},
+    veth::{
+        Firewall, VethRow,
+        attack::{self, AttackRow},
+        flood::FloodRow,
+    },
 };
 
 /// Everything that one run of the benchmark has found.
@@ -27,6 +31,8 @@ pub struct Report {
     pub veth: Vec<VethRow>,
     /// What a flood did to established flows.
     pub flood: Vec<FloodRow>,
+    /// What attacks on the flow table did.
+    pub attacks: Vec<AttackRow>,
     /// What changes of rules and lists of flows take.
     pub control: Control,
     /// What was aimed at.
@@ -174,6 +180,7 @@ impl fmt::Display for Report {
         self.write_cost(f)?;
         self.write_veth(f)?;
         self.write_flood(f)?;
+        attack::write(&self.attacks, f)?;
         control::write(&self.control, f)?;
         if !self.targets.is_empty() {
             let mut table = table(&["TARGET", ">AIM", ">MEASURED", ""]);

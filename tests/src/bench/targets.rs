@@ -6,7 +6,7 @@ use super::{
     amount,
     control::{ChangeRow, Control},
     report::{CostRow, Sample},
-    veth::{Firewall, VethRow, flood::FloodRow},
+    veth::{Firewall, VethRow, attack::AttackRow, flood::FloodRow},
 };
 
 /// A figure that was aimed at.
@@ -179,6 +179,34 @@ pub fn of_flood(rows: &[FloodRow]) -> Vec<Target> {
     ]
 }
 
+/// The targets of attacks, each by the worst of them.
+pub fn of_attacks(rows: &[AttackRow]) -> Vec<Target> {
+    let worst = |figure: fn(&AttackRow) -> f64, pick: fn(f64, f64) -> f64| {
+        let rows = rows.iter().filter(|row| row.firewall == Firewall::Sg);
+        rows.map(figure).reduce(pick)
+    };
+    let least = |what, figure| Target {
+        more: true,
+        ..Target::most(what, 0.99, "", worst(figure, f64::min))
+    };
+    vec![
+        least("new connections served during any attack", |row| row.during),
+        least("new connections served after any attack", |row| row.after),
+        Target::most(
+            "live connections lost to any attack",
+            0.0,
+            "",
+            worst(|row| row.lost.into(), f64::max),
+        ),
+        Target::most(
+            "until all are served again, after any attack",
+            2.0,
+            "s",
+            worst(|row| row.normal.unwrap_or(f64::INFINITY), f64::max),
+        ),
+    ]
+}
+
 /// The targets of changes of rules.
 pub fn of_control(control: &Control) -> Vec<Target> {
     let row = |rules, members| -> Option<&ChangeRow> {
@@ -233,6 +261,34 @@ mod tests {
         assert_eq!(target(true, Some(1.1)).is_met(), Some(true));
         assert_eq!(target(true, Some(0.9)).is_met(), Some(false));
         assert_eq!(target(true, None).is_met(), None);
+    }
+
+    #[test]
+    fn targets_of_attacks_go_by_the_worst_of_our_own() {
+        let row = |firewall, during, normal| AttackRow {
+            attack: "it",
+            firewall,
+            rate: 1,
+            during,
+            after: 1.0,
+            normal,
+            live: 9,
+            lost: 0,
+        };
+        let rows = [
+            row(Firewall::Sg, 1.0, Some(0.5)),
+            row(Firewall::Sg, 0.5, None),
+            row(Firewall::Nftables, 0.1, None),
+        ];
+        let targets = of_attacks(&rows);
+        assert_eq!(targets[0].measured, Some(0.5));
+        let met: Vec<_> = targets.iter().map(Target::is_met).collect();
+        assert_eq!(met, [Some(false), Some(true), Some(true), Some(false)]);
+        assert!(
+            of_attacks(&[])
+                .iter()
+                .all(|target| target.is_met().is_none())
+        );
     }
 
     #[test]

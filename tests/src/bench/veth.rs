@@ -5,6 +5,7 @@
 //! system call. So the time of a call, median of many batches, least of all rounds, is CPU time that
 //! neither other processes nor queues disturb much.
 
+pub mod attack;
 mod ends;
 pub mod flood;
 mod streams;

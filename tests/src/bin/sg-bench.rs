@@ -8,7 +8,7 @@ use sg_tests::bench::{
     FULL, Options, QUICK, control, cost, pin_to_last_cpu,
     report::{Machine, Report},
     targets,
-    veth::{self, flood},
+    veth::{self, attack, flood},
 };
 
 /// What `cargo xtask bench` passes on.
@@ -43,7 +43,7 @@ enum Part {
     /// Packets between namespaces.
     #[value(alias = "b")]
     Veth,
-    /// Established flows in a flood of new ones.
+    /// Established flows in a flood of new ones, and attacks on the flow table.
     #[value(alias = "d")]
     Flood,
     /// Changes of rules, lists of flows, memory.
@@ -82,9 +82,10 @@ fn run(arguments: Arguments) -> Result<bool> {
     if wants(Part::Veth) && options.only.is_empty() {
         between = veth::measure(&options)?;
     }
-    let mut floods = Vec::new();
+    let (mut floods, mut attacks) = (Vec::new(), Vec::new());
     if wants(Part::Flood) && options.only.is_empty() {
         floods = flood::measure(&options)?;
+        attacks = attack::measure(&options)?;
     }
     let mut changes = control::Control::default();
     if wants(Part::Control) && options.only.is_empty() {
@@ -97,12 +98,14 @@ fn run(arguments: Arguments) -> Result<bool> {
             targets::of_cost(&cost),
             targets::of_veth(&between),
             targets::of_flood(&floods),
+            targets::of_attacks(&attacks),
             targets::of_control(&changes),
         ]
         .concat(),
         cost,
         veth: between,
         flood: floods,
+        attacks,
         control: changes,
     };
     print!("{report}");

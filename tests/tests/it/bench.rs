@@ -2,7 +2,7 @@
 
 use sg_tests::bench::{
     Options, TINY, control, cost,
-    veth::{self, flood},
+    veth::{self, attack, flood},
 };
 
 #[test]
@@ -60,6 +60,21 @@ fn a_flood_of_the_benchmark_ends_no_flow_and_takes_no_memory() {
         let names = told.inbound.keys().copied();
         let names: Vec<_> = names.filter(|name| !name.starts_with("infra")).collect();
         assert_eq!(names, ["established", "new"]);
+    }
+}
+
+#[test]
+fn attacks_of_the_benchmark_meet_connections_that_are_served_before() {
+    let options = Options {
+        scale: TINY,
+        only: Vec::new(),
+    };
+    // An attack begins when live connections have carried data both ways.
+    let rows = attack::measure(&options).unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    for row in &rows {
+        assert!(row.rate > 0 && row.live == 3, "{row:?}");
+        assert_eq!(row.lost, 0, "{row:?}");
     }
 }
 

@@ -58,6 +58,11 @@ pub(super) fn nft(namespace: &Namespace, peers: &str) -> Result<()> {
          chain out {{ type filter hook output priority 0; policy drop;\n\
          ct state established,related accept\n}}\n}}\n"
     );
+    nft_rules(namespace, &rules)
+}
+
+/// Puts rules in force by nftables.
+pub(super) fn nft_rules(namespace: &Namespace, rules: &str) -> Result<()> {
     let mut nft = Command::new("nft");
     nft.args(["-f", "-"]).stdin(Stdio::piped());
     let child = namespace.enter(|| nft.spawn());
