@@ -152,7 +152,8 @@ pub const QUICK: Scale = Scale {
         time: Duration::from_secs(3),
         watch: Duration::from_secs(5),
         idle: Duration::from_secs(12),
-        table: DEFAULT_FLOWS,
+        // Three seconds of frames are several times as many.
+        table: 16_384,
         live: 20,
     },
     control: ControlScale {

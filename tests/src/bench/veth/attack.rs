@@ -295,7 +295,7 @@ fn rules(table: u32) -> String {
          - {{ type: All traffic, source: 10.99.0.0/24 }}\n    outbound: []\n  \
          tenant:\n    inbound: []\n    \
          outbound: [{{ type: All traffic, destination: 0.0.0.0/0 }}]\n\
-         interfaces: {{ eth0: {{ groups: [server], log: 'off' }}, \
+         interfaces: {{ eth0: {{ groups: [server], log: 'off', tcp_pickup: never }}, \
          tenant: {{ groups: [tenant], log: 'off' }} }}\n"
     )
 }

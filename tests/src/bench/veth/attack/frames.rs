@@ -5,8 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{CLIENT, OPEN, SERVER};
 use crate::packet::{End, ip, tcp, udp};
 
-/// Generic routing encapsulation: a protocol without ports that a host does not answer.
-const GRE: u8 = 47;
 /// Where TCP begins in a frame: behind 14 bytes of Ethernet and 20 of IPv4.
 const TCP: usize = 14 + 20;
 /// Where the fields of a segment are (RFC 9293).
@@ -70,11 +68,15 @@ impl Attack {
                 let port = 1024 + (number / 2 % 64_000) as u16;
                 handshake(number, end(Ipv4Addr::new(198, 18, 7, 7), port), random)
             }
-            Self::Portless => ip(end(stranger(random), 0), server, GRE).payload(8).bytes(),
+            Self::Portless => ip(end(stranger(random), 0), server, portless(random))
+                .payload(8)
+                .bytes(),
             Self::Tenant => {
                 let anywhere = Ipv4Addr::from(0x1400_0000 | random.u32(..) & 0x03ff_ffff);
                 let tenant = end(Ipv4Addr::new(10, 99, 1, 2), 0);
-                let frame = ip(tenant, end(anywhere, 0), GRE).payload(8).bytes();
+                let frame = ip(tenant, end(anywhere, 0), portless(random))
+                    .payload(8)
+                    .bytes();
                 to(frame, [2, 0, 0, 0, 0, 3])
             }
             Self::Datagrams => {
@@ -107,6 +109,11 @@ fn handshake(number: u64, from: End, random: &mut fastrand::Rng) -> Vec<u8> {
     let mut frame = segment.ack().bytes();
     frame[TCP_ACKNOWLEDGEMENT..][..4].copy_from_slice(&random.u32(..).to_be_bytes());
     forged(frame)
+}
+
+/// A protocol without ports that nobody has: one of sixteen that are unassigned.
+fn portless(random: &mut fastrand::Rng) -> u8 {
+    random.u8(200..216)
 }
 
 /// The segment with a wrong checksum: no receiver would take it.
