@@ -28,6 +28,11 @@ pub(crate) struct ImportArgs {
     #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
     pub(crate) parameters: Vec<(String, String)>,
 
+    /// Value that another stack exports, for `Fn::ImportValue` of CloudFormation templates; may be
+    /// repeated. What templates given together export to each other needs none.
+    #[arg(long = "import", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) imports: Vec<(String, String)>,
+
     /// Write the rule file here in place of standard output.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
@@ -74,6 +79,7 @@ impl From<&ImportArgs> for import::Options {
         Self {
             format,
             parameters: args.parameters.iter().cloned().collect(),
+            imports: args.imports.iter().cloned().collect(),
         }
     }
 }

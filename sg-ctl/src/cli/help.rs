@@ -351,6 +351,8 @@ pub(super) const IMPORT: &str = "\
 JSON: an object with these fields:
   rules     the rule file as JSON, or null after an error
   findings  errors and warnings: severity, file, line, column, field, message, help
+  omitted_findings
+            how many more there are: of very many only the first are told
 
 EXAMPLES:
   From an AWS account; all files together are one description:
@@ -368,7 +370,10 @@ EXAMPLES:
 
   From a CloudFormation template, refusing whatever does not fit:
     sg-ctl import --strict template.yaml --parameter Stage=prod -o rules.yaml
-    sg-ctl check rules.yaml";
+    sg-ctl check rules.yaml
+
+  From several, which export to each other, and import from stacks that are not here:
+    sg-ctl import network.yaml db.yaml --import vpn-range=10.8.0.0/16";
 
 /// Of `export`.
 pub(super) const EXPORT: &str = "\

@@ -18,6 +18,8 @@ use crate::output::{self, counted, note};
 struct Answer<'a> {
     rules: Option<serde_json::Value>,
     findings: &'a [Diagnostic],
+    /// Findings that are left out of `findings`: of very many only the first are told.
+    omitted_findings: usize,
 }
 
 /// Makes a rule file of what other tools wrote.
@@ -29,7 +31,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     }
     let Imported { model, warnings } = result?;
     rule_files::warn(&warnings);
-    if args.strict && !warnings.diagnostics.is_empty() {
+    if args.strict && warnings.warnings() > 0 {
         return Err(refused(&warnings));
     }
     let text = rulefile::to_yaml(&model)?;
@@ -47,7 +49,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn refused(warnings: &Report) -> anyhow::Error {
-    let count = counted(warnings.diagnostics.len() as u64, "warning");
+    let count = counted(warnings.warnings() as u64, "warning");
     refusal(
         format!("{count} with --strict; nothing was written"),
         "correct what they name, or leave out --strict",
@@ -59,10 +61,11 @@ fn print_json(args: &ImportArgs, result: Result<&Imported, &Report>) -> anyhow::
         Ok(imported) => (&imported.warnings, Some(&imported.model)),
         Err(report) => (report, None),
     };
-    let model = model.filter(|_| !args.strict || report.diagnostics.is_empty());
+    let model = model.filter(|_| !args.strict || report.warnings() == 0);
     output::json(&Answer {
         rules: model.map(rulefile::to_json),
         findings: &report.diagnostics,
+        omitted_findings: report.omitted(),
     })?;
     Ok(match model {
         Some(_) => ExitCode::SUCCESS,

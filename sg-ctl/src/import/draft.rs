@@ -1,6 +1,8 @@
 //! What the formats have in common: groups, rules, lists and members that refer to each other by
 //! ids, addresses or names of their own.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 
 use crate::model::{Direction, GroupId, Service};
@@ -14,6 +16,8 @@ pub(super) struct Draft {
     pub(super) lists: Vec<List>,
     pub(super) entries: Vec<Entry>,
     pub(super) members: Vec<Member>,
+    /// Keys of groups that get outbound rules elsewhere, or may: they have no default ones.
+    pub(super) without_default: BTreeSet<String>,
 }
 
 impl Draft {
@@ -43,21 +47,33 @@ pub(super) struct Group {
     pub(super) default_outbound: bool,
 }
 
-/// A group as others call it.
+/// A group or list as others call it.
 #[derive(Clone, Debug)]
-pub(super) struct GroupRef {
-    /// One of [`Group::keys`].
+pub(super) struct Reference {
+    /// One of [`Group::keys`] or [`List::keys`].
     pub(super) key: String,
+    /// What it is called if it is not in the files.
+    pub(super) name: String,
     /// What the reference says about a group that is not in the files.
     pub(super) about: String,
 }
 
-impl GroupRef {
+impl Reference {
     /// A reference that says nothing more.
     pub(super) fn new(key: impl Into<String>) -> Self {
+        let key = key.into();
         Self {
-            key: key.into(),
+            name: key.strip_prefix("name:").unwrap_or(&key).to_owned(),
+            key,
             about: String::new(),
+        }
+    }
+
+    /// The same by another name.
+    pub(super) fn called(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self
         }
     }
 }
@@ -67,7 +83,7 @@ impl GroupRef {
 pub(super) struct Rule {
     pub(super) at: At,
     /// The group that holds it.
-    pub(super) group: GroupRef,
+    pub(super) group: Reference,
     pub(super) direction: Direction,
     pub(super) service: Service,
     pub(super) peer: Peer,
@@ -79,9 +95,8 @@ pub(super) struct Rule {
 #[derive(Clone, Debug)]
 pub(super) enum Peer {
     Range(IpNet),
-    /// By one of [`List::keys`].
-    List(String),
-    Group(GroupRef),
+    List(Reference),
+    Group(Reference),
 }
 
 /// A prefix list; its entries may stand elsewhere.
@@ -107,6 +122,6 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) at: At,
-    pub(super) group: GroupRef,
+    pub(super) group: Reference,
     pub(super) address: std::net::IpAddr,
 }

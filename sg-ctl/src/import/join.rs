@@ -1,12 +1,12 @@
 //! From drafts to the model: names, references, duplicates and quotas.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::draft::{Draft, Entry, Group, GroupRef, List, Member, Peer, Rule};
-use super::{limits, names};
-use crate::model::{
-    self, DEFAULT_GROUP, Direction, GroupId, Location, Model, PrefixList, SecurityGroup,
-};
+use super::draft::{Draft, Entry, Group, List, Member, Peer, Reference, Rule};
+use super::limits;
+use super::names::{self, Names};
+use super::repeated::{Known, add};
+use crate::model::{self, DEFAULT_GROUP, GroupId, Location, Model, PrefixList, SecurityGroup};
 use crate::text::report::{At, Problems};
 
 /// Builds the model; whatever does not fit into it is reported.
@@ -16,6 +16,9 @@ pub(super) fn model(draft: Draft, problems: &mut Problems<'_>) -> Model {
         groups: HashMap::new(),
         lists: HashMap::new(),
         vpcs: HashMap::new(),
+        names: Names::default(),
+        list_names: Names::default(),
+        without_default: draft.without_default,
     };
     join.add_groups(draft.groups, problems);
     join.add_lists(draft.lists, draft.entries, problems);
@@ -33,6 +36,12 @@ struct Join {
     lists: HashMap<String, String>,
     /// The VPC of each group, by the group's name.
     vpcs: HashMap<String, String>,
+    /// Names of groups that are taken.
+    names: Names,
+    /// Names of lists that are taken.
+    list_names: Names,
+    /// Keys of groups that have no default outbound rules.
+    without_default: BTreeSet<String>,
 }
 
 impl Join {
@@ -62,7 +71,9 @@ impl Join {
                 self.vpcs.insert(name.clone(), vpc);
             }
             let id = group.id.unwrap_or_else(|| GroupId::derived(&name));
-            let outbound = if group.default_outbound {
+            let mut keys = group.keys.iter();
+            let has_others = keys.any(|key| self.without_default.contains(key));
+            let outbound = if group.default_outbound && !has_others {
                 SecurityGroup::default_outbound(&id)
             } else {
                 Vec::new()
@@ -89,40 +100,27 @@ impl Join {
     }
 
     /// The name of a group: its own, unless another group has it too.
-    fn name_for(&self, group: &Group, shared: bool, problems: &mut Problems<'_>) -> String {
+    fn name_for(&mut self, group: &Group, shared: bool, problems: &mut Problems<'_>) -> String {
         // AWS N4: spaces at the end of a name do not count.
         let name = group.name.trim_end();
         let mut name = names::clean(name, "name of the group", &group.at, problems);
         if name.is_empty() || name.starts_with("sg-") {
-            name = format!("group:{name}");
+            name = names::cut(&format!("group:{name}"));
         }
         if name.eq_ignore_ascii_case(DEFAULT_GROUP) {
             DEFAULT_GROUP.clone_into(&mut name);
         }
-        if !shared {
+        if !shared && self.names.take(&name) {
             return name;
         }
         let own = group.id.as_ref().map(ToString::to_string);
-        let place = group.vpc.clone().or_else(|| own.clone());
-        let place = place.or_else(|| group.keys.first().cloned());
-        let mut candidate = names::fit(&name, &place.unwrap_or_default());
-        if self.is_taken(&candidate) {
-            candidate = names::fit(&name, &own.unwrap_or_default());
-        }
-        let mut number = 2;
-        while self.is_taken(&candidate) {
-            candidate = names::fit(&name, &number.to_string());
-            number += 1;
-        }
+        let first = group.keys.first().map(|key| names::short(key));
+        let places = [group.vpc.clone(), own, first];
+        let found = self.names.place(&name, places.into_iter().flatten());
         let message = format!("several groups are called `{name}`");
-        let help = format!("this one is imported as `{candidate}`: names are unique on a host");
+        let help = format!("this one is imported as `{found}`: names are unique on a host");
         problems.warning(&group.at, message, help);
-        candidate
-    }
-
-    fn is_taken(&self, name: &str) -> bool {
-        let mut names = self.model.groups.keys();
-        names.any(|known| known.eq_ignore_ascii_case(name))
+        found
     }
 
     fn add_lists(&mut self, lists: Vec<List>, entries: Vec<Entry>, problems: &mut Problems<'_>) {
@@ -137,9 +135,10 @@ impl Join {
             }
             let name = list.name.trim_end();
             let mut name = names::clean(name, "name of the prefix list", &list.at, problems);
-            if name.is_empty() || self.model.prefix_lists.contains_key(&name) {
+            if name.is_empty() || !self.list_names.take(&name) {
                 let message = format!("several prefix lists are called `{name}`");
-                name = names::fit(&name, list.keys.first().map_or("", String::as_str));
+                let first = list.keys.first().map(|key| names::short(key));
+                name = self.list_names.place(&name, first.into_iter());
                 let help = format!("this one is imported as `{name}`: names are unique on a host");
                 problems.warning(&list.at, message, help);
             }
@@ -173,10 +172,9 @@ impl Join {
 
     fn add_entries(&mut self, entries: Vec<Entry>, problems: &mut Problems<'_>) {
         let lists = &mut self.model.prefix_lists;
-        let mut without = lists.iter().filter(|(name, _)| {
-            let mut stated = entries.iter().filter_map(|entry| entry.list.as_ref());
-            !stated.any(|key| self.lists.get(key) == Some(name))
-        });
+        let keys = entries.iter().filter_map(|entry| entry.list.as_ref());
+        let stated: HashSet<_> = keys.filter_map(|key| self.lists.get(key)).collect();
+        let mut without = lists.iter().filter(|(name, _)| !stated.contains(name));
         let only = match (without.next(), without.next()) {
             (Some((name, _)), None) => Some(name.clone()),
             _ => None,
@@ -184,12 +182,11 @@ impl Join {
         let mut homeless: Option<At> = None;
         for entry in entries {
             let name = match &entry.list {
-                Some(key) => Some(
-                    self.lists
-                        .entry(key.clone())
-                        .or_insert_with(|| key.clone())
-                        .clone(),
-                ),
+                Some(key) => {
+                    let name = self.lists.entry(key.clone());
+                    let place = || self.list_names.place(key, std::iter::empty());
+                    Some(name.or_insert_with(place).clone())
+                }
                 None => only.clone(),
             };
             match name {
@@ -207,14 +204,14 @@ impl Join {
     }
 
     fn add_rules(&mut self, rules: Vec<Rule>, problems: &mut Problems<'_>) {
-        let mut ids = BTreeMap::new();
+        let mut known = Known::default();
         for rule in rules {
             let Some(group) = self.group(&rule.group, None, &rule.at, problems) else {
                 continue;
             };
             let peer = match &rule.peer {
                 Peer::Range(net) => model::Peer::Cidr(*net),
-                Peer::List(key) => model::Peer::PrefixList(self.list(key, &rule.at, problems)),
+                Peer::List(list) => model::Peer::PrefixList(self.list(list, &rule.at, problems)),
                 Peer::Group(reference) => {
                     let vpc = self.vpcs.get(&group).cloned();
                     match self.group(reference, vpc.as_deref(), &rule.at, problems) {
@@ -236,7 +233,7 @@ impl Join {
                 location: Some(location),
                 ..model::Rule::new(&group.id, rule.direction, rule.service, peer)
             };
-            add(group, made, &rule, &mut ids, problems);
+            add(group, made, &rule, &mut known, problems);
         }
     }
 
@@ -259,7 +256,7 @@ impl Join {
     /// without rules and members, so that the rule stays.
     fn group(
         &mut self,
-        reference: &GroupRef,
+        reference: &Reference,
         vpc: Option<&str>,
         at: &At,
         problems: &mut Problems<'_>,
@@ -285,11 +282,13 @@ impl Join {
             None => {}
         }
         let id = reference.key.parse::<GroupId>().ok();
-        let text = reference.key.trim_start_matches("name:");
+        let text = &reference.name;
+        let is_default = text.trim_end().eq_ignore_ascii_case(DEFAULT_GROUP);
         let group = Group {
             at: at.clone(),
             keys: vec![reference.key.clone()],
-            name: if id.is_some() {
+            // The host has a group `default` of its own.
+            name: if id.is_some() || is_default {
                 format!("elsewhere:{text}")
             } else {
                 text.to_owned()
@@ -312,71 +311,17 @@ impl Join {
     }
 
     /// The name of the list that a reference means. One that is not in the files becomes empty.
-    fn list(&mut self, key: &str, at: &At, problems: &mut Problems<'_>) -> String {
-        if let Some(name) = self.lists.get(key) {
+    fn list(&mut self, reference: &Reference, at: &At, problems: &mut Problems<'_>) -> String {
+        if let Some(name) = self.lists.get(&reference.key) {
             return name.clone();
         }
         let list = List {
             at: at.clone(),
-            keys: vec![key.to_owned()],
-            name: key.to_owned(),
+            keys: vec![reference.key.clone()],
+            name: reference.name.clone(),
             max_entries: None,
         };
         self.add_lists(vec![list], Vec::new(), problems);
-        self.lists.get(key).cloned().unwrap_or_default()
-    }
-}
-
-/// Adds a rule to a group. The same rule may come twice, from two dumps or because Terraform shows
-/// it inline and as a resource: then it is one, with what both say of it.
-fn add(
-    group: &mut SecurityGroup,
-    mut made: model::Rule,
-    draft: &Rule,
-    ids: &mut BTreeMap<model::RuleId, String>,
-    problems: &mut Problems<'_>,
-) {
-    let identity = made.id.clone();
-    if let Some(given) = &draft.id {
-        match given.parse::<model::RuleId>() {
-            Ok(id) => made.id = id,
-            Err(error) => {
-                let help = "the rule gets an id of its own";
-                problems.warning(&draft.at, error.to_string(), help);
-            }
-        }
-    }
-    let (group_id, derived) = (group.id.clone(), |rule: &model::Rule, id: &GroupId| {
-        model::Rule::new(id, draft.direction, rule.service, rule.peer.clone()).id
-    });
-    let rules = match draft.direction {
-        Direction::Inbound => &mut group.inbound,
-        Direction::Outbound => &mut group.outbound,
-    };
-    let same = rules
-        .iter_mut()
-        .find(|rule| rule.service == made.service && rule.peer == made.peer);
-    let Some(known) = same else {
-        let owner = format!("{group_id} {identity}");
-        if let Some(other) = ids.insert(made.id.clone(), owner.clone())
-            && other != owner
-        {
-            let message = format!("two rules have the id {}", made.id);
-            problems.warning(&draft.at, message, "this one gets an id of its own");
-            made.id = identity;
-        }
-        rules.push(made);
-        return;
-    };
-    if known.id == derived(known, &group_id) && made.id != identity {
-        ids.insert(made.id.clone(), format!("{group_id} {identity}"));
-        known.id = made.id;
-    }
-    if known.description.is_empty() {
-        known.description = made.description;
-    } else if !made.description.is_empty() && known.description != made.description {
-        let message = format!("{} {} is stated twice", made.service, made.peer);
-        let help = format!("the description `{}` is kept", known.description);
-        problems.warning(&draft.at, message, help);
+        self.lists.get(&reference.key).cloned().unwrap_or_default()
     }
 }

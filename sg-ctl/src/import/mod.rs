@@ -11,6 +11,7 @@ mod draft;
 mod join;
 mod limits;
 mod names;
+mod repeated;
 mod terraform;
 mod values;
 mod view;
@@ -43,6 +44,8 @@ pub struct Options {
     /// Values of a stack's parameters, in place of the defaults of CloudFormation templates; of
     /// pseudo parameters (`AWS::Region`), too.
     pub parameters: BTreeMap<String, String>,
+    /// Values that stacks export, for `Fn::ImportValue`, where no template of the files says.
+    pub imports: BTreeMap<String, String>,
 }
 
 /// What documents came to.
@@ -62,35 +65,38 @@ pub struct Imported {
 pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report> {
     let mut problems = Problems::new(sources);
     let mut draft = Draft::default();
-    let mut declared = BTreeSet::new();
+    let mut documents = Vec::new();
     for (file, source) in sources.iter().enumerate() {
-        let Some(root) = document::parse(file, source, Tags::Functions, &mut problems) else {
-            continue;
-        };
-        let root = View::root(&root);
-        match options.format.or_else(|| format_of(&root)) {
-            Some(Format::Aws) => aws::read(&root, &source.name, &mut draft, &mut problems),
-            Some(Format::Terraform) => terraform::read(&root, &mut draft, &mut problems),
+        if let Some(root) = document::parse(file, source, Tags::Functions, &mut problems) {
+            documents.push((root, source.name.as_str()));
+        }
+    }
+    let documents: Vec<_> = documents
+        .iter()
+        .map(|(root, name)| (View::root(root), *name))
+        .map(|(root, name)| (options.format.or_else(|| format_of(&root)), root, name))
+        .collect();
+    let templates = documents
+        .iter()
+        .filter(|(format, ..)| *format == Some(Format::CloudFormation))
+        .map(|(_, root, name)| (root.clone(), *name));
+    let templates: Vec<_> = templates.collect();
+    let said = cloudformation::Said {
+        parameters: &options.parameters,
+        imports: &options.imports,
+    };
+    let exports = cloudformation::Exports::of(&templates, said);
+    for (format, root, name) in &documents {
+        match format {
+            Some(Format::Aws) => aws::read(root, name, &mut draft, &mut problems),
+            Some(Format::Terraform) => terraform::read(root, &mut draft, &mut problems),
             Some(Format::CloudFormation) => {
-                declared.extend(cloudformation::parameters(&root));
-                let of_stack = (source.name.as_str(), &options.parameters);
-                cloudformation::read(&root, of_stack, &mut draft, &mut problems);
+                cloudformation::read((root, name), said, &exports, &mut draft, &mut problems);
             }
-            None => report_unknown(&root, &mut problems),
+            None => report_unknown(root, &mut problems),
         }
     }
-    for name in options.parameters.keys() {
-        if !declared.contains(name) && !name.starts_with("AWS::") {
-            let message = format!("no template has the parameter `{name}`");
-            let help = if declared.is_empty() {
-                "parameters are those of CloudFormation templates".to_owned()
-            } else {
-                let names: Vec<_> = declared.iter().map(String::as_str).collect();
-                format!("there are: {}", names.join(", "))
-            };
-            problems.error(&At::of_file(0), message, help);
-        }
-    }
+    check_parameters(&templates, options, &mut problems);
     if draft.is_empty() && problems.is_empty() {
         let message = "there is no security group in the files";
         let help = "`sg-ctl import --help` tells which commands write what can be imported";
@@ -105,6 +111,30 @@ pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report>
             model,
             warnings: report,
         })
+    }
+}
+
+/// Reports values of parameters that no template has.
+fn check_parameters(
+    templates: &[(View<'_>, &str)],
+    options: &Options,
+    problems: &mut Problems<'_>,
+) {
+    let names = templates
+        .iter()
+        .flat_map(|(root, _)| cloudformation::parameters(root));
+    let declared: BTreeSet<String> = names.collect();
+    for name in options.parameters.keys() {
+        if !declared.contains(name) && !name.starts_with("AWS::") {
+            let message = format!("no template has the parameter `{name}`");
+            let help = if declared.is_empty() {
+                "parameters are those of CloudFormation templates".to_owned()
+            } else {
+                let names: Vec<_> = declared.iter().map(String::as_str).collect();
+                format!("there are: {}", names.join(", "))
+            };
+            problems.error(&At::of_file(0), message, help);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Texts that rule files do not take: shortened or cleaned, and reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::text;
 use crate::text::report::{At, Problems};
@@ -43,8 +43,57 @@ pub(super) fn tags(
     kept
 }
 
+/// Names that are taken: names differ in more than upper and lower case.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// How often each was asked for.
+    taken: HashMap<String, u32>,
+}
+
+impl Names {
+    /// Takes a name if it is free.
+    pub(super) fn take(&mut self, name: &str) -> bool {
+        let asked = self.taken.entry(name.to_lowercase()).or_default();
+        *asked += 1;
+        *asked == 1
+    }
+
+    /// Takes the first free name of `NAME@PLACE` for places that tell groups of one name apart,
+    /// else one with a number.
+    pub(super) fn place(&mut self, name: &str, places: impl Iterator<Item = String>) -> String {
+        for place in places {
+            let candidate = fit(name, &place);
+            if self.take(&candidate) {
+                return candidate;
+            }
+        }
+        loop {
+            let asked = self.taken.entry(name.to_lowercase()).or_default();
+            *asked += 1;
+            let candidate = match *asked {
+                1 => name.to_owned(),
+                number => fit(name, &number.to_string()),
+            };
+            if candidate == name || self.take(&candidate) {
+                return candidate;
+            }
+        }
+    }
+}
+
+/// A key without the file that it is of.
+pub(super) fn short(key: &str) -> String {
+    let id = key.rsplit_once('#').map_or(key, |(_, id)| id);
+    id.strip_prefix("name:").unwrap_or(id).to_owned()
+}
+
+/// A name as long as names may be.
+pub(super) fn cut(name: &str) -> String {
+    name.chars().take(text::MAX_LENGTH).collect()
+}
+
 /// `name@suffix`, both as long as a name may be.
-pub(super) fn fit(name: &str, suffix: &str) -> String {
+fn fit(name: &str, suffix: &str) -> String {
     let suffix: String = suffix
         .chars()
         .filter(|sign| text::is_allowed(*sign))

@@ -30,7 +30,8 @@ pub(super) fn service(
         "icmp" | "1" => icmp(Icmp::V4, ports, at, problems),
         "icmpv6" | "58" => icmp(Icmp::V6, ports, at, problems),
         other => {
-            let Ok(number) = other.parse::<u8>() else {
+            let number = other.parse::<u8>().ok();
+            let Some(number) = number.filter(|number| number.to_string() == other) else {
                 let help = "AWS takes tcp, udp, icmp, icmpv6, -1 and numbers from 0 to 255";
                 problems.error(at, format!("`{protocol}` is not a protocol"), help);
                 return None;
@@ -112,9 +113,37 @@ fn icmp(
     message.map(|message| Service::Icmp { protocol, message })
 }
 
+/// A number in digits; `None` after a report. YAML's older readers take `022` for 18, newer ones
+/// for 22.
+pub(super) fn number(text: &str, at: &At, problems: &mut Problems<'_>) -> Option<i64> {
+    let Ok(number) = text.parse::<i64>() else {
+        let help = "write the number in digits";
+        problems.error(at, format!("`{text}` is not a number"), help);
+        return None;
+    };
+    if number.to_string() != text {
+        let help = format!("write {number}, if that is meant");
+        problems.error(at, format!("the number `{text}` is ambiguous"), help);
+        return None;
+    }
+    Some(number)
+}
+
+/// Reports a rule that names nobody: AWS refuses it.
+pub(super) fn no_peer(at: &At, problems: &mut Problems<'_>) {
+    let help = "give a range, a prefix list or a group";
+    problems.error(at, "the rule has no source or destination", help);
+}
+
 /// The address range that AWS stores for `text`: without bits beyond the prefix length, which is
 /// reported. `None` after a report.
 pub(super) fn range(text: &str, at: &At, problems: &mut Problems<'_>) -> Option<IpNet> {
+    let mut digits = text.split(|sign: char| !sign.is_ascii_digit());
+    if !text.contains(':') && digits.any(|part| part.len() > 1 && part.starts_with('0')) {
+        let help = "some tools read numbers with a leading zero as octal: leave it out";
+        problems.error(at, format!("the range `{text}` is ambiguous"), help);
+        return None;
+    }
     let Ok(net) = text.trim().parse::<IpNet>() else {
         let help = match text.trim().parse::<IpAddr>() {
             Ok(address) => format!("AWS refuses a bare address: write {}", IpNet::from(address)),
@@ -138,4 +167,26 @@ pub(super) fn range(text: &str, at: &At, problems: &mut Problems<'_>) -> Option<
         problems.warning(at, message, help);
     }
     Some(canonical)
+}
+
+/// An IPv4 range, as [`range`] takes it.
+pub(super) fn range_v4(text: &str, at: &At, problems: &mut Problems<'_>) -> Option<IpNet> {
+    let found = range(text, at, problems)?;
+    if matches!(found, IpNet::V6(_)) {
+        let help = "IPv6 ranges stand under a key of their own; AWS refuses this";
+        problems.error(at, format!("`{text}` is no IPv4 range"), help);
+        return None;
+    }
+    Some(found)
+}
+
+/// An IPv6 range, as [`range`] takes it.
+pub(super) fn range_v6(text: &str, at: &At, problems: &mut Problems<'_>) -> Option<IpNet> {
+    let found = range(text, at, problems)?;
+    if matches!(found, IpNet::V4(_)) {
+        let help = "IPv4 ranges stand under a key of their own; AWS refuses this";
+        problems.error(at, format!("`{text}` is no IPv6 range"), help);
+        return None;
+    }
+    Some(found)
 }

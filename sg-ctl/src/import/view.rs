@@ -2,6 +2,7 @@
 //!
 //! A value of the wrong kind is reported, never taken for an absent one.
 
+use super::values;
 use crate::text::document::{Node, Value};
 use crate::text::report::{At, Problems};
 
@@ -137,13 +138,8 @@ impl<'a> View<'a> {
     /// The number under a key; `None` if the key is not there.
     pub(super) fn number(&self, key: &str, problems: &mut Problems<'_>) -> Option<i64> {
         let text = self.text(key, problems)?;
-        let number = text.parse();
-        if number.is_err() {
-            let at = self.get(key).map_or_else(|| self.at(), |view| view.at());
-            let help = "write the number in digits";
-            problems.error(&at, format!("`{text}` is not a number"), help);
-        }
-        number.ok()
+        let at = self.get(key).map_or_else(|| self.at(), |view| view.at());
+        values::number(text, &at, problems)
     }
 
     /// Reports keys that say something nobody here understands.

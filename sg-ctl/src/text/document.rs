@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag, options};
 
-use super::Source;
 use super::report::{At, Problems};
+use super::{Source, slip};
 
 /// Collections that may stand in each other: rule files need six, Terraform's state two for each
 /// module in a module.
@@ -111,14 +111,14 @@ pub(crate) fn parse(
             Ok((event, span)) => builder.accept(event, span)?,
             Err(error) => {
                 let at = At::outside_keys(builder.span(*error.marker(), *error.marker()));
-                let help = match tags {
+                let help = slip::in_line(&source.text, at.span.start).unwrap_or(match tags {
                     Tags::Refused => {
                         "rule files are YAML; indent with spaces and quote text that holds `: `"
                     }
                     Tags::Functions => {
                         "JSON or YAML, and all of it, can be imported: was the file cut off?"
                     }
-                };
+                });
                 builder.problems.error(&at, error.info(), help);
                 return None;
             }
@@ -178,6 +178,9 @@ impl Builder<'_, '_> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let mut closed = self.open.pop()?;
+                if let Value::Mapping(entries) = &closed.node.value {
+                    slip::in_keys(entries, self.tags, self.problems)?;
+                }
                 closed.node.span.end = span.end.max(closed.node.span.start);
                 self.place(
                     called(closed.tag, closed.node),

@@ -5,6 +5,7 @@
 
 pub(crate) mod document;
 pub(crate) mod report;
+mod slip;
 
 use std::io::{self, Read};
 use std::path::Path;

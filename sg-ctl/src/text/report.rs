@@ -9,6 +9,8 @@ use serde::Serialize;
 use super::Source;
 use super::document::Span;
 
+/// Findings that are kept of each severity: nobody reads more, and the first ones tell the rest.
+const MAX_FINDINGS: usize = 100;
 /// Bytes of a source line that are shown before and after its marked part: JSON may be one line.
 const CONTEXT_BYTES: usize = 80;
 
@@ -17,9 +19,9 @@ const CONTEXT_BYTES: usize = 80;
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The files cannot be used.
-    Error,
+    Error = 0,
     /// The files can be used, but probably not as meant.
-    Warning,
+    Warning = 1,
 }
 
 /// One finding in one place.
@@ -69,37 +71,49 @@ impl Diagnostic {
     }
 }
 
-/// Everything found in a set of files, in the order of the files.
+/// What was found in a set of files, in the order of the files: of many findings the first ones,
+/// errors before warnings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Report {
     /// The findings.
     pub diagnostics: Vec<Diagnostic>,
+    /// Errors and warnings, those that are not shown included.
+    #[serde(skip)]
+    counts: [usize; 2],
 }
 
 impl Report {
     /// The number of errors.
-    pub fn errors(&self) -> usize {
-        self.diagnostics
-            .iter()
-            .filter(|found| found.severity == Severity::Error)
-            .count()
+    pub const fn errors(&self) -> usize {
+        self.counts[Severity::Error as usize]
     }
-}
 
-impl Report {
+    /// The number of warnings.
+    pub const fn warnings(&self) -> usize {
+        self.counts[Severity::Warning as usize]
+    }
+
+    /// The number of findings that are not among [`Report::diagnostics`].
+    pub const fn omitted(&self) -> usize {
+        self.errors() + self.warnings() - self.diagnostics.len()
+    }
+
     /// The report with the colours of a terminal.
     pub fn styled(&self) -> String {
         self.render(&Renderer::styled())
     }
 
-    /// Every finding, and a last line that counts the errors if there are any.
+    /// Every finding, and last lines that count what is not shown, and the errors.
     fn render(&self, renderer: &Renderer) -> String {
         let mut blocks: Vec<String> = self
             .diagnostics
             .iter()
             .map(|found| found.render(renderer))
             .collect();
+        if self.omitted() > 0 {
+            blocks.push(format!("{} more findings are not shown", self.omitted()));
+        }
         match self.errors() {
             0 => {}
             1 => blocks.push("1 error; nothing was changed".to_owned()),
@@ -152,7 +166,27 @@ impl At {
 #[derive(Debug)]
 pub(crate) struct Problems<'a> {
     sources: &'a [Source],
-    found: Vec<Diagnostic>,
+    /// Those of each severity that are kept, by [`Severity`].
+    found: [Vec<Found>; 2],
+    /// How many there were of each severity.
+    counts: [usize; 2],
+}
+
+/// A finding whose words are not yet put together.
+#[derive(Debug)]
+struct Found {
+    severity: Severity,
+    at: At,
+    message: String,
+    help: String,
+    /// Which it is of all: findings of one place stay in their order.
+    number: usize,
+}
+
+impl Found {
+    const fn place(&self) -> (usize, usize, usize) {
+        (self.at.span.file, self.at.span.start, self.number)
+    }
 }
 
 impl<'a> Problems<'a> {
@@ -160,13 +194,14 @@ impl<'a> Problems<'a> {
     pub(crate) const fn new(sources: &'a [Source]) -> Self {
         Self {
             sources,
-            found: Vec::new(),
+            found: [Vec::new(), Vec::new()],
+            counts: [0; 2],
         }
     }
 
     /// Whether nothing was found.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.found.is_empty()
+        self.counts[0] + self.counts[1] == 0
     }
 
     /// Reports an error.
@@ -192,31 +227,63 @@ impl<'a> Problems<'a> {
     }
 
     /// Ends the collection: the findings in the order of their places.
-    pub(crate) fn finish(mut self) -> Report {
-        let order = |name: &str| self.sources.iter().position(|source| source.name == name);
-        self.found
-            .sort_by_key(|found| (order(&found.file), found.line, found.column));
+    pub(crate) fn finish(self) -> Report {
+        let sources = self.sources;
+        let [mut errors, mut warnings] = self.found;
+        for found in [&mut errors, &mut warnings] {
+            keep_first(found, MAX_FINDINGS);
+        }
+        warnings.truncate(MAX_FINDINGS - errors.len());
+        let mut shown = errors;
+        shown.append(&mut warnings);
+        shown.sort_by_key(Found::place);
         Report {
-            diagnostics: self.found,
+            diagnostics: shown
+                .into_iter()
+                .map(|found| diagnostic(sources, found))
+                .collect(),
+            counts: self.counts,
         }
     }
 
     fn report(&mut self, severity: Severity, at: &At, message: String, help: String) {
-        let (excerpt, marked) = match self.sources.get(at.span.file) {
-            Some(source) => excerpt(&source.text, &at.span),
-            None => (String::new(), 0..0),
-        };
-        self.found.push(Diagnostic {
+        let number = self.counts[0] + self.counts[1];
+        self.counts[severity as usize] += 1;
+        let found = &mut self.found[severity as usize];
+        found.push(Found {
             severity,
-            file: self.file(at).to_owned(),
-            line: at.span.line,
-            column: at.span.column,
-            field: at.field.clone(),
+            at: at.clone(),
             message,
             help,
-            excerpt,
-            marked,
+            number,
         });
+        if found.len() == 2 * MAX_FINDINGS {
+            keep_first(found, MAX_FINDINGS);
+        }
+    }
+}
+
+/// Keeps the findings that come first in the files, in order.
+fn keep_first(found: &mut Vec<Found>, count: usize) {
+    found.sort_by_key(Found::place);
+    found.truncate(count);
+}
+
+fn diagnostic(sources: &[Source], found: Found) -> Diagnostic {
+    let source = sources.get(found.at.span.file);
+    let (excerpt, marked) = source.map_or((String::new(), 0..0), |source| {
+        excerpt(&source.text, &found.at.span)
+    });
+    Diagnostic {
+        severity: found.severity,
+        file: source.map_or_else(String::new, |source| source.name.clone()),
+        line: found.at.span.line,
+        column: found.at.span.column,
+        field: found.at.field,
+        message: found.message,
+        help: found.help,
+        excerpt,
+        marked,
     }
 }
 
@@ -226,13 +293,18 @@ fn excerpt(text: &str, span: &Span) -> (String, Range<usize>) {
     // YAML ends lines with either sign, or with both.
     const LINE_ENDS: [char; 2] = ['\n', '\r'];
     let start = text.floor_char_boundary(span.start);
-    let line_start = text[..start].rfind(LINE_ENDS).map_or(0, |end| end + 1);
-    let line_end = text[start..]
+    let nearest = text.ceil_char_boundary(start.saturating_sub(CONTEXT_BYTES));
+    let from = text[nearest..start]
+        .rfind(LINE_ENDS)
+        .map_or(nearest, |end| nearest + end + 1);
+    let line_end = text[start..span.end.clamp(start, text.len())]
         .find(LINE_ENDS)
-        .map_or(text.len(), |length| start + length);
-    let end = text.floor_char_boundary(span.end.clamp(start, line_end));
-    let from = text.ceil_char_boundary(line_start.max(start.saturating_sub(CONTEXT_BYTES)));
-    let to = text.floor_char_boundary(line_end.min(end.saturating_add(CONTEXT_BYTES)));
+        .map(|length| start + length);
+    let end = line_end.unwrap_or_else(|| text.floor_char_boundary(span.end.max(start)));
+    let farthest = text.floor_char_boundary(end.saturating_add(CONTEXT_BYTES));
+    let to = text[end..farthest]
+        .find(LINE_ENDS)
+        .map_or(farthest, |length| end + length);
     (text[from..to].to_owned(), start - from..end - from)
 }
 

@@ -4,7 +4,7 @@ mod rules;
 
 use std::net::IpAddr;
 
-use super::draft::{Draft, Entry, Group, GroupRef, List, Member};
+use super::draft::{Draft, Entry, Group, List, Member, Reference};
 use super::values;
 use super::view::View;
 use crate::model::Direction;
@@ -238,7 +238,7 @@ impl Reader<'_, '_, '_> {
             for address in &addresses {
                 self.draft.members.push(Member {
                     at: group.at(),
-                    group: GroupRef::new(id),
+                    group: Reference::new(id),
                     address: *address,
                 });
             }

@@ -1,7 +1,7 @@
 //! Rules, in groups and flat, and the groups that they name.
 
 use super::Reader;
-use crate::import::draft::{GroupRef, Peer, Rule};
+use crate::import::draft::{Peer, Reference, Rule};
 use crate::import::values;
 use crate::import::view::View;
 use crate::model::{Direction, Service};
@@ -27,10 +27,16 @@ impl Reader<'_, '_, '_> {
         let Some(service) = self.service(item) else {
             return;
         };
+        let says_more = |(key, value): &(&str, View<'_>)| {
+            !matches!(*key, "IpProtocol" | "FromPort" | "ToPort") && !value.is_empty()
+        };
+        if !item.entries().iter().any(says_more) {
+            values::no_peer(&item.at(), self.problems);
+        }
         let mut rule = |at: At, peer, description: &str| {
             self.draft.rules.push(Rule {
                 at,
-                group: GroupRef::new(group),
+                group: Reference::new(group),
                 direction,
                 service,
                 peer,
@@ -45,7 +51,7 @@ impl Reader<'_, '_, '_> {
                     "Ipv6Ranges" => range(&peer, "CidrIpv6", self.problems),
                     "PrefixListIds" => peer
                         .required("PrefixListId", self.problems)
-                        .map(|id| Peer::List(id.to_owned())),
+                        .map(|id| Peer::List(Reference::new(id))),
                     _ => group_peer(&peer, owner, self.problems),
                 };
                 let description = peer.text("Description", self.problems).unwrap_or_default();
@@ -111,13 +117,11 @@ impl Reader<'_, '_, '_> {
         } else if item.get("CidrIpv6").is_some() {
             range(item, "CidrIpv6", self.problems)
         } else if let Some(list) = item.text("PrefixListId", self.problems) {
-            Some(Peer::List(list.to_owned()))
+            Some(Peer::List(Reference::new(list)))
         } else if let Some(other) = item.get("ReferencedGroupInfo") {
             group_peer(&other, owner, self.problems)
         } else {
-            let help = "AWS gives a range, a prefix list or a group";
-            self.problems
-                .error(&item.at(), "the rule has no source or destination", help);
+            values::no_peer(&item.at(), self.problems);
             None
         };
         let description = item.text("Description", self.problems).unwrap_or_default();
@@ -125,7 +129,7 @@ impl Reader<'_, '_, '_> {
         if let (Some(service), Some(peer)) = (service, peer) {
             self.draft.rules.push(Rule {
                 at: item.at(),
-                group: GroupRef::new(group),
+                group: Reference::new(group),
                 direction,
                 service,
                 peer,
@@ -138,7 +142,11 @@ impl Reader<'_, '_, '_> {
 
 fn range(item: &View<'_>, key: &str, problems: &mut Problems<'_>) -> Option<Peer> {
     let text = item.required(key, problems)?;
-    values::range(text, &item.at(), problems).map(Peer::Range)
+    let read = match key {
+        "CidrIpv6" => values::range_v6,
+        _ => values::range_v4,
+    };
+    read(text, &item.at(), problems).map(Peer::Range)
 }
 
 /// The group of a `UserIdGroupPairs` entry or a `ReferencedGroupInfo`.
@@ -172,5 +180,8 @@ fn group_peer(item: &View<'_>, owner: &str, problems: &mut Problems<'_>) -> Opti
         .iter()
         .filter_map(|(word, fact)| Some(format!("{word} {}", fact.as_ref()?)));
     let about = facts.collect::<Vec<_>>().join(" ");
-    Some(Peer::Group(GroupRef { key, about }))
+    Some(Peer::Group(Reference {
+        about,
+        ..Reference::new(key)
+    }))
 }

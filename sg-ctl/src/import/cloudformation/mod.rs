@@ -1,15 +1,30 @@
 //! CloudFormation templates (aws-semantics §8.3).
+//!
+//! A template leaves much to its stack. What is not known is never guessed: what depends on it and
+//! would allow something is left out, with a warning that says what would make it known.
 
+mod conditions;
 mod evaluate;
+mod exports;
+mod groups;
+mod lists;
+mod macros;
+mod meaning;
+mod members;
+mod parameters;
 mod rules;
+mod template;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::draft::{Draft, Entry, Group, List};
-use super::values;
+use super::draft::Draft;
 use super::view::View;
-use crate::text::report::Problems;
-use evaluate::{Meaning, Template};
+use crate::text::document::Value;
+use crate::text::report::{At, Problems};
+use conditions::Decided;
+pub(super) use exports::Exports;
+use meaning::{Causes, Meaning};
+use template::{Given, Template, Truth};
 
 /// The names of a template's parameters.
 pub(super) fn parameters(root: &View<'_>) -> Vec<String> {
@@ -18,17 +33,31 @@ pub(super) fn parameters(root: &View<'_>) -> Vec<String> {
     entries.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Reads a template, from a file of this name and with these values of parameters.
+/// What the user says of stacks.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'a> {
+    /// Values of parameters.
+    pub(super) parameters: &'a BTreeMap<String, String>,
+    /// Values of imports.
+    pub(super) imports: &'a BTreeMap<String, String>,
+}
+
+/// Reads a template from a file of this name.
 pub(super) fn read(
-    root: &View<'_>,
-    (file, given): (&str, &BTreeMap<String, String>),
+    (root, file): (&View<'_>, &str),
+    said: Said<'_>,
+    exports: &Exports,
     draft: &mut Draft,
     problems: &mut Problems<'_>,
 ) {
+    let given = Given {
+        parameters: said.parameters,
+        imports: said.imports,
+        exports: &exports.0,
+    };
     let mut reader = Reader {
-        template: Template::new(root.clone(), given),
-        file,
-        with_egress: BTreeSet::new(),
+        template: Template::new(root.clone(), file, given),
+        default_outbound: true,
         draft,
         problems,
     };
@@ -39,13 +68,10 @@ pub(super) fn read(
             .error(&root.at(), "the template has no resources", help);
         return;
     };
-    let resources: Vec<_> = resources
-        .entries()
-        .into_iter()
-        .filter(|(_, resource)| reader.is_made(resource))
-        .collect();
+    reader.macros(root);
+    let resources = resources.entries();
     for (_, resource) in &resources {
-        reader.note_egress(resource);
+        reader.note_outbound(resource);
     }
     for (id, resource) in &resources {
         reader.resource(id, resource);
@@ -54,190 +80,195 @@ pub(super) fn read(
 
 struct Reader<'a, 'd, 'p, 's> {
     template: Template<'a>,
-    /// The name of the file: logical ids are unique in it.
-    file: &'d str,
-    /// Groups to which resources of their own add outbound rules.
-    with_egress: BTreeSet<String>,
+    /// Whether groups that state no outbound rule have AWS's: macros may give them others.
+    default_outbound: bool,
     draft: &'d mut Draft,
     problems: &'p mut Problems<'s>,
 }
 
+/// The items of a list that a template states.
+#[derive(Default)]
+struct Items<'a> {
+    known: Vec<View<'a>>,
+    /// Whether some are not known, which was reported.
+    incomplete: bool,
+}
+
+impl Items<'_> {
+    /// Whether the list is certainly empty.
+    fn is_empty(&self) -> bool {
+        self.known.is_empty() && !self.incomplete
+    }
+}
+
 impl<'a> Reader<'a, '_, '_, '_> {
-    /// Whether a resource is made: it may depend on a condition.
+    fn resource(&mut self, id: &str, resource: &View<'a>) {
+        let Some(kind) = kind(resource) else {
+            self.no_resource(id, resource);
+            return;
+        };
+        let read = match kind {
+            "AWS::EC2::SecurityGroup" => Self::group,
+            "AWS::EC2::SecurityGroupIngress" => Self::ingress,
+            "AWS::EC2::SecurityGroupEgress" => Self::egress,
+            "AWS::EC2::PrefixList" => Self::prefix_list,
+            "AWS::EC2::NetworkInterface" => Self::interface,
+            "AWS::EC2::Instance" => Self::instance,
+            _ => {
+                self.other(kind, resource);
+                return;
+            }
+        };
+        if !self.is_made(resource) {
+            return;
+        }
+        match resource.get("Properties") {
+            Some(keys) => read(self, id, &keys),
+            None if kind.starts_with("AWS::EC2::SecurityGroup") => {
+                let help = "CloudFormation refuses such a resource: was the file cut off?";
+                let message = "the resource has no properties: not carried over";
+                self.problems.warning(&resource.at(), message, help);
+            }
+            None => {}
+        }
+    }
+
+    /// Resources that may have to do with groups.
+    fn other(&mut self, kind: &str, resource: &View<'a>) {
+        let (message, help) = if kind.contains("SecurityGroup") {
+            (
+                format!("`{kind}` is not carried over"),
+                "look whether it changes what is allowed",
+            )
+        } else if kind == "AWS::CloudFormation::Stack" {
+            (
+                "the nested stack is not in this file: not carried over".to_owned(),
+                "import its template, too, as a file of its own",
+            )
+        } else if kind.ends_with("::MODULE") {
+            (
+                "the module is not in this file: not carried over".to_owned(),
+                "import the processed template: `aws cloudformation get-template \
+                 --template-stage Processed`",
+            )
+        } else {
+            return;
+        };
+        self.problems.warning(&resource.at(), message, help);
+    }
+
+    /// Whether a resource is certainly made; if not, that is reported.
     fn is_made(&mut self, resource: &View<'a>) -> bool {
-        let is_ours = kind(resource).is_some_and(|kind| kind.starts_with("AWS::EC2::"));
-        let Some(condition) = resource.get("Condition").filter(|_| is_ours) else {
+        let Some(condition) = resource.get("Condition") else {
             return true;
         };
         let name = condition.as_text().unwrap_or_default();
-        let (message, is_made) = match self.template.condition(name, self.problems) {
-            Some(true) => return true,
-            Some(false) => (
-                "does not hold by the template's defaults: not carried over",
-                false,
-            ),
-            None => ("is not known: the resource is imported as if it held", true),
-        };
-        let help = "look what the stack does";
-        let message = format!("the condition `{name}` {message}");
-        self.problems.warning(&condition.at(), message, help);
-        is_made
-    }
-
-    fn note_egress(&mut self, resource: &View<'a>) {
-        if kind(resource) == Some("AWS::EC2::SecurityGroupEgress")
-            && let Some(group) = resource
-                .get("Properties")
-                .and_then(|keys| keys.get("GroupId"))
-            && let Meaning::Resource(id) = self.template.meaning(&group, self.problems)
-        {
-            self.with_egress.insert(id);
-        }
-    }
-
-    fn resource(&mut self, id: &str, resource: &View<'a>) {
-        let Some(kind) = kind(resource) else {
-            let help = "loops and macros are not expanded here: import the processed template";
-            self.problems.warning(
-                &resource.at(),
-                "this is no resource: not carried over",
-                help,
-            );
-            return;
-        };
-        let Some(keys) = resource.get("Properties") else {
-            return;
-        };
-        match kind {
-            "AWS::EC2::SecurityGroup" => self.group(id, &keys),
-            "AWS::EC2::SecurityGroupIngress" => self.ingress(&keys),
-            "AWS::EC2::SecurityGroupEgress" => self.egress(&keys),
-            "AWS::EC2::PrefixList" => self.prefix_list(id, &keys),
-            _ if kind.contains("SecurityGroup") => {
-                let message = format!("`{kind}` is not carried over");
-                let help = "look whether it changes what is allowed";
-                self.problems.warning(&resource.at(), message, help);
+        self.template.must_exist(name, &condition, self.problems);
+        match self.template.is_made(resource, self.problems) {
+            Truth::Yes => return true,
+            Truth::No => {
+                let message = format!("the condition `{name}` does not hold: not carried over");
+                let help = "if the stack has other values, give them with --parameter";
+                self.problems.warning(&condition.at(), message, help);
             }
-            _ => {}
-        }
-    }
-
-    /// A group with its inline rules. AWS's default outbound rule goes only when there is another.
-    fn group(&mut self, id: &str, keys: &View<'a>) {
-        const KNOWN: [&str; 6] = [
-            "GroupDescription",
-            "GroupName",
-            "VpcId",
-            "Tags",
-            "SecurityGroupIngress",
-            "SecurityGroupEgress",
-        ];
-        keys.warn_of_others(&KNOWN, self.problems);
-        let name = self.name(id, keys);
-        let mut tags = Vec::new();
-        for tag in self.template.list(keys, "Tags", self.problems) {
-            let pair = (self.text(&tag, "Key"), self.text(&tag, "Value"));
-            if let (Some(key), Some(value)) = pair {
-                tags.push((key, value));
+            Truth::Unknown(causes) => {
+                self.not_known(&condition.at(), &format!("the condition `{name}`"), &causes);
             }
         }
-        let egress = self
-            .template
-            .list(keys, "SecurityGroupEgress", self.problems);
-        let vpc = self.text(keys, "VpcId");
-        let description = self.text(keys, "GroupDescription").unwrap_or_default();
-        self.draft.groups.push(Group {
-            at: keys.at(),
-            keys: vec![self.key(id), format!("name:{name}")],
-            id: None,
-            name,
-            description,
-            tags,
-            vpc,
-            default_outbound: egress.is_empty() && !self.with_egress.contains(id),
-        });
-        for rule in self
-            .template
-            .list(keys, "SecurityGroupIngress", self.problems)
-        {
-            self.inline_ingress(id, &rule);
-        }
-        for rule in egress {
-            self.inline_egress(id, &rule);
-        }
+        false
     }
 
-    /// The name of a group: the logical id if the template leaves it to the stack.
-    fn name(&mut self, id: &str, keys: &View<'a>) -> String {
-        let Some(value) = self.template.get(keys, "GroupName", self.problems) else {
-            return id.to_owned();
+    /// The value under a key: `Fn::If` is decided, `AWS::NoValue` is as good as none.
+    fn get(&mut self, view: &View<'a>, key: &str) -> Result<Option<View<'a>>, ()> {
+        let Some(value) = view.get(key) else {
+            return Ok(None);
         };
-        let meaning = self.template.meaning(&value, self.problems);
-        let is_known = matches!(meaning, Meaning::Text(_));
-        let name = meaning.into_text();
-        if !is_known {
-            let message = "the name of the group is not known from the template";
-            self.problems
-                .warning(&value.at(), message, format!("it is imported as `{name}`"));
+        match self.template.decide(value.clone(), self.problems) {
+            Decided::Value(value) => Ok(Some(value)),
+            Decided::Nothing => Ok(None),
+            Decided::Unknown(unknown) => {
+                let words = format!("`{}`", unknown.words);
+                self.not_known(&value.at(), &words, &unknown.causes);
+                Err(())
+            }
         }
-        name
     }
 
-    fn prefix_list(&mut self, id: &str, keys: &View<'a>) {
-        let name = self
-            .text(keys, "PrefixListName")
-            .unwrap_or_else(|| id.to_owned());
-        let max = self
-            .text(keys, "MaxEntries")
-            .and_then(|max| max.parse().ok());
-        self.draft.lists.push(List {
-            at: keys.at(),
-            keys: vec![self.key(id)],
-            name,
-            max_entries: max,
-        });
-        for entry in self.template.list(keys, "Entries", self.problems) {
-            let Some(cidr) = self.template.get(&entry, "Cidr", self.problems) else {
-                continue;
-            };
-            match self.template.meaning(&cidr, self.problems) {
-                Meaning::Text(text) => {
-                    let range = values::range(&text, &cidr.at(), self.problems);
-                    let list = Some(self.key(id));
-                    self.draft.entries.extend(range.map(|range| Entry {
-                        list,
-                        at: cidr.at(),
-                        range,
-                    }));
+    /// The items of the list of mappings under a key; a single one may stand without a list.
+    fn list(&mut self, view: &View<'a>, key: &str, what: &str) -> Items<'a> {
+        let value = match self.get(view, key) {
+            Ok(Some(value)) => value,
+            Ok(None) => return Items::default(),
+            Err(()) => {
+                return Items {
+                    known: Vec::new(),
+                    incomplete: true,
+                };
+            }
+        };
+        let items = match value.value() {
+            Value::List(_) => value.items(),
+            _ => vec![value],
+        };
+        let mut found = Items::default();
+        for item in items {
+            match self.template.decide(item.clone(), self.problems) {
+                Decided::Value(item) if is_function(&item) => {
+                    let causes = self.template.meaning(&item, self.problems).causes();
+                    let words = format!("`{}`", meaning::words(&item));
+                    self.not_known(&item.at(), &words, &causes);
+                    found.incomplete = true;
                 }
-                Meaning::Resource(words) | Meaning::Unknown(words) => {
-                    self.not_known(&cidr, &words);
+                Decided::Value(item) if matches!(item.value(), Value::Mapping(_)) => {
+                    found.known.push(item);
+                }
+                Decided::Value(item) => {
+                    let help = "CloudFormation refuses anything else";
+                    let message = format!("{what} should stand here");
+                    self.problems.error(&item.at(), message, help);
+                    found.incomplete = true;
+                }
+                Decided::Nothing => {}
+                Decided::Unknown(unknown) => {
+                    let words = format!("`{}`", unknown.words);
+                    self.not_known(&item.at(), &words, &unknown.causes);
+                    found.incomplete = true;
                 }
             }
         }
+        found
     }
 
     /// The text under a key, with words for what only a stack knows.
     fn text(&mut self, view: &View<'a>, key: &str) -> Option<String> {
-        let value = self.template.get(view, key, self.problems)?;
-        Some(self.template.meaning(&value, self.problems).into_text())
+        let value = view.get(key)?;
+        match self.template.meaning(&value, self.problems) {
+            Meaning::Nothing => None,
+            meaning => Some(meaning.into_text()),
+        }
     }
 
-    /// What references to a resource of this template are called.
-    fn key(&self, id: &str) -> String {
-        format!("{}#{id}", self.file)
-    }
-
-    /// Reports what only a stack knows.
-    fn not_known(&mut self, view: &View<'_>, words: &str) {
-        let message = format!("`{words}` is not known from the template: not carried over");
-        let help = "give the parameter's value with --parameter, or import what `aws ec2 \
-                    describe-security-groups` prints of the stack";
-        self.problems.warning(&view.at(), message, help);
+    /// Reports what only a stack knows; `words` are what it is.
+    fn not_known(&mut self, at: &At, words: &str, causes: &Causes) {
+        let names = causes.names();
+        let hangs = if names.is_empty() || names == words {
+            String::new()
+        } else {
+            format!(" (it depends on {names})")
+        };
+        let message = format!("{words} is not known from the template{hangs}: not carried over");
+        self.problems.warning(at, message, causes.remedy());
     }
 }
 
 /// The type of a resource.
 fn kind<'a>(resource: &View<'a>) -> Option<&'a str> {
     resource.get("Type")?.as_text()
+}
+
+/// Whether a mapping is a call of a function.
+fn is_function(view: &View<'_>) -> bool {
+    let entries = view.entries();
+    let names = |name: &str| name == "Ref" || name.starts_with("Fn::");
+    matches!(entries.as_slice(), [(name, _)] if names(name))
 }

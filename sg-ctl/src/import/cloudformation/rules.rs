@@ -1,8 +1,8 @@
 //! Rules, in groups and as resources.
 
 use super::Reader;
-use super::evaluate::Meaning;
-use crate::import::draft::{GroupRef, Peer, Rule};
+use super::meaning::{Causes, Meaning};
+use crate::import::draft::{Peer, Reference, Rule};
 use crate::import::values;
 use crate::import::view::View;
 use crate::model::{Direction, Service};
@@ -25,99 +25,91 @@ const KNOWN: [&str; 14] = [
     "DestinationSecurityGroupId",
 ];
 
-impl<'a> Reader<'a, '_, '_, '_> {
-    /// An item of `SecurityGroupIngress`.
-    pub(super) fn inline_ingress(&mut self, group: &str, rule: &View<'a>) {
-        let group = GroupRef::new(self.key(group));
-        self.rule(&group, rule, Direction::Inbound);
-    }
+/// Something that a rule names, or why not.
+enum Named<T> {
+    Known(T),
+    /// The key is not there.
+    Nothing,
+    /// It is not known, which was reported.
+    Unknown,
+}
 
-    /// An item of `SecurityGroupEgress`.
-    pub(super) fn inline_egress(&mut self, group: &str, rule: &View<'a>) {
-        let group = GroupRef::new(self.key(group));
-        self.rule(&group, rule, Direction::Outbound);
+impl<'a> Reader<'a, '_, '_, '_> {
+    /// An item of `SecurityGroupIngress` or `SecurityGroupEgress`.
+    pub(super) fn inline(&mut self, group: &str, rule: &View<'a>, direction: Direction) {
+        self.rule(&Reference::new(group), rule, direction);
     }
 
     /// `AWS::EC2::SecurityGroupIngress`.
-    pub(super) fn ingress(&mut self, keys: &View<'a>) {
+    pub(super) fn ingress(&mut self, _id: &str, keys: &View<'a>) {
         self.resource_rule(keys, Direction::Inbound);
     }
 
     /// `AWS::EC2::SecurityGroupEgress`.
-    pub(super) fn egress(&mut self, keys: &View<'a>) {
+    pub(super) fn egress(&mut self, _id: &str, keys: &View<'a>) {
         self.resource_rule(keys, Direction::Outbound);
     }
 
     fn resource_rule(&mut self, keys: &View<'a>, direction: Direction) {
-        let group = match self.group_under(keys, "GroupId") {
-            Some(group) => Some(group),
-            None => self
-                .text(keys, "GroupName")
-                .map(|name| GroupRef::new(format!("name:{name}"))),
+        let group = match self.by_id(keys, "GroupId") {
+            Named::Nothing => self.group_by_name(keys, "GroupName", None),
+            found => found,
         };
-        if let Some(group) = group {
-            self.rule(&group, keys, direction);
-        } else {
-            let help = "give `GroupId`";
-            self.problems
-                .error(&keys.at(), "the rule belongs to no group", help);
+        match group {
+            Named::Known(group) => self.rule(&group, keys, direction),
+            Named::Nothing => {
+                let help = "give `GroupId`";
+                self.problems
+                    .error(&keys.at(), "the rule belongs to no group", help);
+            }
+            Named::Unknown => {}
         }
     }
 
-    fn rule(&mut self, group: &GroupRef, keys: &View<'a>, direction: Direction) {
+    fn rule(&mut self, group: &Reference, keys: &View<'a>, direction: Direction) {
         keys.warn_of_others(&KNOWN, self.problems);
+        if keys
+            .entries()
+            .iter()
+            .any(|(key, _)| key.starts_with("Fn::"))
+        {
+            // A macro would have its say: the whole rule is unknown, as was reported.
+            return;
+        }
         let Some(service) = self.service(keys) else {
             return;
         };
         let description = self.text(keys, "Description").unwrap_or_default();
         let mut peers = Vec::new();
         for key in ["CidrIp", "CidrIpv6"] {
-            let Some(value) = self.template.get(keys, key, self.problems) else {
-                continue;
-            };
-            match self.template.meaning(&value, self.problems) {
-                Meaning::Text(text) => {
-                    let range = values::range(&text, &value.at(), self.problems);
-                    peers.push(range.map(Peer::Range));
-                }
-                Meaning::Resource(words) | Meaning::Unknown(words) => {
-                    self.not_known(&value, &words);
-                    peers.push(None);
-                }
-            }
+            peers.push(self.range(keys, key));
         }
-        let (words, list, other) = match direction {
-            Direction::Inbound => ("Source", "SourcePrefixListId", "SourceSecurityGroupId"),
-            Direction::Outbound => (
-                "Destination",
-                "DestinationPrefixListId",
-                "DestinationSecurityGroupId",
-            ),
+        let (list, other) = match direction {
+            Direction::Inbound => ("SourcePrefixListId", "SourceSecurityGroupId"),
+            Direction::Outbound => ("DestinationPrefixListId", "DestinationSecurityGroupId"),
         };
-        if let Some(value) = self.template.get(keys, list, self.problems) {
-            let key = match self.template.meaning(&value, self.problems) {
-                Meaning::Resource(id) => self.key(&id),
-                Meaning::Text(key) | Meaning::Unknown(key) => key,
-            };
-            peers.push(Some(Peer::List(key)));
+        peers.push(match self.by_id(keys, list) {
+            Named::Known(list) => Named::Known(Peer::List(list)),
+            Named::Nothing => Named::Nothing,
+            Named::Unknown => Named::Unknown,
+        });
+        let other = match self.by_id(keys, other) {
+            Named::Nothing if direction == Direction::Inbound => {
+                let owner = self.text(keys, "SourceSecurityGroupOwnerId");
+                self.group_by_name(keys, "SourceSecurityGroupName", owner.as_deref())
+            }
+            found => found,
+        };
+        peers.push(match other {
+            Named::Known(group) => Named::Known(Peer::Group(group)),
+            Named::Nothing => Named::Nothing,
+            Named::Unknown => Named::Unknown,
+        });
+        if peers.iter().all(|peer| matches!(peer, Named::Nothing)) {
+            values::no_peer(&keys.at(), self.problems);
         }
-        if let Some(other) = self.group_under(keys, other) {
-            peers.push(Some(Peer::Group(other)));
-        } else if direction == Direction::Inbound
-            && let Some(name) = self.text(keys, "SourceSecurityGroupName")
-        {
-            let owner = self.text(keys, "SourceSecurityGroupOwnerId");
-            let about = owner.map_or_else(String::new, |owner| format!("of account {owner}"));
-            let key = format!("name:{name}");
-            peers.push(Some(Peer::Group(GroupRef { key, about })));
-        }
-        let is_stated = |key: &&str| key.contains("Cidr") || key.starts_with(words);
-        if peers.is_empty() && !keys.entries().iter().any(|(key, _)| is_stated(key)) {
-            let help = "give a range, a prefix list or a group";
-            self.problems
-                .error(&keys.at(), "the rule has no source or destination", help);
-        }
-        for peer in peers.into_iter().flatten() {
+        for peer in peers {
+            let Named::Known(peer) = peer else { continue };
             self.draft.rules.push(Rule {
                 at: keys.at(),
                 group: group.clone(),
@@ -130,17 +122,39 @@ impl<'a> Reader<'a, '_, '_, '_> {
         }
     }
 
+    fn range(&mut self, keys: &View<'a>, key: &str) -> Named<Peer> {
+        let Some(value) = keys.get(key) else {
+            return Named::Nothing;
+        };
+        match self.template.meaning(&value, self.problems) {
+            Meaning::Text(text) => {
+                let range = if key == "CidrIp" {
+                    values::range_v4(&text, &value.at(), self.problems)
+                } else {
+                    values::range_v6(&text, &value.at(), self.problems)
+                };
+                range.map_or(Named::Unknown, |range| Named::Known(Peer::Range(range)))
+            }
+            Meaning::Nothing => Named::Nothing,
+            meaning => {
+                self.unclear(&value, &meaning);
+                Named::Unknown
+            }
+        }
+    }
+
     /// Protocol and ports; `None` after a report.
     fn service(&mut self, keys: &View<'a>) -> Option<Service> {
         let mut texts = [None, None, None];
         for (text, key) in texts.iter_mut().zip(["IpProtocol", "FromPort", "ToPort"]) {
-            let Some(value) = self.template.get(keys, key, self.problems) else {
+            let Some(value) = keys.get(key) else {
                 continue;
             };
             match self.template.meaning(&value, self.problems) {
                 Meaning::Text(found) => *text = Some((found, value)),
-                Meaning::Resource(words) | Meaning::Unknown(words) => {
-                    self.not_known(&value, &words);
+                Meaning::Nothing => {}
+                meaning => {
+                    self.unclear(&value, &meaning);
                     return None;
                 }
             }
@@ -155,28 +169,72 @@ impl<'a> Reader<'a, '_, '_, '_> {
         let mut numbers = [None, None];
         for (number, port) in numbers.iter_mut().zip([from, to]) {
             let Some((text, value)) = port else { continue };
-            match text.parse() {
-                Ok(parsed) => *number = Some(parsed),
-                Err(_not_a_number) => {
-                    let message = format!("`{text}` is not a number");
-                    self.problems
-                        .error(&value.at(), message, "write the number in digits");
-                    return None;
-                }
-            }
+            *number = Some(values::number(&text, &value.at(), self.problems)?);
         }
         let [from, to] = numbers;
         values::service(&protocol, from, to, &keys.at(), self.problems)
     }
 
-    /// The group under a key: one of the template, one by its id, or what a parameter or an
-    /// import will name.
-    fn group_under(&mut self, keys: &View<'a>, key: &str) -> Option<GroupRef> {
-        let value = self.template.get(keys, key, self.problems)?;
-        Some(match self.template.meaning(&value, self.problems) {
-            Meaning::Resource(id) => GroupRef::new(self.key(&id)),
-            Meaning::Text(text) => GroupRef::new(text),
-            Meaning::Unknown(words) => GroupRef::new(format!("name:{words}")),
-        })
+    /// The group or list under a key: one of the templates, one by its id, or what a parameter or
+    /// an import will name.
+    fn by_id(&mut self, keys: &View<'a>, key: &str) -> Named<Reference> {
+        self.reference(keys, key, str::to_owned)
+    }
+
+    /// The group that is called by its name, which `Ref` gives, too.
+    fn group_by_name(
+        &mut self,
+        keys: &View<'a>,
+        key: &str,
+        owner: Option<&str>,
+    ) -> Named<Reference> {
+        let mut found = self.reference(keys, key, |name| format!("name:{name}"));
+        if let (Named::Known(group), Some(owner)) = (&mut found, owner) {
+            group.about = format!("of account {owner}");
+        }
+        found
+    }
+
+    fn reference(
+        &mut self,
+        keys: &View<'a>,
+        key: &str,
+        as_key: impl Fn(&str) -> String,
+    ) -> Named<Reference> {
+        let Some(value) = keys.get(key) else {
+            return Named::Nothing;
+        };
+        match self.template.meaning(&value, self.problems) {
+            Meaning::Resource(key) => Named::Known(Reference::new(key)),
+            Meaning::Text(text) => Named::Known(Reference::new(as_key(&text)).called(&text)),
+            Meaning::Nothing => Named::Nothing,
+            Meaning::Unknown(unknown) if !unknown.is_unmade => {
+                let reference = Reference::new(as_key(&unknown.key));
+                Named::Known(reference.called(&unknown.words))
+            }
+            meaning => {
+                self.unclear(&value, &meaning);
+                Named::Unknown
+            }
+        }
+    }
+
+    /// Reports a value that is no text.
+    pub(super) fn unclear(&mut self, view: &View<'_>, meaning: &Meaning) {
+        match meaning {
+            Meaning::Unknown(unknown) => {
+                let words = format!("`{}`", unknown.words);
+                self.not_known(&view.at(), &words, &unknown.causes);
+            }
+            Meaning::List(_) => {
+                let help = "CloudFormation refuses a list here";
+                self.problems
+                    .error(&view.at(), "one value should stand here", help);
+            }
+            Meaning::Resource(_) | Meaning::Text(_) | Meaning::Nothing => {
+                let words = format!("`{}`", meaning.clone().into_text());
+                self.not_known(&view.at(), &words, &Causes::default());
+            }
+        }
     }
 }

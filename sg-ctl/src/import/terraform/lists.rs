@@ -1,6 +1,7 @@
 //! Prefix lists and their entries.
 
 use super::Reader;
+use super::references::Target;
 use super::resources::{Attribute, Resource};
 use crate::import::draft::{Entry, List};
 use crate::import::values;
@@ -22,17 +23,15 @@ impl Reader<'_, '_, '_, '_> {
             max_entries: max.and_then(|max| u32::try_from(max).ok()),
         });
         let key = if resource.is_data { entries } else { entry };
-        match resource.attribute(key) {
+        match self.attribute(resource, key) {
             Attribute::Known(found) => {
                 for item in found.items() {
                     let cidr = item.get("cidr").unwrap_or_else(|| item.clone());
                     self.range_of_list(&cidr, list.clone());
                 }
             }
-            Attribute::Unknown if self.references.is_stated(resource, key) => {
-                self.not_known(&resource.at(), &format!("`{key}` is"));
-            }
-            Attribute::Unknown | Attribute::Absent => {}
+            Attribute::Unknown => self.not_known(&resource.at(), &format!("`{key}` is")),
+            Attribute::Absent => {}
         }
     }
 
@@ -51,7 +50,7 @@ impl Reader<'_, '_, '_, '_> {
 
     /// `aws_ec2_managed_prefix_list_entry`.
     pub(super) fn entry(&mut self, resource: &Resource<'_>) {
-        let list = self.one(resource, "prefix_list_id", "list");
+        let list = self.one(resource, "prefix_list_id", Target::List).name();
         match (list, resource.attribute("cidr")) {
             (Some(list), Attribute::Known(cidr)) => self.range_of_list(&cidr, Some(list)),
             (Some(_), _) => self.not_known(&resource.at(), "`cidr` is"),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::references::Target;
 use super::resources::{Attribute, Resource};
 use super::{Member, Reader, group_ref};
 use crate::import::view::View;
@@ -37,8 +38,10 @@ impl Reader<'_, '_, '_, '_> {
             // A plan: nothing has addresses yet, and members are no part of it.
             return;
         }
-        for group in self.many(resource, resource, groups, "", "group") {
-            self.add_members(resource, &group, &addresses);
+        for group in self.many(resource, groups, Target::Group) {
+            if let Some(group) = group.name() {
+                self.add_members(resource, &group, &addresses);
+            }
         }
         let ids = [resource.text(id), Some(resource.address)];
         for id in ids.into_iter().flatten() {
@@ -48,7 +51,9 @@ impl Reader<'_, '_, '_, '_> {
 
     /// `aws_network_interface_sg_attachment`.
     pub(super) fn attachment(&mut self, resource: &Resource<'_>) {
-        let group = self.one(resource, "security_group_id", "group");
+        let group = self
+            .one(resource, "security_group_id", Target::Group)
+            .name();
         let interface = resource.text("network_interface_id");
         let known = self
             .addresses

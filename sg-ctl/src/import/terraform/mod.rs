@@ -3,17 +3,19 @@
 //! `resources` finds the resources and what of them is unknown before apply, `references` finds
 //! out which resource an unknown id will be that of, and this file reads each type of resource.
 
+mod address;
+mod configuration;
 mod lists;
 mod members;
 mod references;
 mod resources;
 mod rules;
 
-use super::draft::{Draft, Group, GroupRef, Member};
+use super::draft::{Draft, Group, Member, Reference};
 use super::view::View;
 use crate::model::{DEFAULT_GROUP, Direction};
 use crate::text::report::{At, Problems};
-use references::References;
+use references::{References, Target};
 use resources::{Attribute, Resource, resources};
 
 /// What to do about values that only an apply makes known.
@@ -101,8 +103,8 @@ impl Reader<'_, '_, '_, '_> {
         ] {
             match resource.attribute(key) {
                 Attribute::Known(rules) => {
-                    for (index, rule) in rules.items().iter().enumerate() {
-                        self.inline(resource, key, index, rule, direction);
+                    for rule in resource.blocks(key, &rules) {
+                        self.inline(&rule, direction);
                     }
                 }
                 // Left out of the configuration: rules come from elsewhere, or there are none.
@@ -151,52 +153,49 @@ impl Reader<'_, '_, '_, '_> {
         });
     }
 
-    /// The id, or the address, of the one resource under `key`.
-    fn one(&mut self, resource: &Resource<'_>, key: &str, what: &str) -> Option<String> {
+    /// What is under a key. What the provider fills in without the configuration's asking is
+    /// nothing that a rule is made from.
+    fn attribute<'a>(&self, resource: &Resource<'a>, key: &str) -> Attribute<'a> {
         match resource.attribute(key) {
-            Attribute::Known(view) => Some(view.as_text()?.to_owned()),
-            Attribute::Absent => None,
-            Attribute::Unknown => {
-                let found = self.references.find(resource, key, what);
-                if found.is_none() {
-                    self.not_known(&resource.at(), &format!("`{key}` is"));
+            Attribute::Unknown if !self.references.is_stated(resource, key) => Attribute::Absent,
+            attribute => attribute,
+        }
+    }
+
+    /// The id, or the address, of the one resource under `key`.
+    fn one(&mut self, resource: &Resource<'_>, key: &str, what: Target) -> Named {
+        match self.attribute(resource, key) {
+            Attribute::Known(view) => view.as_text().map_or(Named::Nothing, Named::known),
+            Attribute::Absent => Named::Nothing,
+            Attribute::Unknown => self.follow(resource, key, what, &format!("`{key}` is")),
+        }
+    }
+
+    /// The ids, or the addresses, of the resources in the list under `key`.
+    fn many(&mut self, resource: &Resource<'_>, key: &str, what: Target) -> Vec<Named> {
+        let words = format!("a {} in `{key}` is", what.word());
+        match self.attribute(resource, key) {
+            Attribute::Absent => Vec::new(),
+            Attribute::Unknown => vec![self.follow(resource, key, what, &words)],
+            Attribute::Known(list) => {
+                let items = list.items();
+                let known = items.iter().filter_map(View::as_text);
+                let mut found: Vec<_> = known.map(Named::known).collect();
+                if found.len() < items.len() {
+                    found.push(self.follow(resource, key, what, &words));
                 }
                 found
             }
         }
     }
 
-    /// The ids, or the addresses, of the resources in the list under `key` of a rule. The
-    /// configuration tells them by the `block` that holds the rule, if there is one.
-    fn many(
-        &mut self,
-        resource: &Resource<'_>,
-        rule: &Resource<'_>,
-        key: &str,
-        block: &str,
-        what: &str,
-    ) -> Vec<String> {
-        let items = match rule.attribute(key) {
-            Attribute::Absent => return Vec::new(),
-            Attribute::Known(list) => list.items(),
-            Attribute::Unknown => Vec::new(),
-        };
-        let is_unknown = |item: &View<'_>| item.as_text().is_none();
-        let known = items
-            .iter()
-            .filter_map(|item| item.as_text().map(str::to_owned));
-        let mut found: Vec<String> = known.collect();
-        if items.is_empty() && !matches!(rule.attribute(key), Attribute::Unknown) {
-            return found;
+    /// What the configuration says that an unknown value will be; `words` begin the report.
+    fn follow(&mut self, resource: &Resource<'_>, key: &str, what: Target, words: &str) -> Named {
+        if let Some(name) = self.references.find(resource, key, what) {
+            return Named::Known(name);
         }
-        if items.iter().any(is_unknown) || items.is_empty() {
-            let key = if block.is_empty() { key } else { block };
-            match self.references.find(resource, key, what) {
-                Some(one) => found.push(one),
-                None => self.not_known(&rule.at(), &format!("a {what} in `{key}` is")),
-            }
-        }
-        found
+        self.not_known(&resource.at(), words);
+        Named::Unknown
     }
 
     /// Reports what only an apply makes known.
@@ -206,13 +205,37 @@ impl Reader<'_, '_, '_, '_> {
     }
 }
 
+/// A group or list that an argument names.
+enum Named {
+    /// By its id or address.
+    Known(String),
+    /// The argument is not given.
+    Nothing,
+    /// Only an apply makes it known; it was reported.
+    Unknown,
+}
+
+impl Named {
+    fn known(text: &str) -> Self {
+        Self::Known(text.to_owned())
+    }
+
+    /// The id or address, if it is known.
+    fn name(self) -> Option<String> {
+        match self {
+            Self::Known(name) => Some(name),
+            Self::Nothing | Self::Unknown => None,
+        }
+    }
+}
+
 /// A group by id or address; `ACCOUNT/sg-…` is one of another account.
-fn group_ref(text: &str) -> GroupRef {
+fn group_ref(text: &str) -> Reference {
     match text.split_once('/') {
-        Some((account, id)) if id.starts_with("sg-") => GroupRef {
-            key: id.to_owned(),
+        Some((account, id)) if id.starts_with("sg-") => Reference {
             about: format!("of account {account}"),
+            ..Reference::new(id)
         },
-        _ => GroupRef::new(text),
+        _ => Reference::new(text),
     }
 }

@@ -1,231 +1,314 @@
 //! Which resource an id that is not known before apply will be that of.
 //!
-//! A plan holds the configuration, and so, for each argument, the names of what it is made from.
-//! They are followed through variables and outputs of modules. Local values are not in a plan.
+//! A plan tells by its configuration the names that an argument is made from, and nothing of how:
+//! neither local values nor functions nor conditions are in it. So a name is taken only where it
+//! is the only one that the id can come from.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
+use super::address::{caller, instance, join, parts, split_key};
+use super::configuration::Configuration;
 use super::resources::Resource;
 use crate::import::view::View;
 
 /// Steps through variables and outputs.
-const MAX_STEPS: usize = 16;
+const MAX_STEPS: usize = 32;
 
-/// The configuration in a plan.
+/// Where an unknown value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// From nothing that is unknown.
+    Known,
+    /// From the resource with this address.
+    One(Rc<str>),
+    /// The plan does not tell.
+    Unclear,
+}
+
+impl Origin {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Known, other) | (other, Self::Known) => other,
+            (this, other) if this == other => this,
+            _ => Self::Unclear,
+        }
+    }
+}
+
+/// The instance of a resource or module that an expression stands in.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    /// The module that the names of the expression are of.
+    module: &'p str,
+    /// The address of the instance, if `each.key` and `count.index` have a meaning.
+    instance: Option<&'p str>,
+}
+
+/// Instance keys by address without them.
+type Instances = BTreeMap<Rc<str>, BTreeSet<Rc<str>>>;
+
+/// What ids can be of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Group,
+    List,
+}
+
+impl Target {
+    /// The word for it in reports.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::List => "list",
+        }
+    }
+
+    const fn kinds(self) -> &'static [&'static str] {
+        match self {
+            Self::Group => &["aws_security_group", "aws_default_security_group"],
+            Self::List => &["aws_ec2_managed_prefix_list", "aws_prefix_list"],
+        }
+    }
+}
+
+/// The resources of a plan, and the configuration that refers to them.
 pub(super) struct References<'a> {
-    root: Option<View<'a>>,
-    /// Addresses of groups and of lists.
-    groups: BTreeSet<&'a str>,
-    lists: BTreeSet<&'a str>,
+    configuration: Configuration<'a>,
+    /// Of every resource and module.
+    instances: Instances,
+    /// What variables and outputs come from: each is followed once.
+    followed: RefCell<HashMap<String, Origin>>,
+    /// Whether the instances of one address can be those of another: each pair is compared once.
+    paired: RefCell<HashMap<String, bool>>,
 }
 
 impl<'a> References<'a> {
     /// The configuration of a plan; a state has none, and knows everything.
     pub(super) fn new(root: &View<'a>, resources: &[Resource<'a>]) -> Self {
-        let of_kind = |wanted: &[&str]| {
-            let matching = resources.iter().filter(|each| wanted.contains(&each.kind));
-            matching.map(|each| each.address).collect()
+        let mut instances = Instances::new();
+        let mut modules = BTreeSet::new();
+        let mut add = |address: &str| {
+            let (base, key) = instance(address);
+            let keys = instances.entry(base.into()).or_default();
+            keys.insert(key.into());
         };
-        let configuration = root.get("configuration");
+        for resource in resources {
+            add(resource.address);
+            let mut module = resource.module;
+            while !module.is_empty() && modules.insert(module) {
+                add(module);
+                module = caller(module).unwrap_or_default();
+            }
+        }
         Self {
-            root: configuration.and_then(|configuration| configuration.get("root_module")),
-            groups: of_kind(&["aws_security_group", "aws_default_security_group"]),
-            lists: of_kind(&["aws_ec2_managed_prefix_list", "aws_prefix_list"]),
+            configuration: Configuration::new(root),
+            instances,
+            followed: RefCell::default(),
+            paired: RefCell::default(),
         }
     }
 
     /// Whether the configuration says anything about an argument. Without one, it may.
     pub(super) fn is_stated(&self, resource: &Resource<'_>, key: &str) -> bool {
-        match self.expressions(resource) {
-            Some(expressions) => expressions.get(key).is_some(),
-            None => true,
-        }
+        self.configuration.is_stated(resource, key)
     }
 
-    /// The address of the one group or list (`what`) that an argument is made from.
-    pub(super) fn find(&self, resource: &Resource<'_>, key: &str, what: &str) -> Option<String> {
-        let known = if what == "group" {
-            &self.groups
-        } else {
-            &self.lists
+    /// The address of the one group or list that an unknown argument is made from.
+    pub(super) fn find(&self, resource: &Resource<'_>, key: &str, what: Target) -> Option<String> {
+        let expression = self.configuration.argument(resource, key)?;
+        let place = Place {
+            module: resource.module,
+            instance: Some(resource.address),
         };
-        let mut targets = BTreeSet::new();
-        let expression = self.expressions(resource)?.get(key)?;
-        self.follow(&expression, resource.module, MAX_STEPS, &mut targets);
-        let index = index_of(resource.address);
-        let mut found: BTreeSet<&str> = BTreeSet::new();
-        for target in &targets {
-            if let Some(exact) = known.get(target.as_str()) {
-                found.insert(exact);
-                continue;
-            }
-            let instances: Vec<_> = known
-                .iter()
-                .filter(|address| address.strip_prefix(target.as_str()).is_some_and(is_index))
-                .collect();
-            // `aws_security_group.web[each.key]`, in a resource with the same keys.
-            let same = instances
-                .iter()
-                .find(|address| Some(index_of(address)) == Some(index));
-            match (instances.as_slice(), same) {
-                ([], _) => {}
-                (_, Some(same)) if !index.is_empty() => {
-                    found.insert(same);
-                }
-                (several, _) => found.extend(several.iter().map(|each| **each)),
-            }
-        }
-        match found.into_iter().collect::<Vec<_>>().as_slice() {
-            [only] => Some((*only).to_owned()),
-            _ => None,
-        }
-    }
-
-    /// The arguments of a resource in the configuration.
-    fn expressions(&self, resource: &Resource<'_>) -> Option<View<'a>> {
-        let module = self.module(resource.module)?;
-        let resources = module.get("resources")?;
-        let matches = |view: &View<'_>, key: &str, wanted: &str| {
-            view.get(key).and_then(|found| found.as_text()) == Some(wanted)
+        let Origin::One(found) = self.origin(&expression, place, MAX_STEPS) else {
+            return None;
         };
-        resources
-            .items()
-            .into_iter()
-            .find(|view| {
-                matches(view, "type", resource.kind)
-                    && matches(view, "name", resource.name)
-                    && (view.get("mode").is_none() || !matches(view, "mode", "data"))
-            })?
-            .get("expressions")
+        let parts = parts(&found);
+        let kind = parts.len().checked_sub(2).map(|kind| parts[kind]);
+        let is_wanted = kind.is_some_and(|kind| what.kinds().contains(&kind));
+        is_wanted.then(|| found.to_string())
     }
 
-    /// The configuration of the module with this address.
-    fn module(&self, address: &str) -> Option<View<'a>> {
-        let mut module = self.root.clone()?;
-        let mut parts = parts(address).into_iter();
-        while let (Some("module"), Some(name)) = (parts.next(), parts.next()) {
-            let (name, _) = split_index(name);
-            module = module.get("module_calls")?.get(name)?.get("module")?;
+    /// What an expression's value comes from if it is unknown.
+    fn origin(&self, expression: &View<'_>, place: Place<'_>, steps: usize) -> Origin {
+        let nested = expression.entries().into_iter().map(|(_, inner)| inner);
+        let nested = nested.chain(expression.items());
+        match expression.get("references") {
+            Some(references) => {
+                let items = references.items();
+                let names: BTreeSet<_> = items.iter().filter_map(View::as_text).collect();
+                self.of_names(&whole(&names), place, steps)
+            }
+            None if expression.get("constant_value").is_some() => Origin::Known,
+            None => nested.fold(Origin::Known, |known, inner| {
+                known.and(self.origin(&inner, place, steps))
+            }),
         }
-        Some(module)
     }
 
-    /// Adds the addresses of the resources that an expression of a module refers to.
-    fn follow(
-        &self,
-        expression: &View<'_>,
-        module: &str,
-        steps: usize,
-        targets: &mut BTreeSet<String>,
-    ) {
+    /// What a value comes from that is made from these names.
+    fn of_names(&self, names: &[&str], place: Place<'_>, steps: usize) -> Origin {
         let Some(steps) = steps.checked_sub(1) else {
-            return;
+            return Origin::Unclear;
         };
-        for (key, inner) in expression.entries() {
-            if key == "references" {
-                let items = inner.items();
-                let texts: Vec<_> = items.iter().filter_map(View::as_text).collect();
-                for reference in &texts {
-                    // Terraform lists `web["a"].id`, `web["a"]` and `web` for the first alone.
-                    let is_part = |other: &&str| {
-                        let rest = other.strip_prefix(reference);
-                        rest.is_some_and(|rest| rest.starts_with(['.', '[']))
-                    };
-                    if !texts.iter().any(is_part) {
-                        self.target(reference, module, steps, targets);
-                    }
+        let mut origin = Origin::Known;
+        let mut resources = BTreeSet::new();
+        // Known values may decide which instance is meant.
+        let (mut selectors, mut is_by_own_key) = (0_usize, false);
+        for name in names {
+            let from = match parts(name).as_slice() {
+                ["each", "key"] | ["count", "index"] => {
+                    is_by_own_key = true;
+                    selectors += 1;
+                    continue;
                 }
-            } else {
-                self.follow(&inner, module, steps, targets);
-            }
+                ["var", variable, ..] => self.variable(split_key(variable).0, place, steps),
+                ["module", call, output, ..] => {
+                    let module = join(place.module, &format!("module.{call}"));
+                    self.output(&module, split_key(output).0, steps)
+                }
+                ["data", kind, resource, rest @ ..] if is_id(rest) => {
+                    resources.insert(format!("data.{kind}.{resource}"));
+                    continue;
+                }
+                [kind, resource, rest @ ..] if kind.contains('_') && is_id(rest) => {
+                    resources.insert(format!("{kind}.{resource}"));
+                    continue;
+                }
+                _ => return Origin::Unclear,
+            };
+            selectors += usize::from(from == Origin::Known);
+            origin = origin.and(from);
         }
-        for inner in expression.items() {
-            self.follow(&inner, module, steps, targets);
+        let is_by_own_key = is_by_own_key && names.len() == 2;
+        for resource in resources {
+            let address = join(place.module, &resource);
+            let one = match (is_by_own_key, selectors) {
+                (true, _) => self.by_own_key(&address, place),
+                (false, 0) => self.exactly(&address),
+                (false, _) => self.only(&address),
+            };
+            origin = origin.and(one.map_or(Origin::Unclear, Origin::One));
         }
+        origin
     }
 
-    fn target(&self, reference: &str, module: &str, steps: usize, targets: &mut BTreeSet<String>) {
-        let parts = parts(reference);
-        let resource = match parts.as_slice() {
-            ["var", name, ..] => {
-                // What the caller gives.
-                if let Some((caller, call)) = split_module(module)
-                    && let Some(expression) = self.argument(caller, call, name)
-                {
-                    self.follow(&expression, caller, steps, targets);
-                }
-                return;
-            }
-            ["module", name, output, ..] => {
-                let inner = join(module, &format!("module.{name}"));
-                let expression = self.module(&inner).and_then(|module| {
-                    module
-                        .get("outputs")?
-                        .get(split_index(output).0)?
-                        .get("expression")
-                });
-                if let Some(expression) = expression {
-                    self.follow(&expression, &inner, steps, targets);
-                }
-                return;
-            }
-            ["data", kind, name, ..] => format!("data.{kind}.{name}"),
-            [kind, name, ..] if kind.starts_with("aws_") => format!("{kind}.{name}"),
-            _ => return,
+    /// `web[each.key]`: the instance with the key of the instance that says so. That is what it
+    /// means only if it would mean something for every instance that says so; of numbers, which
+    /// are easily shifted (`web[count.index + 1]`), both must have the same.
+    fn by_own_key(&self, address: &str, place: Place<'_>) -> Option<Rc<str>> {
+        let (base, key) = instance(place.instance?);
+        let (own, theirs) = (self.instances.get(base)?, self.instances.get(address));
+        let Some(theirs) = theirs else {
+            // An instance, or nothing that the plan has.
+            return self.only(address);
         };
-        targets.insert(join(module, &resource));
+        let mut paired = self.paired.borrow_mut();
+        let is_paired = paired
+            .entry(format!("{base} {address}"))
+            .or_insert_with(|| {
+                if key.starts_with("[\"") {
+                    own.is_subset(theirs)
+                } else {
+                    own == theirs
+                }
+            });
+        (*is_paired && theirs.contains(key)).then(|| format!("{address}{key}").into())
     }
 
-    /// What `caller` gives a module as an argument.
-    fn argument(&self, caller: &str, call: &str, name: &str) -> Option<View<'a>> {
-        let calls = self.module(caller)?.get("module_calls")?;
-        calls
-            .get(split_index(call).0)?
-            .get("expressions")?
-            .get(name)
+    /// The instance with this address, or the only one of this resource.
+    fn exactly(&self, address: &str) -> Option<Rc<str>> {
+        let (base, key) = instance(address);
+        if key.is_empty() {
+            return self.only(address);
+        }
+        let keys = self.instances.get(base)?;
+        keys.contains(key).then(|| address.into())
+    }
+
+    /// The instance with this address, if it is the only one of its resource.
+    fn only(&self, address: &str) -> Option<Rc<str>> {
+        let (base, key) = instance(address);
+        let mut keys = self.instances.get(base)?.iter();
+        let (Some(only), None) = (keys.next(), keys.next()) else {
+            return None;
+        };
+        let is_it = key.is_empty() || key == &**only;
+        is_it.then(|| format!("{base}{only}").into())
+    }
+
+    /// What the caller of the module gives it under this name. What the root module is given, and
+    /// defaults, are known.
+    fn variable(&self, name: &str, place: Place<'_>, steps: usize) -> Origin {
+        let Some(module) = caller(place.module) else {
+            return Origin::Known;
+        };
+        let Some(expression) = self.configuration.variable(place.module, name) else {
+            return Origin::Known;
+        };
+        let place = Place {
+            module,
+            instance: Some(place.module),
+        };
+        let memo = format!("{} var.{name}", place.instance.unwrap_or_default());
+        self.once(memo, || self.origin(&expression, place, steps))
+    }
+
+    fn output(&self, module: &str, name: &str, steps: usize) -> Origin {
+        let Some(expression) = self.configuration.output(module, name) else {
+            return Origin::Unclear;
+        };
+        let place = Place {
+            module,
+            instance: None,
+        };
+        let memo = format!("{module} output.{name}");
+        self.once(memo, || self.origin(&expression, place, steps))
+    }
+
+    /// What `follow` comes to, which is asked once. A circle comes from nowhere.
+    fn once(&self, memo: String, follow: impl FnOnce() -> Origin) -> Origin {
+        if let Some(known) = self.followed.borrow().get(&memo) {
+            return known.clone();
+        }
+        self.followed
+            .borrow_mut()
+            .insert(memo.clone(), Origin::Unclear);
+        let origin = follow();
+        self.followed.borrow_mut().insert(memo, origin.clone());
+        origin
     }
 }
 
-/// The parts of an address; dots in an index (`web["a.b"]`) part nothing.
-fn parts(address: &str) -> Vec<&str> {
-    let mut depth = 0_usize;
-    let is_end = |sign: char| {
-        match sign {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        sign == '.' && depth == 0
+/// Whether an id, or no attribute at all, of a resource is named.
+fn is_id(rest: &[&str]) -> bool {
+    matches!(rest, [] | ["id"])
+}
+
+/// Names that are not a part of another: Terraform lists `web["a"].id`, `web["a"]` and `web` for
+/// the first alone.
+fn whole<'n>(names: &BTreeSet<&'n str>) -> Vec<&'n str> {
+    let is_part = |name: &str| {
+        ['.', '['].into_iter().any(|sign| {
+            let longer = format!("{name}{sign}");
+            let next = names.range(longer.as_str()..).next();
+            next.is_some_and(|next| next.starts_with(&longer))
+        })
     };
-    address.split(is_end).collect()
+    let whole = names.iter().filter(|name| !is_part(name));
+    whole.copied().collect()
 }
 
-/// `web` and `["a"]` of `web["a"]`.
-fn split_index(part: &str) -> (&str, &str) {
-    part.split_at(part.find('[').unwrap_or(part.len()))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The index at the end of an address.
-fn index_of(address: &str) -> &str {
-    parts(address).last().map_or("", |last| split_index(last).1)
-}
-
-fn is_index(text: &str) -> bool {
-    text.starts_with('[') && text.ends_with(']')
-}
-
-/// The module that holds a module, and the name of the call: `a` and `b` of `module.a.module.b`
-/// are `module.a` and `b`.
-fn split_module(module: &str) -> Option<(&str, &str)> {
-    let call = *parts(module).last()?;
-    let caller = module.strip_suffix(call)?.strip_suffix("module.")?;
-    Some((caller.strip_suffix('.').unwrap_or(caller), call))
-}
-
-fn join(module: &str, address: &str) -> String {
-    if module.is_empty() {
-        address.to_owned()
-    } else {
-        format!("{module}.{address}")
+    #[test]
+    fn a_part_of_a_name_is_no_name_of_its_own() {
+        let names = ["web", "web[0]", "web[0].id", "web2.id", "web2", "each.key"];
+        let names = BTreeSet::from(names);
+        assert_eq!(whole(&names), ["each.key", "web2.id", "web[0].id"]);
     }
 }

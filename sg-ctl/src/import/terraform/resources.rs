@@ -14,12 +14,21 @@ pub(super) struct Resource<'a> {
     /// The address of its module, empty for the root.
     pub(super) module: &'a str,
     pub(super) kind: &'a str,
-    pub(super) name: &'a str,
     /// Whether it is only looked up.
     pub(super) is_data: bool,
     pub(super) values: View<'a>,
     /// `true` in place of every value that is not known.
     unknown: Option<View<'a>>,
+    /// Of a part: the block that it is.
+    block: Option<Block>,
+}
+
+/// A block inside a resource.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    /// Its name, if the configuration tells of it: of blocks that `dynamic` makes it tells
+    /// nothing, so what it tells is about all of them only if there is one.
+    argument: Option<&'static str>,
 }
 
 /// A value of a resource.
@@ -43,6 +52,11 @@ impl<'a> Attribute<'a> {
 }
 
 impl<'a> Resource<'a> {
+    /// Whether this is a block inside a resource.
+    pub(super) const fn is_part(&self) -> bool {
+        self.block.is_some()
+    }
+
     /// The place for reports.
     pub(super) fn at(&self) -> At {
         self.values.at()
@@ -66,23 +80,25 @@ impl<'a> Resource<'a> {
         self.attribute(key).known()?.as_text()
     }
 
-    /// What is unknown of the item of a list.
-    pub(super) fn unknown_item(&self, key: &str, index: usize) -> Option<View<'a>> {
-        self.unknown
-            .as_ref()?
-            .get(key)?
-            .items()
-            .into_iter()
-            .nth(index)
+    /// The blocks under a key, `values`, each as a part of this resource.
+    pub(super) fn blocks(&self, key: &'static str, values: &View<'a>) -> Vec<Self> {
+        let unknown = self.unknown.as_ref().and_then(|unknown| unknown.get(key));
+        let unknown = unknown.map(|list| list.items()).unwrap_or_default();
+        let mut unknown = unknown.into_iter();
+        let values = values.items();
+        let argument = (values.len() == 1).then_some(key);
+        let parts = values.into_iter().map(|values| Self {
+            values,
+            unknown: unknown.next(),
+            block: Some(Block { argument }),
+            ..self.clone()
+        });
+        parts.collect()
     }
 
-    /// A part of this resource.
-    pub(super) fn part(&self, values: &View<'a>, unknown: Option<View<'a>>) -> Self {
-        Self {
-            values: values.clone(),
-            unknown,
-            ..self.clone()
-        }
+    /// The argument of the configuration that tells of the value under a key, if one does.
+    pub(super) fn argument<'k>(&self, key: &'k str) -> Option<&'k str> {
+        self.block.map_or(Some(key), |block| block.argument)
     }
 }
 
@@ -121,8 +137,7 @@ fn collect<'a>(
 ) {
     for view in module.list("resources", problems) {
         let mut text = |key| view.required(key, problems);
-        let (whole, kind, name) = (text("address"), text("type"), text("name"));
-        let (Some(whole), Some(kind), Some(name)) = (whole, kind, name) else {
+        let (Some(whole), Some(kind)) = (text("address"), text("type")) else {
             continue;
         };
         let Some(values) = view.get("values") else {
@@ -132,10 +147,10 @@ fn collect<'a>(
             address: whole,
             module: address,
             kind,
-            name,
             is_data: view.get("mode").and_then(|mode| mode.as_text()) == Some("data"),
             values: values.called(whole),
             unknown: unknown.get(whole).cloned(),
+            block: None,
         });
     }
     for child in module.list("child_modules", problems) {

@@ -1,8 +1,9 @@
 //! Rules, inline and as resources.
 
+use super::references::Target;
 use super::resources::{Attribute, Resource};
-use super::{Reader, group_ref};
-use crate::import::draft::{GroupRef, Peer, Rule};
+use super::{Named, Reader, group_ref};
+use crate::import::draft::{Peer, Reference, Rule};
 use crate::import::values;
 use crate::import::view::View;
 use crate::model::{Direction, Service};
@@ -11,23 +12,30 @@ use crate::text::report::At;
 /// What a rule resource or an inline rule says besides its peers.
 struct Common {
     at: At,
-    group: GroupRef,
+    group: Reference,
     direction: Direction,
     service: Service,
-    id: Option<String>,
     description: String,
+}
+
+/// The peers of a rule.
+#[derive(Default)]
+struct Peers {
+    known: Vec<Peer>,
+    /// Whether some were left out, after a report.
+    incomplete: bool,
+}
+
+impl Peers {
+    fn add(&mut self, peer: Option<Peer>) {
+        self.incomplete |= peer.is_none();
+        self.known.extend(peer);
+    }
 }
 
 impl Reader<'_, '_, '_, '_> {
     /// A rule inside a group.
-    pub(super) fn inline(
-        &mut self,
-        resource: &Resource<'_>,
-        key: &str,
-        index: usize,
-        rule: &View<'_>,
-        direction: Direction,
-    ) {
+    pub(super) fn inline(&mut self, rule: &Resource<'_>, direction: Direction) {
         const KNOWN: [&str; 9] = [
             "from_port",
             "to_port",
@@ -39,26 +47,27 @@ impl Reader<'_, '_, '_, '_> {
             "self",
             "description",
         ];
-        rule.warn_of_others(&KNOWN, self.problems);
-        let unknown = resource.unknown_item(key, index);
-        let inner = resource.part(rule, unknown);
-        let group = GroupRef::new(resource.address);
-        let Some(common) = self.common(&inner, "protocol", direction, group) else {
-            return;
-        };
-        self.ranges_and_lists(resource, &inner, key, &common);
-        let groups = self.many(resource, &inner, "security_groups", key, "group");
-        for group in groups {
-            self.push(&common, Peer::Group(group_ref(&group)));
+        rule.values.warn_of_others(&KNOWN, self.problems);
+        let group = Reference::new(rule.address);
+        if let Some(common) = self.common(rule, "protocol", direction, group) {
+            let mut peers = self.ranges_and_lists(rule);
+            for group in self.many(rule, "security_groups", Target::Group) {
+                add_group(&mut peers, group);
+            }
+            self.itself(rule, &common, &mut peers);
+            self.push(&common, peers, None);
         }
-        self.itself(&inner, &common);
     }
 
     /// `aws_security_group_rule`.
     pub(super) fn rule(&mut self, resource: &Resource<'_>) {
-        let direction = match resource.text("type") {
-            Some("ingress") => Direction::Inbound,
-            Some("egress") => Direction::Outbound,
+        let direction = match (resource.attribute("type"), resource.text("type")) {
+            (_, Some("ingress")) => Direction::Inbound,
+            (_, Some("egress")) => Direction::Outbound,
+            (Attribute::Unknown, _) => {
+                self.not_known(&resource.at(), "`type` is");
+                return;
+            }
             _ => {
                 let help = "it is `ingress` or `egress`";
                 let message = "the `type` of the rule is missing";
@@ -69,20 +78,15 @@ impl Reader<'_, '_, '_, '_> {
         let Some(group) = self.owner(resource) else {
             return;
         };
-        let Some(mut common) = self.common(resource, "protocol", direction, group) else {
-            return;
-        };
-        let first = self.draft.rules.len();
-        common.id = None;
-        self.ranges_and_lists(resource, resource, "", &common);
-        let key = "source_security_group_id";
-        if let Some(other) = self.one(resource, key, "group") {
-            self.push(&common, Peer::Group(group_ref(&other)));
-        }
-        self.itself(resource, &common);
-        // Older providers give one id to what AWS keeps as several rules.
-        if let [only] = &mut self.draft.rules[first..] {
-            only.id = resource.text("security_group_rule_id").map(str::to_owned);
+        if let Some(common) = self.common(resource, "protocol", direction, group) {
+            let mut peers = self.ranges_and_lists(resource);
+            let source = self.one(resource, "source_security_group_id", Target::Group);
+            add_group(&mut peers, source);
+            self.itself(resource, &common, &mut peers);
+            // Older providers give one id to what AWS keeps as several rules.
+            let is_one = peers.known.len() == 1 && !peers.incomplete;
+            let id = resource.text("security_group_rule_id");
+            self.push(&common, peers, id.filter(|_| is_one));
         }
     }
 
@@ -91,10 +95,9 @@ impl Reader<'_, '_, '_, '_> {
         let Some(group) = self.owner(resource) else {
             return;
         };
-        let Some(mut common) = self.common(resource, "ip_protocol", direction, group) else {
+        let Some(common) = self.common(resource, "ip_protocol", direction, group) else {
             return;
         };
-        common.id = resource.text("security_group_rule_id").map(str::to_owned);
         if let Some(tags) = resource
             .attribute("tags")
             .known()
@@ -104,35 +107,37 @@ impl Reader<'_, '_, '_, '_> {
             let message = "rules have no tags here: not carried over";
             self.problems.warning(&tags.at(), message, help);
         }
-        let mut peers = Vec::new();
+        let mut peers = Peers::default();
         for key in ["cidr_ipv4", "cidr_ipv6"] {
-            match resource.attribute(key) {
-                Attribute::Known(view) => {
-                    let text = view.as_text().unwrap_or_default();
-                    let range = values::range(text, &view.at(), self.problems);
-                    peers.extend(range.map(Peer::Range));
-                }
-                Attribute::Unknown => self.not_known(&common.at, &format!("`{key}` is")),
+            match self.attribute(resource, key) {
+                Attribute::Known(view) => self.range(key, &view, &mut peers),
+                Attribute::Unknown => self.unknown_peer(resource, key, &mut peers),
                 Attribute::Absent => {}
             }
         }
-        peers.extend(self.one(resource, "prefix_list_id", "list").map(Peer::List));
-        let group = self.one(resource, "referenced_security_group_id", "group");
-        peers.extend(group.map(|group| Peer::Group(group_ref(&group))));
-        for peer in peers {
-            self.push(&common, peer);
-        }
+        let list = self.one(resource, "prefix_list_id", Target::List);
+        add_list(&mut peers, list);
+        let group = self.one(resource, "referenced_security_group_id", Target::Group);
+        add_group(&mut peers, group);
+        self.push(&common, peers, resource.text("security_group_rule_id"));
     }
 
     /// The group that a rule resource adds to.
-    fn owner(&mut self, resource: &Resource<'_>) -> Option<GroupRef> {
-        let owner = self.one(resource, "security_group_id", "group");
-        if owner.is_none() && matches!(resource.attribute("security_group_id"), Attribute::Absent) {
-            let help = "this is not what Terraform writes: was the file edited?";
-            let message = "the rule belongs to no group";
-            self.problems.error(&resource.at(), message, help);
+    fn owner(&mut self, resource: &Resource<'_>) -> Option<Reference> {
+        let key = "security_group_id";
+        match self.one(resource, key, Target::Group) {
+            Named::Known(name) => return Some(group_ref(&name)),
+            Named::Unknown => {}
+            Named::Nothing if matches!(resource.attribute(key), Attribute::Unknown) => {
+                self.not_known(&resource.at(), &format!("`{key}` is"));
+            }
+            Named::Nothing => {
+                let help = "this is not what Terraform writes: was the file edited?";
+                let message = "the rule belongs to no group";
+                self.problems.error(&resource.at(), message, help);
+            }
         }
-        Some(group_ref(&owner?))
+        None
     }
 
     /// What every rule states; `None` after a report.
@@ -141,7 +146,7 @@ impl Reader<'_, '_, '_, '_> {
         rule: &Resource<'_>,
         protocol: &str,
         direction: Direction,
-        group: GroupRef,
+        group: Reference,
     ) -> Option<Common> {
         let at = rule.at();
         for key in [protocol, "from_port", "to_port"] {
@@ -163,61 +168,88 @@ impl Reader<'_, '_, '_, '_> {
             group,
             direction,
             service,
-            id: None,
             description: rule.text("description").unwrap_or_default().to_owned(),
         })
     }
 
-    fn ranges_and_lists(
-        &mut self,
-        resource: &Resource<'_>,
-        rule: &Resource<'_>,
-        block: &str,
-        common: &Common,
-    ) {
+    fn ranges_and_lists(&mut self, rule: &Resource<'_>) -> Peers {
+        let mut peers = Peers::default();
         for key in ["cidr_blocks", "ipv6_cidr_blocks"] {
-            match rule.attribute(key) {
+            match self.attribute(rule, key) {
                 Attribute::Known(ranges) => {
                     for range in ranges.items() {
-                        match range.as_text() {
-                            Some(text) => {
-                                let range = values::range(text, &range.at(), self.problems);
-                                if let Some(range) = range {
-                                    self.push(common, Peer::Range(range));
-                                }
-                            }
-                            None => self.not_known(&range.at(), &format!("a range in `{key}` is")),
-                        }
+                        self.range(key, &range, &mut peers);
                     }
                 }
-                Attribute::Unknown => self.not_known(&common.at, &format!("`{key}` is")),
+                Attribute::Unknown => self.unknown_peer(rule, key, &mut peers),
                 Attribute::Absent => {}
             }
         }
-        for list in self.many(resource, rule, "prefix_list_ids", block, "list") {
-            self.push(common, Peer::List(list));
+        for list in self.many(rule, "prefix_list_ids", Target::List) {
+            add_list(&mut peers, list);
         }
+        peers
     }
 
-    fn itself(&mut self, rule: &Resource<'_>, common: &Common) {
-        match rule.attribute("self") {
+    fn range(&mut self, key: &str, range: &View<'_>, peers: &mut Peers) {
+        let Some(text) = range.as_text() else {
+            self.not_known(&range.at(), &format!("a range in `{key}` is"));
+            peers.incomplete = true;
+            return;
+        };
+        let read = match key {
+            "cidr_blocks" | "cidr_ipv4" => values::range_v4,
+            _ => values::range_v6,
+        };
+        peers.add(read(text, &range.at(), self.problems).map(Peer::Range));
+    }
+
+    fn unknown_peer(&mut self, rule: &Resource<'_>, key: &str, peers: &mut Peers) {
+        self.not_known(&rule.at(), &format!("`{key}` is"));
+        peers.incomplete = true;
+    }
+
+    fn itself(&mut self, rule: &Resource<'_>, common: &Common, peers: &mut Peers) {
+        match self.attribute(rule, "self") {
             Attribute::Known(view) if view.as_text() == Some("true") => {
-                self.push(common, Peer::Group(common.group.clone()));
+                peers.add(Some(Peer::Group(common.group.clone())));
             }
-            Attribute::Unknown => self.not_known(&common.at, "`self` is"),
+            Attribute::Unknown => self.unknown_peer(rule, "self", peers),
             _ => {}
         }
     }
 
-    fn push(&mut self, common: &Common, peer: Peer) {
-        self.draft.rules.push(Rule {
-            at: common.at.clone(),
-            group: common.group.clone(),
-            direction: common.direction,
-            service: common.service,
-            peer,
-            id: common.id.clone(),
-            description: common.description.clone(),
-        });
+    /// Adds a rule for each peer; AWS refuses one that has none.
+    fn push(&mut self, common: &Common, peers: Peers, id: Option<&str>) {
+        if peers.known.is_empty() && !peers.incomplete {
+            values::no_peer(&common.at, self.problems);
+        }
+        for peer in peers.known {
+            self.draft.rules.push(Rule {
+                at: common.at.clone(),
+                group: common.group.clone(),
+                direction: common.direction,
+                service: common.service,
+                peer,
+                id: id.map(str::to_owned),
+                description: common.description.clone(),
+            });
+        }
+    }
+}
+
+fn add_group(peers: &mut Peers, group: Named) {
+    match group {
+        Named::Known(name) => peers.add(Some(Peer::Group(group_ref(&name)))),
+        Named::Unknown => peers.incomplete = true,
+        Named::Nothing => {}
+    }
+}
+
+fn add_list(peers: &mut Peers, list: Named) {
+    match list {
+        Named::Known(name) => peers.add(Some(Peer::List(Reference::new(name)))),
+        Named::Unknown => peers.incomplete = true,
+        Named::Nothing => {}
     }
 }

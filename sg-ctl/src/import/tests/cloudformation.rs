@@ -110,32 +110,44 @@ fn r07_ports_with_all_protocols_are_widened_aloud() {
 #[test]
 fn what_only_a_stack_knows_is_told() {
     let place = "Resources.Web.Properties.SecurityGroupIngress[0]";
-    let help = "give the parameter's value with --parameter, or import what `aws ec2 \
-                describe-security-groups` prints of the stack";
+    let describe = "import what `aws ec2 describe-security-groups` prints of the stack";
+    let parameters =
+        "Parameters: {Net: {Type: String}, Port: {Type: Number}, Stage: {Type: String}}
+Conditions: {IsProd: !Equals [!Ref Stage, prod]}";
     for (rule, expected) in [
         (
-            "IpProtocol: -1, CidrIp: !Ref Missing",
+            "IpProtocol: -1, CidrIp: !Ref Net",
             format!(
-                "warning a:1 {place}.CidrIp: `Missing` is not known from the template: not carried \
-                 over ({help})"
+                "warning a:3 {place}.CidrIp: `Net` is not known from the template: not carried over \
+                 (give --parameter Net=VALUE, or {describe})"
             ),
         ),
         (
             "IpProtocol: tcp, FromPort: !Ref Port, ToPort: 80, CidrIp: 10.0.0.0/8",
             format!(
-                "warning a:1 {place}.FromPort: `Port` is not known from the template: not carried \
-                 over ({help})"
+                "warning a:3 {place}.FromPort: `Port` is not known from the template: not carried \
+                 over (give --parameter Port=VALUE, or {describe})"
             ),
         ),
         (
             "IpProtocol: -1, CidrIp: !If [IsProd, 10.0.0.0/8, 192.0.2.0/24]",
-            "warning a:1 Resources.Web.Properties.SecurityGroupIngress[0].CidrIp: the condition \
-             `IsProd` is not known: not carried over (give the values of its parameters with \
-             --parameter)"
-                .to_owned(),
+            format!(
+                "warning a:3 {place}.CidrIp: `If(IsProd,10.0.0.0/8,192.0.2.0/24)` is not known from \
+                 the template (it depends on `Stage`): not carried over (give --parameter \
+                 Stage=VALUE, or {describe})"
+            ),
+        ),
+        (
+            "IpProtocol: -1, CidrIp: !Sub '{{resolve:ssm:/net/${AWS::Region}}}'",
+            format!(
+                "warning a:3 {place}.CidrIp: `{{{{resolve:ssm:/net/${{AWS::Region}}}}}}` is not known \
+                 from the template (it depends on `AWS::Region`): not carried over (give \
+                 --parameter AWS::Region=VALUE, or {describe})"
+            ),
         ),
     ] {
-        assert_eq!(findings_of(&template(rule))[0], expected);
+        let text = format!("{parameters}\n{}", template(rule));
+        assert_eq!(findings_of(&text), [expected]);
     }
     for (text, expected) in [
         (
@@ -186,7 +198,7 @@ fn what_aws_refuses_is_an_error() {
 fn circles_of_references_end() {
     let text = "
 Parameters: {P: {Default: {Ref: P}}}
-Conditions: {C: {Condition: C}}
+Conditions: {C: {Condition: C}, D: !Not [!Condition E], E: !Or [!Condition D, !Condition D]}
 Resources: {A: {Type: AWS::EC2::SecurityGroup, Condition: C, Properties: {GroupName: {Ref: P}}}}";
     assert!(!findings_of(text).is_empty());
 }
@@ -199,6 +211,7 @@ fn with_parameters(template: &str, given: &[(&str, &str)]) -> (Vec<String>, Vec<
         parameters: given
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
+        ..Options::default()
     };
     match import(&[source(template)], &options) {
         Ok(imported) => (

@@ -2,8 +2,12 @@
 
 mod aws;
 mod cloudformation;
+mod functions;
+mod plans;
 mod round_trip;
+mod stacks;
 mod terraform;
+mod unknown;
 
 use super::{Imported, Options, import};
 use crate::model::{Direction, Model};
