@@ -7,11 +7,11 @@ use sg_ctl::import;
 
 use super::help;
 
-/// Make a rule file of security groups from AWS, Terraform or CloudFormation.
+/// Make a rule file of security groups from AWS, Terraform, CloudFormation or OpenStack.
 ///
 /// Reads all files as one description and prints a rule file. What AWS itself would refuse is an
 /// error; what cannot be carried over, or only differently, is a warning with file, line and path:
-/// nothing is left out in silence. Needs no privileges and changes nothing.
+/// nothing is left out in silence, and nothing that the files leave open is guessed. Needs no privileges and changes nothing.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::IMPORT)]
 pub(crate) struct ImportArgs {
@@ -53,11 +53,14 @@ pub(crate) enum ImportFormat {
     Auto,
     /// Answers of `aws ec2 describe-security-groups` and the like.
     Aws,
-    /// What `terraform show -json` prints of a state or a plan.
+    /// What `terraform show -json` prints of a state or a plan, or a state file.
     Terraform,
     /// CloudFormation templates, YAML or JSON.
     #[value(name = "cloudformation")]
     CloudFormation,
+    /// Answers of `openstack security group` and `openstack port`, as JSON.
+    #[value(name = "openstack")]
+    OpenStack,
 }
 
 /// Reads `KEY=VALUE`; the value may be empty, as a parameter's may.
@@ -75,6 +78,7 @@ impl From<&ImportArgs> for import::Options {
             ImportFormat::Aws => Some(import::Format::Aws),
             ImportFormat::Terraform => Some(import::Format::Terraform),
             ImportFormat::CloudFormation => Some(import::Format::CloudFormation),
+            ImportFormat::OpenStack => Some(import::Format::OpenStack),
         };
         Self {
             format,

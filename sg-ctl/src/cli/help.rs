@@ -368,6 +368,12 @@ EXAMPLES:
     terraform show -json | sg-ctl import - -o rules.yaml
     terraform plan -out=plan && terraform show -json plan | sg-ctl import -
 
+  From OpenStack:
+    openstack security group list -f json > groups.json
+    openstack security group rule list --long -f json > rules.json
+    openstack port list --long -f json > ports.json             (members of groups)
+    sg-ctl import groups.json rules.json ports.json -o rules.yaml
+
   From a CloudFormation template, refusing whatever does not fit:
     sg-ctl import --strict template.yaml --parameter Stage=prod -o rules.yaml
     sg-ctl check rules.yaml

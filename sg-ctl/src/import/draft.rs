@@ -18,6 +18,8 @@ pub(super) struct Draft {
     pub(super) members: Vec<Member>,
     /// Keys of groups that get outbound rules elsewhere, or may: they have no default ones.
     pub(super) without_default: BTreeSet<String>,
+    /// Groups whose rules are not where they would stand.
+    pub(super) without_rules: Vec<(At, String)>,
 }
 
 impl Draft {

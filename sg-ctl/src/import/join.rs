@@ -22,6 +22,7 @@ pub(super) fn model(draft: Draft, problems: &mut Problems<'_>) -> Model {
     };
     join.add_groups(draft.groups, problems);
     join.add_lists(draft.lists, draft.entries, problems);
+    join.warn_of_rules_elsewhere(&draft.rules, &draft.without_rules, problems);
     join.add_rules(draft.rules, problems);
     join.add_members(draft.members, problems);
     limits::raise(&mut join.model, problems);
@@ -200,6 +201,27 @@ impl Join {
             let message = "these entries do not say which prefix list they are of";
             let help = "name the file after the list, such as pl-0123456789abcdef0.json";
             problems.error(&at, message, help);
+        }
+    }
+
+    /// Warns of groups whose rules are not in any of the files.
+    fn warn_of_rules_elsewhere(
+        &self,
+        rules: &[Rule],
+        without: &[(At, String)],
+        problems: &mut Problems<'_>,
+    ) {
+        let named = |key: &String| self.groups.get(key).and_then(|names| names.first());
+        let with: HashSet<_> = rules
+            .iter()
+            .filter_map(|rule| named(&rule.group.key))
+            .collect();
+        for (at, key) in without {
+            if named(key).is_some_and(|name| !with.contains(name)) {
+                let message = "the group's rules are not in the files: it allows nothing";
+                let help = "import what lists the rules, too, or the whole answer";
+                problems.warning(at, message, help);
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! Security groups that users have elsewhere, as a model: what the AWS CLI, Terraform and
-//! CloudFormation write.
+//! Security groups that users have elsewhere, as a model: what the AWS CLI, Terraform,
+//! CloudFormation and OpenStack write.
 //!
 //! A reader for each format turns documents into a [`draft::Draft`], `join` makes the model of it.
 //! What AWS would refuse, or cannot be understood, is an error; what is valid and cannot be carried
@@ -8,9 +8,11 @@
 mod aws;
 mod cloudformation;
 mod draft;
+mod formats;
 mod join;
 mod limits;
 mod names;
+mod openstack;
 mod repeated;
 mod terraform;
 mod values;
@@ -19,7 +21,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Model;
-use crate::text::document::{self, Tags, Value};
+use crate::text::document::{self, Tags};
 use crate::text::report::{At, Problems};
 use crate::text::{Report, Source};
 use draft::Draft;
@@ -34,6 +36,8 @@ pub enum Format {
     Terraform,
     /// A CloudFormation template, JSON or YAML.
     CloudFormation,
+    /// What `openstack security group …` and `openstack port …` print, as JSON.
+    OpenStack,
 }
 
 /// How to read documents.
@@ -64,39 +68,7 @@ pub struct Imported {
 /// Everything that is wrong in any of them, and the warnings.
 pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report> {
     let mut problems = Problems::new(sources);
-    let mut draft = Draft::default();
-    let mut documents = Vec::new();
-    for (file, source) in sources.iter().enumerate() {
-        if let Some(root) = document::parse(file, source, Tags::Functions, &mut problems) {
-            documents.push((root, source.name.as_str()));
-        }
-    }
-    let documents: Vec<_> = documents
-        .iter()
-        .map(|(root, name)| (View::root(root), *name))
-        .map(|(root, name)| (options.format.or_else(|| format_of(&root)), root, name))
-        .collect();
-    let templates = documents
-        .iter()
-        .filter(|(format, ..)| *format == Some(Format::CloudFormation))
-        .map(|(_, root, name)| (root.clone(), *name));
-    let templates: Vec<_> = templates.collect();
-    let said = cloudformation::Said {
-        parameters: &options.parameters,
-        imports: &options.imports,
-    };
-    let exports = cloudformation::Exports::of(&templates, said);
-    for (format, root, name) in &documents {
-        match format {
-            Some(Format::Aws) => aws::read(root, name, &mut draft, &mut problems),
-            Some(Format::Terraform) => terraform::read(root, &mut draft, &mut problems),
-            Some(Format::CloudFormation) => {
-                cloudformation::read((root, name), said, &exports, &mut draft, &mut problems);
-            }
-            None => report_unknown(root, &mut problems),
-        }
-    }
-    check_parameters(&templates, options, &mut problems);
+    let draft = read(sources, options, &mut problems);
     if draft.is_empty() && problems.is_empty() {
         let message = "there is no security group in the files";
         let help = "`sg-ctl import --help` tells which commands write what can be imported";
@@ -112,6 +84,47 @@ pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report>
             warnings: report,
         })
     }
+}
+
+/// Reads all documents; their trees are gone before the model is built.
+fn read(sources: &[Source], options: &Options, problems: &mut Problems<'_>) -> Draft {
+    let mut draft = Draft::default();
+    let mut documents = Vec::new();
+    for (file, source) in sources.iter().enumerate() {
+        if let Some((message, help)) = formats::of_text(&source.text) {
+            problems.error(&At::of_file(file), message, help);
+        } else if let Some(root) = document::parse(file, source, Tags::Functions, problems) {
+            documents.push((root, source.name.as_str()));
+        }
+    }
+    let documents: Vec<_> = documents
+        .iter()
+        .map(|(root, name)| (View::root(root), *name))
+        .map(|(root, name)| (options.format.or_else(|| formats::of(&root)), root, name))
+        .collect();
+    let templates = documents
+        .iter()
+        .filter(|(format, ..)| *format == Some(Format::CloudFormation))
+        .map(|(_, root, name)| (root.clone(), *name));
+    let templates: Vec<_> = templates.collect();
+    let said = cloudformation::Said {
+        parameters: &options.parameters,
+        imports: &options.imports,
+    };
+    let exports = cloudformation::Exports::of(&templates, said);
+    for (format, root, name) in &documents {
+        match format {
+            Some(Format::Aws) => aws::read(root, name, &mut draft, problems),
+            Some(Format::Terraform) => terraform::read(root, &mut draft, problems),
+            Some(Format::OpenStack) => openstack::read(root, &mut draft, problems),
+            Some(Format::CloudFormation) => {
+                cloudformation::read((root, name), said, &exports, &mut draft, problems);
+            }
+            None => formats::report_unknown(root, problems),
+        }
+    }
+    check_parameters(&templates, options, problems);
+    draft
 }
 
 /// Reports values of parameters that no template has.
@@ -136,52 +149,6 @@ fn check_parameters(
             problems.error(&At::of_file(0), message, help);
         }
     }
-}
-
-/// The format that a document shows.
-fn format_of(root: &View<'_>) -> Option<Format> {
-    let has = |keys: &[&str]| keys.iter().any(|key| root.get(key).is_some());
-    if has(&["Resources", "AWSTemplateFormatVersion"]) {
-        Some(Format::CloudFormation)
-    } else if has(&["values", "planned_values", "resource_changes"]) {
-        Some(Format::Terraform)
-    } else if aws::is_known(root) {
-        Some(Format::Aws)
-    } else {
-        None
-    }
-}
-
-/// Says what a document is instead, where that shows.
-fn report_unknown(root: &View<'_>, problems: &mut Problems<'_>) {
-    let has = |key: &str| root.get(key).is_some();
-    let (message, help) = if has("terraform_version") && has("lineage") {
-        (
-            "this is a state file as Terraform keeps it",
-            "import what `terraform show -json` prints",
-        )
-    } else if has("terraform_version") || has("format_version") {
-        (
-            "this state or plan of Terraform holds nothing",
-            "import what `terraform show -json` prints after an apply",
-        )
-    } else if has("security_groups") {
-        (
-            "this is a rule file already",
-            "`sg-ctl check` and `sg-ctl apply` take it as it is",
-        )
-    } else if matches!(root.value(), Value::Scalar(_)) {
-        (
-            "this is neither JSON nor a template",
-            "for HCL, import what `terraform show -json` prints of the plan or the state",
-        )
-    } else {
-        (
-            "this is none of the formats that can be imported",
-            "give `--format`, or see `sg-ctl import --help` for the commands that write them",
-        )
-    };
-    problems.error(&root.at(), message, help);
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl<'a> View<'a> {
         let Value::Mapping(entries) = &self.node.value else {
             return None;
         };
-        let is_wanted = |node: &Node| matches!(&node.value, Value::Scalar(text) if text == key);
+        let is_wanted = |node: &Node| matches!(&node.value, Value::Scalar(text) if **text == *key);
         let (_, node) = entries.iter().find(|(name, _)| is_wanted(name))?;
         (!matches!(node.value, Value::Null)).then(|| self.child(key, node))
     }
@@ -67,7 +67,7 @@ impl<'a> View<'a> {
             return Vec::new();
         };
         let named = entries.iter().filter_map(|(key, node)| match &key.value {
-            Value::Scalar(key) => Some((key.as_str(), self.child(key, node))),
+            Value::Scalar(key) => Some((&**key, self.child(key, node))),
             _ => None,
         });
         named.collect()

@@ -2,7 +2,7 @@
 //!
 //! Scalars stay text: what `443` or `yes` means is decided by the key it stands under.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag, options};
@@ -46,7 +46,7 @@ pub(crate) enum Value {
     /// Nothing: an empty value, `null` or `~`.
     Null,
     /// Text, number or anything else that is one word.
-    Scalar(String),
+    Scalar(Rc<str>),
     /// `[…]` or lines beginning with `-`.
     List(Vec<Rc<Node>>),
     /// `{…}` or lines of `key: value`. Keys may repeat.
@@ -83,6 +83,8 @@ struct Builder<'p, 's> {
     anchors: HashMap<usize, (Rc<Node>, usize)>,
     aliased: usize,
     root: Option<Rc<Node>>,
+    /// Texts so far: keys and words repeat without end.
+    texts: HashSet<Rc<str>>,
 }
 
 /// Reads the one document of a source, or reports why it cannot be read.
@@ -105,6 +107,7 @@ pub(crate) fn parse(
         anchors: HashMap::new(),
         aliased: 0,
         root: None,
+        texts: HashSet::new(),
     };
     for event in Parser::new_from_str_with_options(&source.text, options) {
         match event {
@@ -163,7 +166,7 @@ impl Builder<'_, '_> {
                 let value = if is_null {
                     Value::Null
                 } else {
-                    Value::Scalar(text.into_owned())
+                    Value::Scalar(self.text(&text))
                 };
                 self.place(called(tag, Node { span, value }), anchor, 1);
                 Some(())
@@ -192,6 +195,16 @@ impl Builder<'_, '_> {
             Event::Alias(id) => self.alias(span, id),
             _ => Some(()),
         }
+    }
+
+    /// A text, which is kept once.
+    fn text(&mut self, text: &str) -> Rc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Rc::clone(known);
+        }
+        let new: Rc<str> = text.into();
+        self.texts.insert(Rc::clone(&new));
+        new
     }
 
     fn begin(&mut self, span: Span, value: Value, anchor: usize, tag: Option<String>) {
@@ -295,7 +308,7 @@ fn called(function: Option<String>, node: Node) -> Rc<Node> {
     let span = node.span;
     let name = Rc::new(Node {
         span,
-        value: Value::Scalar(name),
+        value: Value::Scalar(name.into()),
     });
     Rc::new(Node {
         span,

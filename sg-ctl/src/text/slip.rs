@@ -49,9 +49,9 @@ pub(super) fn in_keys(
         };
         let at = At {
             span: key.span,
-            field: name.clone(),
+            field: name.to_string(),
         };
-        if name == "<<" {
+        if &**name == "<<" {
             let help = "write the keys out: merging is no part of YAML 1.2, and not done here";
             problems.error(&at, "the merge key `<<` means nothing here", help);
             result = None;

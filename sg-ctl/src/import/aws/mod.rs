@@ -157,6 +157,9 @@ impl Reader<'_, '_, '_> {
             default_outbound: false,
         });
         let owner = text("OwnerId", self.problems);
+        if item.get("IpPermissions").is_none() && item.get("IpPermissionsEgress").is_none() {
+            self.draft.without_rules.push((item.at(), id.to_owned()));
+        }
         for (key, direction) in [
             ("IpPermissions", Direction::Inbound),
             ("IpPermissionsEgress", Direction::Outbound),

@@ -269,7 +269,7 @@ impl<'a> Template<'a> {
         };
         let name = self.known_text(map, steps, problems)?;
         let missing = |key: &str| {
-            let words = format!("`{key}` in the mapping {name}");
+            let words = format!("the mapping {name} without {key}");
             Some(Causes::of(Cause::Stack(words)))
         };
         let mut found = self.mappings.get(name.as_str()).cloned();

@@ -133,7 +133,7 @@ impl<'a> Reader<'a, '_, '_, '_> {
 /// Whether a text stands anywhere in a value.
 fn mentions(view: &View<'_>, text: &str) -> bool {
     match view.value() {
-        Value::Scalar(found) => found == text,
+        Value::Scalar(found) => **found == *text,
         Value::List(_) => view.items().iter().any(|item| mentions(item, text)),
         Value::Mapping(_) => {
             let entries = view.entries();

@@ -250,8 +250,9 @@ impl<'a> Reader<'a, '_, '_, '_> {
 
     /// Reports what only a stack knows; `words` are what it is.
     fn not_known(&mut self, at: &At, words: &str, causes: &Causes) {
+        let words = &shortened(words);
         let names = causes.names();
-        let hangs = if names.is_empty() || names == words {
+        let hangs = if names.is_empty() || names == *words {
             String::new()
         } else {
             format!(" (it depends on {names})")
@@ -259,6 +260,15 @@ impl<'a> Reader<'a, '_, '_, '_> {
         let message = format!("{words} is not known from the template{hangs}: not carried over");
         self.problems.warning(at, message, causes.remedy());
     }
+}
+
+/// Words that leave room for what else a message says.
+fn shortened(words: &str) -> String {
+    const ROOM: usize = 80;
+    if words.len() <= ROOM {
+        return words.to_owned();
+    }
+    format!("{}…`", &words[..words.floor_char_boundary(ROOM)])
 }
 
 /// The type of a resource.

@@ -64,7 +64,7 @@ impl<'a> Configuration<'a> {
     /// What an argument of a resource is made from.
     pub(super) fn argument(&self, resource: &Resource<'_>, key: &str) -> Option<View<'a>> {
         let key = resource.argument(key)?;
-        self.resources.get(&plain(resource.address))?.get(key)
+        self.resources.get(&plain(&resource.address))?.get(key)
     }
 
     /// What the caller of a module gives it under a name.

@@ -12,9 +12,9 @@ impl Reader<'_, '_, '_, '_> {
     pub(super) fn list(&mut self, resource: &Resource<'_>, entry: &str, entries: &str) {
         let id = resource.text("id");
         let mut keys: Vec<String> = id.map(str::to_owned).into_iter().collect();
-        keys.push(resource.address.to_owned());
+        keys.push(resource.address.to_string());
         let list = keys.first().cloned();
-        let name = resource.text("name").unwrap_or(resource.address);
+        let name = resource.text("name").unwrap_or(&resource.address);
         let max = resource.values.number("max_entries", self.problems);
         self.draft.lists.push(List {
             at: resource.at(),

@@ -43,9 +43,9 @@ impl Reader<'_, '_, '_, '_> {
                 self.add_members(resource, &group, &addresses);
             }
         }
-        let ids = [resource.text(id), Some(resource.address)];
+        let ids = [resource.text(id), Some(&*resource.address)];
         for id in ids.into_iter().flatten() {
-            self.addresses.push((id.to_owned(), addresses.clone()));
+            self.addresses.insert(id.to_owned(), addresses.clone());
         }
     }
 
@@ -55,12 +55,9 @@ impl Reader<'_, '_, '_, '_> {
             .one(resource, "security_group_id", Target::Group)
             .name();
         let interface = resource.text("network_interface_id");
-        let known = self
-            .addresses
-            .iter()
-            .find(|(id, _)| Some(id.as_str()) == interface);
+        let known = interface.and_then(|id| self.addresses.get(id));
         match (group, known.cloned()) {
-            (Some(group), Some((_, addresses))) => self.add_members(resource, &group, &addresses),
+            (Some(group), Some(addresses)) => self.add_members(resource, &group, &addresses),
             (Some(_), None) => {
                 let message = "the addresses of the interface are not in the file";
                 let help = "list them under `members`";

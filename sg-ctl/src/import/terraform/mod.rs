@@ -1,15 +1,19 @@
-//! What `terraform show -json` prints of a state or a plan (aws-semantics §8.2).
+//! What `terraform show -json` prints of a state or a plan (aws-semantics §8.2), and state files.
 //!
 //! `resources` finds the resources and what of them is unknown before apply, `references` finds
 //! out which resource an unknown id will be that of, and this file reads each type of resource.
 
 mod address;
+mod complete;
 mod configuration;
 mod lists;
 mod members;
 mod references;
 mod resources;
 mod rules;
+mod state;
+
+use std::collections::HashMap;
 
 use super::draft::{Draft, Group, Member, Reference};
 use super::view::View;
@@ -26,7 +30,7 @@ pub(super) fn read(root: &View<'_>, draft: &mut Draft, problems: &mut Problems<'
     let resources = resources(root, problems);
     let mut reader = Reader {
         references: References::new(root, &resources),
-        addresses: Vec::new(),
+        addresses: HashMap::new(),
         draft,
         problems,
     };
@@ -42,7 +46,7 @@ pub(super) fn read(root: &View<'_>, draft: &mut Draft, problems: &mut Problems<'
 struct Reader<'r, 'd, 'p, 's> {
     references: References<'r>,
     /// Ids of interfaces with their addresses.
-    addresses: Vec<(String, Vec<std::net::IpAddr>)>,
+    addresses: HashMap<String, Vec<std::net::IpAddr>>,
     draft: &'d mut Draft,
     problems: &'p mut Problems<'s>,
 }
@@ -78,7 +82,7 @@ impl Reader<'_, '_, '_, '_> {
     fn group(&mut self, resource: &Resource<'_>, fixed_name: Option<&str>) {
         let name = fixed_name.map(str::to_owned);
         let name = name.unwrap_or_else(|| self.name(resource));
-        let mut keys = vec![resource.address.to_owned()];
+        let mut keys = vec![resource.address.to_string()];
         let id = resource.text("id");
         keys.extend(id.map(str::to_owned));
         let tags = resource.attribute("tags_all").known();
@@ -124,7 +128,7 @@ impl Reader<'_, '_, '_, '_> {
         }
         let prefix = resource.text("name_prefix").unwrap_or_default();
         let name = match prefix.trim_end_matches(['-', '_', ' ']) {
-            "" => resource.address.to_owned(),
+            "" => resource.address.to_string(),
             prefix => prefix.to_owned(),
         };
         let message = "the name of the group is not known before apply";
@@ -143,9 +147,12 @@ impl Reader<'_, '_, '_, '_> {
         self.problems.warning(&resource.at(), message, help);
         self.draft.groups.push(Group {
             at: resource.at(),
-            keys: vec![id.to_owned(), resource.address.to_owned()],
+            keys: vec![id.to_owned(), resource.address.to_string()],
             id: id.parse().ok(),
-            name: resource.text("name").unwrap_or(resource.address).to_owned(),
+            name: resource
+                .text("name")
+                .unwrap_or(&resource.address)
+                .to_owned(),
             description: resource.text("description").unwrap_or_default().to_owned(),
             tags: Vec::new(),
             vpc: resource.text("vpc_id").map(str::to_owned),

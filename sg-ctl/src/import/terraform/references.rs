@@ -95,8 +95,8 @@ impl<'a> References<'a> {
             keys.insert(key.into());
         };
         for resource in resources {
-            add(resource.address);
-            let mut module = resource.module;
+            add(&resource.address);
+            let mut module = &*resource.module;
             while !module.is_empty() && modules.insert(module) {
                 add(module);
                 module = caller(module).unwrap_or_default();
@@ -119,8 +119,8 @@ impl<'a> References<'a> {
     pub(super) fn find(&self, resource: &Resource<'_>, key: &str, what: Target) -> Option<String> {
         let expression = self.configuration.argument(resource, key)?;
         let place = Place {
-            module: resource.module,
-            instance: Some(resource.address),
+            module: &resource.module,
+            instance: Some(&resource.address),
         };
         let Origin::One(found) = self.origin(&expression, place, MAX_STEPS) else {
             return None;

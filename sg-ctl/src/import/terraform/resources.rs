@@ -1,7 +1,9 @@
 //! The resources of a state or plan, with what of them is not known before apply.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
+use super::{complete, state};
 use crate::import::view::View;
 use crate::text::document::Value;
 use crate::text::report::{At, Problems};
@@ -10,9 +12,9 @@ use crate::text::report::{At, Problems};
 #[derive(Clone, Debug)]
 pub(super) struct Resource<'a> {
     /// The whole address, modules and index included.
-    pub(super) address: &'a str,
+    pub(super) address: Rc<str>,
     /// The address of its module, empty for the root.
-    pub(super) module: &'a str,
+    pub(super) module: Rc<str>,
     pub(super) kind: &'a str,
     /// Whether it is only looked up.
     pub(super) is_data: bool,
@@ -52,6 +54,25 @@ impl<'a> Attribute<'a> {
 }
 
 impl<'a> Resource<'a> {
+    /// A resource of which everything is known.
+    pub(super) const fn known(
+        address: Rc<str>,
+        module: Rc<str>,
+        kind: &'a str,
+        is_data: bool,
+        values: View<'a>,
+    ) -> Self {
+        Self {
+            address,
+            module,
+            kind,
+            is_data,
+            values,
+            unknown: None,
+            block: None,
+        }
+    }
+
     /// Whether this is a block inside a resource.
     pub(super) const fn is_part(&self) -> bool {
         self.block.is_some()
@@ -108,6 +129,10 @@ fn is_blank(view: &View<'_>) -> bool {
 
 /// All resources, of all modules.
 pub(super) fn resources<'a>(root: &View<'a>, problems: &mut Problems<'_>) -> Vec<Resource<'a>> {
+    if state::is_state(root) {
+        return state::resources(root, problems);
+    }
+    complete::warn(root, problems);
     let mut unknown = HashMap::new();
     for change in root.list("resource_changes", problems) {
         let address = change.get("address").and_then(|address| address.as_text());
@@ -120,7 +145,7 @@ pub(super) fn resources<'a>(root: &View<'a>, problems: &mut Problems<'_>) -> Vec
     let mut found = Vec::new();
     let module = values.and_then(|values| values.get("root_module"));
     if let Some(module) = &module {
-        collect(module, "", &unknown, &mut found, problems);
+        collect(module, &"".into(), &unknown, &mut found, problems);
     } else {
         let help = "this is not what `terraform show -json` prints: was the file cut off?";
         problems.error(&root.at(), "`root_module` is missing", help);
@@ -130,7 +155,7 @@ pub(super) fn resources<'a>(root: &View<'a>, problems: &mut Problems<'_>) -> Vec
 
 fn collect<'a>(
     module: &View<'a>,
-    address: &'a str,
+    address: &Rc<str>,
     unknown: &HashMap<&'a str, View<'a>>,
     found: &mut Vec<Resource<'a>>,
     problems: &mut Problems<'_>,
@@ -144,8 +169,8 @@ fn collect<'a>(
             continue;
         };
         found.push(Resource {
-            address: whole,
-            module: address,
+            address: whole.into(),
+            module: Rc::clone(address),
             kind,
             is_data: view.get("mode").and_then(|mode| mode.as_text()) == Some("data"),
             values: values.called(whole),
@@ -155,7 +180,7 @@ fn collect<'a>(
     }
     for child in module.list("child_modules", problems) {
         if let Some(address) = child.required("address", problems) {
-            collect(&child, address, unknown, found, problems);
+            collect(&child, &address.into(), unknown, found, problems);
         }
     }
 }

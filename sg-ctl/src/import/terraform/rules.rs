@@ -48,7 +48,7 @@ impl Reader<'_, '_, '_, '_> {
             "description",
         ];
         rule.values.warn_of_others(&KNOWN, self.problems);
-        let group = Reference::new(rule.address);
+        let group = Reference::new(&*rule.address);
         if let Some(common) = self.common(rule, "protocol", direction, group) {
             let mut peers = self.ranges_and_lists(rule);
             for group in self.many(rule, "security_groups", Target::Group) {

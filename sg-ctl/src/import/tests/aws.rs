@@ -231,7 +231,7 @@ fn nothing_that_is_not_understood_is_left_out_in_silence() {
              carried over (look whether it narrows or widens what is allowed)"
         ]
     );
-    let pages = r#"{"SecurityGroups": [{"GroupId": "sg-0123456789abcdef0", "GroupName": "web"}],
+    let pages = r#"{"SecurityGroups": [{"GroupId": "sg-0123456789abcdef0", "GroupName": "web", "IpPermissions": []}],
 "NextToken": "abc"}"#;
     assert_eq!(
         findings_of(pages),
@@ -352,8 +352,8 @@ fn other_files_are_told_what_they_are() {
             "error a:1 : this is none of the formats that can be imported",
         ),
         (
-            r#"{"version": 4, "terraform_version": "1.9", "lineage": "x", "resources": []}"#,
-            "error a:1 : this is a state file as Terraform keeps it",
+            r#"{"version": 3, "terraform_version": "0.11", "lineage": "x", "resources": []}"#,
+            "error a:1 : this is a state file of another version than 4",
         ),
         (
             "security_groups: {}",

@@ -2,7 +2,9 @@
 
 mod aws;
 mod cloudformation;
+mod foreign;
 mod functions;
+mod openstack;
 mod plans;
 mod round_trip;
 mod stacks;
