@@ -194,7 +194,10 @@ impl<W: Write> Session<'_, W> {
         let (count, link) = unsupported;
         if packets > 0 && count == packets {
             return Ok(Err(refusal(
-                format!("{name} has link type {link}, whose frames cannot be judged"),
+                format!(
+                    "{name} has link type {}, whose frames cannot be judged",
+                    replay::link_name(link)
+                ),
                 replay::SUPPORTED,
             )));
         }

@@ -39,6 +39,36 @@ pub fn is_supported(link: u16) -> bool {
     ) || RAW_BSD.contains(&link)
 }
 
+/// Link types that captures have and that cannot be judged, by name.
+const OTHERS: [(u16, &str); 17] = [
+    (8, "SLIP"),
+    (9, "PPP"),
+    (50, "PPP in HDLC"),
+    (51, "PPPoE"),
+    (104, "Cisco HDLC"),
+    (105, "IEEE 802.11"),
+    (109, "OpenBSD's encapsulating interface"),
+    (117, "OpenBSD's pflog"),
+    (127, "IEEE 802.11 with radiotap"),
+    (189, "USB"),
+    (192, "PPI"),
+    (195, "IEEE 802.15.4"),
+    (201, "Bluetooth"),
+    (220, "USB"),
+    (226, "Solaris ipnet"),
+    (227, "CAN"),
+    (239, "NFLOG"),
+];
+
+/// A link type as people call it: its number, and its name if that is known.
+pub fn link_name(link: u16) -> String {
+    let known = OTHERS.iter().find(|(number, _)| *number == link);
+    known.map_or_else(
+        || link.to_string(),
+        |(number, name)| format!("{number} ({name})"),
+    )
+}
+
 /// Writes the frame that a captured packet was into `frame`: as far as it was captured, behind an
 /// Ethernet header. `None` for link types that are not supported, and for packets without even the
 /// header of their link type.
@@ -170,6 +200,13 @@ mod tests {
         let (frame, framed) = framed(0, &[2, 0, 0, 0], 24).expect("supported");
         assert_eq!(frame, with_header([8, 0]));
         assert_eq!(framed.length, 34);
+    }
+
+    #[test]
+    fn link_types_have_names() {
+        assert_eq!(link_name(127), "127 (IEEE 802.11 with radiotap)");
+        assert_eq!(link_name(149), "149");
+        assert!(OTHERS.iter().all(|(link, _)| !is_supported(*link)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! Nothing is attached, pinned or kept: the programs run in a [`Sandbox`].
 
+mod blocks;
 mod capture;
 mod frame;
 mod headers;
@@ -20,7 +21,7 @@ use sg_common::settings::{
 };
 
 pub use capture::{Capture, CaptureError, Packet};
-pub use frame::{SUPPORTED, is_supported};
+pub use frame::{SUPPORTED, is_supported, link_name};
 pub use tally::{DropKey, DropTally, RuleTally, Tally};
 pub use write::DropWriter;
 

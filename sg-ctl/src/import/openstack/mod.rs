@@ -149,12 +149,12 @@ impl Reader<'_, '_, '_> {
         let fixed = any(item, &["fixed_ips", "Fixed IP Addresses"]);
         let mut addresses: Vec<IpAddr> = Vec::new();
         for entry in fixed.iter().flat_map(View::items) {
-            match text(&entry, &["ip_address"]).and_then(|text| text.parse().ok()) {
-                Some(address) => addresses.push(address),
-                None => {
-                    let help = "the client gives one IPv4 or IPv6 address";
-                    self.problems.error(&entry.at(), "this is no address", help);
-                }
+            let address = text(&entry, &["ip_address"]);
+            if let Some(address) = address.and_then(|text| text.parse().ok()) {
+                addresses.push(address);
+            } else {
+                let help = "the client gives one IPv4 or IPv6 address";
+                self.problems.error(&entry.at(), "this is no address", help);
             }
         }
         let keys = ["security_groups", "security_group_ids", "Security Groups"];
