@@ -284,7 +284,19 @@ impl Join {
         problems: &mut Problems<'_>,
     ) -> Option<String> {
         match self.groups.get(&reference.key).map(Vec::as_slice) {
-            Some([name]) => return Some(name.clone()),
+            Some([name]) => {
+                let is_by_name = reference.key.starts_with("name:");
+                let theirs = self.vpcs.get(name).map(String::as_str);
+                let (Some(own), Some(_), true) = (vpc, theirs, is_by_name && vpc != theirs) else {
+                    return Some(name.clone());
+                };
+                // Of another VPC: AWS does not look there.
+                let elsewhere = Reference {
+                    key: format!("{}#{own}", reference.key),
+                    ..reference.clone()
+                };
+                return self.group(&elsewhere, None, at, problems);
+            }
             Some(names) => {
                 // By name: AWS looks in the VPC of the group that holds the rule.
                 let mut near = names.iter().filter(|name| {

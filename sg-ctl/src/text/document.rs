@@ -53,6 +53,17 @@ pub(crate) enum Value {
     Mapping(Vec<(Rc<Node>, Rc<Node>)>),
 }
 
+impl Value {
+    /// Gives back the room for more entries: documents hold many small collections.
+    fn shrink(&mut self) {
+        match self {
+            Self::List(items) => items.shrink_to_fit(),
+            Self::Mapping(entries) => entries.shrink_to_fit(),
+            Self::Null | Self::Scalar(_) => {}
+        }
+    }
+}
+
 /// What tags such as `!Ref` mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tags {
@@ -184,6 +195,7 @@ impl Builder<'_, '_> {
                 if let Value::Mapping(entries) = &closed.node.value {
                     slip::in_keys(entries, self.tags, self.problems)?;
                 }
+                closed.node.value.shrink();
                 closed.node.span.end = span.end.max(closed.node.span.start);
                 self.place(
                     called(closed.tag, closed.node),

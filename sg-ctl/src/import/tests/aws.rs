@@ -373,3 +373,25 @@ fn other_files_are_told_what_they_are() {
         assert!(found[0].starts_with(expected), "{found:?}");
     }
 }
+
+#[test]
+fn a_group_called_by_name_is_never_one_of_another_vpc() {
+    let text = r#"{"SecurityGroups": [
+{"GroupId": "sg-11111111", "GroupName": "web", "VpcId": "vpc-1", "IpPermissions": [{"IpProtocol": "-1",
+ "UserIdGroupPairs": [{"GroupName": "db"}]}]},
+{"GroupId": "sg-22222222", "GroupName": "db", "VpcId": "vpc-2", "IpPermissions": []}]}"#;
+    let imported = imported(&[source(text)]);
+    assert_eq!(
+        rules(&imported.model, "web", Inbound),
+        ["all sg:db@vpc-1"]
+    );
+    let found = findings(&imported.warnings);
+    assert!(
+        found
+            .iter()
+            .any(|found| found.contains("the group `db` is not in the files"))
+    );
+    let text = text.replace("vpc-2", "vpc-1");
+    let model = super::imported(&[source(&text)]).model;
+    assert_eq!(rules(&model, "web", Inbound), ["all sg:db"]);
+}
