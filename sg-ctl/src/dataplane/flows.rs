@@ -224,11 +224,7 @@ impl Dataplane {
             let slot = slots.read(index as usize);
             slot.is_none_or(|slot| match slot.entry() {
                 None => true,
-                Some(entry) => {
-                    slot.key == *key
-                        || gives_way(&entry)
-                        || !is_live(&slot.key, &entry)
-                }
+                Some(entry) => slot.key == *key || gives_way(&entry) || !is_live(&slot.key, &entry),
             })
         };
         let places =

@@ -167,6 +167,6 @@ mod tests {
         client.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
         let closing = find(server, near).unwrap().state;
-        assert_eq!(closing, FlowState::TCP_HALF_CLOSED);
+        assert_eq!(closing, FlowState::TCP_SEEDED);
     }
 }

@@ -167,7 +167,7 @@ pub fn explain<'m>(
         found("isolation", text.to_owned());
     }
     let mut result = explanation(reason, rule, Vec::new());
-    found("rules", rules(place, probe, reason, rule, numbers));
+    found("rules", rules(place, probe, rule, numbers));
     let has_room = live.is_none_or(|live| reason != Reason::New || (live.has_room)(&key));
     if result.passes() && !has_room {
         let text = "tracked, but the flow table has no place for another flow (`sg-ctl status`)";

@@ -11,6 +11,7 @@ mod infra;
 pub mod packet;
 mod related;
 mod rules;
+mod segments;
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 

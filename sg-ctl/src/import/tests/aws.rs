@@ -381,10 +381,7 @@ fn a_group_called_by_name_is_never_one_of_another_vpc() {
  "UserIdGroupPairs": [{"GroupName": "db"}]}]},
 {"GroupId": "sg-22222222", "GroupName": "db", "VpcId": "vpc-2", "IpPermissions": []}]}"#;
     let imported = imported(&[source(text)]);
-    assert_eq!(
-        rules(&imported.model, "web", Inbound),
-        ["all sg:db@vpc-1"]
-    );
+    assert_eq!(rules(&imported.model, "web", Inbound), ["all sg:db@vpc-1"]);
     let found = findings(&imported.warnings);
     assert!(
         found

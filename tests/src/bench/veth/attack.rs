@@ -21,10 +21,7 @@ use nix::sys::socket::{MsgFlags, send};
 use serde::Serialize;
 
 use self::frames::Attack;
-use super::{
-    CLIENT, Firewall, Link, OPEN, SERVER,
-    ends::{nft_rules, raw_socket},
-};
+use super::{CLIENT, Firewall, Link, OPEN, SERVER, ends::nft_rules};
 use crate::{
     bench::{
         Options, pin_to_cpu, pin_to_last_cpu,
@@ -33,6 +30,7 @@ use crate::{
     netns::Namespace,
     sg_ctl::SgCtl,
     traffic::Server,
+    wire::raw_socket,
 };
 
 /// How long a connection may take to be opened and to carry a byte there and back. A segment that is
