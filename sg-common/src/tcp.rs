@@ -301,4 +301,6 @@ pub const fn other_step(state: FlowState, reply: bool) -> FlowState {
 }
 
 #[cfg(test)]
+mod datagrams;
+#[cfg(test)]
 mod tests;

@@ -38,8 +38,7 @@ use crate::model::Model;
 /// Version of the files' format.
 const FORMAT: u32 = 1;
 
-/// How long the lock is waited for: operations take a fraction of a second, and the agent's come at
-/// any time.
+/// How long the lock is waited for: operations take a fraction of a second.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the files hold.

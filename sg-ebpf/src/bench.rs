@@ -18,6 +18,7 @@ mod image;
 mod judge;
 mod maps;
 mod packet;
+mod settings;
 #[path = "bench/vary.rs"]
 mod vary;
 

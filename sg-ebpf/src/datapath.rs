@@ -17,13 +17,13 @@ use sg_common::packet::{Packet, View as _};
 use sg_common::pipeline::Scratch;
 use sg_common::policy::{self, Question};
 use sg_common::reason::{REASON_SLOTS, Reason};
-use sg_common::settings::InterfaceSettings;
 use sg_common::table::{self, Refused};
 use sg_common::tcp::{Numbers, Side};
 use sg_common::verifier::opaque;
 
 use crate::flows::{FlowTable, SharedFlow, compare_and_swap};
 use crate::image::Image;
+use crate::settings::SharedSettings;
 use crate::{config, maps};
 
 /// Reads or writes one field of a value that other CPUs and user space share.
@@ -363,60 +363,4 @@ pub(crate) fn now() -> u64 {
 fn add(tally: *mut Tally, packets: u32, bytes: u32) {
     set_field!(tally, field!(tally, packets) + u64::from(packets), packets);
     set_field!(tally, field!(tally, bytes) + u64::from(bytes), bytes);
-}
-
-/// Settings in the `INTERFACES` map.
-pub(crate) struct SharedSettings(pub(crate) *const InterfaceSettings);
-
-impl Settings for SharedSettings {
-    #[inline(always)]
-    fn timeout(&self, state: FlowState) -> u64 {
-        let slot = state.0 as usize & (FlowState::SLOTS - 1);
-        field!(self.0, timeouts[slot])
-    }
-
-    #[inline(always)]
-    fn log_reasons(&self) -> u64 {
-        field!(self.0, log_reasons)
-    }
-
-    #[inline(always)]
-    fn log_interval(&self) -> u64 {
-        field!(self.0, log_interval)
-    }
-
-    #[inline(always)]
-    fn pickup_until(&self) -> u64 {
-        field!(self.0, pickup_until)
-    }
-
-    #[inline(always)]
-    fn audit_after(&self) -> u64 {
-        field!(self.0, audit_after)
-    }
-
-    #[inline(always)]
-    fn infra(&self) -> u32 {
-        field!(self.0, infra)
-    }
-
-    #[inline(always)]
-    fn ifindex(&self) -> u32 {
-        field!(self.0, ifindex)
-    }
-
-    #[inline(always)]
-    fn mode(&self) -> u8 {
-        field!(self.0, mode)
-    }
-
-    #[inline(always)]
-    fn related(&self) -> u8 {
-        field!(self.0, related)
-    }
-
-    #[inline(always)]
-    fn tcp_pickup(&self) -> u8 {
-        field!(self.0, tcp_pickup)
-    }
 }

@@ -13,7 +13,8 @@ use sg_common::datapath::Settings as _;
 use sg_common::flow::{FLOW_COUNTED, FlowKey, FlowState, SEED_SECONDS};
 use sg_common::table::{self, Asker, Choice, Home, Meta, Place, Slot as _, Table};
 
-use crate::datapath::{SharedSettings, now, rule_counters};
+use crate::datapath::{now, rule_counters};
+use crate::settings::SharedSettings;
 use crate::{config, maps};
 
 pub(crate) use self::slot::{SharedFlow, SharedSlot};

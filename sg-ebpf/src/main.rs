@@ -12,6 +12,7 @@ mod image;
 mod judge;
 mod maps;
 mod packet;
+mod settings;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};

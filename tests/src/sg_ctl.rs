@@ -1,8 +1,6 @@
 //! The command itself, run on hosts of a test network.
 
 use std::{
-    env,
-    ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read},
     net::TcpStream,
@@ -12,7 +10,6 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
     thread,
 };
 
@@ -27,8 +24,10 @@ use sg_common::names::LAYOUT_VERSION;
 
 use crate::{eventually, netns::Namespace, scratch::Directory};
 
+mod program;
 mod terminal;
 
+use program::program;
 pub use terminal::OnTerminal;
 
 /// sg-ctl on one host, with state and pins of its own.
@@ -373,44 +372,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The program: `SG_CTL`, else what cargo builds now, else the one beside this program.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        if let Some(path) = env::var_os("SG_CTL") {
-            return PathBuf::from(path);
-        }
-        let test = env::current_exe().expect("this test");
-        if let Some(cargo) = env::var_os("CARGO") {
-            return build(&cargo, &test);
-        }
-        let beside = test.with_file_name("sg-ctl");
-        assert!(
-            beside.exists(),
-            "no sg-ctl to test: set SG_CTL, or run `cargo xtask test`, which does"
-        );
-        beside
-    })
-}
-
-/// `cargo test` builds libraries and tests only, and an old sg-ctl would prove nothing.
-fn build(cargo: &OsStr, test: &Path) -> PathBuf {
-    // target/debug/deps/it-… → target/debug/sg-ctl
-    let directory = test.ancestors().nth(2).expect("cargo's layout");
-    let profile = match directory.file_name().and_then(OsStr::to_str) {
-        Some("debug") | None => "dev",
-        Some(other) => other,
-    };
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "sg-ctl", "--bin", "sg-ctl"])
-        .args(["--profile", profile])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "sg-ctl does not build: `cargo xtask test` builds it first"
-    );
-    directory.join("sg-ctl")
 }

@@ -11,6 +11,7 @@ use crate::flow::{Evidence, FLOW_COUNTED};
 use crate::tcp::Numbers;
 
 mod evidence;
+mod load;
 
 /// A slot of the model: meta, key, times of the first and the latest packet.
 #[derive(Default)]
@@ -242,58 +243,6 @@ fn bytes_are_matched_exactly() {
     assert_eq!(count(HIGH_BITS), 8);
     assert_eq!(count(0x80_0000_0080), 2);
     assert_eq!((tag_at(tags, 6), tag_at(tags, 7)), (0x01, 0x7f));
-}
-
-#[test]
-fn the_stated_number_of_flows_fits() {
-    const FLOWS: u32 = 1 << 18;
-    let model = Model::new(buckets_for(FLOWS));
-    let refused = (0..FLOWS)
-        .filter(|number| {
-            model
-                .open(&key(*number), FlowState::TCP_ESTABLISHED)
-                .is_err()
-        })
-        .count();
-    assert!(
-        refused * 100_000 <= FLOWS as usize,
-        "{refused} of {FLOWS} refused"
-    );
-    for number in 0..FLOWS {
-        assert!(
-            model.find(&key(number)).is_some() || refused > 0,
-            "{number}"
-        );
-    }
-    assert!(model.find(&key(FLOWS)).is_none());
-}
-
-#[test]
-fn the_stated_number_of_flows_fits_however_long_flows_come_and_go() {
-    const FLOWS: u32 = 1 << 14;
-    let model = Model::new(buckets_for(FLOWS));
-    let mut refused = 0;
-    // Each tick opens a hundredth of what fits; flows live for a hundred ticks.
-    for number in 0..FLOWS * 40 {
-        if number % (FLOWS / TIMEOUT as u32) == 0 {
-            model.now.set(model.now.get() + 1);
-        }
-        refused += u32::from(
-            model
-                .open(&key(number), FlowState::TCP_ESTABLISHED)
-                .is_err(),
-        );
-    }
-    assert!(
-        model.live() as u32 >= FLOWS * 99 / 100,
-        "the table is full: {}",
-        model.live()
-    );
-    assert!(
-        refused * 100_000 <= FLOWS * 40,
-        "{refused} of {} refused",
-        FLOWS * 40
-    );
 }
 
 #[test]

@@ -388,16 +388,3 @@ fn what_is_no_segment_of_a_connection_opens_nothing() {
         assert_eq!(open(&segment), None, "{flags:#x}");
     }
 }
-
-#[test]
-fn udp_becomes_a_stream_with_the_second_answer() {
-    let walk = |sides: &[bool]| {
-        sides.iter().fold(FlowState::UDP_UNANSWERED, |state, side| {
-            udp_step(state, *side)
-        })
-    };
-    assert_eq!(walk(&[OPENER]), FlowState::UDP_UNANSWERED);
-    assert_eq!(walk(&[ANSWERER, ANSWERER]), FlowState::UDP_ANSWERED);
-    assert_eq!(walk(&[ANSWERER, OPENER]), FlowState::UDP_ASKED_AGAIN);
-    assert_eq!(walk(&[ANSWERER, OPENER, ANSWERER]), FlowState::UDP_STREAM);
-}

@@ -1,6 +1,9 @@
 //! What `--help` and the manual pages say beyond the options: examples, and the fields of JSON.
 
 mod change;
+mod setup;
+
+pub(super) use setup::{COMPLETIONS, MAN};
 
 pub(super) use change::{APPLY, CONFIRM, ISOLATE, MODE, RESTORE, ROLLBACK, UPGRADE};
 
@@ -403,15 +406,3 @@ EXAMPLES:
   In a rule file:
     - { template: kafka-broker-tcp, source: \"sg:app\" }
     - { type: PostgreSQL, source: \"sg:app\" }";
-
-/// Of `completions`.
-pub(super) const COMPLETIONS: &str = "\
-EXAMPLES:
-    sg-ctl completions bash > /etc/bash_completion.d/sg-ctl
-    sg-ctl completions zsh > /usr/local/share/zsh/site-functions/_sg-ctl";
-
-/// Of `man`.
-pub(super) const MAN: &str = "\
-EXAMPLES:
-    sg-ctl man | man -l -
-    sg-ctl man /usr/local/share/man/man1";

@@ -215,9 +215,9 @@ impl Dataplane {
         let place = Place::of(key, |word| seed.words[word], buckets);
         let clock = self.clock()?;
         let gives_way = |entry: &FlowEntry| {
-            let state = FlowState(entry.state);
+            let phase = FlowState(entry.state);
             let doubted = entry.created + SEED_SECONDS * clock.hz < clock.now;
-            state.evidence() < Evidence::Proven || state == FlowState::TCP_SEEDED && doubted
+            phase.evidence() < Evidence::Proven || phase == FlowState::TCP_SEEDED && doubted
         };
         let slots = self.maps()?.flows()?;
         let is_free = |index: u32| {

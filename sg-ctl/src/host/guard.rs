@@ -212,6 +212,8 @@ mod tests {
             ethernet: true,
             loopback: false,
             controller: None,
+            lower: None,
+            peer: None,
             peer_namespace: None,
             xdp: None,
         }

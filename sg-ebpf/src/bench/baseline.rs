@@ -19,7 +19,8 @@ use sg_common::policy::Question;
 use sg_common::reason::{Reason, Verdict};
 use sg_common::tcp::{Numbers, Segment, Step};
 
-use crate::datapath::{Kernel, SharedSettings};
+use crate::datapath::Kernel;
+use crate::settings::SharedSettings;
 
 /// Key → flow. The loader sets the number of entries.
 #[btf_map]
@@ -27,7 +28,7 @@ static KERNEL_FLOWS: LruHashMap<FlowKey, FlowEntry, 1024> = LruHashMap::new();
 
 /// Prefix → the service that it may reach: less than a policy says, so the trie is flattered.
 #[btf_map]
-static KERNEL_PEERS: LpmTrie<[u64; 2], u32, { 1 << 20 }> = LpmTrie::new();
+static KERNEL_PEERS: LpmTrie<[u32; 4], u32, { 1 << 20 }> = LpmTrie::new();
 
 /// [`Kernel`] with other tables for flows and peers.
 pub(crate) struct KernelTables<const OUTBOUND: bool>(Kernel<OUTBOUND>);
@@ -55,7 +56,11 @@ extern "C" fn bench_peer(addr: *const Addr) -> u64 {
     let Some(addr) = (unsafe { addr.as_ref() }) else {
         return 0;
     };
-    let key = Key::new(128, addr.wire());
+    // A key is packed: larger words of it would lie between two words of the stack.
+    let [high, low] = addr.wire();
+    let halves = |word: u64| [word as u32, (word >> 32) as u32];
+    let ([a, b], [c, d]) = (halves(high), halves(low));
+    let key = Key::new(128, [a, b, c, d]);
     KERNEL_PEERS
         .get(&key)
         .map_or(0, |service| u64::from(*service))

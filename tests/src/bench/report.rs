@@ -371,6 +371,7 @@ mod tests {
             cost: vec![row],
             veth: Vec::new(),
             flood: Vec::new(),
+            attacks: Vec::new(),
             control: Control::default(),
         }
     }

@@ -78,6 +78,8 @@ fn oracle_and_kernel_agree() {
     }
     let rare = Reason::ALL
         .iter()
+        // Nothing in the traffic of one CPU makes another one faster.
+        .filter(|reason| **reason != Reason::FlowContended)
         .filter(|reason| tally.reasons[**reason as usize] < 100);
     assert_eq!(rare.collect::<Vec<_>>(), Vec::<&Reason>::new());
 }

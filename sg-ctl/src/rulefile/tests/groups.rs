@@ -197,6 +197,10 @@ fn tags_hold_nothing_that_a_terminal_obeys() {
             told.contains("the value of the tag has control"),
             "{bad}: {told}"
         );
+        if bad == "\\u200b" {
+            // A key with such a space is refused before it is known for a tag's.
+            continue;
+        }
         let key = group("web", &format!("tags: {{ \"{bad}\": name }}"));
         let told = findings(&[&key], Severity::Error).join("\n");
         assert!(
