@@ -154,6 +154,7 @@ pub(crate) fn rule_counters<'a>(zone: u32, rule: u32) -> Option<&'a mut RuleCoun
 #[inline(always)]
 pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
     const WORDS: usize = size_of::<FlowKey>() / size_of::<u32>();
+    const NUMBERS: usize = offset_of!(FlowSeed, numbers);
     let Some(view) = packet.view::<{ size_of::<FlowSeed>() }>(0) else {
         return Reason::FlowTableFull as u32;
     };
@@ -171,7 +172,6 @@ pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
     {
         return Reason::Established as u32;
     }
-    const NUMBERS: usize = offset_of!(FlowSeed, numbers);
     let (opener, answerer) = (view.wire64(NUMBERS), view.wire64(NUMBERS + 8));
     // No rule admitted it, and its packets are counted from now on.
     let what = u64::from(flags << 8 | state);

@@ -359,15 +359,12 @@ fn a_settled_flow_changes_nothing_but_its_numbers() {
                 ack: bits / 2,
                 data: bits >> 14,
             };
-            let (after, numbers) = match state {
-                FlowState::TCP_ESTABLISHED => (
-                    tcp_step(before, &segment, reply),
-                    before.numbers.follow(reply, &segment),
-                ),
-                _ => {
-                    let state = udp_step(other_step(state, reply), reply);
-                    (Step { state, ..before }, before.numbers)
-                }
+            let (after, numbers) = if state == FlowState::TCP_ESTABLISHED {
+                let numbers = before.numbers.follow(reply, &segment);
+                (tcp_step(before, &segment, reply), numbers)
+            } else {
+                let state = udp_step(other_step(state, reply), reply);
+                (Step { state, ..before }, before.numbers)
             };
             assert_eq!(after, Step { numbers, ..before }, "{tcp:#x}");
         }

@@ -3,7 +3,7 @@
 mod change;
 mod setup;
 
-pub(super) use setup::{COMPLETIONS, MAN};
+pub(super) use setup::{COMPLETIONS, MAN, TEMPLATES};
 
 pub(super) use change::{APPLY, CONFIRM, ISOLATE, MODE, RESTORE, ROLLBACK, UPGRADE};
 
@@ -392,17 +392,3 @@ EXAMPLES:
 
   For tools that read what the AWS CLI prints:
     sg-ctl export -f rules.yaml --format aws-json | jq '.SecurityGroups[].GroupName'";
-
-/// Of `templates`.
-pub(super) const TEMPLATES: &str = "\
-JSON: an array of objects with these fields:
-  key (type or template), name, protocol (tcp, udp, icmp, icmpv6, all, or null where the rule says
-  it), ports (a port, a range, `all`, or null where the rule says them)
-
-EXAMPLES:
-    sg-ctl templates kafka
-    sg-ctl templates 5432
-
-  In a rule file:
-    - { template: kafka-broker-tcp, source: \"sg:app\" }
-    - { type: PostgreSQL, source: \"sg:app\" }";

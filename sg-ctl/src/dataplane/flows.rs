@@ -6,9 +6,7 @@ use std::sync::atomic::Ordering;
 use aya::Pod;
 use aya::maps::{MapData, MapInfo};
 use nix::errno::Errno;
-use sg_common::flow::{
-    Evidence, FLOW_COUNTED, FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState, SEED_SECONDS,
-};
+use sg_common::flow::{FLOW_COUNTED, FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
 use sg_common::settings::InterfaceSettings;
 use sg_common::table::{BUCKET_SLOTS, HashSeed, Meta, Place, buckets_for, bytes_of, flows_in};
@@ -214,17 +212,16 @@ impl Dataplane {
         let FlowTable { buckets, seed } = FlowTable::open(&self.pins)?;
         let place = Place::of(key, |word| seed.words[word], buckets);
         let clock = self.clock()?;
-        let gives_way = |entry: &FlowEntry| {
-            let phase = FlowState(entry.state);
-            let doubted = entry.created + SEED_SECONDS * clock.hz < clock.now;
-            phase.evidence() < Evidence::Proven || phase == FlowState::TCP_SEEDED && doubted
-        };
         let slots = self.maps()?.flows()?;
         let is_free = |index: u32| {
             let slot = slots.read(index as usize);
             slot.is_none_or(|slot| match slot.entry() {
                 None => true,
-                Some(entry) => slot.key == *key || gives_way(&entry) || !is_live(&slot.key, &entry),
+                Some(entry) => {
+                    slot.key == *key
+                        || entry.gives_way(clock.now, clock.hz)
+                        || !is_live(&slot.key, &entry)
+                }
             })
         };
         let places =

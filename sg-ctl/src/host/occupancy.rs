@@ -10,6 +10,7 @@ use serde::Serialize;
 use sg_common::flow::FlowState;
 use sg_common::reason::Reason;
 
+use super::guard::Guard;
 use super::{Host, HostError, LiveFlow, Status};
 
 /// Percent of the room from which on a table is told to be nearly full.
@@ -68,7 +69,13 @@ impl Host {
     /// Reads what is in force, and the flows that are alive.
     pub(super) fn status_and_flows(&self) -> Result<(Status, Vec<LiveFlow>), HostError> {
         let mut status = self.settled_status()?;
-        let flows = self.flows()?;
+        let mut interfaces = status.interfaces.iter();
+        let has_lost_maps = interfaces.any(|interface| interface.guard == Guard::Unreachable);
+        let flows = if has_lost_maps {
+            Vec::new()
+        } else {
+            self.flows()?
+        };
         status.occupancy = Occupancy::of(&status, &flows);
         Ok((status, flows))
     }

@@ -28,7 +28,7 @@ static KERNEL_FLOWS: LruHashMap<FlowKey, FlowEntry, 1024> = LruHashMap::new();
 
 /// Prefix → the service that it may reach: less than a policy says, so the trie is flattered.
 #[btf_map]
-static KERNEL_PEERS: LpmTrie<[u32; 4], u32, { 1 << 20 }> = LpmTrie::new();
+static KERNEL_PEERS: LpmTrie<[u64; 2], u32, { 1 << 20 }> = LpmTrie::new();
 
 /// [`Kernel`] with other tables for flows and peers.
 pub(crate) struct KernelTables<const OUTBOUND: bool>(Kernel<OUTBOUND>);
@@ -56,13 +56,12 @@ extern "C" fn bench_peer(addr: *const Addr) -> u64 {
     let Some(addr) = (unsafe { addr.as_ref() }) else {
         return 0;
     };
-    // A key is packed: larger words of it would lie between two words of the stack.
-    let [high, low] = addr.wire();
-    let halves = |word: u64| [word as u32, (word >> 32) as u32];
-    let ([a, b], [c, d]) = (halves(high), halves(low));
-    let key = Key::new(128, [a, b, c, d]);
+    /// A key is packed: so its words lie where words of the stack do.
+    #[repr(C, align(8))]
+    struct Aligned(u32, Key<[u64; 2]>);
+    let Aligned(_, key) = &Aligned(0, Key::new(128, addr.wire()));
     KERNEL_PEERS
-        .get(&key)
+        .get(key)
         .map_or(0, |service| u64::from(*service))
 }
 

@@ -226,8 +226,8 @@ impl Numbers {
 
     fn take(&mut self, segment: &Segment) {
         let end = self.known_end(segment.side);
-        let goes_on = (segment.seq.wrapping_sub(end) as i32) <= 65_536
-            && (segment.end().wrapping_sub(end) as i32) > 0;
+        let goes_on = segment.seq.wrapping_sub(end).cast_signed() <= 65_536
+            && segment.end().wrapping_sub(end).cast_signed() > 0;
         self.end[segment.side] = if goes_on { segment.end() } else { end };
         self.acknowledged[segment.side] = segment.ack;
     }

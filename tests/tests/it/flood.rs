@@ -200,7 +200,11 @@ fn no_admitted_packet_is_lost_where_cpus_are_taken_away_in_the_middle() {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..SPINNERS {
-            scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let lanes: Vec<_> = lanes
             .iter_mut()
@@ -214,7 +218,10 @@ fn no_admitted_packet_is_lost_where_cpus_are_taken_away_in_the_middle() {
                 })
             })
             .collect();
-        let ended: Vec<_> = lanes.into_iter().map(|lane| lane.join()).collect();
+        let ended: Vec<_> = lanes
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
         over.store(true, Ordering::Relaxed);
         assert!(ended.iter().all(Result::is_ok));
     });

@@ -1,4 +1,18 @@
-//! Of commands that set a machine up.
+//! Of commands about no interface.
+
+/// Of `templates`.
+pub(in crate::cli) const TEMPLATES: &str = "\
+JSON: an array of objects with these fields:
+  key (type or template), name, protocol (tcp, udp, icmp, icmpv6, all, or null where the rule says
+  it), ports (a port, a range, `all`, or null where the rule says them)
+
+EXAMPLES:
+    sg-ctl templates kafka
+    sg-ctl templates 5432
+
+  In a rule file:
+    - { template: kafka-broker-tcp, source: \"sg:app\" }
+    - { type: PostgreSQL, source: \"sg:app\" }";
 
 /// Of `completions`.
 pub(in crate::cli) const COMPLETIONS: &str = "\

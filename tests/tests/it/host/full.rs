@@ -76,7 +76,7 @@ fn a_full_table_is_told_by_state_interface_and_remote() {
     let live = table()["live"].as_u64().expect("a number");
     assert!(live > 1024, "{live}");
     let text = format!("flow table: {live} flows, more than the 1024 that it is made for");
-    let status = sg.ok(&["status"]);
+    let status = sg.run(&["status"]).stdout;
     assert!(status.contains(&text), "{status}");
 
     // The client's connections find no place, by one port or another.
