@@ -30,6 +30,10 @@ static KERNEL_FLOWS: LruHashMap<FlowKey, FlowEntry, 1024> = LruHashMap::new();
 #[btf_map]
 static KERNEL_PEERS: LpmTrie<[u64; 2], u32, { 1 << 20 }> = LpmTrie::new();
 
+/// A key is packed: so its words lie where words of the stack do.
+#[repr(C, align(8))]
+struct Aligned(u32, Key<[u64; 2]>);
+
 /// [`Kernel`] with other tables for flows and peers.
 pub(crate) struct KernelTables<const OUTBOUND: bool>(Kernel<OUTBOUND>);
 
@@ -56,9 +60,6 @@ extern "C" fn bench_peer(addr: *const Addr) -> u64 {
     let Some(addr) = (unsafe { addr.as_ref() }) else {
         return 0;
     };
-    /// A key is packed: so its words lie where words of the stack do.
-    #[repr(C, align(8))]
-    struct Aligned(u32, Key<[u64; 2]>);
     let Aligned(_, key) = &Aligned(0, Key::new(128, addr.wire()));
     KERNEL_PEERS
         .get(key)
