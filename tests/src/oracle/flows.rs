@@ -261,7 +261,7 @@ impl Flow {
                     (state, _) => state,
                 }
             }
-            Upper::Other(_) if answers => self.state = State::OtherAnswered,
+            _ if answers && self.state == State::Other => self.state = State::OtherAnswered,
             _ => {}
         }
         self.seen = now;
