@@ -18,7 +18,8 @@ pub(crate) mod value;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use sg_ctl::{flowlog, model};
+use sg_ctl::record::flowlog;
+use sg_policy::model;
 
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
 pub(crate) use agent::AgentArgs;

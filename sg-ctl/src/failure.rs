@@ -8,11 +8,11 @@ use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue};
 use serde::Serialize;
 use sg_ctl::agent::AgentError;
-use sg_ctl::compile::CompileError;
-use sg_ctl::dataplane::DataplaneError;
 use sg_ctl::host::HostError;
+use sg_ctl::host::dataplane::DataplaneError;
 use sg_ctl::replay::{CaptureError, ReplayError};
-use sg_ctl::rulefile::{Diagnostic, Report};
+use sg_policy::compile::CompileError;
+use sg_policy::rulefile::{Diagnostic, Report};
 
 use crate::cli::Cli;
 use crate::output::{Tone, counted, note};

@@ -1,18 +1,8 @@
-//! Library of `sg-ctl`.
+//! Library of `sg-ctl`: the rooms of the house, from the kernel outwards.
+//!
+//! What is wanted is data, and has a package of its own: [`sg_policy`].
 
 pub mod agent;
-pub mod compile;
-pub mod crash;
-pub mod dataplane;
-pub mod explain;
-pub mod export;
-pub mod flowlog;
 pub mod host;
-pub mod import;
-pub mod model;
-pub mod paths;
-pub mod pcapng;
+pub mod record;
 pub mod replay;
-pub mod rulefile;
-pub mod state;
-pub mod text;

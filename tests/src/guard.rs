@@ -2,9 +2,11 @@
 
 use sg_common::{flow::Direction, reason::Reason, settings::MIN_FLOWS};
 use sg_ctl::{
-    compile::{RuleNumbers, ZonePolicy, compile},
-    dataplane::{AttachPlan, Attachment, Dataplane, HookKind, Interface},
+    host::dataplane::{AttachPlan, Attachment, Dataplane, HookKind, Interface},
     host::settings,
+};
+use sg_policy::{
+    compile::{RuleNumbers, ZonePolicy, compile},
     model::{Hook, Side},
     rulefile::{self, Source},
 };

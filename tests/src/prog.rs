@@ -28,9 +28,9 @@ use sg_common::{
     flow::{Direction, FlowEntry, FlowKey},
     settings::InterfaceSettings,
 };
-use sg_ctl::{
+use sg_ctl::host::dataplane::Entry;
+use sg_policy::{
     compile::{RuleNumbers, RuleRecord, ZonePolicy, compile},
-    dataplane::Entry,
     model::{Model, Side},
 };
 

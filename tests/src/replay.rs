@@ -11,10 +11,10 @@ use ipnet::IpNet;
 use sg_common::reason::Verdict;
 use sg_ctl::{
     host,
-    model::{InterfaceSpec, Model},
+    host::state::Overrides,
     replay::{Capture, CaptureError, Guard, HZ, Replay, START},
-    state::Overrides,
 };
+use sg_policy::model::{InterfaceSpec, Model};
 
 use crate::{
     oracle::{Host, Oracle, decode},

@@ -157,7 +157,7 @@ impl<'a> SgCtl<'a> {
     }
 
     /// Runs it up to the `number`th point at which an operation can be cut short, where it is killed;
-    /// to its end when it reaches fewer. See [`sg_ctl::crash`].
+    /// to its end when it reaches fewer. See [`sg_ctl::host::crash`].
     pub fn run_killed_at(&self, number: usize, words: &[&str]) -> Outcome {
         let mut command = self.command(program());
         command.env("SG_CRASH_AT", number.to_string()).args(words);

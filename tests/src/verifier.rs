@@ -12,7 +12,7 @@ use sg_common::{
     names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP},
     settings::ProgramConfig,
 };
-use sg_ctl::dataplane::{DataplaneError, PinDir, Programs};
+use sg_ctl::host::dataplane::{DataplaneError, PinDir, Programs};
 
 use self::load::Verified;
 use crate::scratch::Directory;

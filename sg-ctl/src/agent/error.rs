@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::host::HostError;
-use crate::rulefile::Report;
+use sg_policy::rulefile::Report;
 
 /// An error of the [`agent`](super).
 #[derive(Debug, thiserror::Error)]

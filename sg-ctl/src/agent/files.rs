@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::AgentError;
-use crate::rulefile::{self, Parsed, Report, Source};
+use sg_policy::rulefile::{self, Parsed, Report, Source};
 
 /// How long files must be left alone before they are read: editors and copies write in pieces.
 const QUIET: Duration = Duration::from_millis(250);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{AgentError, Notice};
-use crate::dataplane::Interface;
+use crate::host::dataplane::Interface;
+use crate::host::state::{Detached, Overrides, State, StateError};
 use crate::host::{AttachRequest, Guard, Host, HostError, Target};
-use crate::model::Pattern;
-use crate::state::{Detached, Overrides, State, StateError};
+use sg_policy::model::Pattern;
 
 /// What the agent attaches by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

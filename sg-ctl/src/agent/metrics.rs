@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use sg_common::flow::FlowState;
 
 use crate::host::{Guard, Host, HostError, InterfaceStatus, Mode, Snapshot, Suppressed, Traffic};
-use crate::model::Direction;
+use sg_policy::model::Direction;
 
 /// What the agent itself counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

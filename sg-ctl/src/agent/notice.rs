@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::AgentError;
-use crate::rulefile::Report;
+use sg_policy::rulefile::Report;
 
 /// One thing that happened.
 #[derive(Debug)]

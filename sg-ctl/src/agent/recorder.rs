@@ -10,10 +10,10 @@ use sg_common::event::Event;
 use super::records::{Closed, Span, Window};
 use super::rotate::{RotatedFile, Rotation};
 use super::{AgentError, error::system};
-use crate::compile::RuleNumbers;
-use crate::dataplane::{self, EventStream, EventWatch};
-use crate::flowlog::{Format, Gap};
+use crate::host::dataplane::{self, EventStream, EventWatch};
 use crate::host::{Host, HostError, loaded};
+use crate::record::flowlog::{Format, Gap};
+use sg_policy::compile::RuleNumbers;
 
 /// Events that are read before anything else gets its turn.
 const TURN: usize = 4096;

@@ -14,8 +14,8 @@ use sg_common::flow::{Direction, FlowEntry, FlowKey};
 use sg_common::proto;
 use sg_common::reason::{Reason, Verdict};
 
-use crate::compile::RuleNumbers;
-use crate::flowlog::Record;
+use crate::record::flowlog::Record;
+use sg_policy::compile::RuleNumbers;
 
 /// Records of one window at most: a flood from spoofed addresses must not take the memory.
 const MAX_RECORDS: usize = 100_000;

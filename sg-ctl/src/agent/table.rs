@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Agent, Notice};
+use crate::host::paths::Paths;
 use crate::host::{Host, HostError};
-use crate::paths::Paths;
 
 /// How often it is looked at, and told of.
 const INTERVAL: Duration = Duration::from_mins(1);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use sg_ctl::flowlog;
-use sg_ctl::model::Pattern;
+use sg_ctl::record::flowlog;
+use sg_policy::model::Pattern;
 
 use super::{Hook, Log, Side, value};
 

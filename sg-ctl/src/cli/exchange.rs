@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
-use sg_ctl::import;
+use sg_policy::import;
 
 use super::help;
 

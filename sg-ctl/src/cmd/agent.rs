@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use sg_ctl::agent::{
     self, AgentError, Attaching, FlowLog, FlowLogTarget, Notice, Options, Rotation,
 };
-use sg_ctl::state::Overrides;
+use sg_ctl::host::state::Overrides;
 
 use super::Context;
 use crate::cli::AgentArgs;

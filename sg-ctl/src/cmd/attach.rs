@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use sg_ctl::host::AttachRequest;
-use sg_ctl::model::Model;
-use sg_ctl::state::Overrides;
+use sg_ctl::host::state::Overrides;
+use sg_policy::model::Model;
 
 use super::{Context, rule_files, way_in};
 use crate::cli::AttachArgs;

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sg_ctl::compile::RuleNumbers;
-use sg_ctl::model::Model;
-use sg_ctl::rulefile::{self, Diagnostic, Parsed};
+use sg_policy::compile::RuleNumbers;
+use sg_policy::model::Model;
+use sg_policy::rulefile::{self, Diagnostic, Parsed};
 
 use super::rule_files;
 use crate::cli::CheckArgs;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use sg_common::flow::{Direction, FlowEntry, FlowKey};
 use sg_common::settings::MODE_AUDIT;
-use sg_ctl::compile::RuleNumbers;
-use sg_ctl::explain::{LiveFlows, Place, Probe, explain};
 use sg_ctl::host::{self, HostError};
-use sg_ctl::model::{InterfaceSpec, Model};
+use sg_policy::compile::RuleNumbers;
+use sg_policy::explain::{LiveFlows, Place, Probe, explain};
+use sg_policy::model::{InterfaceSpec, Model};
 
 use super::{Context, rule_files};
 use crate::cli::ExplainArgs;

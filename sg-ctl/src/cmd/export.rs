@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use sg_ctl::model::Model;
-use sg_ctl::{export, rulefile};
+use sg_policy::model::Model;
+use sg_policy::{export, rulefile};
 
 use super::{Context, rule_files};
 use crate::cli::{ExportArgs, ExportFormat};

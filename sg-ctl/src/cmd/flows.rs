@@ -8,9 +8,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sg_common::addr::Addr;
 use sg_common::flow::FlowState;
-use sg_ctl::compile::RuleNumbers;
+use sg_ctl::host::state::State;
 use sg_ctl::host::{Host, LiveFlow, shares};
-use sg_ctl::state::State;
+use sg_policy::compile::RuleNumbers;
 
 use super::{Context, check_attached, print_list};
 use crate::cli::{FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};

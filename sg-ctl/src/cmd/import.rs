@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use sg_ctl::import::{self, Imported};
-use sg_ctl::rulefile::{self, Diagnostic, Report};
+use sg_policy::import::{self, Imported};
+use sg_policy::rulefile::{self, Diagnostic, Report};
 
 use super::rule_files;
 use crate::cli::ImportArgs;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sg_common::event::Record;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::dataplane::{self, DataplaneError, EventStream, ProgramMessages};
-use sg_ctl::flowlog;
+use sg_ctl::host::dataplane::{self, DataplaneError, EventStream, ProgramMessages};
 use sg_ctl::host::{Host, HostError, Suppressed};
+use sg_ctl::record::flowlog;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::stop::Stop;

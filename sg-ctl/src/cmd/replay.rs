@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use sg_common::reason::Verdict;
 use sg_ctl::host;
+use sg_ctl::host::state::Overrides;
 use sg_ctl::replay::{self, Capture, DropWriter, Guard, IFINDEX, Replay, Skip, Tally, ZONE};
-use sg_ctl::state::Overrides;
 
 use super::{Context, rule_files};
 use crate::cli::{Only, ReplayArgs};

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use sg_ctl::model::Model;
-use sg_ctl::rulefile::{self, Parsed, Report, Source};
+use sg_policy::model::Model;
+use sg_policy::rulefile::{self, Parsed, Report, Source};
 
 use crate::failure::refusal;
 use crate::output::note;

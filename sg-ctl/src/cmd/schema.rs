@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sg_ctl::rulefile;
+use sg_policy::rulefile;
 
 use crate::output;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
+use sg_ctl::host::state::State;
 use sg_ctl::host::{Host, HostError};
-use sg_ctl::model::{Model, SecurityGroup, Side};
-use sg_ctl::state::State;
+use sg_policy::model::{Model, SecurityGroup, Side};
 
 use super::{Context, check_attached, print_list};
 use crate::cli::{Show, ShowArgs, ShowRulesArgs};

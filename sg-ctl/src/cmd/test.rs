@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use sg_common::flow::Direction;
-use sg_ctl::compile::RuleNumbers;
-use sg_ctl::explain::{Probe, explain};
 use sg_ctl::host::HostError;
-use sg_ctl::model::Model;
-use sg_ctl::rulefile::Source;
+use sg_policy::compile::RuleNumbers;
+use sg_policy::explain::{Probe, explain};
+use sg_policy::model::Model;
+use sg_policy::rulefile::Source;
 
 use super::explain::{offline_place, probe, spec};
 use super::rule_files;

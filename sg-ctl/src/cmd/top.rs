@@ -10,7 +10,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyEvent};
 use sg_common::event::Event;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::dataplane::EventTap;
+use sg_ctl::host::dataplane::EventTap;
 use sg_ctl::host::{Host, HostError, Rates, Snapshot};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;

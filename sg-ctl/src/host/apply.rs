@@ -13,10 +13,10 @@ use super::{
     Host, HostError, check_groups, compile_policy, effective, flow_table_note, isolate,
     rule_counters_note, write_settings,
 };
-use crate::compile::Image;
-use crate::dataplane::ImageInfo;
-use crate::model::Model;
-use crate::state::{State, StateLock};
+use crate::host::dataplane::ImageInfo;
+use crate::host::state::{State, StateLock};
+use sg_policy::compile::Image;
+use sg_policy::model::Model;
 
 /// The policy that an operation compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -15,11 +15,11 @@ use super::{
     Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective,
     flow_table_note, isolate, rule_counters_note, settings, write_settings,
 };
-use crate::dataplane::{
+use crate::host::dataplane::{
     AttachPlan, Attachment, Dataplane, FlowTableInfo, HookKind, Interface, Seeded,
 };
-use crate::model::Model;
-use crate::state::{AttachmentRecord, Overrides, State};
+use crate::host::state::{AttachmentRecord, Overrides, State};
+use sg_policy::model::Model;
 
 /// What [`Host::attach`] is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

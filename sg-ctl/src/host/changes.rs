@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::diff::{PartDiff, PartKind, diff};
-use crate::model::Model;
+use sg_policy::model::Model;
 
 /// Names that come, go or mean something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -82,7 +82,7 @@ pub(super) fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::DEFAULT_GROUP;
+    use sg_policy::model::DEFAULT_GROUP;
 
     #[test]
     fn names_what_came_went_and_changed() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Host, HostError, compile_policy, record_of};
-use crate::dataplane::{Attachment, Interface};
-use crate::state::{Detached, State, StateError};
+use crate::host::dataplane::{Attachment, Interface};
+use crate::host::state::{Detached, State, StateError};
 
 /// What to detach.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{Direction, InterfaceSpec, Model, PrefixList, Rule, SecurityGroup};
+use sg_policy::model::{Direction, InterfaceSpec, Model, PrefixList, Rule, SecurityGroup};
 
 /// What a part of the rules is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -221,7 +221,7 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DEFAULT_GROUP, GroupId, LogMode, Peer, Service};
+    use sg_policy::model::{DEFAULT_GROUP, GroupId, LogMode, Peer, Service};
 
     #[test]
     fn every_kind_of_part_is_compared_line_by_line() {

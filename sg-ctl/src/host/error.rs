@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use super::changes::list;
 use super::guard::Guard;
-use crate::compile::CompileError;
-use crate::dataplane::DataplaneError;
-use crate::model::Side;
-use crate::state::{State, StateError};
+use crate::host::dataplane::DataplaneError;
+use crate::host::state::{State, StateError};
+use sg_policy::compile::CompileError;
+use sg_policy::model::Side;
 
 /// An error of the [`host`](super). Unless its text says otherwise nothing has changed.
 #[derive(Debug, thiserror::Error)]

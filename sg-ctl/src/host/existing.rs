@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use sg_common::flow::Direction;
 
 use super::topology::Topology;
-use crate::dataplane::{
+use crate::host::dataplane::{
     Connection, Dataplane, DataplaneError, Interface, Seeded, Socket, Tracked, in_namespace,
     routes, sockets, tracked_connections,
 };
-use crate::model::Side;
+use sg_policy::model::Side;
 
 /// Which connections pass through an interface.
 pub(super) struct Passing {
@@ -153,7 +153,7 @@ mod tests {
     use sg_common::proto::UDP;
 
     use super::*;
-    use crate::dataplane::routes::{Hop, Route, RouteKind};
+    use crate::host::dataplane::routes::{Hop, Route, RouteKind};
 
     /// A host of one interface, number 2, whose routes lead to `(prefix, interface)`; 0: its own.
     fn host(routes: &[(&str, u32)]) -> Topology {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sg_common::flow::{FlowEntry, FlowKey};
 
 use super::{Host, HostError, Traffic, record_of};
-use crate::dataplane::DataplaneError;
-use crate::model::Direction;
+use crate::host::dataplane::DataplaneError;
+use sg_policy::model::Direction;
 
 /// A flow whose packets pass without asking a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]

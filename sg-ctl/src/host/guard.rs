@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{Host, HostError};
-use crate::dataplane::{Attachment, Before, HookSide, Interface, program_name};
-use crate::state::State;
+use crate::host::dataplane::{Attachment, Before, HookSide, Interface, program_name};
+use crate::host::state::State;
 
 /// Whether the packets of an interface meet our programs, in this network namespace, now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -201,7 +201,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataplane::{AttachedHook, HookKind};
+    use crate::host::dataplane::{AttachedHook, HookKind};
 
     fn interface(name: &str, index: u32) -> Interface {
         Interface {

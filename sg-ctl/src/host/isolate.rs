@@ -9,9 +9,9 @@ use sg_common::proto::TCP;
 use super::apply::milliseconds;
 use super::ssh::SshConnection;
 use super::{Host, HostError, compile_policy, write_settings};
-use crate::compile::Image;
-use crate::dataplane::{Attachment, Dataplane};
-use crate::state::{SshPeer, State};
+use crate::host::dataplane::{Attachment, Dataplane};
+use crate::host::state::{SshPeer, State};
+use sg_policy::compile::Image;
 
 /// What [`Host::isolate`] is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::state::State;
+use crate::host::state::State;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub(super) fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Hook, Side};
-    use crate::state::{AttachmentRecord, Overrides};
+    use crate::host::state::{AttachmentRecord, Overrides};
+    use sg_policy::model::{Hook, Side};
 
     /// A state with an interface per zone.
     fn state(generation: u64, zones: &[u32]) -> State {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Host, HostError, compile_policy, zone_policies};
-use crate::state::State;
+use crate::host::state::State;
 
 impl Host {
     /// The addresses that attached interfaces bring into their groups, by zone: those that they

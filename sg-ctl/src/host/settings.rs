@@ -11,7 +11,7 @@ use sg_common::settings::{
     PICKUP_NEVER, RELATED_ALL, RELATED_ERRORS, RELATED_OFF, RELATED_PMTUD,
 };
 
-use crate::model::{Infrastructure, InterfaceSpec, LogMode, Related, TcpPickup, Timeouts};
+use sg_policy::model::{Infrastructure, InterfaceSpec, LogMode, Related, TcpPickup, Timeouts};
 
 /// The settings of one interface; `pickup_until` and `audit_after` are jiffies.
 pub fn settings(

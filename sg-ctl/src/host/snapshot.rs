@@ -7,8 +7,8 @@ use serde::Serialize;
 use sg_common::flow::FlowKey;
 
 use super::{Host, HostError, InterfaceStatus, LiveFlow, ReasonCount, Status, Traffic};
-use crate::dataplane::{Attachment, DataplaneError, EventTap};
-use crate::state::State;
+use crate::host::dataplane::{Attachment, DataplaneError, EventTap};
+use crate::host::state::State;
 
 /// This host at one moment.
 #[derive(Clone, Debug)]
@@ -211,8 +211,8 @@ mod tests {
     use sg_common::flow::{FLOW_OPENED_OUTBOUND, FlowEntry, FlowState};
 
     use super::*;
-    use crate::dataplane::FlowTableInfo;
     use crate::host::Guard;
+    use crate::host::dataplane::FlowTableInfo;
     use crate::host::status::describe;
 
     fn traffic(packets: u64, bytes: u64) -> Traffic {

@@ -10,12 +10,12 @@ use sg_common::proto::TCP;
 use sg_common::service;
 
 use super::{HostError, compile_policy};
-use crate::compile::Image;
-use crate::dataplane::{Attachment, DataplaneError, Interface, sockets};
-use crate::model::{
+use crate::host::dataplane::{Attachment, DataplaneError, Interface, sockets};
+use crate::host::state::{SshPeer, State};
+use sg_policy::compile::Image;
+use sg_policy::model::{
     Direction, GroupId, Model, Peer, Rule, SecurityGroup, Service, Side, Transport,
 };
-use crate::state::{SshPeer, State};
 
 /// An SSH connection to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use sg_common::settings::MODE_AUDIT;
 use super::guard::{Guard, Survey};
 use super::suppressed::Suppressed;
 use super::{Host, HostError, Occupancy, effective, record_of};
-use crate::dataplane::{
+use crate::host::dataplane::{
     Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, ImageInfo, Interface, RuleCounterInfo,
 };
-use crate::model::{Direction, LogMode, Side, is_pattern};
-use crate::state::State;
+use crate::host::state::State;
+use sg_policy::model::{Direction, LogMode, Side, is_pattern};
 
 /// How often the status is read again when changes come to their end while it is read. Parts of
 /// different states would contradict each other.

@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use sg_common::ends::VlanIds;
 use sg_common::flow::Direction;
 
-use crate::dataplane::routes::{Hop, Neighbour, Route, RouteKind};
-use crate::dataplane::{Connection, Interface, Tracked};
-use crate::model::Side;
+use crate::host::dataplane::routes::{Hop, Neighbour, Route, RouteKind};
+use crate::host::dataplane::{Connection, Interface, Tracked};
+use sg_policy::model::Side;
 
 #[cfg(test)]
 mod tests;

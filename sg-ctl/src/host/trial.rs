@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::existing::Passing;
 use super::ssh::{SshConnection, WayIn};
 use super::{Host, HostError, compile_policy, record_of, write_settings};
-use crate::dataplane::{Attachment, Dataplane};
+use crate::host::dataplane::{Attachment, Dataplane};
 
 impl Host {
     /// Ends the trial of every interface: its verdicts are carried out from now on, also those that

@@ -8,9 +8,9 @@ use sg_common::settings::PICKUP_WINDOW_SECONDS;
 use super::apply::milliseconds;
 use super::existing::Passing;
 use super::{Host, HostError, compile_policy, record_of, wanted_settings};
-use crate::dataplane::{Attachment, BUILD, Dataplane, Interface, Relocated, Relocation};
-use crate::model::Side;
-use crate::state::State;
+use crate::host::dataplane::{Attachment, BUILD, Dataplane, Interface, Relocated, Relocation};
+use crate::host::state::State;
+use sg_policy::model::Side;
 
 /// An interface that [`Host::upgrade`] has looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

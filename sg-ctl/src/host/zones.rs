@@ -6,8 +6,8 @@ use sg_common::settings::MAX_ZONES;
 
 use super::guard::{Guard, Survey};
 use super::{Host, HostError, Target, compile_policy};
-use crate::dataplane::Attachment;
-use crate::state::{State, StateLock};
+use crate::host::dataplane::Attachment;
+use crate::host::state::{State, StateLock};
 
 impl Host {
     /// Makes sure that there is a zone for an interface that is to be attached. When all are in use

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use sg_ctl::dataplane::{FlowTableInfo, Seeded};
+use sg_ctl::host::dataplane::{FlowTableInfo, Seeded};
 use sg_ctl::host::{ApplySummary, AttachSummary, Changes, Deadline, PartDiff, PolicySummary};
 
 use super::status::flow_table_text;
@@ -240,8 +240,8 @@ fn policy_text(policy: &PolicySummary, duration_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sg_ctl::dataplane::HookKind;
     use sg_ctl::host::PartKind;
+    use sg_ctl::host::dataplane::HookKind;
 
     use super::*;
 

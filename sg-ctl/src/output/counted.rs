@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use comfy_table::Cell;
 use serde::Serialize;
 use sg_common::counters::RuleKey;
-use sg_ctl::compile::RuleNumbers;
 use sg_ctl::host::RuleCount;
-use sg_ctl::model::{Direction, SecurityGroup};
+use sg_policy::compile::RuleNumbers;
+use sg_policy::model::{Direction, SecurityGroup};
 
 use super::Tone;
 use super::rule::RuleView;
@@ -137,8 +137,8 @@ impl<'a> CountedRuleView<'a> {
 mod tests {
     use std::time::Duration;
 
-    use sg_ctl::compile::{ZonePolicy, compile};
-    use sg_ctl::model::Model;
+    use sg_policy::compile::{ZonePolicy, compile};
+    use sg_policy::model::Model;
 
     use super::*;
 
@@ -150,11 +150,11 @@ mod tests {
     ";
 
     fn model() -> Model {
-        let source = sg_ctl::rulefile::Source {
+        let source = sg_policy::rulefile::Source {
             name: "rules.yaml".to_owned(),
             text: RULES.to_owned(),
         };
-        sg_ctl::rulefile::read(&[source]).expect("rules").model
+        sg_policy::rulefile::read(&[source]).expect("rules").model
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sg_common::event::{EVENT_AUDITED, Event};
 use sg_common::flow::Direction;
 use sg_common::proto;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::flowlog::Record;
+use sg_ctl::record::flowlog::Record;
 
 use super::Tone;
 use super::names::{Names, RuleRef};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::compile::RuleNumbers;
-use sg_ctl::explain::{Explanation, NearMiss, Probe, Step};
+use sg_policy::compile::RuleNumbers;
+use sg_policy::explain::{Explanation, NearMiss, Probe, Step};
 
 use super::Tone;
 use super::names::RuleRef;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use comfy_table::Cell;
 use serde::Serialize;
 use sg_common::flow::FlowState;
-use sg_ctl::compile::RuleNumbers;
 use sg_ctl::host::LiveFlow;
+use sg_policy::compile::RuleNumbers;
 
 use super::names::RuleRef;
 use super::packet;

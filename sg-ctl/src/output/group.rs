@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::model::Model;
+use sg_policy::model::Model;
 
 use super::interface::Configured;
 use super::table::{Table, or_dash};
@@ -128,7 +128,7 @@ impl<'a> MemberView<'a> {
 
 #[cfg(test)]
 mod tests {
-    use sg_ctl::model::InterfaceSpec;
+    use sg_policy::model::InterfaceSpec;
 
     use super::*;
 

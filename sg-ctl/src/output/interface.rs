@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::model::{InterfaceSpec, is_pattern};
-use sg_ctl::state::State;
+use sg_ctl::host::state::State;
+use sg_policy::model::{InterfaceSpec, is_pattern};
 
 use super::Tone;
 use super::table::Table;
@@ -114,8 +114,8 @@ pub(crate) fn word(setting: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sg_ctl::model::{GroupId, Hook, LogMode, Side};
-    use sg_ctl::state::{AttachmentRecord, Overrides};
+    use sg_ctl::host::state::{AttachmentRecord, Overrides};
+    use sg_policy::model::{GroupId, Hook, LogMode, Side};
 
     use super::*;
 

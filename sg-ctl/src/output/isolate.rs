@@ -62,7 +62,7 @@ impl fmt::Display for IsolateView<'_> {
 mod tests {
     use std::time::Duration;
 
-    use sg_ctl::state::SshPeer;
+    use sg_ctl::host::state::SshPeer;
 
     use super::*;
 

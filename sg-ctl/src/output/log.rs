@@ -7,8 +7,8 @@ use serde::Serialize;
 use sg_common::event::Record;
 use sg_common::flow::Direction;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::flowlog::{self, Gap};
-use sg_ctl::pcapng::{self, Captured};
+use sg_ctl::record::flowlog::{self, Gap};
+use sg_ctl::record::pcapng::{self, Captured};
 
 use super::event::EventView;
 use super::time::WallClock;

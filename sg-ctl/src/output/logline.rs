@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Deserialize;
 use sg_common::flow::Direction;
 use sg_common::proto;
-use sg_ctl::explain::Probe;
+use sg_policy::explain::Probe;
 
 use super::packet;
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 use sg_common::event::Event;
-use sg_ctl::compile::RuleNumbers;
+use sg_policy::compile::RuleNumbers;
 
 use super::packet::quoted;
 
@@ -93,8 +93,8 @@ impl fmt::Display for RuleRef {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use sg_ctl::compile::RuleRecord;
-    use sg_ctl::model::{Peer, Service};
+    use sg_policy::compile::RuleRecord;
+    use sg_policy::model::{Peer, Service};
 
     use super::*;
 

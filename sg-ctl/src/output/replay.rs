@@ -10,9 +10,9 @@ use sg_common::addr::Addr;
 use sg_common::counters;
 use sg_common::flow::Direction;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::compile::RuleNumbers;
-use sg_ctl::model::{self, Hook, InterfaceSpec, Model, Side};
 use sg_ctl::replay::{DropKey, DropTally, Judgement, Packet, Skip, Tally};
+use sg_policy::compile::RuleNumbers;
+use sg_policy::model::{self, Hook, InterfaceSpec, Model, Side};
 
 use super::event::EventView;
 use super::names::Names;

@@ -2,8 +2,8 @@
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::compile::RuleNumbers;
-use sg_ctl::model::{
+use sg_policy::compile::RuleNumbers;
+use sg_policy::model::{
     Direction, IcmpMessage, InterfaceSpec, Model, Rule, SecurityGroup, Service, Transport,
 };
 

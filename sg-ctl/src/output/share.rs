@@ -2,8 +2,8 @@
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::compile::RuleNumbers;
 use sg_ctl::host::Share;
+use sg_policy::compile::RuleNumbers;
 
 use super::names::RuleRef;
 use super::table::Table;

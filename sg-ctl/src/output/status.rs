@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use comfy_table::Cell;
 use serde::Serialize;
-use sg_ctl::dataplane::{FlowTableInfo, HookKind, RuleCounterInfo};
+use sg_ctl::host::dataplane::{FlowTableInfo, HookKind, RuleCounterInfo};
 use sg_ctl::host::{Guard, InterfaceStatus, Mode, Occupancy, Status, Suppressed, Traffic};
-use sg_ctl::model::{LogMode, Side};
+use sg_policy::model::{LogMode, Side};
 
 use super::Tone;
 use super::interface::word;
@@ -378,7 +378,7 @@ impl<'a> InterfaceView<'a> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use sg_ctl::dataplane::HookSide;
+    use sg_ctl::host::dataplane::HookSide;
     use sg_ctl::host::{ReasonCount, Renamed};
 
     use super::*;

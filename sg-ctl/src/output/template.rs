@@ -1,8 +1,8 @@
 //! Names that stand for protocol and ports.
 
 use serde::Serialize;
-use sg_ctl::model::Service;
-use sg_ctl::rulefile::{TEMPLATES, console_types};
+use sg_policy::model::Service;
+use sg_policy::rulefile::{TEMPLATES, console_types};
 
 use super::table::Table;
 

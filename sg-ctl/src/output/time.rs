@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use sg_ctl::dataplane;
+use sg_ctl::host::dataplane;
 
 /// Turns the kernel's monotonic time, or that of captures, into the time of day.
 ///

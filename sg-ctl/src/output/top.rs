@@ -11,7 +11,7 @@ use serde::Serialize;
 use sg_ctl::host::{
     InterfaceRates, InterfaceStatus, LiveFlow, Occupancy, Rate, Rates, Snapshot, Traffic,
 };
-use sg_ctl::model::LogMode;
+use sg_policy::model::LogMode;
 
 pub(crate) use draw::draw;
 pub(crate) use screen::{Pressed, Screen};

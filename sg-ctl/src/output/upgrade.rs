@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::Serialize;
-use sg_ctl::dataplane::Relocated;
 use sg_ctl::host::UpgradeSummary;
+use sg_ctl::host::dataplane::Relocated;
 
 use super::Tone;
 

@@ -12,9 +12,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use sg_common::image::SIZE_CLASSES;
-use sg_ctl::{
+use sg_ctl::host::dataplane::{Dataplane, ImageInfo};
+use sg_policy::{
     compile::{RuleNumbers, compile},
-    dataplane::{Dataplane, ImageInfo},
     rulefile::{self, Source},
 };
 

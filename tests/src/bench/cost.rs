@@ -9,7 +9,7 @@ use sg_common::{
     counters::{Tally, ZoneCounters},
     reason::{Reason, Verdict},
 };
-use sg_ctl::{compile::CompileError, model::LogMode};
+use sg_policy::{compile::CompileError, model::LogMode};
 
 use super::{
     Options, Scale,

@@ -27,9 +27,11 @@ use sg_common::{
     traffic::Traffic,
 };
 use sg_ctl::{
-    compile::{RuleNumbers, ZonePolicy, compile},
-    dataplane::{Dataplane, Programs},
     host,
+    host::dataplane::{Dataplane, Programs},
+};
+use sg_policy::{
+    compile::{RuleNumbers, ZonePolicy, compile},
     model::{InterfaceSpec, LogMode, Timeouts},
     rulefile::{self, Source},
 };

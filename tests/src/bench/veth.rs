@@ -23,7 +23,7 @@ use aya::Ebpf;
 use nix::sys::socket::{MsgFlags, send};
 use serde::Serialize;
 use sg_common::{flow::Direction, reason::Reason};
-use sg_ctl::dataplane::Dataplane;
+use sg_ctl::host::dataplane::Dataplane;
 
 use self::ends::{attach_empty, frame, nft, source};
 use super::{

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use sg_ctl::dataplane::DataplaneError;
+use sg_ctl::host::dataplane::DataplaneError;
 use sg_tests::verifier;
 
 /// Lines of the verifier's log that an error shows.

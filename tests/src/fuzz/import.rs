@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sg_ctl::{
+use sg_policy::{
     import::{Imported, Options, import},
     rulefile::to_yaml,
 };
@@ -32,7 +32,7 @@ pub(super) fn run(input: &[u8]) {
 
 /// The documents of the importers' own tests, each alone and all together.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sg-ctl/src/import/tests/data");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sg-ctl/policy/src/import/tests/data");
     let mut seeds = files(&data, &["json", "yaml", "yml", "template"]);
     seeds.push(seeds.join(NEXT_FILE.to_string().as_bytes()));
     seeds

@@ -13,7 +13,7 @@ use sg_common::{
     reason::Reason,
     service,
 };
-use sg_ctl::{
+use sg_policy::{
     compile::{RuleNumbers, ZonePolicy, compile},
     model::{
         DEFAULT_GROUP, GroupId, Icmp, IcmpMessage, InterfaceSpec, Model, Peer, PrefixList, Rule,

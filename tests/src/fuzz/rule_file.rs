@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sg_ctl::{
+use sg_policy::{
     compile::{RuleNumbers, ZonePolicy, compile},
     model::Model,
     rulefile::{Parsed, Report, Source, read, to_json, to_yaml},

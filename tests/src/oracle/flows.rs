@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use sg_common::flow::Direction;
-use sg_ctl::model::Timeouts;
+use sg_policy::model::Timeouts;
 
 use super::{
     OnTheWay, RuleName,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sg_common::{flow::Direction, reason::Reason};
-use sg_ctl::model::Infrastructure;
+use sg_policy::model::Infrastructure;
 
 use super::{
     OnTheWay,

@@ -1,7 +1,7 @@
 //! ICMP errors about flows.
 
 use sg_common::flow::Direction;
-use sg_ctl::model::Related;
+use sg_policy::model::Related;
 
 use super::{
     OnTheWay, Oracle, RuleName, flows,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use sg_common::flow::Direction;
-use sg_ctl::model::{IcmpMessage, Peer, Rule, SecurityGroup, Service};
+use sg_policy::model::{IcmpMessage, Peer, Rule, SecurityGroup, Service};
 
 use super::{
     Host, OnTheWay, RuleName,

@@ -30,11 +30,8 @@ use sg_common::{
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
 };
-use sg_ctl::{
-    compile::Image,
-    dataplane::{Dataplane, Programs, RuleTotals},
-    model::Side,
-};
+use sg_ctl::host::dataplane::{Dataplane, Programs, RuleTotals};
+use sg_policy::{compile::Image, model::Side};
 
 use super::{Hook, ZONE};
 use crate::{oracle::Room, scratch::Directory};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sg_ctl::dataplane::RuleTotals;
+use sg_ctl::host::dataplane::RuleTotals;
 
 use super::Filter;
 

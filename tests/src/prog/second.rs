@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sg_common::{flow::Direction, reason::Reason};
-use sg_ctl::model::{InterfaceSpec, Model};
+use sg_policy::model::{InterfaceSpec, Model};
 
 use super::FLOWS;
 use crate::{

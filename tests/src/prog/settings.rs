@@ -1,7 +1,8 @@
 //! The settings of the interface that tests guard.
 
 use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
-use sg_ctl::{host, model::InterfaceSpec};
+use sg_ctl::host;
+use sg_policy::model::InterfaceSpec;
 
 use super::IFINDEX;
 

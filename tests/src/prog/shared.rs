@@ -14,10 +14,8 @@ use sg_common::{
     reason::{REASON_SLOTS, Reason, Verdict},
     settings::{InterfaceSettings, ProgramConfig},
 };
-use sg_ctl::{
-    compile::{RuleNumbers, ZonePolicy, compile},
-    dataplane::{Dataplane, FlowTableInfo, PinDir, Programs},
-};
+use sg_ctl::host::dataplane::{Dataplane, FlowTableInfo, PinDir, Programs};
+use sg_policy::compile::{RuleNumbers, ZonePolicy, compile};
 
 use super::{ZONE, loaded, read, settings};
 

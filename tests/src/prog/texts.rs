@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sg_ctl::{
+use sg_policy::{
     model::Model,
     rulefile::{self, Source},
 };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fastrand::Rng;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use sg_ctl::model::{Direction, GroupId, InterfaceSpec, Rule, RuleId};
+use sg_policy::model::{Direction, GroupId, InterfaceSpec, Rule, RuleId};
 
 use super::{
     host::{self, GROUPS, LISTS},

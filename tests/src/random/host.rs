@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use ipnet::IpNet;
-use sg_ctl::model::{
+use sg_policy::model::{
     Direction, GroupId, Icmp, IcmpMessage, Infrastructure, InterfaceSpec, Model, Peer, PrefixList,
     Related, Rule, SecurityGroup, Service, Side, TcpPickup, Timeouts, Transport,
 };

@@ -9,7 +9,8 @@ use sg_common::{
     reason::Verdict,
     settings::InterfaceSettings,
 };
-use sg_ctl::{dataplane::RuleTotals, model::Side};
+use sg_ctl::host::dataplane::RuleTotals;
+use sg_policy::model::Side;
 
 use super::{RuleTallies, Subject, policy::Policy};
 use crate::{

@@ -10,7 +10,7 @@ use sg_common::{
     reason::Verdict,
     settings::InterfaceSettings,
 };
-use sg_ctl::model::InterfaceSpec;
+use sg_policy::model::InterfaceSpec;
 
 use super::{RuleTallies, Subject, policy::Policy, strict::Strict};
 use crate::{

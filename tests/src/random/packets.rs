@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use fastrand::Rng;
-use sg_ctl::model::{IcmpMessage, Peer, Service};
+use sg_policy::model::{IcmpMessage, Peer, Service};
 
 use super::{
     host::{ICMP_TYPES, PROTOCOLS},

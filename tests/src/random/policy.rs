@@ -1,6 +1,6 @@
 //! The policy of a random host, compiled, with the numbers that its rules have had.
 
-use sg_ctl::compile::{Image, RuleNumbers, ZonePolicy, compile};
+use sg_policy::compile::{Image, RuleNumbers, ZonePolicy, compile};
 
 use crate::{
     oracle::{Host, RuleName},

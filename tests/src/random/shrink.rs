@@ -1,6 +1,6 @@
 //! Making a scenario smaller while it still fails.
 
-use sg_ctl::model::{InterfaceSpec, SecurityGroup};
+use sg_policy::model::{InterfaceSpec, SecurityGroup};
 
 use super::{Change, Scenario, Step};
 use crate::oracle::packet::{Content, Extension, Ip, Packet, Upper};

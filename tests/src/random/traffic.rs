@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use sg_common::flow::Direction;
-use sg_ctl::model::Rule;
+use sg_policy::model::Rule;
 
 use super::{
     Step,

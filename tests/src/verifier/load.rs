@@ -23,7 +23,7 @@ use aya_obj::{
 };
 use nix::libc;
 use sg_common::{names::GLOBAL_CONFIG, settings::ProgramConfig};
-use sg_ctl::dataplane::OBJECT;
+use sg_ctl::host::dataplane::OBJECT;
 
 /// `log_level`: statistics only (`include/linux/bpf_verifier.h`, Linux 6.18).
 const BPF_LOG_STATS: u32 = 4;

@@ -58,11 +58,11 @@ fn g03_a_former_member_keeps_its_connections_and_opens_no_more(place: Place) {
 
 #[test]
 fn g04_a_group_that_is_referred_to_cannot_be_left_out() {
-    let source = sg_ctl::rulefile::Source {
+    let source = sg_policy::rulefile::Source {
         name: "rules.yaml".to_owned(),
         text: "security_groups: { b: { inbound: [{ type: SSH, source: 'sg:a' }] } }".to_owned(),
     };
-    let report = sg_ctl::rulefile::read(&[source]).expect_err("there is no group a");
+    let report = sg_policy::rulefile::read(&[source]).expect_err("there is no group a");
     let [finding] = &report.diagnostics[..] else {
         panic!("not one error: {report}");
     };

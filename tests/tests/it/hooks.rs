@@ -3,10 +3,10 @@
 use rstest::rstest;
 use sg_common::settings::MIN_FLOWS;
 use sg_ctl::{
-    dataplane::{AttachPlan, Dataplane, HookKind, Interface},
+    host::dataplane::{AttachPlan, Dataplane, HookKind, Interface},
     host::settings,
-    model::{Hook, InterfaceSpec, Side},
 };
+use sg_policy::model::{Hook, InterfaceSpec, Side};
 use sg_tests::{netns::Namespace, scratch::Directory};
 
 #[rstest]

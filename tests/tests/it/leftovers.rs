@@ -6,7 +6,8 @@ use std::{
     process::{self, Command, Stdio},
 };
 
-use sg_ctl::{dataplane::HookKind, model::Side};
+use sg_ctl::host::dataplane::HookKind;
+use sg_policy::model::Side;
 use sg_tests::{eventually, guard::Guard, scratch, sg_ctl::SgCtl, topology::Network};
 
 /// Makes [`leaves_everything_behind`] do what its name says.

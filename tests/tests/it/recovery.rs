@@ -5,12 +5,14 @@
 
 use sg_common::settings::{MIN_FLOWS, MODE_AUDIT, MODE_ENFORCE};
 use sg_ctl::{
-    compile::{ZonePolicy, compile},
-    dataplane::{AttachPlan, Dataplane, HookKind, Interface},
+    host::dataplane::{AttachPlan, Dataplane, HookKind, Interface},
+    host::paths::Paths,
+    host::state::{AttachmentRecord, Overrides, State, StateDir},
     host::{ApplyRequest, AttachRequest, Host, HostError, Target, settings},
+};
+use sg_policy::{
+    compile::{ZonePolicy, compile},
     model::{Hook, InterfaceSpec, Side},
-    paths::Paths,
-    state::{AttachmentRecord, Overrides, State, StateDir},
 };
 use sg_tests::{netns::Namespace, scratch::Directory};
 

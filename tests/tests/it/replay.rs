@@ -11,11 +11,8 @@ use std::{
 };
 
 use ipnet::IpNet;
-use sg_ctl::{
-    model::{Hook, InterfaceSpec, Side},
-    replay::Capture,
-    state::Overrides,
-};
+use sg_ctl::{host::state::Overrides, replay::Capture};
+use sg_policy::model::{Hook, InterfaceSpec, Side};
 use sg_tests::{
     random::{Scenario, Step, TICK_MS, spoilt},
     replay::{Agreement, CaptureFile, captures_in, judge, judge_as, say},

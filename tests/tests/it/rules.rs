@@ -88,14 +88,14 @@ fn r06_a_rule_for_all_protocols_admits_every_protocol(place: Place) {
 #[apply(everywhere)]
 fn r07_ports_with_all_protocols_are_refused_and_would_be_ignored(place: Place) {
     let rule = |ports: &str| format!("[{{ protocol: all, {ports} source: 10.0.0.0/8 }}]");
-    let source = sg_ctl::rulefile::Source {
+    let source = sg_policy::rulefile::Source {
         name: "rules.yaml".to_owned(),
         text: format!(
             "security_groups: {{ a: {{ inbound: {} }} }}",
             rule("ports: 88,")
         ),
     };
-    let report = sg_ctl::rulefile::read(&[source]).expect_err("no ports");
+    let report = sg_policy::rulefile::read(&[source]).expect_err("no ports");
     assert_eq!(
         report.diagnostics[0].field,
         "security_groups.a.inbound[0].ports"

@@ -3,7 +3,7 @@
 
 use std::env;
 
-use sg_ctl::{
+use sg_policy::{
     model::Side,
     rulefile::{self, Source},
 };

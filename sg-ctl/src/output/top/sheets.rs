@@ -1,7 +1,7 @@
 //! The lists of a picture: their columns, in words and short numbers.
 
 use sg_ctl::host::Rate;
-use sg_ctl::model::Direction;
+use sg_policy::model::Direction;
 
 use super::{Amount, DirectionPart, Picture};
 use crate::output::Tone;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
-use sg_ctl::dataplane::ImageInfo;
+use sg_ctl::host::dataplane::ImageInfo;
+use sg_ctl::host::state::State;
 use sg_ctl::host::{Occupancy, Status};
-use sg_ctl::state::State;
 
 use super::sheets::scaled;
 use super::*;

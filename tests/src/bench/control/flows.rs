@@ -10,7 +10,7 @@ use sg_common::{
     names::SHARED_MAPS,
     proto::TCP,
 };
-use sg_ctl::dataplane::{Connection, Dataplane};
+use sg_ctl::host::dataplane::{Connection, Dataplane};
 
 use super::timed;
 use crate::{

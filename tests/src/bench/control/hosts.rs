@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::Ipv4Addr};
 
 use serde::Serialize;
-use sg_ctl::compile::ZonePolicy;
+use sg_policy::compile::ZonePolicy;
 
 /// The groups of one interface, among which its rules are spread: as AWS allows.
 const GROUPS: u32 = 5;

@@ -22,7 +22,7 @@ use nix::sys::{
 };
 use serde::Serialize;
 use sg_common::{counters::ZoneCounters, reason::Reason};
-use sg_ctl::dataplane::Dataplane;
+use sg_ctl::host::dataplane::Dataplane;
 
 use super::{BATCH, FLOWS, Firewall, Guarded, Link, OPEN, SERVER, ends::frame, per_frame};
 use crate::{

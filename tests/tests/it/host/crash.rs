@@ -13,8 +13,8 @@ use sg_common::{
     proto::TCP,
 };
 use sg_ctl::{
-    crash::CrashPoint,
-    dataplane::{Connection, Dataplane},
+    host::crash::CrashPoint,
+    host::dataplane::{Connection, Dataplane},
 };
 use sg_tests::{
     eventually,

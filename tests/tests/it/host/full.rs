@@ -7,7 +7,7 @@ use sg_common::{
     flow::{Direction, FlowState},
     proto::TCP,
 };
-use sg_ctl::dataplane::{Connection, Dataplane};
+use sg_ctl::host::dataplane::{Connection, Dataplane};
 use sg_tests::{
     eventually,
     sg_ctl::SgCtl,

@@ -5,10 +5,8 @@ use std::fs;
 use aya::programs::TcAttachType;
 use rstest::rstest;
 use serde_json::Value;
-use sg_ctl::{
-    dataplane::{AttachPlan, Dataplane, HookKind, Interface},
-    model::{Hook, Side as Protects},
-};
+use sg_ctl::host::dataplane::{AttachPlan, Dataplane, HookKind, Interface};
+use sg_policy::model::{Hook, Side as Protects};
 use sg_tests::{
     eventually,
     foreign::{self, ForeignTc, ForeignXdp},

@@ -1,7 +1,7 @@
 //! Frames that are larger than a page, and socket buffers that hold more than one packet.
 
 use rstest::rstest;
-use sg_ctl::dataplane::Dataplane;
+use sg_ctl::host::dataplane::Dataplane;
 use sg_tests::{
     big_tcp,
     family::Family::{self, V4, V6},

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 use sg_common::settings::MAX_ZONES;
-use sg_ctl::state::{AttachmentRecord, StateDir};
+use sg_ctl::host::state::{AttachmentRecord, StateDir};
 use sg_tests::{sg_ctl::SgCtl, topology::Network};
 
 use super::{

@@ -4,10 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rstest::rstest;
 use sg_common::{flow::Direction, reason::Reason};
-use sg_ctl::{
-    dataplane::{BUILD, Dataplane, HookKind},
-    model::Side,
-};
+use sg_ctl::host::dataplane::{BUILD, Dataplane, HookKind};
+use sg_policy::model::Side;
 use sg_tests::{
     guard::Guard,
     sg_ctl::SgCtl,

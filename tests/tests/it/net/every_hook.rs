@@ -2,7 +2,8 @@
 
 use rstest::rstest;
 use sg_common::{flow::Direction, reason::Reason};
-use sg_ctl::{dataplane::HookKind, model::Side};
+use sg_ctl::host::dataplane::HookKind;
+use sg_policy::model::Side;
 use sg_tests::{
     family::Family,
     guard::Guard,

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dataplane::Lower;
+use crate::host::dataplane::Lower;
 
 /// A link of the host, and how it comes to other hosts there.
 #[derive(Clone, Debug)]

@@ -1,0 +1,359 @@
+//! The agent: keeps this host as rule files say, and tells what happens on it.
+//!
+//! It enforces nothing: the kernel does, and goes on when the agent ends. It applies rule files when
+//! they change, attaches interfaces as they come, follows addresses, writes flow records and metrics.
+//! All on one thread, one thing after another; each change is an operation of [`host`](crate::host).
+
+mod error;
+mod files;
+mod http;
+mod interfaces;
+mod metrics;
+mod notice;
+mod recorder;
+mod records;
+mod rotate;
+mod table;
+mod wake;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+
+pub use error::AgentError;
+pub use interfaces::Attaching;
+pub use notice::Notice;
+pub use recorder::{FlowLog, FlowLogTarget};
+pub use rotate::Rotation;
+
+use crate::host::dataplane::LinkWatch;
+use crate::host::paths::Paths;
+use crate::host::{ApplyRequest, Host};
+use error::system;
+use files::{Reading, RuleFiles};
+use http::{MetricsServer, Scrape};
+use interfaces::{Interfaces, is_busy};
+use metrics::Tallies;
+use recorder::Recorder;
+use table::TableWatch;
+use wake::{Signals, at, next, systemd, watch_files};
+
+/// How often it is looked whether other programs are to be read from; systemd's watchdog is told as
+/// often that all is well.
+const TICK: Duration = Duration::from_secs(1);
+/// How long interfaces must be left alone before they are looked at: they come with several messages.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How long to wait for another sg-ctl that is changing the host.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How often everything is looked at that nobody told has changed: links that others take off, files
+/// behind mounts.
+const RECHECK: Duration = Duration::from_secs(30);
+
+/// What the agent is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// State and pins.
+    pub paths: Paths,
+    /// Rule files; none leaves the rules in force.
+    pub files: Vec<PathBuf>,
+    /// Interfaces to attach beside those that the rule files name.
+    pub attaching: Attaching,
+    /// Flow records; `None` leaves the events to other readers.
+    pub flow_log: Option<FlowLog>,
+    /// Where to serve metrics.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Runs until SIGTERM or SIGINT. `tell` is called with everything that happens.
+///
+/// # Errors
+/// When the rule files are wrong at the beginning, or what was asked for cannot be had: a port, a
+/// file, the events. Later errors are told, and the agent goes on.
+///
+/// # Panics
+/// Outside a tokio runtime with I/O and time.
+pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<(), AgentError> {
+    let mut signals = Signals::new()?;
+    // Watching begins first, so that nothing happens unseen.
+    let mut touched = watch_files(&options.files)?;
+    let links = LinkWatch::open().map_err(system("watch the interfaces"))?;
+    let server = match options.metrics {
+        Some(address) => Some(MetricsServer::bind(address).await?),
+        None => None,
+    };
+    let mut agent = Agent {
+        files: RuleFiles::new(options.files),
+        interfaces: Interfaces::new(options.attaching),
+        recorder: None,
+        paths: options.paths,
+        tallies: Tallies::default(),
+        reload_at: None,
+        follow_at: None,
+        table: TableWatch::new(),
+        failure: None,
+        tell,
+    };
+    agent.begin(options.flow_log)?;
+    let mut scrapes = server.map(MetricsServer::start);
+    systemd(&[NotifyState::Ready]);
+    agent
+        .serve(&mut signals, &mut touched, &links, &mut scrapes)
+        .await?;
+    systemd(&[NotifyState::Stopping]);
+    agent.close_window();
+    Ok(())
+}
+
+struct Agent<'t> {
+    paths: Paths,
+    files: RuleFiles,
+    interfaces: Interfaces,
+    recorder: Option<Recorder>,
+    tallies: Tallies,
+    /// When to read the rule files again.
+    reload_at: Option<Instant>,
+    /// When to look at the interfaces again.
+    follow_at: Option<Instant>,
+    table: TableWatch,
+    /// The latest failure, so that one that lasts is told once.
+    failure: Option<String>,
+    tell: &'t mut dyn FnMut(&Notice<'_>),
+}
+
+impl Agent<'_> {
+    /// The host, opened anew: other processes may have removed what an older one has open.
+    fn host(&self) -> Result<Host, AgentError> {
+        Ok(Host::open(&self.paths)?)
+    }
+
+    /// Does once what later happens on occasion.
+    fn begin(&mut self, flow_log: Option<FlowLog>) -> Result<(), AgentError> {
+        // First, so that an agent that cannot write there changes nothing.
+        if let Some(log) = flow_log {
+            self.recorder = Some(Recorder::open(log, &self.host()?)?);
+        }
+        if let Err(error) = self.apply()
+            && !self.is_put_off(&error)
+        {
+            return Err(error);
+        }
+        self.follow();
+        Ok(())
+    }
+
+    async fn serve(
+        &mut self,
+        signals: &mut Signals,
+        touched: &mut Option<mpsc::Receiver<()>>,
+        links: &LinkWatch,
+        scrapes: &mut Option<mpsc::Receiver<Scrape>>,
+    ) -> Result<(), AgentError> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let window = self.recorder.as_ref().map(Recorder::window);
+        let mut window_end = window.map(|window| Instant::now() + window);
+        loop {
+            let is_more = self.read_events();
+            tokio::select! {
+                biased;
+                _ = signals.terminate.recv() => return Ok(()),
+                _ = signals.interrupt.recv() => return Ok(()),
+                _ = signals.hangup.recv() => {
+                    self.files.forget();
+                    self.reload();
+                }
+                () = next(touched) => self.reload(),
+                () = at(self.reload_at) => self.reload(),
+                changed = links.changed() => {
+                    changed.map_err(system("watch the interfaces"))?;
+                    self.follow_within(SETTLE);
+                }
+                () = at(self.follow_at) => self.follow(),
+                _ = recheck.tick() => self.recheck(),
+                scrape = next(scrapes) => self.answer(scrape),
+                _ = tick.tick() => self.tick(),
+                () = at(window_end) => {
+                    self.close_window();
+                    window_end = window.map(|window| Instant::now() + window);
+                }
+                () = std::future::ready(()), if is_more => {}
+                ready = readable(self.recorder.as_ref()) => ready.map_err(system("wait for events"))?,
+            }
+        }
+    }
+
+    /// Looks at everything, without saying again what is known.
+    fn recheck(&mut self) {
+        if self.reload_at.is_none() && !self.files.is_as_refused() {
+            self.reload();
+        }
+        self.follow();
+    }
+
+    /// Looks at the interfaces again after this time, if not earlier.
+    fn follow_within(&mut self, time: Duration) {
+        let then = Instant::now() + time;
+        self.follow_at = Some(self.follow_at.map_or(then, |at| at.min(then)));
+    }
+
+    /// Reads the rule files and puts them in force, if they have changed.
+    fn reload(&mut self) {
+        self.reload_at = None;
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            systemd(&[NotifyState::Reloading, now]);
+        }
+        match self.apply() {
+            Ok(()) => self.follow(),
+            Err(error) if self.is_put_off(&error) => {}
+            Err(error) => {
+                self.tallies.apply_errors += 1;
+                (self.tell)(&Notice::Refused(&error));
+            }
+        }
+        systemd(&[NotifyState::Ready]);
+    }
+
+    /// Whether another sg-ctl is in the way: then the files are read again soon.
+    fn is_put_off(&mut self, error: &AgentError) -> bool {
+        let is_busy = matches!(error, AgentError::Host(error) if is_busy(error));
+        if is_busy {
+            self.files.forget();
+            self.reload_at = Some(Instant::now() + BUSY);
+        }
+        is_busy
+    }
+
+    fn apply(&mut self) -> Result<(), AgentError> {
+        if self.files.is_empty() {
+            let host = self.host()?;
+            return self.interfaces.retry(&host);
+        }
+        let Reading::New(parsed) = self.files.read()? else {
+            return Ok(());
+        };
+        if !parsed.warnings.diagnostics.is_empty() {
+            (self.tell)(&Notice::Warnings(&parsed.warnings));
+        }
+        let mut host = self.host()?;
+        let members = host.local_members()?;
+        let summary = host.apply(ApplyRequest {
+            model: parsed.model,
+            ..ApplyRequest::default()
+        })?;
+        self.interfaces.note_members(members);
+        self.tallies.applies += 1;
+        for note in &summary.notes {
+            (self.tell)(&Notice::Note(note));
+        }
+        (self.tell)(&Notice::Applied {
+            generation: summary.policy.generation,
+            groups: summary.policy.groups,
+            rules: summary.policy.rules,
+        });
+        // What could not be attached may be able to carry its groups now.
+        self.interfaces.retry(&host)
+    }
+
+    /// Attaches what is to be attached, and follows addresses.
+    fn follow(&mut self) {
+        self.follow_at = None;
+        let Self {
+            interfaces,
+            tallies,
+            tell,
+            ..
+        } = self;
+        let mut count = |notice: &Notice<'_>| {
+            match notice {
+                Notice::Attached { .. } => tallies.attaches += 1,
+                Notice::NotAttached { .. } => tallies.attach_errors += 1,
+                _ => {}
+            }
+            tell(notice);
+        };
+        let followed = Host::open(&self.paths)
+            .map_err(AgentError::from)
+            .and_then(|mut host| interfaces.follow(&mut host, &mut count));
+        self.follow_at = self.interfaces.next_look();
+        match followed {
+            Ok(()) => {}
+            Err(AgentError::Host(error)) if is_busy(&error) => self.follow_within(BUSY),
+            Err(error) => self.failed("follow the interfaces", &error),
+        }
+        // Events of new programs are read from now on.
+        self.tick_recorder();
+    }
+
+    fn tick(&mut self) {
+        systemd(&[NotifyState::Watchdog]);
+        self.tick_recorder();
+        self.look_at_table();
+    }
+
+    fn tick_recorder(&mut self) {
+        self.with_recorder("read events", Recorder::tick);
+    }
+
+    /// Reads events; returns whether there are more.
+    fn read_events(&mut self) -> bool {
+        self.with_recorder("read events", Recorder::read)
+            .unwrap_or(false)
+    }
+
+    fn close_window(&mut self) {
+        let written = self.with_recorder("write flow records", Recorder::close);
+        self.tallies.flow_records += written.unwrap_or(0);
+    }
+
+    fn with_recorder<T>(
+        &mut self,
+        action: &'static str,
+        work: impl FnOnce(&mut Recorder, &Host) -> Result<T, AgentError>,
+    ) -> Option<T> {
+        let recorder = self.recorder.as_mut()?;
+        let host = Host::open(&self.paths).map_err(AgentError::from);
+        match host.and_then(|host| work(recorder, &host)) {
+            Ok(done) => Some(done),
+            Err(error) => {
+                self.failed(action, &error);
+                None
+            }
+        }
+    }
+
+    fn answer(&mut self, scrape: Scrape) {
+        let host = Host::open(&self.paths);
+        let text = host.and_then(|host| metrics::exposition(&host, &self.tallies));
+        let text = match text {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.failed("read metrics", &error.into());
+                None
+            }
+        };
+        // Who asked may have gone.
+        let _ = scrape.send(text);
+    }
+
+    fn failed(&mut self, action: &'static str, error: &AgentError) {
+        let text = format!("{action}: {error}");
+        if self.failure.replace(text.clone()) != Some(text) {
+            (self.tell)(&Notice::Failed { action, error });
+        }
+    }
+}
+
+/// Waits for events; for ever without a recorder.
+async fn readable(recorder: Option<&Recorder>) -> std::io::Result<()> {
+    match recorder {
+        Some(recorder) => recorder.readable().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,398 @@
+//! This host: what is wanted (state), what it compiles to, and what is in force (dataplane).
+//!
+//! Every operation that changes something takes the lock, writes the next state, changes the
+//! kernel, and commits the state. An error takes the change back; a process that was killed leaves
+//! the old policy or the new one in force, and the next operation finishes or takes back what it
+//! finds (`recovery`).
+
+mod apply;
+mod attach;
+mod changes;
+pub mod crash;
+pub mod dataplane;
+mod detach;
+mod diff;
+mod error;
+mod existing;
+mod flows;
+mod guard;
+mod isolate;
+mod occupancy;
+pub mod paths;
+mod recovery;
+mod refresh;
+mod restore;
+mod rules;
+mod settings;
+mod snapshot;
+mod ssh;
+pub mod state;
+mod status;
+mod suppressed;
+mod topology;
+mod trial;
+mod upgrade;
+mod zones;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use sg_common::counters::MAX_RULES;
+use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
+
+pub use apply::{ApplyRequest, ApplySummary, PolicySummary};
+pub use attach::{AttachRequest, AttachSummary};
+pub use changes::{Changes, Difference};
+pub use detach::Target;
+pub use diff::{PartDiff, PartKind};
+pub use error::HostError;
+pub use flows::LiveFlow;
+pub use guard::Guard;
+pub use isolate::{IsolateRequest, IsolateSummary};
+pub use occupancy::{Occupancy, Share, shares};
+pub use restore::{RestoreSummary, Restored};
+pub use rules::RuleCount;
+pub use settings::settings;
+pub(crate) use snapshot::loaded;
+pub use snapshot::{InterfaceRates, Rate, Rates, Snapshot};
+pub use ssh::{SshConnection, WayIn};
+pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Renamed, Status, Traffic};
+pub use suppressed::Suppressed;
+pub use upgrade::{UpgradeSummary, Upgraded};
+
+use crate::host::crash::{CrashPoint, reach};
+use crate::host::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};
+use crate::host::paths::Paths;
+use crate::host::state::{AttachmentRecord, Overrides, State, StateDir, StateLock};
+use sg_policy::compile::{Image, ZonePolicy, compile};
+use sg_policy::model::{InterfaceSpec, Model, Side};
+
+/// This host, or the network namespace that has these paths.
+pub struct Host {
+    directory: StateDir,
+    dataplane: Dataplane,
+}
+
+impl Host {
+    /// Opens the host. Changes nothing.
+    ///
+    /// # Errors
+    /// When this process may not look at the pins.
+    pub fn open(paths: &Paths) -> Result<Self, HostError> {
+        Ok(Self {
+            directory: StateDir::new(&paths.state),
+            dataplane: Dataplane::open(&paths.pins)?,
+        })
+    }
+
+    /// The state in force: rules, attachments, rule numbers.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn state(&self) -> Result<State, HostError> {
+        Ok(self.directory.load()?)
+    }
+
+    /// The groups and addresses of every attached interface, as the policy is compiled from them.
+    ///
+    /// # Errors
+    /// When the interfaces cannot be looked at.
+    pub fn zone_policies<'s>(
+        &self,
+        state: &'s State,
+    ) -> Result<(Cow<'s, Model>, Vec<ZonePolicy>), HostError> {
+        zone_policies(state, &self.dataplane.attachments()?)
+    }
+
+    /// The kernel side.
+    pub fn dataplane(&self) -> &Dataplane {
+        &self.dataplane
+    }
+
+    /// The verdicts that the programs report. One reader at a time.
+    ///
+    /// # Errors
+    /// When there is another reader, or nothing is attached.
+    pub fn events(&self) -> Result<EventStream, HostError> {
+        Ok(self.dataplane.events()?)
+    }
+
+    /// Takes the lock, brings to an end what was interrupted, and loads the state.
+    fn begin(&mut self) -> Result<(StateLock, State), HostError> {
+        let lock = self.directory.lock()?;
+        let layouts = self.dataplane.others_in_use()?;
+        if !layouts.is_empty() {
+            return Err(HostError::OtherLayout { layouts });
+        }
+        self.settle(&lock)?;
+        let state = self.directory.load()?;
+        Ok((lock, state))
+    }
+
+    /// Writes the next state, acts, and commits; an error of `act` takes back what can be. When
+    /// the rules change the old state becomes the previous one.
+    fn transact<T>(
+        &mut self,
+        lock: &StateLock,
+        next: &State,
+        rules_change: bool,
+        act: impl FnOnce(&mut Dataplane) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        lock.prepare(next)?;
+        match act(&mut self.dataplane) {
+            Ok(done) => {
+                lock.commit(rules_change)?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The first error is the one to report; what stays open now is settled later.
+                let _ = self.settle(lock);
+                Err(error)
+            }
+        }
+    }
+
+    /// Finishes or takes back an operation that did not come to its end.
+    fn settle(&mut self, lock: &StateLock) -> Result<(), HostError> {
+        let Some(next) = lock.pending()? else {
+            return Ok(());
+        };
+        let current = self.directory.load()?;
+        let complete: BTreeSet<u32> = self
+            .dataplane
+            .attachments()?
+            .iter()
+            .filter(|attachment| attachment.is_complete())
+            .map(|attachment| attachment.zone)
+            .collect();
+        let image = self.dataplane.image()?;
+        let generation = image.map(|image| image.generation);
+        let decision = recovery::decide(&current, &next, generation, &complete);
+        reach(CrashPoint::RecoveryDecided);
+        for zone in decision.detach {
+            self.dataplane.detach(zone)?;
+        }
+        let rules_change = current.model != next.model;
+        let mut state = if decision.forward { next } else { current };
+        let attachments = self.dataplane.attachments()?;
+        if !attachments.is_empty() {
+            if generation != Some(state.generation) {
+                let image = compile_policy(&mut state, &attachments, None)?;
+                self.dataplane.install(image.words(), image.rules())?;
+            }
+            write_settings(&mut self.dataplane, &state, &attachments)?;
+            isolate::cut(&mut self.dataplane, &state)?;
+        }
+        reach(CrashPoint::RecoveryInForce);
+        if decision.forward {
+            lock.commit(rules_change)?;
+        } else {
+            lock.discard()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to compile while interfaces are attached whose groups nobody knows: they would drop
+    /// everything.
+    fn check_all_recorded(state: &State, attachments: &[Attachment]) -> Result<(), HostError> {
+        let interfaces: Vec<_> = attachments
+            .iter()
+            .filter(|attachment| record_of(state, attachment.zone).is_none())
+            .filter_map(|attachment| attachment.interface.as_ref())
+            .map(|interface| interface.name.clone())
+            .collect();
+        if interfaces.is_empty() {
+            Ok(())
+        } else {
+            Err(HostError::Unrecorded { interfaces })
+        }
+    }
+}
+
+/// The record of a zone, with the name of its interface.
+fn record_of(state: &State, zone: u32) -> Option<(&str, &AttachmentRecord)> {
+    state
+        .attachments
+        .iter()
+        .find(|(_, record)| record.zone == zone)
+        .map(|(name, record)| (name.as_str(), record))
+}
+
+/// How an interface would be guarded if it were attached with these rules.
+///
+/// # Errors
+/// When it carries no group, too many, or one that is not defined.
+pub fn guarded(
+    model: &Model,
+    interface: &str,
+    overrides: &Overrides,
+) -> Result<InterfaceSpec, HostError> {
+    check_groups(model, interface, effective(model, interface, overrides))
+}
+
+/// How an interface is to be guarded.
+fn effective(model: &Model, name: &str, overrides: &Overrides) -> InterfaceSpec {
+    overrides.over(model.interface(name))
+}
+
+/// Checks that an interface can be guarded so; returns the specification with names for ids.
+fn check_groups(
+    model: &Model,
+    interface: &str,
+    mut spec: InterfaceSpec,
+) -> Result<InterfaceSpec, HostError> {
+    let interface = || interface.to_owned();
+    let mut names = Vec::new();
+    for group in &spec.groups {
+        let Some(found) = model.group(group) else {
+            return Err(HostError::UnknownGroup {
+                interface: interface(),
+                group: group.clone(),
+                defined: model.groups.keys().cloned().collect(),
+            });
+        };
+        if !names.contains(&found.name) {
+            names.push(found.name.clone());
+        }
+    }
+    let limit = model.limits.groups_per_interface;
+    if names.is_empty() {
+        return Err(HostError::NoGroups {
+            interface: interface(),
+        });
+    }
+    if names.len() > limit as usize {
+        return Err(HostError::TooManyGroups {
+            interface: interface(),
+            count: names.len(),
+            limit,
+        });
+    }
+    spec.groups = names;
+    Ok(spec)
+}
+
+/// Compiles the policies of everything attached, and of an interface that is about to be.
+fn compile_policy(
+    state: &mut State,
+    attachments: &[Attachment],
+    coming: Option<&Attachment>,
+) -> Result<Image, HostError> {
+    let mut numbers = std::mem::take(&mut state.numbers);
+    let (model, zones) = zone_policies(state, attachments.iter().chain(coming))?;
+    let image = compile(&model, &zones, &mut numbers, state.generation);
+    state.numbers = numbers;
+    Ok(image?)
+}
+
+/// The groups and addresses of interfaces, and the model with all of these groups: those that keep a
+/// way in open are in no rule file.
+fn zone_policies<'s, 'a>(
+    state: &'s State,
+    attachments: impl IntoIterator<Item = &'a Attachment>,
+) -> Result<(Cow<'s, Model>, Vec<ZonePolicy>), HostError> {
+    let mut zones = Vec::new();
+    let mut model = Cow::Borrowed(&state.model);
+    for attachment in attachments {
+        let Some((name, record)) = record_of(state, attachment.zone) else {
+            continue;
+        };
+        let spec = effective(&state.model, name, &record.overrides);
+        let mut spec = check_groups(&state.model, name, spec)?;
+        if record.isolated.is_some() {
+            spec.groups.clear();
+        }
+        if let Some(peer) = record.keep_ssh {
+            spec.groups.push(ssh::add_keep_group(model.to_mut(), peer));
+        }
+        // What a workload's addresses are, its host's interface does not tell: they come from the
+        // rule file.
+        let addresses = match (&attachment.interface, record.side) {
+            (Some(interface), Side::Nic) => interface.addresses()?,
+            _ => Vec::new(),
+        };
+        zones.push(ZonePolicy {
+            zone: record.zone,
+            groups: spec.groups,
+            addresses,
+        });
+    }
+    Ok((model, zones))
+}
+
+/// Tells when the flow table is not of the size that the rules ask for, or will be made.
+fn flow_table_note(table: Option<FlowTableInfo>, model: &Model) -> Option<String> {
+    let wanted = FlowTableInfo::made_for(model.limits.flow_table_size);
+    match table {
+        None => Some(format!(
+            "the first interface that is attached makes the flow table: room for {} flows, {} MiB \
+             of kernel memory",
+            wanted.flows,
+            wanted.bytes >> 20
+        )),
+        Some(table) if table != wanted => Some(format!(
+            "the flow table keeps its room for {} flows while anything is attached; for {} flows \
+             ({} MiB): `sg-ctl detach --all`, then attach again",
+            table.flows,
+            wanted.flows,
+            wanted.bytes >> 20
+        )),
+        Some(_) => None,
+    }
+}
+
+/// Tells when there are more rules than counters.
+fn rule_counters_note(image: &Image) -> Option<String> {
+    let rules = image.rules().len();
+    (rules > MAX_RULES as usize).then(|| {
+        format!(
+            "{rules} rules are in force, of all interfaces together, and there are counters for \
+             {MAX_RULES}: the others are not counted one by one"
+        )
+    })
+}
+
+/// The settings that the state wants for an interface of whose deadline the kernel knows
+/// `audit_after`.
+fn wanted_settings(
+    state: &State,
+    (name, record): (&str, &AttachmentRecord),
+    ifindex: u32,
+    hz: u64,
+    (pickup_until, audit_after): (u64, u64),
+) -> InterfaceSettings {
+    let mut spec = effective(&state.model, name, &record.overrides);
+    let is_isolated = record.isolated.is_some();
+    // What is cut off is cut off: neither audit mode nor a deadline lets anything pass.
+    spec.audit &= !is_isolated;
+    let audit_after = trial::kept_deadline(record.unconfirmed && !is_isolated, audit_after);
+    settings::settings(&spec, ifindex, hz, (pickup_until, audit_after))
+}
+
+/// Gives the programs of everything attached the settings that the state wants.
+fn write_settings(
+    dataplane: &mut Dataplane,
+    state: &State,
+    attachments: &[Attachment],
+) -> Result<(), HostError> {
+    let hz = Dataplane::hz()?;
+    for attachment in attachments {
+        if let Some((name, record)) = record_of(state, attachment.zone) {
+            let InterfaceSettings {
+                ifindex,
+                pickup_until,
+                audit_after,
+                ..
+            } = dataplane.settings(attachment.zone)?;
+            // A zone that was never enforced has no window yet: its attach was cut short.
+            let pickup_until = match pickup_until {
+                0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
+                known => known,
+            };
+            let times = (pickup_until, audit_after);
+            let settings = wanted_settings(state, (name, record), ifindex, hz, times);
+            dataplane.set_settings(attachment.zone, &settings)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! What the state knows of a guarded interface.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use sg_policy::model::{Hook, InterfaceSpec, LogMode, Side};
+
+/// A guarded interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRecord {
+    /// Its slot in the kernel's tables; beyond the last one while it is gone and has given it back.
+    pub zone: u32,
+    /// The side that its programs were loaded for.
+    pub side: Side,
+    /// The ingress hook that was asked for.
+    pub hook: Hook,
+    /// What the command line said.
+    pub overrides: Overrides,
+    /// Whether a pattern meant it, and nobody its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_pattern: bool,
+    /// Whether what it carries waits to be confirmed: past the deadline, which the kernel has, it
+    /// only audits.
+    #[serde(default)]
+    pub unconfirmed: bool,
+    /// The client whose way in is kept open, whatever the rules say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_ssh: Option<SshPeer>,
+    /// Whether it is cut off, whatever its groups say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated: Option<Isolation>,
+}
+
+/// An interface that was detached by hand: it stays so until another one has its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detached {
+    /// Its index.
+    ifindex: u32,
+    /// The boot in which it had that.
+    boot: String,
+}
+
+impl Detached {
+    /// An interface that is there now.
+    pub fn now(ifindex: u32) -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self {
+            ifindex,
+            boot: boot.trim().to_owned(),
+        }
+    }
+}
+
+/// What comes back when an interface is no longer cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// The client whose way in was kept open before.
+    pub keep_ssh: Option<SshPeer>,
+}
+
+/// A remote end of an SSH connection to this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshPeer {
+    /// Address of the client.
+    pub client: IpAddr,
+    /// Port of the server.
+    pub port: u16,
+}
+
+/// What the command line says about an interface; where it says nothing the rule file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Overrides {
+    /// Names of the groups.
+    pub groups: Option<Vec<String>>,
+    /// Which side is protected.
+    pub side: Option<Side>,
+    /// Where to attach.
+    pub hook: Option<Hook>,
+    /// Judge and log, but drop nothing.
+    pub audit: Option<bool>,
+    /// Which verdicts are logged.
+    pub log: Option<LogMode>,
+}
+
+impl Overrides {
+    /// How the interface is to be guarded, by a rule file and the command line together.
+    pub fn over(&self, spec: Option<&InterfaceSpec>) -> InterfaceSpec {
+        let spec = spec.cloned().unwrap_or_default();
+        InterfaceSpec {
+            groups: self.groups.clone().unwrap_or(spec.groups),
+            side: self.side.unwrap_or(spec.side),
+            hook: self.hook.unwrap_or(spec.hook),
+            audit: self.audit.unwrap_or(spec.audit),
+            log: self.log.unwrap_or(spec.log),
+            ..spec
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_wins_over_the_rule_file() {
+        let file = InterfaceSpec {
+            groups: vec!["web".to_owned()],
+            audit: true,
+            log: LogMode::Off,
+            ..InterfaceSpec::default()
+        };
+        assert_eq!(Overrides::default().over(Some(&file)), file);
+        assert_eq!(Overrides::default().over(None), InterfaceSpec::default());
+        let overrides = Overrides {
+            groups: Some(vec!["db".to_owned()]),
+            audit: Some(false),
+            ..Overrides::default()
+        };
+        let both = overrides.over(Some(&file));
+        assert_eq!(both.groups, ["db"]);
+        assert_eq!((both.audit, both.log), (false, LogMode::Off));
+    }
+}

@@ -1,0 +1,4 @@
+//! What happened, in the formats of others: flow logs and captures.
+
+pub mod flowlog;
+pub mod pcapng;

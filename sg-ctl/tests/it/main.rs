@@ -1,0 +1,7 @@
+//! `sg-ctl` as its user meets it, without root.
+
+mod cli;
+mod command;
+mod explain;
+mod import;
+mod rule_files;
