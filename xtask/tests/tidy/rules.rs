@@ -146,7 +146,7 @@ pub(crate) const WORDS: &[Boundary] = &[
         // Where errors of all kinds, clap's too, become exit codes: failure.rs.
         except: &[
             "sg-ctl/src/cli",
-            "sg-ctl/src/cmd/",
+            "sg-ctl/src/cmd",
             "sg-ctl/src/failure.rs",
             "sg-ctl/src/main.rs",
         ],
@@ -155,13 +155,13 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ctl/src/"],
-        except: &["sg-ctl/src/cmd/", "sg-ctl/src/main.rs"],
+        except: &["sg-ctl/src/cmd", "sg-ctl/src/main.rs"],
         banned: &["cmd"],
         why: "nothing calls cmd/ but main",
     },
     Boundary {
         within: &["sg-ctl/src/"],
-        except: &["sg-ctl/src/agent/"],
+        except: &["sg-ctl/src/agent"],
         banned: &["hyper", "notify", "prometheus_client", "sd_notify"],
         why: "only the agent watches files, serves metrics and knows systemd",
     },
@@ -173,7 +173,7 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ctl/src/"],
-        except: &["sg-ctl/src/cmd/top.rs", "sg-ctl/src/output/top/"],
+        except: &["sg-ctl/src/cmd/top.rs", "sg-ctl/src/output/top"],
         banned: &["ratatui"],
         why: "only the view of the terminal draws",
     },
