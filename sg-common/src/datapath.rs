@@ -19,8 +19,6 @@ pub trait Settings {
     fn log_interval(&self) -> u64;
     /// Jiffies until which segments without an entry open a flow.
     fn pickup_until(&self) -> u64;
-    /// Jiffies after which the interface only audits, 0 = never.
-    fn audit_after(&self) -> u64;
     /// `INFRA_…` bits.
     fn infra(&self) -> u32;
     /// Interface index.

@@ -69,6 +69,13 @@ pub const CLASS_PAGE: u32 = 1 << 8;
 /// Limit of service ranges in one row: 2^12, for a thousand rules.
 pub const MAX_ROW: u32 = 1 << 12;
 
+/// The image in force.
+pub const CURRENT: u32 = 0;
+/// The image that comes back when a change on trial is not confirmed by its deadline.
+pub const PREVIOUS: u32 = 1;
+/// Images that there can be at a time.
+pub const IMAGES: u32 = 2;
+
 /// Words of the images of each size class (1 MiB, 16 MiB, 128 MiB), powers of two: the kernel
 /// replaces a whole image in place, and for that its size must be one of a few.
 pub const SIZE_CLASSES: [usize; 3] = [1 << 18, 1 << 22, 1 << 25];

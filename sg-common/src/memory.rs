@@ -34,10 +34,6 @@ impl Settings for InterfaceSettings {
         self.pickup_until
     }
 
-    fn audit_after(&self) -> u64 {
-        self.audit_after
-    }
-
     fn infra(&self) -> u32 {
         self.infra
     }

@@ -2,7 +2,7 @@
 
 /// Version of every shared layout: part of the pin path, so that programs never meet maps of
 /// another layout.
-pub const LAYOUT_VERSION: u32 = 6;
+pub const LAYOUT_VERSION: u32 = 7;
 
 /// Version of the flow table's own layout ([`FlowSlot`](crate::flow::FlowSlot) and what its fields
 /// mean): between layouts that share it flows can be copied.
@@ -26,7 +26,8 @@ pub const GLOBAL_FLOW_BUCKETS: &str = "FLOW_BUCKETS";
 /// `.rodata` variable of type [`HashSeed`](crate::table::HashSeed).
 pub const GLOBAL_HASH_SEED: &str = "HASH_SEED";
 
-/// zone → [`InterfaceSettings`](crate::settings::InterfaceSettings).
+/// zone → [`InterfaceSettings`](crate::settings::InterfaceSettings), and behind all zones those
+/// [before](crate::settings::before) a change on trial.
 pub const MAP_INTERFACES: &str = "INTERFACES";
 /// zone → [`ZoneCounters`](crate::counters::ZoneCounters), per CPU.
 pub const MAP_COUNTERS: &str = "COUNTERS";
@@ -48,9 +49,10 @@ pub const MAP_FLOW_REMOTES: &str = "FLOW_REMOTES";
 pub const MAP_FRAGMENTS: &str = "FRAGMENTS";
 /// Ring buffer of [`Event`](crate::event::Event).
 pub const MAP_EVENTS: &str = "EVENTS";
-/// 0 → number of the image size class in force.
+/// Image ([`CURRENT`](crate::image::CURRENT), [`PREVIOUS`](crate::image::PREVIOUS)) → number of its
+/// size class.
 pub const MAP_SELECTOR: &str = "SELECTOR";
-/// Outer maps of the image, one per size class: 0 → array of one image.
+/// Outer maps of the images, one per size class: image → array of its words.
 pub const MAP_IMAGES: [&str; 3] = ["IMAGE_SMALL", "IMAGE_LARGE", "IMAGE_HUGE"];
 /// 0 → jiffies, read only by programs loaded with `test_clock`.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";

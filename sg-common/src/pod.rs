@@ -78,7 +78,7 @@ pod!(InterfaceSettings {
     log_reasons,
     log_interval,
     pickup_until,
-    audit_after,
+    rollback_at,
     flow_share,
     flows_per_remote,
     infra,
@@ -86,6 +86,7 @@ pod!(InterfaceSettings {
     mode,
     related,
     tcp_pickup,
+    image,
     pad
 });
 pod!(LogBucket { full_at, pad });

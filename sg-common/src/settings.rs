@@ -27,6 +27,13 @@ pub struct ProgramConfig {
     pub hz: u32,
 }
 
+/// Where in `INTERFACES` the settings are that a zone returns to when a change on trial is not
+/// confirmed by its deadline.
+#[inline(always)]
+pub const fn before(zone: u32) -> u32 {
+    zone + MAX_ZONES
+}
+
 /// `mode`: verdicts are carried out.
 pub const MODE_ENFORCE: u8 = 0;
 /// `mode`: packets are judged, counted and logged, and all pass.
@@ -87,8 +94,8 @@ pub struct InterfaceSettings {
     pub log_interval: u64,
     /// Jiffies until which [`PICKUP_ATTACH`] opens flows.
     pub pickup_until: u64,
-    /// Jiffies after which verdicts are no longer carried out; 0 = never.
-    pub audit_after: u64,
+    /// Jiffies after which the settings [before](before) these are in force; 0 = never.
+    pub rollback_at: u64,
     /// Slots of the flow table that the interface is sure of; 0 = it has no share.
     pub flow_share: u64,
     /// Slots beyond which a remote end's flows are not kept; 0 = no limit.
@@ -103,8 +110,11 @@ pub struct InterfaceSettings {
     pub related: u8,
     /// `PICKUP_…`.
     pub tcp_pickup: u8,
+    /// The image by which packets are judged: [`CURRENT`](crate::image::CURRENT) or
+    /// [`PREVIOUS`](crate::image::PREVIOUS).
+    pub image: u8,
     /// Explicit padding, zero.
-    pub pad: [u8; 5],
+    pub pad: [u8; 4],
 }
 
 impl InterfaceSettings {
@@ -114,7 +124,7 @@ impl InterfaceSettings {
         log_reasons: 0,
         log_interval: 0,
         pickup_until: 0,
-        audit_after: 0,
+        rollback_at: 0,
         flow_share: 0,
         flows_per_remote: 0,
         infra: 0,
@@ -122,7 +132,8 @@ impl InterfaceSettings {
         mode: MODE_ENFORCE,
         related: RELATED_OFF,
         tcp_pickup: PICKUP_NEVER,
-        pad: [0; 5],
+        image: 0,
+        pad: [0; 4],
     };
 
     /// Whether the zone is in use: every interface has timeouts.

@@ -10,6 +10,7 @@ mod attach;
 mod changes;
 pub mod crash;
 pub mod dataplane;
+mod desired;
 mod detach;
 mod diff;
 mod error;
@@ -38,11 +39,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sg_common::counters::MAX_RULES;
-use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 
 pub use apply::{ApplyRequest, ApplySummary, PolicySummary};
 pub use attach::{AttachRequest, AttachSummary};
 pub use changes::{Changes, Difference};
+pub use desired::guarded;
 pub use detach::Target;
 pub use diff::{PartDiff, PartKind};
 pub use error::HostError;
@@ -63,9 +64,11 @@ pub use upgrade::{UpgradeSummary, Upgraded};
 use crate::host::crash::{CrashPoint, reach};
 use crate::host::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};
 use crate::host::paths::Paths;
-use crate::host::state::{AttachmentRecord, Overrides, State, StateDir, StateLock};
-use sg_policy::compile::{Image, ZonePolicy, compile};
-use sg_policy::model::{InterfaceSpec, Model, Side};
+use crate::host::state::{AttachmentRecord, State, StateDir, StateLock};
+use desired::{compile_policy, zone_policies};
+use sg_policy::compile::{Image, ZonePolicy};
+use sg_policy::model::Model;
+use trial::Policy;
 
 /// This host, or the network namespace that has these paths.
 pub struct Host {
@@ -85,12 +88,17 @@ impl Host {
         })
     }
 
-    /// The state in force: rules, attachments, rule numbers.
+    /// The state in force: rules, attachments, rule numbers. What was not confirmed in time is undone
+    /// in it, as it is in the kernel.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn state(&self) -> Result<State, HostError> {
-        Ok(self.directory.load()?)
+        let state = self.directory.load()?;
+        if trial::is_past_deadline(&self.dataplane, &state)? {
+            return Ok(state.settled());
+        }
+        Ok(state)
     }
 
     /// The groups and addresses of every attached interface, as the policy is compiled from them.
@@ -126,6 +134,7 @@ impl Host {
         }
         self.settle(&lock)?;
         let state = self.directory.load()?;
+        let state = self.undo_unconfirmed(&lock, state)?;
         Ok((lock, state))
     }
 
@@ -176,11 +185,9 @@ impl Host {
         let mut state = if decision.forward { next } else { current };
         let attachments = self.dataplane.attachments()?;
         if !attachments.is_empty() {
-            if generation != Some(state.generation) {
-                let image = compile_policy(&mut state, &attachments, None)?;
-                self.dataplane.install(image.words(), image.rules())?;
-            }
-            write_settings(&mut self.dataplane, &state, &attachments)?;
+            let image = compile_policy(&mut state, &attachments, None)?;
+            let policy = Policy::new(&state, &attachments, None, image)?;
+            policy.put_in_force(&mut self.dataplane, &state, &attachments, None)?;
             isolate::cut(&mut self.dataplane, &state)?;
         }
         reach(CrashPoint::RecoveryInForce);
@@ -218,108 +225,6 @@ fn record_of(state: &State, zone: u32) -> Option<(&str, &AttachmentRecord)> {
         .map(|(name, record)| (name.as_str(), record))
 }
 
-/// How an interface would be guarded if it were attached with these rules.
-///
-/// # Errors
-/// When it carries no group, too many, or one that is not defined.
-pub fn guarded(
-    model: &Model,
-    interface: &str,
-    overrides: &Overrides,
-) -> Result<InterfaceSpec, HostError> {
-    check_groups(model, interface, effective(model, interface, overrides))
-}
-
-/// How an interface is to be guarded.
-fn effective(model: &Model, name: &str, overrides: &Overrides) -> InterfaceSpec {
-    overrides.over(model.interface(name))
-}
-
-/// Checks that an interface can be guarded so; returns the specification with names for ids.
-fn check_groups(
-    model: &Model,
-    interface: &str,
-    mut spec: InterfaceSpec,
-) -> Result<InterfaceSpec, HostError> {
-    let interface = || interface.to_owned();
-    let mut names = Vec::new();
-    for group in &spec.groups {
-        let Some(found) = model.group(group) else {
-            return Err(HostError::UnknownGroup {
-                interface: interface(),
-                group: group.clone(),
-                defined: model.groups.keys().cloned().collect(),
-            });
-        };
-        if !names.contains(&found.name) {
-            names.push(found.name.clone());
-        }
-    }
-    let limit = model.limits.groups_per_interface;
-    if names.is_empty() {
-        return Err(HostError::NoGroups {
-            interface: interface(),
-        });
-    }
-    if names.len() > limit as usize {
-        return Err(HostError::TooManyGroups {
-            interface: interface(),
-            count: names.len(),
-            limit,
-        });
-    }
-    spec.groups = names;
-    Ok(spec)
-}
-
-/// Compiles the policies of everything attached, and of an interface that is about to be.
-fn compile_policy(
-    state: &mut State,
-    attachments: &[Attachment],
-    coming: Option<&Attachment>,
-) -> Result<Image, HostError> {
-    let mut numbers = std::mem::take(&mut state.numbers);
-    let (model, zones) = zone_policies(state, attachments.iter().chain(coming))?;
-    let image = compile(&model, &zones, &mut numbers, state.generation);
-    state.numbers = numbers;
-    Ok(image?)
-}
-
-/// The groups and addresses of interfaces, and the model with all of these groups: those that keep a
-/// way in open are in no rule file.
-fn zone_policies<'s, 'a>(
-    state: &'s State,
-    attachments: impl IntoIterator<Item = &'a Attachment>,
-) -> Result<(Cow<'s, Model>, Vec<ZonePolicy>), HostError> {
-    let mut zones = Vec::new();
-    let mut model = Cow::Borrowed(&state.model);
-    for attachment in attachments {
-        let Some((name, record)) = record_of(state, attachment.zone) else {
-            continue;
-        };
-        let spec = effective(&state.model, name, &record.overrides);
-        let mut spec = check_groups(&state.model, name, spec)?;
-        if record.isolated.is_some() {
-            spec.groups.clear();
-        }
-        if let Some(peer) = record.keep_ssh {
-            spec.groups.push(ssh::add_keep_group(model.to_mut(), peer));
-        }
-        // What a workload's addresses are, its host's interface does not tell: they come from the
-        // rule file.
-        let addresses = match (&attachment.interface, record.side) {
-            (Some(interface), Side::Nic) => interface.addresses()?,
-            _ => Vec::new(),
-        };
-        zones.push(ZonePolicy {
-            zone: record.zone,
-            groups: spec.groups,
-            addresses,
-        });
-    }
-    Ok((model, zones))
-}
-
 /// Tells when the flow table is not of the size that the rules ask for, or will be made.
 fn flow_table_note(table: Option<FlowTableInfo>, model: &Model) -> Option<String> {
     let wanted = FlowTableInfo::made_for(model.limits.flow_table_size);
@@ -350,49 +255,4 @@ fn rule_counters_note(image: &Image) -> Option<String> {
              {MAX_RULES}: the others are not counted one by one"
         )
     })
-}
-
-/// The settings that the state wants for an interface of whose deadline the kernel knows
-/// `audit_after`.
-fn wanted_settings(
-    state: &State,
-    (name, record): (&str, &AttachmentRecord),
-    ifindex: u32,
-    hz: u64,
-    (pickup_until, audit_after): (u64, u64),
-) -> InterfaceSettings {
-    let mut spec = effective(&state.model, name, &record.overrides);
-    let is_isolated = record.isolated.is_some();
-    // What is cut off is cut off: neither audit mode nor a deadline lets anything pass.
-    spec.audit &= !is_isolated;
-    let audit_after = trial::kept_deadline(record.unconfirmed && !is_isolated, audit_after);
-    settings::settings(&spec, ifindex, hz, (pickup_until, audit_after))
-}
-
-/// Gives the programs of everything attached the settings that the state wants.
-fn write_settings(
-    dataplane: &mut Dataplane,
-    state: &State,
-    attachments: &[Attachment],
-) -> Result<(), HostError> {
-    let hz = Dataplane::hz()?;
-    for attachment in attachments {
-        if let Some((name, record)) = record_of(state, attachment.zone) {
-            let InterfaceSettings {
-                ifindex,
-                pickup_until,
-                audit_after,
-                ..
-            } = dataplane.settings(attachment.zone)?;
-            // A zone that was never enforced has no window yet: its attach was cut short.
-            let pickup_until = match pickup_until {
-                0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
-                known => known,
-            };
-            let times = (pickup_until, audit_after);
-            let settings = wanted_settings(state, (name, record), ifindex, hz, times);
-            dataplane.set_settings(attachment.zone, &settings)?;
-        }
-    }
-    Ok(())
 }

@@ -155,7 +155,7 @@ impl Guard<'_> {
             log_reasons: u64::MAX,
             mode: MODE_ENFORCE,
             log_interval: 0,
-            ..host::settings(self.spec, IFINDEX, HZ, (pickup_until, 0))
+            ..host::settings(self.spec, IFINDEX, HZ, pickup_until)
         }
     }
 

@@ -44,14 +44,14 @@ macro_rules! set_field {
     }};
 }
 
-/// Asks the image in force: returns the bits of an [`Outcome`].
+/// Asks an image: returns the bits of an [`Outcome`].
 ///
 /// A function with a name of its own is *global* to the verifier: checked once for any arguments,
 /// not once for each way in which the parser may arrive at it.
 #[unsafe(no_mangle)]
-extern "C" fn sg_ask(question: *const Question) -> u64 {
+extern "C" fn sg_ask(question: *const Question, image: u64) -> u64 {
     // SAFETY: the verifier passes a pointer to a whole question or null.
-    let outcome = match (unsafe { question.as_ref() }, Image::current()) {
+    let outcome = match (unsafe { question.as_ref() }, Image::find(image as u32)) {
         (Some(question), Some(image)) => policy::answer(&image, question),
         _ => Outcome::new(Reason::NoPolicy, 0),
     };
@@ -190,9 +190,8 @@ impl<const OUTBOUND: bool> Kernel<OUTBOUND> {
     #[inline(always)]
     pub(crate) fn new() -> Option<Self> {
         let memory = maps::COUNTERS.get_ptr_mut(config::zone())?;
-        let settings = SharedSettings(maps::INTERFACES.get_ptr(config::zone())?);
-        // A slot that user space has not filled yet has no timeouts.
-        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(Self { settings, memory })
+        let settings = SharedSettings::in_force(config::zone())?;
+        Some(Self { settings, memory })
     }
 
     /// The working memory of this run: no other program of this interface runs on this CPU until
@@ -240,12 +239,12 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
 
     #[inline(always)]
     fn ask(&self, question: &Question) -> Outcome {
-        Outcome::from_bits(sg_ask(question))
+        Outcome::from_bits(sg_ask(question, u64::from(self.settings.image())))
     }
 
     #[inline(always)]
     fn ask_at_once(&self, question: &Question) -> Option<Outcome> {
-        policy::answer_at_once(&Image::current()?, question)
+        policy::answer_at_once(&Image::find(self.settings.image())?, question)
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! The image in force, as the programs read it.
+//! The images in force, as the programs read them.
 
 use sg_common::image::{SIZE_CLASSES, Words};
 
@@ -11,38 +11,38 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Finds the image in force.
+    /// Finds an image: `CURRENT` or `PREVIOUS`.
     #[inline(always)]
-    pub(crate) fn current() -> Option<Self> {
-        let named = match *maps::SELECTOR.get(0)? {
-            0 => Self::small(),
-            1 => Self::large(),
-            _ => Self::huge(),
+    pub(crate) fn find(image: u32) -> Option<Self> {
+        let named = match *maps::SELECTOR.get(image)? {
+            0 => Self::small(image),
+            1 => Self::large(image),
+            _ => Self::huge(image),
         };
         // While a swap changes the size class, the selector may name a class that has just been
         // emptied: then the only other one that is not empty is in force.
         named
-            .or_else(Self::small)
-            .or_else(Self::large)
-            .or_else(Self::huge)
+            .or_else(|| Self::small(image))
+            .or_else(|| Self::large(image))
+            .or_else(|| Self::huge(image))
     }
 
     #[inline(always)]
-    fn small() -> Option<Self> {
-        let image = maps::IMAGE_SMALL.get_value(0, &0)?;
-        Some(Self::of(image.as_ptr(), SIZE_CLASSES[0]))
+    fn small(image: u32) -> Option<Self> {
+        let words = maps::IMAGE_SMALL.get_value(image, &0)?;
+        Some(Self::of(words.as_ptr(), SIZE_CLASSES[0]))
     }
 
     #[inline(always)]
-    fn large() -> Option<Self> {
-        let image = maps::IMAGE_LARGE.get_value(0, &0)?;
-        Some(Self::of(image.as_ptr(), SIZE_CLASSES[1]))
+    fn large(image: u32) -> Option<Self> {
+        let words = maps::IMAGE_LARGE.get_value(image, &0)?;
+        Some(Self::of(words.as_ptr(), SIZE_CLASSES[1]))
     }
 
     #[inline(always)]
-    fn huge() -> Option<Self> {
-        let image = maps::IMAGE_HUGE.get_value(0, &0)?;
-        Some(Self::of(image.as_ptr(), SIZE_CLASSES[2]))
+    fn huge(image: u32) -> Option<Self> {
+        let words = maps::IMAGE_HUGE.get_value(image, &0)?;
+        Some(Self::of(words.as_ptr(), SIZE_CLASSES[2]))
     }
 
     #[inline(always)]

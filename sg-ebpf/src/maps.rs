@@ -8,14 +8,16 @@ use aya_ebpf::macros::btf_map;
 use sg_common::counters::{MAX_RULES, RuleCounters, RuleKey, ZoneMemory};
 use sg_common::event::Record;
 use sg_common::flow::{FlowSlot, FragmentEntry, FragmentKey};
-use sg_common::image::SIZE_CLASSES;
+use sg_common::image::{IMAGES, SIZE_CLASSES};
 use sg_common::limit::LogBucket;
-use sg_common::settings::{DEFAULT_FLOWS, InterfaceSettings, MAX_ZONES};
+use sg_common::settings::{DEFAULT_FLOWS, InterfaceSettings, MAX_ZONES, before};
 use sg_common::table::{BUCKET_SLOTS, HashSeed, REMOTE_COUNTERS, buckets_for};
 
-/// zone → settings. Written by user space, read per packet. 184 B each.
+/// zone → settings, and behind all zones those before a change on trial. Written by user space, read
+/// per packet. 184 B each.
 #[btf_map]
-pub(crate) static INTERFACES: Array<InterfaceSettings, { MAX_ZONES as usize }> = Array::new();
+pub(crate) static INTERFACES: Array<InterfaceSettings, { before(MAX_ZONES) as usize }> =
+    Array::new();
 
 /// zone → counters, and working memory: one look-up finds both. Written here, summed by user space.
 /// 2.8 MiB per CPU.
@@ -64,26 +66,29 @@ pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FragmentEntry, 16_384> = Lr
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<Record, { 8 << 20 }> = RingBuf::new();
 
-/// 0 → number of the image size class in force: the one word that a swap between classes writes.
+/// Image → number of its size class: the one word that a swap between classes writes.
 #[btf_map]
-pub(crate) static SELECTOR: Array<u32, 1> = Array::new();
+pub(crate) static SELECTOR: Array<u32, { IMAGES as usize }> = Array::new();
 
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
 const FLOW_BUCKETS: usize = buckets_for(DEFAULT_FLOWS) as usize;
 
 type ImageMap<const WORDS: usize> = Array<[u32; WORDS], 1, MMAPABLE>;
 
-/// 0 → the image, of the smallest size class. Replaced as a whole by user space.
+/// Image → its words, of the smallest size class. Replaced as a whole by user space.
 #[btf_map]
-pub(crate) static IMAGE_SMALL: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[0] }>, 1> = ArrayOfMaps::new();
+pub(crate) static IMAGE_SMALL: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[0] }>, { IMAGES as usize }> =
+    ArrayOfMaps::new();
 
-/// 0 → the image, of the middle size class. Replaced as a whole by user space.
+/// Image → its words, of the middle size class. Replaced as a whole by user space.
 #[btf_map]
-pub(crate) static IMAGE_LARGE: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[1] }>, 1> = ArrayOfMaps::new();
+pub(crate) static IMAGE_LARGE: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[1] }>, { IMAGES as usize }> =
+    ArrayOfMaps::new();
 
-/// 0 → the image, of the largest size class. Replaced as a whole by user space.
+/// Image → its words, of the largest size class. Replaced as a whole by user space.
 #[btf_map]
-pub(crate) static IMAGE_HUGE: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[2] }>, 1> = ArrayOfMaps::new();
+pub(crate) static IMAGE_HUGE: ArrayOfMaps<ImageMap<{ SIZE_CLASSES[2] }>, { IMAGES as usize }> =
+    ArrayOfMaps::new();
 
 /// 0 → jiffies, for programs loaded with a test clock. Written by tests and replay.
 #[btf_map]

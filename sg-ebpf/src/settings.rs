@@ -4,10 +4,33 @@ use core::ptr::read_volatile;
 
 use sg_common::datapath::Settings;
 use sg_common::flow::FlowState;
-use sg_common::settings::InterfaceSettings;
+use sg_common::settings::{InterfaceSettings, before};
+
+use crate::datapath::now;
+use crate::maps;
 
 /// Settings in the `INTERFACES` map.
 pub(crate) struct SharedSettings(pub(crate) *const InterfaceSettings);
+
+impl SharedSettings {
+    /// The settings in force for a zone: those before a change on trial, once its deadline has
+    /// passed. `None` for a slot that user space has not filled yet: it has no timeouts.
+    #[inline(always)]
+    pub(crate) fn in_force(zone: u32) -> Option<Self> {
+        let mut settings = Self(maps::INTERFACES.get_ptr(zone)?);
+        let rollback_at = field!(settings.0, rollback_at);
+        if rollback_at != 0 && now() > rollback_at {
+            settings = Self(maps::INTERFACES.get_ptr(before(zone))?);
+        }
+        (settings.timeout(FlowState::TCP_ESTABLISHED) != 0).then_some(settings)
+    }
+
+    /// The image by which packets are judged.
+    #[inline(always)]
+    pub(crate) fn image(&self) -> u32 {
+        u32::from(field!(self.0, image))
+    }
+}
 
 impl Settings for SharedSettings {
     #[inline(always)]
@@ -29,11 +52,6 @@ impl Settings for SharedSettings {
     #[inline(always)]
     fn pickup_until(&self) -> u64 {
         field!(self.0, pickup_until)
-    }
-
-    #[inline(always)]
-    fn audit_after(&self) -> u64 {
-        field!(self.0, audit_after)
     }
 
     #[inline(always)]

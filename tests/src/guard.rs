@@ -94,7 +94,7 @@ impl<'a> Guard<'a> {
             hook: Hook::Tc,
             tc,
             flows: MIN_FLOWS,
-            settings: settings(&spec, interface.index, hz, (0, 0)),
+            settings: settings(&spec, interface.index, hz, 0),
             interface,
         };
         let mut dataplane = self.dataplane();

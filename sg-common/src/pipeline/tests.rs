@@ -13,7 +13,9 @@ use crate::proto::tcp_flags::{ACK, RST, SYN};
 use crate::proto::{ICMP, TCP, UDP};
 use crate::reason::{Reason, Verdict};
 use crate::service::{self, KEYS};
-use crate::settings::{INFRA_DEFAULT, InterfaceSettings, RELATED_ERRORS};
+use crate::settings::{
+    INFRA_DEFAULT, InterfaceSettings, MODE_AUDIT, PICKUP_ATTACH, RELATED_ERRORS,
+};
 use Direction::{Inbound, Outbound};
 
 const HZ: u64 = 100;
@@ -72,17 +74,11 @@ fn memory(inbound: &[(u32, u32, Cell)], outbound: &[(u32, u32, Cell)]) -> Memory
     let settings = InterfaceSettings {
         timeouts: [60 * HZ; FlowState::SLOTS],
         log_reasons: u64::MAX,
-        log_interval: 0,
-        pickup_until: 0,
-        flow_share: 0,
-        flows_per_remote: 0,
-        audit_after: 0,
         infra: INFRA_DEFAULT,
         ifindex: 7,
-        mode: 0,
         related: RELATED_ERRORS,
-        tcp_pickup: 0,
-        pad: [0; 5],
+        tcp_pickup: PICKUP_ATTACH,
+        ..InterfaceSettings::UNUSED
     };
     Memory::new(settings, HZ, image(inbound, outbound))
 }
@@ -429,9 +425,8 @@ fn a_full_table_refuses_new_flows_and_keeps_the_old() {
 fn auditing_judges_and_counts_but_drops_nothing() {
     let mut memory = memory(&[], &[]);
     let frame = ethernet(&ipv4(TCP, REMOTE, LOCAL, &tcp(1, 2, SYN)));
-    memory.settings.audit_after = memory.now;
     assert_eq!(memory.run(&Slice(&frame), Inbound), Verdict::Drop);
-    memory.now += 1;
+    memory.settings.mode = MODE_AUDIT;
     assert_eq!(memory.run(&Slice(&frame), Inbound), Verdict::Pass);
     let counters = memory.counters();
     assert_eq!(counters.reasons[0][Reason::NoRule as usize].packets, 2);

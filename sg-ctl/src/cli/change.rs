@@ -10,10 +10,11 @@ use super::{Format, help, value};
 /// The switch of every verb that may go wrong on a host far away.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Trial {
-    /// Only audit after this time (`60s`, `5m`) unless `sg-ctl confirm` is run before. The deadline
-    /// is kept in the kernel: it holds without sg-ctl, and a reboot does not confirm either.
-    #[arg(long, value_name = "TIME", value_parser = value::time)]
-    pub(crate) rollback_after: Option<Duration>,
+    /// Undo the change after this time (`60s`, `5m`) unless `sg-ctl confirm` is run before: the rules
+    /// and settings before it are in force again; an interface that was not guarded before passes
+    /// everything. The kernel does it, so it needs no process; a reboot confirms nothing.
+    #[arg(long, value_name = "TIME", value_parser = value::time, alias = "rollback-after")]
+    pub(crate) confirm_within: Option<Duration>,
 }
 
 /// The switch of the verbs that put new rules in force.
@@ -41,7 +42,7 @@ pub(crate) struct ApplyArgs {
 
     /// Check everything, show what would change and the memory it would take, and change nothing.
     /// Exit status 0: no change; 3: a change is pending.
-    #[arg(short = 'n', long, conflicts_with = "rollback_after")]
+    #[arg(short = 'n', long, conflicts_with = "confirm_within")]
     pub(crate) dry_run: bool,
 
     #[command(flatten)]
@@ -58,7 +59,7 @@ pub(crate) struct ApplyArgs {
 ///
 /// Puts the rules back in force that `apply` (or `attach -f`) replaced last, at one moment and
 /// without their files. Interfaces stay attached. A second rollback returns to where the first one
-/// came from. Interfaces that were confirmed before that change enforce again at once.
+/// came from. A change of rules that waits to be confirmed is undone so, at once.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::ROLLBACK)]
 pub(crate) struct RollbackArgs {
@@ -69,10 +70,10 @@ pub(crate) struct RollbackArgs {
     pub(crate) format: Format,
 }
 
-/// Keep a change that was made with --rollback-after.
+/// Keep a change that was made with --confirm-within.
 ///
-/// Takes the deadline away. An interface whose deadline has passed, and that only audits since,
-/// enforces again. Which interfaces wait for it, `sg-ctl status` tells.
+/// Takes the deadline away. Once it has passed, the change is undone, and there is nothing left to
+/// keep: make it again. `sg-ctl status` shows what waits to be confirmed, and for how long.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::CONFIRM)]
 pub(crate) struct ConfirmArgs {
@@ -116,7 +117,7 @@ pub(crate) enum Mode {
 /// Takes every group from a guarded interface and ends its live flows, at one moment: removed rules
 /// alone would leave tracked connections alive, as on AWS. Infrastructure (ARP, neighbour discovery,
 /// DHCP: `sg-ctl show infra`) passes as before. It holds in audit mode and past the deadline of
-/// --rollback-after, through `apply`, `rollback` and a reboot, until it is released; `detach` ends it.
+/// --confirm-within, through `apply`, `rollback` and a reboot, until it is released; `detach` ends it.
 /// When the SSH connection that it is asked for over comes in by the interface, nothing is done
 /// unless --keep-ssh or --cut-ssh says what becomes of it.
 #[derive(Args, Debug)]

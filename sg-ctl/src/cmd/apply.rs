@@ -24,13 +24,13 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCod
             ExitCode::SUCCESS
         });
     }
-    let rollback_after = args.trial.rollback_after;
+    let confirm_within = args.trial.confirm_within;
     let summary = context.host()?.apply(ApplyRequest {
         model,
-        rollback_after,
+        confirm_within,
         way_in: way_in(args.keep),
     })?;
-    show(&ApplyView::done(&summary, rollback_after), args.format.json)?;
+    show(&ApplyView::done(&summary, confirm_within), args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
             log: args.log.map(Into::into),
         },
         model,
-        rollback_after: args.trial.rollback_after,
+        confirm_within: args.trial.confirm_within,
         way_in: way_in(args.keep),
     };
     let summary = context.host()?.attach(request)?;

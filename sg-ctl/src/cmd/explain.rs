@@ -58,7 +58,7 @@ fn in_force(
         model: &model,
         zones,
         zone: record.zone,
-        settings: host.dataplane().settings(record.zone)?,
+        settings: host.dataplane().settings_in_force(record.zone)?,
         hz: clock.hz,
         now: clock.now,
         isolated: record.isolated.is_some(),
@@ -72,8 +72,7 @@ fn in_force(
         flow: &|key: &FlowKey| flows.get(key).copied(),
         has_room: &|key: &FlowKey| host.has_room(key).unwrap_or(true),
     };
-    let deadline = place.settings.audit_after;
-    let audits = place.settings.mode == MODE_AUDIT || (deadline != 0 && clock.now > deadline);
+    let audits = place.settings.mode == MODE_AUDIT;
     let mut numbers = state.numbers.clone();
     let explanation = explain(&place, probe, &mut numbers, Some(&live)).map_err(HostError::from)?;
     let view = ExplanationView::new(Some(&interface), probe, &explanation, &numbers, audits);
@@ -108,7 +107,7 @@ fn offline(
 
 /// An interface of rule files, on a host of which nothing else is known.
 pub(super) fn offline_place<'m>(model: &'m Model, spec: &InterfaceSpec) -> Place<'m> {
-    let settings = host::settings(spec, 0, OFFLINE_HZ, (0, 0));
+    let settings = host::settings(spec, 0, OFFLINE_HZ, 0);
     Place::alone(model, spec.groups.clone(), settings, OFFLINE_HZ)
 }
 

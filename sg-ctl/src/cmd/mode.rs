@@ -12,12 +12,12 @@ use crate::output::{self, note};
 /// Makes an interface enforce, or only audit.
 pub(crate) fn run(args: &ModeArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let audit = args.mode == Mode::Audit;
-    let rollback_after = args.trial.rollback_after;
+    let confirm_within = args.trial.confirm_within;
     let ssh = SshConnection::current();
     let notes = context
         .host()?
-        .set_mode(&args.interface, audit, rollback_after, ssh)?;
-    let view = ModeView::new(&args.interface, audit, rollback_after, notes);
+        .set_mode(&args.interface, audit, confirm_within, ssh)?;
+    let view = ModeView::new(&args.interface, audit, confirm_within, notes);
     if args.format.json {
         output::json(&view)?;
     } else {

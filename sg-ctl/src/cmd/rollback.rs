@@ -10,10 +10,10 @@ use crate::output::change::ApplyView;
 
 /// Returns to the rules before the last change.
 pub(crate) fn run(args: &RollbackArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let rollback_after = args.trial.rollback_after;
+    let confirm_within = args.trial.confirm_within;
     let summary = context
         .host()?
-        .rollback(rollback_after, SshConnection::current())?;
-    apply::show(&ApplyView::done(&summary, rollback_after), args.format.json)?;
+        .rollback(confirm_within, SshConnection::current())?;
+    apply::show(&ApplyView::done(&summary, confirm_within), args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,14 +5,12 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
 use super::changes::Changes;
+use super::desired::{check_groups, compile_policy, effective};
 use super::guard::Survey;
 use super::ssh::{SshConnection, WayIn};
 use super::status::not_attached;
-use super::trial::set_deadlines;
-use super::{
-    Host, HostError, check_groups, compile_policy, effective, flow_table_note, isolate,
-    rule_counters_note, write_settings,
-};
+use super::trial::Policy;
+use super::{Host, HostError, flow_table_note, isolate, rule_counters_note};
 use crate::host::dataplane::ImageInfo;
 use crate::host::state::{State, StateLock};
 use sg_policy::compile::Image;
@@ -62,8 +60,8 @@ impl PolicySummary {
 pub struct ApplyRequest {
     /// The new rules.
     pub model: Model,
-    /// Time after which every interface only audits, unless the change is confirmed.
-    pub rollback_after: Option<Duration>,
+    /// Time after which the rules before are in force again, unless the change is confirmed.
+    pub confirm_within: Option<Duration>,
     /// How the user comes in.
     pub way_in: WayIn,
 }
@@ -101,13 +99,14 @@ impl Host {
     pub fn apply(&mut self, request: ApplyRequest) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
-        let mut planned = self.plan_rules(without_keeping(state), request.model, request.way_in)?;
-        if request.rollback_after.is_some() {
-            for record in planned.next.attachments.values_mut() {
-                record.unconfirmed = true;
-            }
-        }
-        self.put_in_force(&lock, &planned, request.rollback_after)?;
+        let ApplyRequest {
+            model,
+            confirm_within,
+            way_in,
+        } = request;
+        let state = without_keeping(state);
+        let planned = self.plan_rules(state, model, way_in, confirm_within.is_some())?;
+        self.put_in_force(&lock, &planned, confirm_within)?;
         Ok(planned.summary(begin))
     }
 
@@ -117,7 +116,7 @@ impl Host {
     /// Those of `apply` before it changes anything.
     pub fn plan(&self, model: Model, way_in: WayIn) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
-        let mut planned = self.plan_rules(without_keeping(self.state()?), model, way_in)?;
+        let mut planned = self.plan_rules(without_keeping(self.state()?), model, way_in, false)?;
         if self.directory.is_pending() {
             planned.notes.push(
                 "another change is under way or was interrupted; it comes to its end before"
@@ -128,13 +127,13 @@ impl Host {
     }
 
     /// Returns to the rules before the last change of rules; a second time, back again. What is
-    /// attached stays attached. Interfaces that had been confirmed before that change are again.
+    /// attached stays attached. A change of rules on trial is undone so, too.
     ///
     /// # Errors
     /// [`HostError::NoPrevious`] when the rules have never changed; those of [`apply`](Self::apply).
     pub fn rollback(
         &mut self,
-        rollback_after: Option<Duration>,
+        confirm_within: Option<Duration>,
         ssh: Option<SshConnection>,
     ) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
@@ -142,22 +141,33 @@ impl Host {
         let previous = lock.previous()?.ok_or(HostError::NoPrevious)?;
         for (name, record) in &mut state.attachments {
             let before = previous.attachments.get(name);
-            if let Some(before) = before.filter(|before| before.zone == record.zone) {
-                record.unconfirmed = before.unconfirmed;
-                if record.isolated.is_none() {
-                    record.keep_ssh = before.keep_ssh;
-                }
+            if let Some(before) = before.filter(|before| before.zone == record.zone)
+                && record.isolated.is_none()
+            {
+                record.keep_ssh = before.keep_ssh;
             }
-            record.unconfirmed |= rollback_after.is_some();
+        }
+        let mut model = previous.model;
+        if state.model_before.is_some() {
+            let settled = state.settled();
+            state.attachments = settled.attachments;
+            state.model_before = None;
+            model = settled.model;
         }
         let way_in = WayIn { ssh, keep: false };
-        let planned = self.plan_rules(state, previous.model, way_in)?;
-        self.put_in_force(&lock, &planned, rollback_after)?;
+        let planned = self.plan_rules(state, model, way_in, confirm_within.is_some())?;
+        self.put_in_force(&lock, &planned, confirm_within)?;
         Ok(planned.summary(begin))
     }
 
     /// Checks and compiles new rules. Changes nothing.
-    fn plan_rules(&self, state: State, model: Model, way_in: WayIn) -> Result<Planned, HostError> {
+    fn plan_rules(
+        &self,
+        state: State,
+        model: Model,
+        way_in: WayIn,
+        on_trial: bool,
+    ) -> Result<Planned, HostError> {
         let survey = self.survey()?;
         let attachments = survey.attachments.as_slice();
         Self::check_all_recorded(&state, attachments)?;
@@ -165,8 +175,12 @@ impl Host {
         let mut next = State {
             generation: state.generation + 1,
             model,
-            ..state
+            ..state.clone()
         };
+        next.forget_rollback();
+        if on_trial {
+            next.put_on_trial(&state, |_| true);
+        }
         let mut notes = check_interfaces(&next)?;
         let image = compile_policy(&mut next, attachments, None)?;
         let (image, note) = way_in.check(&mut next, (attachments, None), image)?;
@@ -191,10 +205,10 @@ impl Host {
             is_new |= !is_same;
         }
         Ok(Planned {
+            policy: Policy::new(&next, attachments, None, image)?,
             not_attached: not_attached(&next, &survey.present),
             next,
             survey,
-            image,
             kernel_bytes,
             is_new,
             changes,
@@ -206,23 +220,17 @@ impl Host {
         &mut self,
         lock: &StateLock,
         planned: &Planned,
-        rollback_after: Option<Duration>,
+        confirm_within: Option<Duration>,
     ) -> Result<(), HostError> {
         let Planned {
             next,
             survey: Survey { attachments, .. },
-            image,
+            policy,
             changes,
             ..
         } = planned;
         self.transact(lock, next, !changes.is_empty(), |dataplane| {
-            if attachments.is_empty() {
-                return Ok(());
-            }
-            // Before the new rules: whoever dies in between must not leave them without a deadline.
-            set_deadlines(dataplane, attachments, rollback_after)?;
-            dataplane.install(image.words(), image.rules())?;
-            write_settings(dataplane, next, attachments)
+            policy.put_in_force(dataplane, next, attachments, confirm_within)
         })
     }
 }
@@ -243,7 +251,7 @@ fn without_keeping(mut state: State) -> State {
 struct Planned {
     next: State,
     survey: Survey,
-    image: Image,
+    policy: Policy,
     kernel_bytes: usize,
     is_new: bool,
     changes: Changes,
@@ -263,7 +271,7 @@ impl Planned {
             }
         }
         ApplySummary {
-            policy: PolicySummary::new(&next.model, &self.image, self.kernel_bytes),
+            policy: PolicySummary::new(&next.model, &self.policy.image, self.kernel_bytes),
             changed: self.is_new,
             changes: self.changes,
             attached,
@@ -299,7 +307,9 @@ fn check_interfaces(next: &State) -> Result<Vec<String>, HostError> {
                 "{name}: the hook changes when it is attached again"
             ));
         }
-        check_groups(&next.model, name, spec)?;
+        if !record.overrides.name_no_group() {
+            check_groups(&next.model, name, spec)?;
+        }
         if record.isolated.is_some() {
             notes.push(isolate::note(name));
         }

@@ -6,14 +6,15 @@ use serde::Serialize;
 use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::apply::milliseconds;
+use super::desired::{check_groups, compile_policy, effective};
 use super::existing::Passing;
 use super::guard::Guard;
 use super::ssh::WayIn;
-use super::trial::{deadline, kept_deadline, set_deadlines};
+use super::trial::{Policy, deadline, known_deadline, write_settings};
 use super::zones::free_zone;
 use super::{
-    Deadline, Host, HostError, PolicySummary, check_groups, compile_policy, effective,
-    flow_table_note, isolate, rule_counters_note, settings, write_settings,
+    Deadline, Host, HostError, PolicySummary, flow_table_note, isolate, rule_counters_note,
+    settings,
 };
 use crate::host::dataplane::{
     AttachPlan, Attachment, Dataplane, FlowTableInfo, HookKind, Interface, Seeded,
@@ -32,9 +33,9 @@ pub struct AttachRequest {
     pub by_pattern: bool,
     /// New rules to put in force at the same stroke; `None` keeps those in force.
     pub model: Option<Model>,
-    /// Time after which the interface, and every other one if there are new rules, only audits
-    /// unless the change is confirmed.
-    pub rollback_after: Option<Duration>,
+    /// Time after which the interface only audits, and what was before is in force on every other
+    /// one if there are new rules, unless the change is confirmed.
+    pub confirm_within: Option<Duration>,
     /// How the user comes in.
     pub way_in: WayIn,
 }
@@ -90,7 +91,7 @@ impl Host {
             overrides,
             by_pattern,
             model,
-            rollback_after,
+            confirm_within,
             way_in,
         } = request;
         // Another zone than that of a record of this name: what a crash leaves is told by zones.
@@ -98,19 +99,27 @@ impl Host {
         let rules_change = model.as_ref().is_some_and(|model| *model != state.model);
         let mut next = State {
             generation: state.generation + 1,
-            model: model.unwrap_or(state.model),
-            ..state
+            model: model.unwrap_or_else(|| state.model.clone()),
+            ..state.clone()
         };
-        let spec = effective(&next.model, &name, &overrides);
-        let mut spec = check_groups(&next.model, &name, spec)?;
+        next.forget_rollback();
+        let mut spec = effective(&next.model, &name, &overrides);
+        if !overrides.name_no_group() {
+            spec = check_groups(&next.model, &name, spec)?;
+        }
         let interface = Interface::find(&name)?;
         // A record without programs is from before a reboot; one with programs belongs to an
         // interface of this name that is gone, unless the check below finds it.
         let known = next.attachments.remove(&name);
-        let unconfirmed = known.as_ref().is_some_and(|record| record.unconfirmed);
         // Nor does its return give it back what it was cut off from.
         let isolated = known.as_ref().and_then(|record| record.isolated);
         let keep_ssh = known.as_ref().and_then(|record| record.keep_ssh);
+        // What waits for confirmation is not confirmed by attaching it again.
+        let unconfirmed = known.as_ref().is_some_and(|record| record.unconfirmed);
+        let before = known.as_ref().and_then(|record| record.before.clone());
+        let is_undone =
+            |record: &AttachmentRecord| record.rolled_back && record.overrides == overrides;
+        let rolled_back = state.attachments.get(&name).is_some_and(is_undone);
         spec.audit &= isolated.is_none();
         if let Some(guard @ Guard::Replaced { .. }) = known
             .as_ref()
@@ -130,7 +139,7 @@ impl Host {
             hook: spec.hook,
             tc: HookKind::tc(),
             flows: next.model.limits.flow_table_size,
-            settings: settings::settings(&spec, interface.index, hz, (0, 0)),
+            settings: settings::settings(&spec, interface.index, hz, 0),
             interface,
         };
         self.dataplane.check(&plan)?;
@@ -143,19 +152,20 @@ impl Host {
             hook: spec.hook,
             overrides,
             by_pattern,
-            // What waits for confirmation is not confirmed by attaching it again.
-            unconfirmed: unconfirmed || rollback_after.is_some(),
+            unconfirmed,
+            before,
+            rolled_back,
             keep_ssh: keep_ssh.filter(|_| isolated.is_some()),
             isolated,
         };
         next.attachments.insert(name.clone(), record);
         next.detached.remove(&name);
-        let on_trial = rollback_after.filter(|_| rules_change);
-        if on_trial.is_some() {
-            for record in next.attachments.values_mut() {
-                record.unconfirmed = true;
-            }
+        // New rules on trial are on trial everywhere, also where they are attached meanwhile.
+        let everywhere = confirm_within.is_some() && rules_change;
+        if confirm_within.is_some() || state.model_before.is_some() {
+            next.put_on_trial(&state, |each| each == name || everywhere);
         }
+        let is_on_trial = next.attachments[&name].unconfirmed;
         let coming = Attachment {
             zone,
             interface: Some(plan.interface.clone()),
@@ -166,12 +176,18 @@ impl Host {
         let (image, note) = way_in.check(&mut next, way, image)?;
         let mut notes: Vec<String> = note.into_iter().collect();
         notes.extend(isolated.map(|_| isolate::note(&name)));
+        let policy = Policy::new(&next, &attachments, Some(&coming), image)?;
         let passing = Passing::through(&plan.interface, spec.side)?;
         let (ingress, reason, installed, seeded) =
             self.transact(&lock, &next, rules_change, |dataplane| {
                 let (ingress, reason) = dataplane.attach(&plan)?;
-                set_deadlines(dataplane, &attachments, on_trial)?;
-                let installed = dataplane.install(image.words(), image.rules())?;
+                let rollback_at = match confirm_within {
+                    Some(within) => Some(deadline(dataplane, within)?),
+                    None if is_on_trial => Some(known_deadline(dataplane, &state)?),
+                    None => None,
+                };
+                let deadline = rollback_at.filter(|_| confirm_within.is_some());
+                let installed = policy.install(dataplane, &next, &attachments, deadline)?;
                 // New rules may have changed the settings of the others.
                 write_settings(dataplane, &next, &attachments)?;
                 let mut seeded = Seeded::default();
@@ -183,10 +199,11 @@ impl Host {
                 let now = dataplane.clock()?.now;
                 let mut settings = plan.settings;
                 settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
-                settings.audit_after = match rollback_after.filter(|_| isolated.is_none()) {
-                    Some(after) => deadline(dataplane, after)?,
-                    None => kept_deadline(unconfirmed && isolated.is_none(), 0),
-                };
+                settings.rollback_at = rollback_at.unwrap_or(0);
+                let (ifindex, until) = (plan.interface.index, settings.pickup_until);
+                if let Some(before) = policy.settings_before(&name, ifindex, hz, until)? {
+                    dataplane.set_settings_before(zone, &before)?;
+                }
                 dataplane.enforce(zone, &settings)?;
                 if let Some(replaced) = replaced {
                     dataplane.detach(replaced.zone)?;
@@ -195,20 +212,20 @@ impl Host {
             })?;
         let flow_table = self.dataplane.flow_table()?;
         notes.extend(flow_table_note(flow_table, &next.model));
-        notes.extend(rule_counters_note(&image));
+        notes.extend(rule_counters_note(&policy.image));
         Ok(AttachSummary {
             interface: name,
             zone,
             groups: spec.groups,
             audit: spec.audit,
-            deadline: match rollback_after {
-                Some(after) => Some(Deadline::In(after)),
-                None => unconfirmed.then_some(Deadline::Passed),
+            deadline: match confirm_within {
+                Some(within) => Some(Deadline::In(within)),
+                None => rolled_back.then_some(Deadline::Passed),
             },
             ingress,
             reason,
             egress: plan.tc,
-            policy: PolicySummary::new(&next.model, &image, installed.bytes),
+            policy: PolicySummary::new(&next.model, &policy.image, installed.bytes),
             flow_table,
             existing: seeded,
             notes,

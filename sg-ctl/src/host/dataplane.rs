@@ -15,6 +15,7 @@ mod filters;
 mod flows;
 mod hook;
 mod image;
+mod in_force;
 mod interface;
 mod links;
 mod maps;
@@ -123,7 +124,7 @@ impl Dataplane {
     }
 
     /// Whether the maps exist.
-    fn is_prepared(&self) -> bool {
+    pub(super) fn is_prepared(&self) -> bool {
         // The clock is pinned last: without it a process was killed while it made the first pins.
         self.pins.clock().exists() && program::has_maps(&self.pins)
     }
@@ -160,31 +161,6 @@ impl Dataplane {
             .ok_or_else(|| nothing_loaded(&self.pins))
     }
 
-    /// Puts a policy image in force: every packet is judged by the old image or by the new one.
-    /// Its rules are counted from now on;
-    /// those that were in force before go on counting.
-    ///
-    /// # Errors
-    /// When the words are no image for these programs, or too many. Errors after the replacement
-    /// (of pins) leave the new image in force.
-    pub fn install(
-        &mut self,
-        words: &[u32],
-        rules: &[RuleKey],
-    ) -> Result<ImageInfo, DataplaneError> {
-        let pins = self.pins.clone();
-        let now = self.clock()?.now;
-        let maps = self.maps_mut()?;
-        let counted = rules::counted(maps)?;
-        rules::begin(maps, rules, &counted, now)?;
-        let info = image::install(maps, &pins, words)?;
-        let gone = counted
-            .iter()
-            .filter(|rule| rules.binary_search(rule).is_err());
-        rules::end(maps, gone)?;
-        Ok(info)
-    }
-
     /// What each rule of each interface has admitted since it came into force there.
     ///
     /// # Errors
@@ -204,45 +180,6 @@ impl Dataplane {
         } else {
             Ok(None)
         }
-    }
-
-    /// The image in force, `None` before the first one.
-    ///
-    /// # Errors
-    /// When the kernel does not let it be read.
-    pub fn image(&self) -> Result<Option<ImageInfo>, DataplaneError> {
-        if self.is_prepared() {
-            image::current(self.maps()?, &self.pins)
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// The settings of a zone; all zero for one that is not in use.
-    ///
-    /// # Errors
-    /// When nothing is loaded.
-    pub fn settings(&self, zone: u32) -> Result<InterfaceSettings, DataplaneError> {
-        self.maps()?.settings(zone)
-    }
-
-    /// Changes the settings of a zone. The programs read each field once per packet, so a packet
-    /// may see some fields old and some new. Longer timeouts bring no flow back that was over.
-    ///
-    /// # Errors
-    /// When nothing is loaded.
-    pub fn set_settings(
-        &mut self,
-        zone: u32,
-        settings: &InterfaceSettings,
-    ) -> Result<(), DataplaneError> {
-        let before = self.settings(zone)?;
-        if before.is_in_use() && settings.outlasts(&before) {
-            self.delete_expired(zone, &before)?;
-        }
-        self.maps_mut()?.set_settings(zone, settings)?;
-        reach(CrashPoint::SettingsWritten);
-        Ok(())
     }
 
     /// The counters of a zone, summed over all CPUs.

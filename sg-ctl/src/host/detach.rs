@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Host, HostError, compile_policy, record_of};
+use super::desired::compile_policy;
+use super::trial::Policy;
+use super::{Host, HostError, record_of};
 use crate::host::dataplane::{Attachment, Interface};
 use crate::host::state::{Detached, State, StateError};
 
@@ -47,20 +49,24 @@ impl Host {
             ..state
         };
         next.attachments.remove(name);
+        if !next.is_on_trial()
+            && let Some(model) = next.model_before.take()
+        {
+            next.model = *model;
+        }
         note_detached(&mut next, [name]);
         // Its addresses are no longer members of its groups. If the rest cannot be compiled, it
         // keeps the image that it has.
-        let image = Self::check_all_recorded(&next, &attachments)
+        let policy = Self::check_all_recorded(&next, &attachments)
             .and_then(|()| compile_policy(&mut next, &attachments, None))
+            .and_then(|image| Policy::new(&next, &attachments, None, image))
             .ok();
         self.transact(&lock, &next, false, |dataplane| {
             dataplane.detach(zone)?;
-            if let Some(image) = &image
-                && !attachments.is_empty()
-            {
-                dataplane.install(image.words(), image.rules())?;
+            match &policy {
+                Some(policy) => policy.put_in_force(dataplane, &next, &attachments, None),
+                None => Ok(()),
             }
-            Ok(())
         })
     }
 
@@ -99,6 +105,8 @@ impl Host {
         let mut next = State {
             generation: state.generation + 1,
             attachments: BTreeMap::new(),
+            model: state.settled().model,
+            model_before: None,
             ..state
         };
         note_detached(&mut next, names.iter().map(String::as_str));

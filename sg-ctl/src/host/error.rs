@@ -114,6 +114,15 @@ pub enum HostError {
         /// Why.
         source: StateError,
     },
+    /// The deadline of a change on trial has passed.
+    #[error(
+        "too late: the change of {} was not confirmed in time, and what was before is in force",
+        .interfaces.join(", ")
+    )]
+    TooLate {
+        /// Names of the interfaces.
+        interfaces: Vec<String>,
+    },
     /// There is no state to return to.
     #[error("there are no rules to return to")]
     NoPrevious,
@@ -179,6 +188,7 @@ impl HostError {
                     .to_owned(),
             ),
             Self::NoSsh => Some("leave --keep-ssh out: sg-ctl was not started over SSH".to_owned()),
+            Self::TooLate { .. } => Some("make the change once more, and confirm that".to_owned()),
             Self::NoPrevious => Some("the rules have not changed yet".to_owned()),
             Self::NoZone { .. } => Some("detach one first".to_owned()),
         }

@@ -7,11 +7,12 @@ use sg_common::flow::FlowKey;
 use sg_common::proto::TCP;
 
 use super::apply::milliseconds;
+use super::desired::compile_policy;
 use super::ssh::SshConnection;
-use super::{Host, HostError, compile_policy, write_settings};
+use super::trial::Policy;
+use super::{Host, HostError};
 use crate::host::dataplane::{Attachment, Dataplane};
 use crate::host::state::{SshPeer, State};
-use sg_policy::compile::Image;
 
 /// What [`Host::isolate`] is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +65,12 @@ impl Host {
         let (lock, state) = self.begin()?;
         let Plan {
             next,
-            image,
-            attachment,
+            policy,
+            attachments,
             mut summary,
         } = self.plan_isolation(&state, interface, request)?;
         self.transact(&lock, &next, false, |dataplane| {
-            dataplane.install(image.words(), image.rules())?;
-            write_settings(dataplane, &next, &[attachment])?;
+            policy.put_in_force(dataplane, &next, &attachments, None)?;
             cut(dataplane, &next)
         })?;
         summary.duration = begin.elapsed();
@@ -140,9 +140,9 @@ impl Host {
         let changed = *record != before || flows_cut > 0;
         let image = compile_policy(&mut next, attachments, None)?;
         Ok(Plan {
+            policy: Policy::new(&next, attachments, None, image)?,
             next,
-            image,
-            attachment,
+            attachments: attachments.to_vec(),
             summary: IsolateSummary {
                 interface: interface.to_owned(),
                 isolated,
@@ -159,8 +159,8 @@ impl Host {
 /// A change that is checked and compiled.
 struct Plan {
     next: State,
-    image: Image,
-    attachment: Attachment,
+    policy: Policy,
+    attachments: Vec<Attachment>,
     summary: IsolateSummary,
 }
 

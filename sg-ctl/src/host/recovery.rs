@@ -69,6 +69,8 @@ mod tests {
                 overrides: Overrides::default(),
                 by_pattern: false,
                 unconfirmed: false,
+                before: None,
+                rolled_back: false,
                 keep_ssh: None,
                 isolated: None,
             };

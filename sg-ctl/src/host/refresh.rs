@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Host, HostError, compile_policy, zone_policies};
+use super::desired::{compile_policy, zone_policies};
+use super::trial::Policy;
+use super::{Host, HostError};
 use crate::host::state::State;
 
 impl Host {
@@ -37,9 +39,9 @@ impl Host {
             ..state
         };
         let image = compile_policy(&mut next, &attachments, None)?;
+        let policy = Policy::new(&next, &attachments, None, image)?;
         self.transact(&lock, &next, false, |dataplane| {
-            dataplane.install(image.words(), image.rules())?;
-            Ok(())
+            policy.put_in_force(dataplane, &next, &attachments, None)
         })
     }
 }

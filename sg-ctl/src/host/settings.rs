@@ -13,19 +13,18 @@ use sg_common::settings::{
 
 use sg_policy::model::{Infrastructure, InterfaceSpec, LogMode, Related, TcpPickup, Timeouts};
 
-/// The settings of one interface; `pickup_until` and `audit_after` are jiffies.
+/// The settings of one interface; `pickup_until` is in jiffies.
 pub fn settings(
     spec: &InterfaceSpec,
     ifindex: u32,
     hz: u64,
-    (pickup_until, audit_after): (u64, u64),
+    pickup_until: u64,
 ) -> InterfaceSettings {
     InterfaceSettings {
         timeouts: timeouts(&spec.timeouts, hz),
         log_reasons: log_reasons(spec.log),
         log_interval: limit::interval(spec.log_limit, hz),
         pickup_until,
-        audit_after,
         infra: infra(spec.infrastructure),
         ifindex,
         mode: if spec.audit { MODE_AUDIT } else { MODE_ENFORCE },
@@ -185,7 +184,7 @@ mod tests {
             },
             ..InterfaceSpec::default()
         };
-        let built = settings(&spec, 7, 250, (11, 0));
+        let built = settings(&spec, 7, 250, 11);
         let seconds = FlowState::ALL.map(|state| built.timeouts[usize::from(state.0)] / 250);
         assert_eq!(seconds, [2, 2, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8, 8, 1, 6]);
         assert_eq!((built.ifindex, built.pickup_until), (7, 11));

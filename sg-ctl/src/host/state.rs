@@ -15,6 +15,7 @@
 
 mod error;
 mod record;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -64,6 +65,9 @@ pub struct State {
     pub detached: BTreeMap<String, Detached>,
     /// The numbers of all rules that there ever were.
     pub numbers: RuleNumbers,
+    /// The rules that come back when a change on trial is not confirmed; `None` when it changed none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_before: Option<Box<Model>>,
 }
 
 impl Default for State {
@@ -74,6 +78,7 @@ impl Default for State {
             attachments: BTreeMap::new(),
             detached: BTreeMap::new(),
             numbers: RuleNumbers::default(),
+            model_before: None,
         }
     }
 }

@@ -8,9 +8,10 @@ use sg_common::counters::{Tally, ZoneCounters};
 use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::MODE_AUDIT;
 
+use super::desired::effective;
 use super::guard::{Guard, Survey};
 use super::suppressed::Suppressed;
-use super::{Host, HostError, Occupancy, effective, record_of};
+use super::{Host, HostError, Occupancy, record_of};
 use crate::host::dataplane::{
     Attachment, BUILD, Dataplane, FlowTableInfo, HookKind, ImageInfo, Interface, RuleCounterInfo,
 };
@@ -31,13 +32,13 @@ pub enum Mode {
     Audit,
 }
 
-/// When an interface on trial begins to only audit.
+/// When a change on trial is undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deadline {
     /// After this time.
     In(Duration),
-    /// It does already.
+    /// It was not confirmed in time: what was before is in force.
     Passed,
 }
 
@@ -263,19 +264,19 @@ impl Host {
         if survey.has_lost_maps {
             return Ok(status);
         }
-        let settings = self.dataplane.settings(attachment.zone)?;
-        let clock = self.dataplane.clock()?;
-        let deadline = match settings.audit_after {
-            0 => None,
-            // The programs compare so, too.
-            after if clock.now > after => Some(Deadline::Passed),
-            after => Some(Deadline::In(clock.until(after))),
-        };
-        let is_audit = settings.mode == MODE_AUDIT || deadline == Some(Deadline::Passed);
-        if is_audit {
+        let settings = self.dataplane.settings_in_force(attachment.zone)?;
+        if settings.mode == MODE_AUDIT {
             status.mode = Mode::Audit;
         }
-        status.deadline = deadline;
+        let record = record_of(state, attachment.zone).map(|(_, record)| record);
+        status.deadline = match record {
+            Some(record) if record.rolled_back => Some(Deadline::Passed),
+            Some(record) if record.unconfirmed => {
+                let clock = self.dataplane.clock()?;
+                Some(Deadline::In(clock.until(settings.rollback_at)))
+            }
+            _ => None,
+        };
         count(&mut status, &self.dataplane.counters(attachment.zone)?);
         Ok(status)
     }

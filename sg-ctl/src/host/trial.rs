@@ -1,52 +1,46 @@
-//! Changes on trial: a deadline in the kernel past which an interface only audits, and its end.
+//! Changes on trial: a deadline in the kernel, past which what was before is in force again.
 
 use std::time::Duration;
 
+use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
+
+use super::desired::{compile_policy, desired};
 use super::existing::Passing;
 use super::ssh::{SshConnection, WayIn};
-use super::{Host, HostError, compile_policy, record_of, write_settings};
-use crate::host::dataplane::{Attachment, Dataplane};
+use super::{Host, HostError, record_of};
+use crate::host::dataplane::{Attachment, Dataplane, ImageInfo};
+use crate::host::state::{State, StateLock};
+use sg_policy::compile::Image;
 
 impl Host {
-    /// Ends the trial of every interface: its verdicts are carried out from now on, also those that
-    /// only audit since their deadline; connections that these let pass meanwhile go on. Returns the
-    /// names of the interfaces that were on trial, and which of them are not guarded now.
+    /// Ends the trial of every interface: what is in force stays. Returns the names of the
+    /// interfaces that were on trial, and which of them are not guarded now.
     ///
     /// # Errors
-    /// When state or kernel cannot be read or written.
+    /// [`HostError::TooLate`] when the deadline has passed; when state or kernel cannot be read or
+    /// written.
     pub fn confirm(&mut self) -> Result<(Vec<String>, Vec<String>), HostError> {
         let (lock, mut next) = self.begin()?;
-        let on_trial = next
-            .attachments
-            .iter_mut()
-            .filter(|(_, record)| record.unconfirmed);
-        let mut names = Vec::new();
-        for (name, record) in on_trial {
-            record.unconfirmed = false;
-            names.push(name.clone());
-        }
+        let names = next.keep();
         if names.is_empty() {
-            return Ok((names, Vec::new()));
+            let undone = next
+                .attachments
+                .iter()
+                .filter(|(_, record)| record.rolled_back);
+            let interfaces: Vec<_> = undone.map(|(name, _)| name.clone()).collect();
+            if !interfaces.is_empty() {
+                return Err(HostError::TooLate { interfaces });
+            }
+            let survey = self.survey()?;
+            let notes = survey.guards(&next);
+            let notes = notes.filter_map(|(name, guard)| guard.note(name)).collect();
+            return Ok((names, notes));
         }
         let survey = self.survey()?;
         let attachments = survey.attachments.as_slice();
-        let mut passing = Vec::new();
-        for attachment in attachments {
-            let Some((_, record)) = record_of(&next, attachment.zone) else {
-                continue;
-            };
-            let deadline = self.dataplane.settings(attachment.zone)?.audit_after;
-            let has_passed = deadline != 0 && self.dataplane.clock()?.now > deadline;
-            if let (true, Some(interface)) = (has_passed, &attachment.interface) {
-                let through = Passing::through(interface, record.side)?;
-                passing.push((attachment.zone, through));
-            }
-        }
         self.transact(&lock, &next, false, |dataplane| {
-            for (zone, through) in &passing {
-                through.seed(dataplane, *zone)?;
-            }
-            write_settings(dataplane, &next, attachments)
+            write_settings(dataplane, &next, attachments)?;
+            Ok(dataplane.forget_previous()?)
         })?;
         let guards = survey.guards(&next);
         let notes = guards
@@ -66,11 +60,15 @@ impl Host {
         &mut self,
         interface: &str,
         audit: bool,
-        rollback_after: Option<Duration>,
+        confirm_within: Option<Duration>,
         ssh: Option<SshConnection>,
     ) -> Result<Vec<String>, HostError> {
         let (lock, state) = self.begin()?;
-        let mut next = state;
+        let mut next = State {
+            generation: state.generation + 1,
+            ..state.clone()
+        };
+        next.forget_rollback();
         let not_attached = HostError::not_attached(interface, &next);
         let survey = self.survey()?;
         let attachments = survey.attachments.as_slice();
@@ -83,82 +81,258 @@ impl Host {
             });
         }
         record.overrides.audit = Some(audit);
-        record.unconfirmed |= rollback_after.is_some();
+        if record.overrides.name_no_group() {
+            // Those that the rules give it, if they do.
+            record.overrides.groups = None;
+        }
         let (zone, side) = (record.zone, record.side);
-        let this: Vec<_> = attachments
-            .iter()
-            .filter(|attachment| attachment.zone == zone)
-            .cloned()
-            .collect();
+        if confirm_within.is_some() {
+            next.put_on_trial(&state, |name| name == interface);
+        }
+        let image = compile_policy(&mut next, attachments, None)?;
+        let this = survey.attachment(zone);
         let mut notes: Vec<_> = guard.note(interface).into_iter().collect();
         if !audit && ssh.is_some() {
-            // Only to ask it: the policy in force stays.
-            let mut asked = next.clone();
-            let image = compile_policy(&mut asked, attachments, None)?;
+            // Only to ask it: nobody is let in.
             let way_in = WayIn { ssh, keep: false };
-            let (_, note) = way_in.check(&mut asked, (&this, None), image)?;
+            let this: Vec<_> = this.into_iter().cloned().collect();
+            let (_, note) = way_in.check(&mut next.clone(), (&this, None), image.clone())?;
             notes.extend(note);
         }
-        let present = this.first().and_then(|each| each.interface.as_ref());
+        let present = this.and_then(|each| each.interface.as_ref());
         let passing = present
             .map(|interface| Passing::through(interface, side))
             .transpose()?;
+        let policy = Policy::new(&next, attachments, None, image)?;
         self.transact(&lock, &next, false, |dataplane| {
-            set_deadlines(dataplane, &this, rollback_after)?;
             if let (false, Some(passing)) = (audit, &passing) {
                 passing.seed(dataplane, zone)?;
             }
-            write_settings(dataplane, &next, &this)
+            policy.put_in_force(dataplane, &next, attachments, confirm_within)
         })?;
         Ok(notes)
     }
+
+    /// Undoes a change whose deadline has passed: the kernel has done so already, and the state
+    /// follows. Returns the state.
+    pub(super) fn undo_unconfirmed(
+        &mut self,
+        lock: &StateLock,
+        state: State,
+    ) -> Result<State, HostError> {
+        if !is_past_deadline(&self.dataplane, &state)? {
+            return Ok(state);
+        }
+        let mut next = State {
+            generation: state.generation + 1,
+            ..state.settled()
+        };
+        let rules_change = next.model != state.model;
+        let attachments = self.dataplane.attachments()?;
+        Self::check_all_recorded(&next, &attachments)?;
+        let image = compile_policy(&mut next, &attachments, None)?;
+        let policy = Policy::new(&next, &attachments, None, image)?;
+        self.transact(lock, &next, rules_change, |dataplane| {
+            policy.put_in_force(dataplane, &next, &attachments, None)
+        })?;
+        Ok(next)
+    }
 }
 
-/// Gives attached interfaces a deadline, if there is to be one.
-pub(super) fn set_deadlines(
+/// Whether the deadline of what is on trial has passed. One of which the kernel knows nothing (any
+/// more) has: a reboot or a crash must not make unconfirmed rules permanent.
+pub(super) fn is_past_deadline(dataplane: &Dataplane, state: &State) -> Result<bool, HostError> {
+    let mut on_trial = state
+        .attachments
+        .values()
+        .filter(|record| record.unconfirmed)
+        .peekable();
+    if on_trial.peek().is_none() {
+        return Ok(false);
+    }
+    if !dataplane.is_prepared() {
+        return Ok(true);
+    }
+    let now = dataplane.clock()?.now;
+    for record in on_trial {
+        // The programs compare so, too.
+        if now <= dataplane.settings(record.zone)?.rollback_at {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The policy that a state comes to, and the one that it returns to if it is not confirmed.
+pub(super) struct Policy {
+    pub(super) image: Image,
+    previous: Option<(State, Image)>,
+}
+
+impl Policy {
+    /// Compiles what a state that was compiled to `image` returns to.
+    ///
+    /// # Errors
+    /// When that does not fit (any more).
+    pub(super) fn new(
+        state: &State,
+        attachments: &[Attachment],
+        coming: Option<&Attachment>,
+        image: Image,
+    ) -> Result<Self, HostError> {
+        let previous = state.is_on_trial().then(|| state.settled());
+        let previous = previous.map(|mut state| {
+            let image = compile_policy(&mut state, attachments, coming)?;
+            Ok::<_, HostError>((state, image))
+        });
+        Ok(Self {
+            image,
+            previous: previous.transpose()?,
+        })
+    }
+
+    /// Puts both images and the settings of everything attached in force. What is on trial gets the
+    /// deadline before the new image: whoever dies in between must not leave it without one.
+    pub(super) fn put_in_force(
+        &self,
+        dataplane: &mut Dataplane,
+        state: &State,
+        attachments: &[Attachment],
+        confirm_within: Option<Duration>,
+    ) -> Result<(), HostError> {
+        if attachments.is_empty() {
+            return Ok(());
+        }
+        let rollback_at = confirm_within
+            .map(|within| deadline(dataplane, within))
+            .transpose()?;
+        self.install(dataplane, state, attachments, rollback_at)?;
+        write_settings(dataplane, state, attachments)?;
+        if self.previous.is_none() {
+            dataplane.forget_previous()?;
+        }
+        Ok(())
+    }
+
+    /// Puts both images in force, and before the new one the settings to return to and a deadline.
+    pub(super) fn install(
+        &self,
+        dataplane: &mut Dataplane,
+        state: &State,
+        attachments: &[Attachment],
+        rollback_at: Option<u64>,
+    ) -> Result<ImageInfo, HostError> {
+        let mut rules = self.image.rules().to_vec();
+        if let Some((before, previous)) = &self.previous {
+            dataplane.install_previous(previous.words(), previous.rules())?;
+            write_settings_before(dataplane, before, attachments)?;
+            rules.extend(previous.rules());
+            rules.sort_unstable();
+            rules.dedup();
+        }
+        if let Some(rollback_at) = rollback_at {
+            for attachment in attachments {
+                if record_of(state, attachment.zone).is_some_and(|(_, record)| record.unconfirmed) {
+                    let settings = InterfaceSettings {
+                        rollback_at,
+                        ..dataplane.settings(attachment.zone)?
+                    };
+                    dataplane.set_settings(attachment.zone, &settings)?;
+                }
+            }
+        }
+        Ok(dataplane.install(self.image.words(), &rules)?)
+    }
+
+    /// The settings that an interface returns to, as those of its zone before the change.
+    pub(super) fn settings_before(
+        &self,
+        name: &str,
+        ifindex: u32,
+        hz: u64,
+        pickup_until: u64,
+    ) -> Result<Option<InterfaceSettings>, HostError> {
+        let Some((before, _)) = &self.previous else {
+            return Ok(None);
+        };
+        let Some(record) = before.attachments.get(name) else {
+            return Ok(None);
+        };
+        let settings = desired(before, name, record)?.settings(ifindex, hz, pickup_until, 0);
+        Ok(Some(settings))
+    }
+}
+
+/// The deadline of a trial that begins now, in jiffies.
+pub(super) fn deadline(dataplane: &Dataplane, within: Duration) -> Result<u64, HostError> {
+    let clock = dataplane.clock()?;
+    let jiffies = within.as_millis() as u64 * clock.hz / 1000;
+    Ok(clock.now + jiffies)
+}
+
+/// The deadline of what is on trial already, in jiffies.
+pub(super) fn known_deadline(dataplane: &Dataplane, state: &State) -> Result<u64, HostError> {
+    // One that got lost has passed.
+    let mut latest = 1;
+    for record in state.attachments.values() {
+        if record.unconfirmed {
+            latest = latest.max(dataplane.settings(record.zone)?.rollback_at);
+        }
+    }
+    Ok(latest)
+}
+
+/// Gives the programs of everything attached the settings that the state wants.
+pub(super) fn write_settings(
     dataplane: &mut Dataplane,
+    state: &State,
     attachments: &[Attachment],
-    rollback_after: Option<Duration>,
 ) -> Result<(), HostError> {
-    let Some(rollback_after) = rollback_after else {
-        return Ok(());
-    };
-    let audit_after = deadline(dataplane, rollback_after)?;
+    let hz = Dataplane::hz()?;
     for attachment in attachments {
-        let mut settings = dataplane.settings(attachment.zone)?;
-        settings.audit_after = audit_after;
-        dataplane.set_settings(attachment.zone, &settings)?;
+        if let Some((name, record)) = record_of(state, attachment.zone) {
+            let known = dataplane.settings(attachment.zone)?;
+            let pickup_until = pickup_until(dataplane, &known, hz)?;
+            let rollback_at = match record.unconfirmed {
+                true => known.rollback_at.max(1),
+                false => 0,
+            };
+            let desired = desired(state, name, record)?;
+            let settings = desired.settings(known.ifindex, hz, pickup_until, rollback_at);
+            dataplane.set_settings(attachment.zone, &settings)?;
+        }
     }
     Ok(())
 }
 
-/// The deadline of a trial that begins now, in jiffies.
-pub(super) fn deadline(dataplane: &Dataplane, after: Duration) -> Result<u64, HostError> {
-    let clock = dataplane.clock()?;
-    let jiffies = after.as_millis() as u64 * clock.hz / 1000;
-    Ok(clock.now + jiffies)
+/// Gives the programs the settings that they return to when the deadline passes.
+fn write_settings_before(
+    dataplane: &mut Dataplane,
+    before: &State,
+    attachments: &[Attachment],
+) -> Result<(), HostError> {
+    let hz = Dataplane::hz()?;
+    for attachment in attachments {
+        if let Some((name, record)) = record_of(before, attachment.zone) {
+            let known = dataplane.settings(attachment.zone)?;
+            let pickup_until = pickup_until(dataplane, &known, hz)?;
+            let settings = desired(before, name, record)?;
+            let settings = settings.settings(known.ifindex, hz, pickup_until, 0);
+            dataplane.set_settings_before(attachment.zone, &settings)?;
+        }
+    }
+    Ok(())
 }
 
-/// The deadline that an interface is to have, by what the state says of it and the kernel has.
-///
-/// An interface on trial of whose deadline nothing is known (any more) is past it: a reboot or a
-/// crash must not make unconfirmed rules permanent.
-pub(super) fn kept_deadline(unconfirmed: bool, known: u64) -> u64 {
-    match (unconfirmed, known) {
-        (false, _) => 0,
-        (true, 0) => 1,
-        (true, known) => known,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_deadline_that_got_lost_has_passed() {
-        assert_eq!(kept_deadline(false, 77), 0);
-        assert_eq!(kept_deadline(true, 77), 77);
-        assert_eq!(kept_deadline(true, 0), 1);
-    }
+/// Until when segments without an entry open flows. A zone that was never enforced has no window
+/// yet: its attach was cut short.
+fn pickup_until(
+    dataplane: &Dataplane,
+    known: &InterfaceSettings,
+    hz: u64,
+) -> Result<u64, HostError> {
+    Ok(match known.pickup_until {
+        0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
+        known => known,
+    })
 }

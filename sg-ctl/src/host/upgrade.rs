@@ -6,8 +6,9 @@ use serde::Serialize;
 use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::apply::milliseconds;
+use super::desired::{compile_policy, desired};
 use super::existing::Passing;
-use super::{Host, HostError, compile_policy, record_of, wanted_settings};
+use super::{Host, HostError, record_of};
 use crate::host::dataplane::{Attachment, BUILD, Dataplane, Interface, Relocated, Relocation};
 use crate::host::state::State;
 use sg_policy::model::Side;
@@ -137,9 +138,8 @@ impl Host {
                 else {
                     continue;
                 };
-                // A deadline stays behind in the old maps: what was on trial only audits.
-                let times = (pickup_until, 0);
-                let settings = wanted_settings(state, (name, record), interface.index, hz, times);
+                let desired = desired(state, name, record)?;
+                let settings = desired.settings(interface.index, hz, pickup_until, 0);
                 if !other.carries_flows() && record.isolated.is_none() {
                     let through = Passing::through(interface, record.side)?;
                     passing.push((attachment.zone, through));

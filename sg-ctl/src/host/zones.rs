@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use sg_common::settings::MAX_ZONES;
 
+use super::desired::compile_policy;
 use super::guard::{Guard, Survey};
-use super::{Host, HostError, Target, compile_policy};
+use super::trial::Policy;
+use super::{Host, HostError, Target};
 use crate::host::dataplane::Attachment;
 use crate::host::state::{State, StateLock};
 
@@ -40,12 +42,10 @@ impl Host {
         let mut attachments = survey.attachments;
         attachments.retain(|each| each.zone != zone);
         let image = compile_policy(&mut next, &attachments, None)?;
+        let policy = Policy::new(&next, &attachments, None, image)?;
         self.transact(lock, &next, false, |dataplane| {
             dataplane.detach(zone)?;
-            if !attachments.is_empty() {
-                dataplane.install(image.words(), image.rules())?;
-            }
-            Ok(())
+            policy.put_in_force(dataplane, &next, &attachments, None)
         })?;
         Ok(next)
     }

@@ -141,8 +141,8 @@ pub(crate) struct ApplyView<'a> {
 
 impl<'a> ApplyView<'a> {
     /// The view of what was done, with the time that there is to confirm it.
-    pub(crate) fn done(summary: &'a ApplySummary, rollback_after: Option<Duration>) -> Self {
-        let on_trial = rollback_after.filter(|_| !summary.attached.is_empty());
+    pub(crate) fn done(summary: &'a ApplySummary, confirm_within: Option<Duration>) -> Self {
+        let on_trial = confirm_within.filter(|_| !summary.attached.is_empty());
         Self {
             applied: true,
             deadline: on_trial.map(|after| DeadlineView::from(Deadline::In(after))),

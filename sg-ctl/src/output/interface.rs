@@ -137,6 +137,8 @@ mod tests {
             },
             by_pattern: false,
             unconfirmed: false,
+            before: None,
+            rolled_back: false,
             keep_ssh: None,
             isolated: None,
         };

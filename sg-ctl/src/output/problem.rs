@@ -39,12 +39,6 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
         match State::of(interface) {
             // What replaced it is told below.
             State::Enforcing | State::Replaced => {}
-            State::Auditing if interface.deadline == Some(Deadline::Passed) => add(
-                name,
-                "only audits: its last change was not confirmed in time. Enforce it with `sg-ctl \
-                 confirm`, or return to the rules before with `sg-ctl rollback`"
-                    .to_owned(),
-            ),
             State::Auditing => add(
                 name,
                 format!(
@@ -81,10 +75,15 @@ pub(super) fn problems(status: &Status) -> Vec<Problem<'_>> {
             add(
                 name,
                 format!(
-                    "its last change is not confirmed: from in {} on it only audits, unless you \
-                     run `sg-ctl confirm`",
+                    "its last change is undone in {}, unless you run `sg-ctl confirm`",
                     span(time)
                 ),
+            );
+        }
+        if interface.deadline == Some(Deadline::Passed) {
+            add(
+                name,
+                "its last change was not confirmed in time: what was before is in force".to_owned(),
             );
         }
         if let Some(renamed) = &interface.renamed {

@@ -9,11 +9,11 @@ use sg_ctl::host::Deadline;
 use super::Tone;
 use super::time::span;
 
-/// When an interface on trial begins to only audit. The names of the fields are those of the JSON
+/// When a change on trial is undone. The names of the fields are those of the JSON
 /// form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct DeadlineView {
-    /// Whether it does already.
+    /// Whether it is undone already.
     passed: bool,
     /// The time until then.
     in_ms: Option<u64>,
@@ -38,15 +38,11 @@ impl fmt::Display for DeadlineView {
         match self.in_ms {
             Some(ms) => {
                 let time = span(Duration::from_millis(ms));
-                write!(
-                    f,
-                    "nothing is dropped from in {time} on, unless you keep it: {confirm}"
-                )
+                write!(f, "undone in {time}, unless you run {confirm}")
             }
-            None => write!(
-                f,
-                "it was not confirmed, so nothing is dropped until then: {confirm}"
-            ),
+            None => {
+                f.write_str("the change before this one was not confirmed in time: it is undone")
+            }
         }
     }
 }
@@ -83,13 +79,13 @@ impl<'a> ModeView<'a> {
     pub(crate) fn new(
         interface: &'a str,
         audit: bool,
-        rollback_after: Option<Duration>,
+        confirm_within: Option<Duration>,
         notes: Vec<String>,
     ) -> Self {
         Self {
             interface,
             mode: if audit { "audit" } else { "enforce" },
-            deadline: rollback_after.map(|after| Deadline::In(after).into()),
+            deadline: confirm_within.map(|after| Deadline::In(after).into()),
             notes,
         }
     }
@@ -132,7 +128,7 @@ mod tests {
         assert_eq!(
             plain(&ModeView::new("eth0", false, minute, vec![])),
             "eth0 enforces its rules\n\
-             nothing is dropped from in 1m00s on, unless you keep it: sg-ctl confirm\n"
+             undone in 1m00s, unless you run sg-ctl confirm\n"
         );
         assert_eq!(
             plain(&ModeView::new("eth0", true, None, vec![])),

@@ -204,7 +204,7 @@ impl Stage {
             timeouts: Timeouts::default(),
             ..InterfaceSpec::default()
         };
-        let mut settings = host::settings(&spec, IFINDEX, hz, (0, 0));
+        let mut settings = host::settings(&spec, IFINDEX, hz, 0);
         settings.timeouts.fill(hz * 86_400);
         self.dataplane.set_settings(ZONE, &settings)?;
         Ok(())

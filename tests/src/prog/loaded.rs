@@ -178,6 +178,16 @@ impl Loaded {
             .expect("the kernel takes the image");
     }
 
+    /// Puts an image and settings in the place of those that a deadline brings back.
+    pub(crate) fn install_previous(&mut self, image: &Image, settings: &InterfaceSettings) {
+        self.dataplane
+            .install_previous(image.words(), image.rules())
+            .expect("the kernel takes the image");
+        self.dataplane
+            .set_settings_before(ZONE, settings)
+            .expect("maps are open");
+    }
+
     pub(crate) fn settings(&self) -> InterfaceSettings {
         self.dataplane.settings(ZONE).expect("maps are open")
     }

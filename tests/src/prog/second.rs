@@ -17,6 +17,8 @@ pub(super) struct SecondOpinion {
     /// None once the flow table may have been full: the oracle's never is.
     oracle: Option<Oracle>,
     hz: u64,
+    /// What a deadline brings back, and the jiffies until it has passed.
+    before: Option<(Host, u64)>,
 }
 
 impl SecondOpinion {
@@ -27,6 +29,7 @@ impl SecondOpinion {
             oracle: Some(Oracle::new(&host)),
             host,
             hz,
+            before: None,
         }
     }
 
@@ -39,6 +42,16 @@ impl SecondOpinion {
             ..before
         };
         self.tell();
+    }
+
+    /// What is in force is on trial: after so many jiffies other rules and settings come back.
+    pub(super) fn on_trial(&mut self, before: &Model, jiffies: u64) {
+        self.before = Some((host(before), jiffies));
+    }
+
+    /// What is on trial stays.
+    pub(super) fn confirm(&mut self) {
+        self.before = None;
     }
 
     /// The interface has no policy.
@@ -70,6 +83,14 @@ impl SecondOpinion {
         let time = Duration::from_nanos(jiffies * (1_000_000_000 / self.hz));
         if let Some(oracle) = &mut self.oracle {
             oracle.wait(time);
+        }
+        match self.before.take() {
+            Some((before, left)) if left < jiffies => {
+                self.host = before;
+                self.tell();
+            }
+            Some((before, left)) => self.before = Some((before, left - jiffies)),
+            None => {}
         }
     }
 

@@ -12,6 +12,6 @@ pub(crate) fn settings(spec: &InterfaceSpec, now: u64, hz: u64) -> InterfaceSett
     InterfaceSettings {
         log_reasons: u64::MAX,
         log_interval: 0,
-        ..host::settings(spec, IFINDEX, hz, (pickup_until, 0))
+        ..host::settings(spec, IFINDEX, hz, pickup_until)
     }
 }

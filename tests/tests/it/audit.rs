@@ -47,20 +47,3 @@ fn a_switch_to_enforcing_holds_from_the_next_packet_on(place: Place) {
     filter.change_settings(|settings| settings.mode = MODE_ENFORCE);
     filter.inbound(&denied).drops(Reason::NoRule);
 }
-
-#[apply(everywhere)]
-fn past_its_deadline_an_interface_audits(place: Place) {
-    let mut filter = filter(place);
-    let deadline = filter.now() + 60 * filter.hz();
-    filter.change_settings(|settings| {
-        settings.mode = MODE_ENFORCE;
-        settings.audit_after = deadline;
-    });
-    let denied = tcp("203.0.113.7:40000", "192.0.2.10:80").syn();
-    filter.wait_seconds(60);
-    filter.inbound(&denied).drops(Reason::NoRule);
-    filter.wait_seconds(1);
-    filter.inbound(&denied).passes_audit(Reason::NoRule);
-    filter.change_settings(|settings| settings.audit_after = 0);
-    filter.inbound(&denied).drops(Reason::NoRule);
-}

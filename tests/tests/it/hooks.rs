@@ -33,7 +33,7 @@ fn hooks_are_as_the_kernel_says(
             hook,
             tc,
             flows: MIN_FLOWS,
-            settings: settings(&InterfaceSpec::default(), interface.index, hz, (0, 0)),
+            settings: settings(&InterfaceSpec::default(), interface.index, hz, 0),
             interface,
         };
         let mut dataplane = Dataplane::open(pins.path()).expect("root may look");

@@ -29,6 +29,7 @@ mod rules;
 mod segments;
 mod state;
 mod tcp;
+mod trial;
 mod truncated;
 mod untracked;
 mod verifier;

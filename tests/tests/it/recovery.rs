@@ -102,6 +102,8 @@ impl Machinery {
                 overrides: Overrides::default(),
                 by_pattern: false,
                 unconfirmed: false,
+                before: None,
+                rolled_back: false,
                 keep_ssh: None,
                 isolated: None,
             };
@@ -122,7 +124,7 @@ impl Machinery {
     fn set_deadline(&self) {
         let mut dataplane = self.dataplane();
         let mut settings = dataplane.settings(0).expect("it is loaded");
-        settings.audit_after = DEADLINE;
+        settings.rollback_at = DEADLINE;
         dataplane.set_settings(0, &settings).expect("it is loaded");
     }
 
@@ -130,7 +132,7 @@ impl Machinery {
     fn deadline(&self) -> u64 {
         let zone = self.state().attachments[GUARDED].zone;
         let settings = self.dataplane().settings(zone);
-        settings.expect("it is loaded").audit_after
+        settings.expect("it is loaded").rollback_at
     }
 
     /// The hooks, as attach puts them on.
@@ -144,7 +146,7 @@ impl Machinery {
             hook: Hook::Auto,
             tc: HookKind::tc(),
             flows: MIN_FLOWS,
-            settings: settings(&InterfaceSpec::default(), interface.index, hz, (0, 0)),
+            settings: settings(&InterfaceSpec::default(), interface.index, hz, 0),
             interface,
         };
         self.dataplane().attach(&plan).expect("attaches");
@@ -227,6 +229,8 @@ fn a_trial_killed_before_the_swap_leaves_no_deadline() {
         let mut next = machine.next(true);
         let record = next.attachments.get_mut(GUARDED).expect("it is attached");
         record.unconfirmed = true;
+        record.before = Some(Overrides::default());
+        next.model_before = Some(Box::new(machine.state().model));
         machine.prepare(&next);
         machine.set_deadline();
         machine.settle();
@@ -242,6 +246,8 @@ fn a_trial_killed_after_the_swap_keeps_its_deadline_until_it_is_confirmed() {
         let mut next = machine.next(true);
         let record = next.attachments.get_mut(GUARDED).expect("it is attached");
         record.unconfirmed = true;
+        record.before = Some(Overrides::default());
+        next.model_before = Some(Box::new(machine.state().model));
         machine.prepare(&next);
         machine.set_deadline();
         machine.install(&mut next);

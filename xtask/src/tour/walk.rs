@@ -148,7 +148,7 @@ Past the deadline the kernel only audits, unless somebody still gets in to confi
     stage.terminal(|stage| {
         stage.run(
             &APP,
-            "sg-ctl mode eth0 enforce --rollback-after 60s",
+            "sg-ctl mode eth0 enforce --confirm-within 60s",
             "confirm",
         )?;
         stage.type_to(session, "nobody is locked out", "nobody is locked out")?;

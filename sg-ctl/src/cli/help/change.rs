@@ -10,7 +10,7 @@ JSON: an object with these fields:
                 changed; and diff, an array with kind, name, removed and added (lines)
   attached      interfaces on which the rules are in force
   not_attached  interfaces that the rules name, or mean by a pattern, and that are not attached
-  deadline      with --rollback-after: passed and in_ms, else null
+  deadline      with --confirm-within: passed and in_ms, else null
   notes, duration_ms
 
 EXIT STATUS:
@@ -23,8 +23,8 @@ EXAMPLES:
     sg-ctl apply -n -f web.yaml
     sg-ctl apply -f web.yaml
 
-  On a host far away: unless you still get in to confirm, it drops nothing after a minute:
-    sg-ctl apply -f web.yaml --rollback-after 60s
+  On a host far away: unless you still get in to confirm, it is undone after a minute:
+    sg-ctl apply -f web.yaml --confirm-within 60s
     sg-ctl confirm
 
   Two files are one description; names of one may be used in the other:
@@ -45,7 +45,7 @@ pub(in crate::cli) const CONFIRM: &str = "\
 JSON: an object with the field `confirmed`, the names of the interfaces that waited for it
 
 EXAMPLES:
-    sg-ctl apply -f web.yaml --rollback-after 60s
+    sg-ctl apply -f web.yaml --confirm-within 60s
     sg-ctl confirm";
 
 /// Of `mode`.
@@ -56,7 +56,7 @@ EXAMPLES:
   Look first, then enforce, with a way back if that was a mistake:
     sg-ctl attach eth0 --group web -f web.yaml --audit
     sg-ctl logs -f --denied
-    sg-ctl mode eth0 enforce --rollback-after 60s
+    sg-ctl mode eth0 enforce --confirm-within 60s
     sg-ctl confirm";
 
 /// Of `restore`.

@@ -4,13 +4,13 @@ use std::io;
 
 use aya::maps::MapData;
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
-use sg_common::image::{self, SIZE_CLASSES, Words, header};
+use sg_common::image::{self, CURRENT, PREVIOUS, SIZE_CLASSES, Words, header};
 use sg_common::names::{MAP_IMAGES, MAP_SELECTOR};
 
 use super::error::DataplaneError;
 use super::maps::{Maps, map_error, system_error};
 use super::pins::{PinDir, pin_error, remove_pin};
-use super::sys::{self, MappedWords, Slot};
+use super::sys::{self, MappedWords, Outer};
 use crate::host::crash::{CrashPoint, reach};
 
 /// Kernel name of the maps that hold one image.
@@ -59,14 +59,14 @@ pub(super) fn install(
 ) -> Result<ImageInfo, DataplaneError> {
     // A process that was killed may have left an image behind that is no longer in force: while the
     // size class changes, programs must find none but the old one and the new one.
-    let in_force = selected(maps)?;
-    if is_full(&maps.images[in_force])? {
-        clear_all_but(maps, in_force)?;
+    let in_force = selected(maps, CURRENT)?;
+    if is_full(&maps.images[in_force], CURRENT)? {
+        clear_all_but(maps, CURRENT, Some(in_force))?;
     }
     // The pin, not the map's id, is how `current` finds the image: opening by id would need
     // CAP_SYS_ADMIN.
     let next = pins.next_image();
-    let info = swap(maps, words, |map| {
+    let info = swap(maps, CURRENT, words, |map| {
         remove_pin(&next)?;
         map.pin(&next)
             .map_err(|error| pin_error("pin", &next, io::Error::other(error)))
@@ -74,41 +74,56 @@ pub(super) fn install(
     let live = pins.image();
     std::fs::rename(&next, &live).map_err(|source| pin_error("replace", &live, source))?;
     reach(CrashPoint::ImageRenamed);
-    clear_all_but(maps, info.size_class)?;
+    clear_all_but(maps, CURRENT, Some(info.size_class))?;
     Ok(info)
 }
 
-/// The size class in force.
-fn selected(maps: &Maps) -> Result<usize, DataplaneError> {
+/// Puts the image in place that comes back when a change on trial is not confirmed.
+pub(super) fn install_previous(maps: &mut Maps, words: &[u32]) -> Result<(), DataplaneError> {
+    let info = swap(maps, PREVIOUS, words, |_| Ok(()))?;
+    clear_all_but(maps, PREVIOUS, Some(info.size_class))
+}
+
+/// Frees that image: no settings may name it any more.
+pub(super) fn forget_previous(maps: &Maps) -> Result<(), DataplaneError> {
+    clear_all_but(maps, PREVIOUS, None)
+}
+
+/// The size class of an image.
+fn selected(maps: &Maps, image: u32) -> Result<usize, DataplaneError> {
     let selector = maps
         .selector
-        .get(&0, 0)
+        .get(&image, 0)
         .map_err(map_error("read", MAP_SELECTOR))?;
     // The programs, too, take every other number for the last class.
     Ok((selector as usize).min(SIZE_CLASSES.len() - 1))
 }
 
-/// Frees the images of all size classes but one.
-fn clear_all_but(maps: &Maps, size_class: usize) -> Result<(), DataplaneError> {
-    for (class, slot) in maps.images.iter().enumerate() {
+/// Frees what an image was in all size classes but one.
+fn clear_all_but(maps: &Maps, image: u32, keep: Option<usize>) -> Result<(), DataplaneError> {
+    for (class, slots) in maps.images.iter().enumerate() {
         // Looking costs nothing, clearing waits for every program that runs.
-        if class != size_class && is_full(slot)? {
-            slot.clear()
+        if Some(class) != keep && is_full(slots, image)? {
+            slots
+                .clear(image)
                 .map_err(system_error("free the previous policy image"))?;
         }
     }
     Ok(())
 }
 
-/// Whether a size class has an image.
-fn is_full(slot: &Slot) -> Result<bool, DataplaneError> {
-    let id = slot.id().map_err(system_error("find the policy image"))?;
+/// Whether a size class has the image.
+fn is_full(slots: &Outer, image: u32) -> Result<bool, DataplaneError> {
+    let id = slots
+        .id(image)
+        .map_err(system_error("find the policy image"))?;
     Ok(id.is_some())
 }
 
-/// Fills a map with an image, hands it to `prepare`, and puts it in force.
+/// Fills a map with words, hands it to `prepare`, and puts it in the place of an image.
 pub(super) fn swap(
     maps: &mut Maps,
+    image: u32,
     words: &[u32],
     prepare: impl FnOnce(&mut MapData) -> Result<(), DataplaneError>,
 ) -> Result<ImageInfo, DataplaneError> {
@@ -117,14 +132,14 @@ pub(super) fn swap(
     reach(CrashPoint::ImageFilled);
     prepare(&mut map)?;
     reach(CrashPoint::ImagePinned);
-    let before = selected(maps)?;
+    let before = selected(maps, image)?;
     maps.images[size_class]
-        .replace(&map)
+        .replace(image, &map)
         .map_err(system_error("replace the policy image"))?;
     reach(CrashPoint::ImageReplaced);
     if before != size_class {
         maps.selector
-            .set(0, size_class as u32, 0)
+            .set(image, size_class as u32, 0)
             .map_err(map_error("write", MAP_SELECTOR))?;
         reach(CrashPoint::ClassSelected);
     }
@@ -133,9 +148,9 @@ pub(super) fn swap(
 
 /// Finds the image in force, `None` before the first one.
 pub(super) fn current(maps: &Maps, pins: &PinDir) -> Result<Option<ImageInfo>, DataplaneError> {
-    let size_class = selected(maps)?;
+    let size_class = selected(maps, CURRENT)?;
     let Some(id) = maps.images[size_class]
-        .id()
+        .id(CURRENT)
         .map_err(system_error("find the policy image"))?
     else {
         return Ok(None);

@@ -9,16 +9,17 @@ use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
 use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters, ZoneMemory};
 use sg_common::flow::{FragmentEntry, FragmentKey};
+use sg_common::image::PREVIOUS;
 use sg_common::limit::LogBucket;
 use sg_common::names::{
     MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_LOG_BUCKETS,
     MAP_RULES, MAP_SELECTOR, MAP_TEST_CLOCK,
 };
-use sg_common::settings::{InterfaceSettings, MAX_ZONES};
+use sg_common::settings::{InterfaceSettings, MAX_ZONES, before};
 
 use super::error::DataplaneError;
 use super::pins::PinDir;
-use super::sys::{MappedSlots, Slot, Table};
+use super::sys::{MappedSlots, Outer, Table};
 
 /// The shared maps but for the ring buffer, which has one reader at a time.
 pub(super) struct Maps {
@@ -30,7 +31,7 @@ pub(super) struct Maps {
     mapped_flows: OnceCell<MappedSlots>,
     pub(super) fragments: Table<FragmentKey, FragmentEntry>,
     pub(super) selector: Array<MapData, u32>,
-    pub(super) images: [Slot; MAP_IMAGES.len()],
+    pub(super) images: [Outer; MAP_IMAGES.len()],
     pub(super) test_clock: Array<MapData, u64>,
 }
 
@@ -50,7 +51,7 @@ impl Maps {
         mut get: impl FnMut(&'static str) -> Result<MapData, MapError>,
     ) -> Result<Self, DataplaneError> {
         let mut open = |name| get(name).map_err(map_error("open", name));
-        let mut image = |name| slot(open(name)?, name);
+        let mut image = |name| outer(open(name)?, name);
         let [small, large, huge] = MAP_IMAGES;
         let images = [image(small)?, image(large)?, image(huge)?];
         Ok(Self {
@@ -92,6 +93,13 @@ impl Maps {
             .map_err(map_error("read", MAP_INTERFACES))
     }
 
+    /// The settings that a zone returns to when a change on trial is not confirmed.
+    pub(super) fn settings_before(&self, zone: u32) -> Result<InterfaceSettings, DataplaneError> {
+        self.interfaces
+            .get(&before(zone), 0)
+            .map_err(map_error("read", MAP_INTERFACES))
+    }
+
     /// Changes the settings of a zone.
     pub(super) fn set_settings(
         &mut self,
@@ -100,6 +108,21 @@ impl Maps {
     ) -> Result<(), DataplaneError> {
         self.interfaces
             .set(zone, settings, 0)
+            .map_err(map_error("write", MAP_INTERFACES))
+    }
+
+    /// Changes the settings that a zone returns to when a change on trial is not confirmed.
+    pub(super) fn set_settings_before(
+        &mut self,
+        zone: u32,
+        settings: &InterfaceSettings,
+    ) -> Result<(), DataplaneError> {
+        let settings = InterfaceSettings {
+            image: PREVIOUS as u8,
+            ..*settings
+        };
+        self.interfaces
+            .set(before(zone), settings, 0)
             .map_err(map_error("write", MAP_INTERFACES))
     }
 
@@ -177,8 +200,8 @@ pub(super) fn array<V: Pod>(
         .map_err(map_error("open", name))
 }
 
-fn slot(map: MapData, name: &'static str) -> Result<Slot, DataplaneError> {
-    Slot::new(map).map_err(map_error("open", name))
+fn outer(map: MapData, name: &'static str) -> Result<Outer, DataplaneError> {
+    Outer::new(map).map_err(map_error("open", name))
 }
 
 /// Maps the slots of a flow table.

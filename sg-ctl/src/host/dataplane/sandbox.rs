@@ -6,6 +6,7 @@
 use aya::maps::{MapData, RingBuf};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, TestRunResult};
 use sg_common::event::{Event, Record};
+use sg_common::image::CURRENT;
 use sg_common::names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP};
 use sg_common::reason::Verdict;
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
@@ -116,7 +117,7 @@ impl Sandbox {
     /// # Errors
     /// When the words are no image for these programs, or too many.
     pub fn install(&mut self, words: &[u32]) -> Result<(), DataplaneError> {
-        image::swap(&mut self.maps, words, |_| Ok(())).map(drop)
+        image::swap(&mut self.maps, CURRENT, words, |_| Ok(())).map(drop)
     }
 
     /// Changes the settings of the interface.

@@ -174,10 +174,10 @@ pub(super) fn link_info(link: &OwnedFd) -> io::Result<LinkInfo> {
     })
 }
 
-/// A map of maps with one slot.
-pub(super) struct Slot(MapData);
+/// A map of maps.
+pub(super) struct Outer(MapData);
 
-impl Slot {
+impl Outer {
     /// Checks that the map is what it should be.
     pub(super) fn new(map: MapData) -> Result<Self, MapError> {
         let map_type = map.info()?.map_type()?;
@@ -190,9 +190,8 @@ impl Slot {
         }
     }
 
-    /// Calls a command about the slot; its number and its value are words.
-    fn call(&self, command: bpf_cmd, value: Option<&mut u32>) -> io::Result<()> {
-        let key = 0_u32;
+    /// Calls a command about a slot; its number and its value are words.
+    fn call(&self, command: bpf_cmd, key: u32, value: Option<&mut u32>) -> io::Result<()> {
         let mut attr = zeroed_attr();
         attr.__bindgen_anon_2.map_fd = fd(self.0.fd());
         attr.__bindgen_anon_2.key = std::ptr::from_ref(&key) as u64;
@@ -202,27 +201,28 @@ impl Slot {
         unsafe { bpf(command, &mut attr).map(drop) }
     }
 
-    /// Returns the id of the map in the slot, `None` when it is empty.
+    /// Returns the id of the map in a slot, `None` when it is empty.
     ///
     /// aya's look-up would go on to open that map by its id, for which the kernel wants
     /// `CAP_SYS_ADMIN`.
-    pub(super) fn id(&self) -> io::Result<Option<u32>> {
+    pub(super) fn id(&self, slot: u32) -> io::Result<Option<u32>> {
         let mut id = 0;
-        match self.call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, Some(&mut id)) {
+        match self.call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, slot, Some(&mut id)) {
             Ok(()) => Ok(Some(id)),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Replaces the map in the slot.
-    pub(super) fn replace(&self, inner: &MapData) -> io::Result<()> {
-        self.call(bpf_cmd::BPF_MAP_UPDATE_ELEM, Some(&mut fd(inner.fd())))
+    /// Replaces the map in a slot.
+    pub(super) fn replace(&self, slot: u32, inner: &MapData) -> io::Result<()> {
+        let mut inner = fd(inner.fd());
+        self.call(bpf_cmd::BPF_MAP_UPDATE_ELEM, slot, Some(&mut inner))
     }
 
-    /// Empties the slot; it may be empty already.
-    pub(super) fn clear(&self) -> io::Result<()> {
-        match self.call(bpf_cmd::BPF_MAP_DELETE_ELEM, None) {
+    /// Empties a slot; it may be empty already.
+    pub(super) fn clear(&self, slot: u32) -> io::Result<()> {
+        match self.call(bpf_cmd::BPF_MAP_DELETE_ELEM, slot, None) {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
             result => result,
         }

@@ -20,10 +20,17 @@ pub struct AttachmentRecord {
     /// Whether a pattern meant it, and nobody its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_pattern: bool,
-    /// Whether what it carries waits to be confirmed: past the deadline, which the kernel has, it
-    /// only audits.
+    /// Whether what it carries waits to be confirmed: past the deadline, which the kernel has, what
+    /// was before is in force.
     #[serde(default)]
     pub unconfirmed: bool,
+    /// What the command line said before the change that waits to be confirmed; `None` when it was
+    /// not guarded then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Overrides>,
+    /// Whether the latest change was not confirmed in time, and is undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolled_back: bool,
     /// The client whose way in is kept open, whatever the rules say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ssh: Option<SshPeer>,
@@ -85,6 +92,12 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// Whether it is to carry no group: the rules before a change that nobody confirmed do not have
+    /// those that it carried.
+    pub fn name_no_group(&self) -> bool {
+        self.groups.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// How the interface is to be guarded, by a rule file and the command line together.
     pub fn over(&self, spec: Option<&InterfaceSpec>) -> InterfaceSpec {
         let spec = spec.cloned().unwrap_or_default();

@@ -150,20 +150,20 @@ fn what_an_audited_interface_let_pass_goes_on_when_it_enforces() {
 }
 
 #[test]
-fn what_passed_since_the_deadline_goes_on_when_the_change_is_confirmed_late() {
+fn what_passed_since_the_deadline_goes_on_when_the_rules_are_enforced_later() {
     let network = Network::new(&["client", "server"]);
     let [client, server] = network.hosts();
     let _server = Server::tcp(&server.namespace, 80);
     let _elsewhere = Server::tcp(&client.namespace, 443);
     let sg = SgCtl::new(&server.namespace);
     let file = sg.rule_file("closed.yaml", CLOSED);
-    sg.ok(&["attach", "eth0", "-f", &file, "--rollback-after", "1s"]);
+    sg.ok(&["attach", "eth0", "-f", &file, "--confirm-within", "1s"]);
     eventually("the deadline", || {
         let status = sg.json(&["status"]);
         (status["interfaces"][0]["state"] == "auditing").then_some(())
     });
     let mut connections = connections(client, server);
-    sg.ok(&["confirm"]);
+    sg.ok(&["mode", "eth0", "enforce"]);
     for connection in &mut connections {
         connection.exchange("after").expect("it goes on");
     }

@@ -243,7 +243,8 @@ fn metrics(host: &Host) -> String {
 fn the_agent_claims_what_is_so(sg: &SgCtl<'_>, host: &Host, state: &str) {
     let _agent = sg.start(&["agent", "--metrics", super::agent::METRICS]);
     let (attached, enforcing) = match state {
-        "auditing" | "preempted" => (1, 0),
+        "enforcing" => (1, 1),
+        "preempted" => (1, 0),
         _ => (0, 0),
     };
     let lines = [
@@ -288,7 +289,7 @@ fn protection_that_is_taken_away_is_claimed_by_no_sentence(
     let [client, server] = network.hosts();
     let sg = guard(&network, server, (Side::Nic, hook), RULES);
     assert_eq!(told(&sg.json(&["status"])), "enforcing");
-    sg.ok(&["mode", "eth0", "enforce", "--rollback-after", "24h"]);
+    sg.ok(&["mode", "eth0", "enforce", "--confirm-within", "24h"]);
     let _taken = way(&sg, server);
     no_sentence_claims_it(&sg, state);
     let outcome = sg.run(&["restore", "--json"]);
@@ -312,13 +313,13 @@ fn protection_that_is_taken_away_is_claimed_by_no_sentence(
     }
 }
 
-/// What waits for confirmation only audits when it is attached again.
+/// What waits for confirmation waits for it when it is attached again.
 #[rstest]
 #[case::moved("tc", moved, "missing")]
-#[case::moved_and_replaced("tc", moved_and_replaced, "auditing")]
+#[case::moved_and_replaced("tc", moved_and_replaced, "enforcing")]
 #[case::renamed_and_replaced("tc", renamed_and_replaced, "replaced")]
-#[case::half_detached("xdp-generic", half_detached, "auditing")]
-#[case::map_removed("tc", map_removed, "auditing")]
+#[case::half_detached("xdp-generic", half_detached, "enforcing")]
+#[case::map_removed("tc", map_removed, "enforcing")]
 #[case::preempted("tc", preempted, "preempted")]
 fn the_agent_puts_right_what_it_can_and_claims_no_more(
     #[case] hook: &str,
@@ -328,7 +329,7 @@ fn the_agent_puts_right_what_it_can_and_claims_no_more(
     let network = Network::new(&["client", "server"]);
     let [_, server] = network.hosts();
     let sg = guard(&network, server, (Side::Nic, hook), RULES);
-    sg.ok(&["mode", "eth0", "enforce", "--rollback-after", "24h"]);
+    sg.ok(&["mode", "eth0", "enforce", "--confirm-within", "24h"]);
     let _taken = way(&sg, server);
     the_agent_claims_what_is_so(&sg, server, state);
 }

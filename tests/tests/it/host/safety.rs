@@ -136,21 +136,31 @@ fn the_mode_of_an_attached_interface_can_be_changed() {
     assert!(error.contains("attached: eth0"), "{error}");
 }
 
+/// Waits until a change on trial is undone, which the kernel does: no process is there to do it.
+fn wait_until_undone(sg: &SgCtl<'_>) {
+    eventually("the deadline", || {
+        let status = sg.json(&["status"]);
+        (status["interfaces"][0]["deadline"]["passed"] == true).then_some(())
+    });
+}
+
 #[test]
-fn what_is_not_confirmed_stops_dropping_by_itself() {
+fn what_is_not_confirmed_is_undone_by_the_kernel() {
     let network = Network::new(&["client", "server"]);
     let [client, server] = network.hosts();
     let sg = guard(&network, server, (Side::Nic, "tc"), &rules("HTTP"));
     let _server = Server::tcp(&server.namespace, 80);
+    let _other = Server::tcp(&server.namespace, 22);
     let closed = sg.rule_file("closed.yaml", &rules("SSH"));
-    let apply = ["apply", "-f", &closed, "--rollback-after"];
-    let passed = || {
-        eventually("the deadline", || (state(&sg) == "auditing").then_some(()));
-    };
+    let apply = ["apply", "-f", &closed, "--confirm-within"];
+    let groups = || sg.ok(&["show", "rules"]);
 
     // Confirmed in time.
-    let told = sg.ok(&[&apply[..], &["60s"]].concat());
-    assert!(told.contains("sg-ctl confirm"), "{told}");
+    let shown = sg.ok(&[&apply[..], &["60s"]].concat());
+    assert!(
+        shown.contains("undone in 1m00s, unless you run sg-ctl confirm"),
+        "{shown}"
+    );
     assert!(tcp_is_silent(&client.namespace, server.v4, 80));
     let deadline = &sg.json(&["status"])["interfaces"][0]["deadline"];
     assert_eq!(deadline["passed"], false);
@@ -159,39 +169,92 @@ fn what_is_not_confirmed_stops_dropping_by_itself() {
     assert_eq!(sg.ok(&["confirm"]), "nothing waits to be confirmed\n");
     let status = sg.json(&["status"]);
     assert_eq!(status["interfaces"][0]["deadline"], serde_json::Value::Null);
-
-    // Not confirmed: no process is there to do it.
-    sg.ok(&[&apply[..], &["1s"]].concat());
-    passed();
+    sg.ok(&["rollback"]);
     assert!(answers(client, server, 80));
-    let told = sg.run(&["status"]).stderr;
-    assert!(told.contains("was not confirmed in time"), "{told}");
-    // Another change does not confirm it either, and a late confirmation enforces it.
+    let before = groups();
+
+    // Not confirmed: the rules before are in force, and what they deny is denied.
+    sg.ok(&[&apply[..], &["1s"]].concat());
+    wait_until_undone(&sg);
+    assert_eq!(state(&sg), "enforcing");
+    assert!(answers(client, server, 80));
+    assert!(tcp_is_silent(&client.namespace, server.v4, 22));
+    assert_eq!(groups(), before, "the rules in force are shown");
+    let problems = sg.run(&["status"]);
+    assert_eq!(problems.code, 4, "{problems:#?}");
+    assert!(
+        problems.stderr.contains("was not confirmed in time"),
+        "{problems:#?}"
+    );
+    // It is too late to confirm it, however often one asks.
+    for _ in 0..2 {
+        let error = sg.fails(1, &["confirm"]);
+        assert!(error.contains("too late: the change of eth0"), "{error}");
+    }
+    assert!(answers(client, server, 80));
+    // The next change ends that.
     sg.ok(&["apply", "-f", &closed]);
+    assert_eq!(sg.json(&["status"])["problems"], serde_json::json!([]));
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+}
+
+#[test]
+fn several_changes_on_trial_are_undone_together() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("HTTP"));
+    let _server = Server::tcp(&server.namespace, 80);
+    let file = |kind: &str| sg.rule_file(&format!("{kind}.yaml"), &rules(kind));
+    let ssh = file("SSH");
+    sg.ok(&["apply", "-f", &ssh, "--confirm-within", "24h"]);
+    sg.ok(&["apply", "-f", &file("RDP")]);
+    sg.ok(&["mode", "eth0", "audit", "--rollback-after", "1s"]);
+    wait_until_undone(&sg);
+    assert_eq!(state(&sg), "enforcing");
+    assert!(answers(client, server, 80));
+    // `rollback` undoes a trial at once, to the same end.
+    sg.ok(&["apply", "-f", &ssh, "--confirm-within", "24h"]);
+    sg.ok(&["apply", "-f", &file("RDP")]);
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+    sg.ok(&["rollback"]);
+    assert!(answers(client, server, 80));
+    assert_eq!(sg.ok(&["confirm"]), "nothing waits to be confirmed\n");
+}
+
+#[test]
+fn a_first_attach_that_is_not_confirmed_passes_everything() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = SgCtl::new(&server.namespace);
+    let _server = Server::tcp(&server.namespace, 80);
+    let file = sg.rule_file("rules.yaml", &rules("SSH"));
+    sg.ok(&["attach", "eth0", "-f", &file, "--confirm-within", "1s"]);
+    wait_until_undone(&sg);
     assert_eq!(state(&sg), "auditing");
-    sg.ok(&["confirm"]);
+    assert!(answers(client, server, 80));
+    // Other rules do not enforce it behind one's back; the mode does.
+    sg.ok(&["apply", "-f", &file]);
+    assert_eq!(state(&sg), "auditing");
+    sg.ok(&["mode", "eth0", "enforce"]);
     assert_eq!(state(&sg), "enforcing");
     assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+}
 
-    // The rules before were confirmed: returning to them needs no other confirmation.
-    let other = sg.rule_file("other.yaml", &rules("RDP"));
-    sg.ok(&["apply", "-f", &other, "--rollback-after", "1s"]);
-    passed();
-    sg.ok(&["rollback"]);
+#[test]
+fn a_mode_that_is_not_confirmed_is_what_it_was() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
+    let _server = Server::tcp(&server.namespace, 80);
+    sg.ok(&["mode", "eth0", "audit", "--confirm-within", "1s"]);
+    wait_until_undone(&sg);
     assert_eq!(state(&sg), "enforcing");
-
-    sg.ok(&["mode", "eth0", "enforce", "--rollback-after", "1s"]);
-    passed();
-    sg.ok(&["detach", "eth0"]);
-    sg.ok(&[
-        "attach",
-        "eth0",
-        "--group",
-        "tested",
-        "--rollback-after",
-        "1s",
-    ]);
-    passed();
+    assert!(tcp_is_silent(&client.namespace, server.v4, 80));
+    sg.ok(&["mode", "eth0", "audit"]);
+    sg.ok(&["mode", "eth0", "enforce", "--confirm-within", "1s"]);
+    wait_until_undone(&sg);
+    assert_eq!(state(&sg), "auditing");
+    assert!(answers(client, server, 80));
 }
 
 #[test]
@@ -213,12 +276,17 @@ fn restore_brings_back_what_a_reboot_took() {
     assert!(tcp_is_silent(&client.namespace, server.v4, 80));
 
     // What nobody confirmed is not confirmed by a reboot.
-    sg.ok(&["mode", "eth0", "enforce", "--rollback-after", "24h"]);
+    let other = sg.rule_file("other.yaml", &rules("HTTP"));
+    sg.ok(&["apply", "-f", &other, "--confirm-within", "24h"]);
     reboot();
     assert_eq!(results(), "attached");
-    assert_eq!(state(&sg), "auditing");
-    sg.ok(&["confirm"]);
     assert_eq!(state(&sg), "enforcing");
+    assert!(
+        tcp_is_silent(&client.namespace, server.v4, 80),
+        "the rules before"
+    );
+    let error = sg.fails(1, &["confirm"]);
+    assert!(error.contains("too late"), "{error}");
 
     server.namespace.ip("link set eth0 name eth9\n");
     reboot_with_nothing(&sg);

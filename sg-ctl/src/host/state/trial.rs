@@ -1,0 +1,202 @@
+//! A change on trial: what it was before, and what becomes of it.
+
+use std::mem;
+
+use super::{AttachmentRecord, State};
+
+impl State {
+    /// Whether something waits to be confirmed.
+    pub fn is_on_trial(&self) -> bool {
+        self.attachments.values().any(|record| record.unconfirmed)
+    }
+
+    /// Puts interfaces on trial: unless they are confirmed, they return to what they were in
+    /// `before`, the state without this change. What is on trial already goes on to be: the state to
+    /// return to is that before the first of several changes.
+    pub(in crate::host) fn put_on_trial(&mut self, before: &Self, is_meant: impl Fn(&str) -> bool) {
+        let was_guarded = |record: &AttachmentRecord| record.before.is_some();
+        for (name, record) in &mut self.attachments {
+            if is_meant(name) && !record.unconfirmed {
+                record.unconfirmed = true;
+                record.rolled_back = false;
+                record.before = before
+                    .attachments
+                    .get(name)
+                    .map(|before| before.overrides.clone());
+            }
+        }
+        // Where nothing was guarded no rules were in force to return to.
+        if self.model != before.model && self.attachments.values().any(was_guarded) {
+            self.model_before
+                .get_or_insert_with(|| Box::new(before.model.clone()));
+        }
+    }
+
+    /// Ends the trial: what is, stays. Returns the names of the interfaces that were on it.
+    pub(in crate::host) fn keep(&mut self) -> Vec<String> {
+        self.model_before = None;
+        let mut names = Vec::new();
+        for (name, record) in &mut self.attachments {
+            record.before = None;
+            if mem::take(&mut record.unconfirmed) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// What is in force once the deadline has passed: the rules and what the command line said of
+    /// each interface before the change. An interface that was not guarded before only audits. What
+    /// was cut off stays so, and so does a way in that is kept open.
+    pub fn settled(&self) -> Self {
+        let mut settled = self.clone();
+        if let Some(model) = settled.model_before.take() {
+            settled.model = *model;
+        }
+        for (name, record) in &mut settled.attachments {
+            if !mem::take(&mut record.unconfirmed) {
+                continue;
+            }
+            record.rolled_back = true;
+            match record.before.take() {
+                Some(before) => record.overrides = before,
+                None => record.overrides.audit = Some(true),
+            }
+            let spec = record.overrides.over(settled.model.interface(name));
+            let is_known = |group: &String| settled.model.group(group).is_some();
+            if spec.groups.is_empty() || !spec.groups.iter().all(is_known) {
+                record.overrides.audit = Some(true);
+                record.overrides.groups = Some(Vec::new());
+            }
+        }
+        settled
+    }
+
+    /// Forgets that changes were undone: another one has been made since. Interfaces that lost their
+    /// groups get those that the rules give them now, if they do.
+    pub(in crate::host) fn forget_rollback(&mut self) {
+        for (name, record) in &mut self.attachments {
+            record.rolled_back = false;
+            let spec = self.model.interface(name);
+            if record.overrides.name_no_group() && spec.is_some_and(|spec| !spec.groups.is_empty())
+            {
+                record.overrides.groups = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::state::{Isolation, Overrides};
+    use sg_policy::model::{GroupId, Hook, Model, SecurityGroup, Side};
+
+    fn model(groups: &[&str]) -> Model {
+        let mut model = Model::new();
+        for name in groups {
+            let group = SecurityGroup {
+                id: GroupId::derived(name),
+                name: (*name).to_owned(),
+                description: String::new(),
+                tags: [].into(),
+                inbound: Vec::new(),
+                outbound: Vec::new(),
+            };
+            model.groups.insert((*name).to_owned(), group);
+        }
+        model
+    }
+
+    fn record(groups: &[&str]) -> AttachmentRecord {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        AttachmentRecord {
+            zone: 0,
+            side: Side::Nic,
+            hook: Hook::Auto,
+            overrides: Overrides {
+                groups: Some(groups),
+                ..Overrides::default()
+            },
+            by_pattern: false,
+            unconfirmed: false,
+            before: None,
+            rolled_back: false,
+            keep_ssh: None,
+            isolated: None,
+        }
+    }
+
+    fn state(groups: &[&str], attached: &[(&str, AttachmentRecord)]) -> State {
+        let attached = attached
+            .iter()
+            .map(|(name, record)| ((*name).to_owned(), record.clone()));
+        State {
+            model: model(groups),
+            attachments: attached.collect(),
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn what_is_not_confirmed_returns_to_before_the_first_of_several_changes() {
+        let first = state(&["web"], &[("eth0", record(&["web"]))]);
+        let mut second = state(&["web", "db"], &[("eth0", record(&["db"]))]);
+        second.put_on_trial(&first, |_| true);
+        let mut third = State {
+            model: model(&["ssh"]),
+            ..second.clone()
+        };
+        third.put_on_trial(&second, |_| true);
+        let settled = third.settled();
+        assert_eq!(settled.model, first.model);
+        let eth0 = &settled.attachments["eth0"];
+        assert_eq!(eth0.overrides, record(&["web"]).overrides);
+        assert!(eth0.rolled_back && !settled.is_on_trial());
+        // Kept, it is what it is.
+        assert_eq!(third.keep(), ["eth0"]);
+        assert_eq!(third.settled(), third);
+    }
+
+    #[test]
+    fn what_was_not_guarded_before_only_audits() {
+        let first = state(&["web"], &[("eth0", record(&["web"]))]);
+        let both = [("eth0", record(&["web"])), ("eth1", record(&["db"]))];
+        let mut second = state(&["web", "db"], &both);
+        second.put_on_trial(&first, |_| true);
+        let settled = second.settled();
+        let eth1 = &settled.attachments["eth1"];
+        // The rules before do not have its group.
+        assert!(eth1.overrides.name_no_group());
+        assert_eq!(eth1.overrides.audit, Some(true));
+        assert_eq!(settled.attachments["eth0"].overrides.audit, None);
+        // Where nothing was guarded there is nothing to return to, and the rules stay.
+        let mut alone = state(&["db"], &[("eth1", record(&["db"]))]);
+        alone.put_on_trial(&state(&[], &[]), |_| true);
+        let settled = alone.settled();
+        assert_eq!(settled.model, alone.model);
+        assert_eq!(settled.attachments["eth1"].overrides.audit, Some(true));
+        assert!(!settled.attachments["eth1"].overrides.name_no_group());
+    }
+
+    #[test]
+    fn what_is_cut_off_stays_so() {
+        let first = state(&["web"], &[("eth0", record(&["web"]))]);
+        let mut second = state(&["db"], &[("eth0", record(&["db"]))]);
+        second.put_on_trial(&first, |_| true);
+        let eth0 = second.attachments.get_mut("eth0").expect("it is there");
+        eth0.isolated = Some(Isolation::default());
+        assert!(second.settled().attachments["eth0"].isolated.is_some());
+    }
+
+    #[test]
+    fn another_change_forgets_that_one_was_undone() {
+        let mut undone = state(&["web"], &[("eth0", record(&[]))]);
+        let eth0 = undone.attachments.get_mut("eth0").expect("it is there");
+        eth0.rolled_back = true;
+        undone.forget_rollback();
+        assert!(!undone.attachments["eth0"].rolled_back);
+        // No rule gives it a group.
+        assert!(undone.attachments["eth0"].overrides.name_no_group());
+    }
+}
