@@ -24,8 +24,8 @@ use sg_policy::model;
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
 pub(crate) use agent::AgentArgs;
 pub(crate) use change::{
-    ApplyArgs, ConfirmArgs, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial,
-    UpgradeArgs,
+    AdoptArgs, ApplyArgs, ConfirmArgs, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs,
+    RollbackArgs, Trial, UpgradeArgs,
 };
 pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
@@ -92,6 +92,7 @@ pub(crate) enum Verb {
     Attach(AttachArgs),
     Detach(DetachArgs),
     Apply(ApplyArgs),
+    Adopt(AdoptArgs),
     Rollback(RollbackArgs),
     Confirm(ConfirmArgs),
     Mode(ModeArgs),

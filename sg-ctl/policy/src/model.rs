@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+pub mod check;
 mod id;
 mod interface;
 mod limits;
@@ -21,7 +22,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use id::{GroupId, InvalidId, RuleId, derived_id};
+pub use id::{GroupId, InvalidId, PrefixListId, RuleId, derived_id};
 pub use interface::{
     Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
 };

@@ -13,15 +13,15 @@ use crate::output::{self, note};
 
 /// Guards an interface.
 pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let model = if args.files.is_empty() {
+    let rules = if args.files.is_empty() {
         None
     } else {
-        Some(rule_files::model(&args.files)?)
+        Some(rule_files::rules(&args.files)?)
     };
-    let by_default = model
+    let by_default = rules
         .as_ref()
         .filter(|_| args.groups.is_empty())
-        .and_then(|model| carries_default(&args.interface, model));
+        .and_then(|(model, _)| carries_default(&args.interface, model));
     let request = AttachRequest {
         interface: args.interface,
         by_pattern: false,
@@ -32,7 +32,7 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
             audit: args.audit.then_some(true),
             log: args.log.map(Into::into),
         },
-        model,
+        rules,
         rollback_after: args.trial.rollback_after,
         way_in: way_in(args.keep),
     };

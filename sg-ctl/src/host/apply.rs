@@ -15,8 +15,10 @@ use super::{
 };
 use crate::host::dataplane::ImageInfo;
 use crate::host::state::{State, StateLock};
+use crate::vpc::Document;
 use sg_policy::compile::Image;
 use sg_policy::model::Model;
+use sg_policy::rulefile::Origins;
 
 /// The policy that an operation compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,8 +62,10 @@ impl PolicySummary {
 /// What [`Host::apply`] is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApplyRequest {
-    /// The new rules.
+    /// What rule files say now; what the API owns stays.
     pub model: Model,
+    /// Which file defines what.
+    pub origins: Origins,
     /// Time after which every interface only audits, unless the change is confirmed.
     pub rollback_after: Option<Duration>,
     /// How the user comes in.
@@ -101,7 +105,10 @@ impl Host {
     pub fn apply(&mut self, request: ApplyRequest) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
-        let mut planned = self.plan_rules(without_keeping(state), request.model, request.way_in)?;
+        let document = state
+            .document()
+            .with_files(request.model, request.origins)?;
+        let mut planned = self.plan_rules(without_keeping(state), document, request.way_in)?;
         if request.rollback_after.is_some() {
             for record in planned.next.attachments.values_mut() {
                 record.unconfirmed = true;
@@ -115,9 +122,13 @@ impl Host {
     ///
     /// # Errors
     /// Those of `apply` before it changes anything.
-    pub fn plan(&self, model: Model, way_in: WayIn) -> Result<ApplySummary, HostError> {
+    pub fn plan(&self, request: ApplyRequest) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
-        let mut planned = self.plan_rules(without_keeping(self.state()?), model, way_in)?;
+        let state = self.state()?;
+        let document = state
+            .document()
+            .with_files(request.model, request.origins)?;
+        let mut planned = self.plan_rules(without_keeping(state), document, request.way_in)?;
         if self.directory.is_pending() {
             planned.notes.push(
                 "another change is under way or was interrupted; it comes to its end before"
@@ -151,20 +162,27 @@ impl Host {
             record.unconfirmed |= rollback_after.is_some();
         }
         let way_in = WayIn { ssh, keep: false };
-        let planned = self.plan_rules(state, previous.model, way_in)?;
+        let planned = self.plan_rules(state, previous.into_document(), way_in)?;
         self.put_in_force(&lock, &planned, rollback_after)?;
         Ok(planned.summary(begin))
     }
 
     /// Checks and compiles new rules. Changes nothing.
-    fn plan_rules(&self, state: State, model: Model, way_in: WayIn) -> Result<Planned, HostError> {
+    pub(super) fn plan_rules(
+        &self,
+        state: State,
+        document: Document,
+        way_in: WayIn,
+    ) -> Result<Planned, HostError> {
         let survey = self.survey()?;
         let attachments = survey.attachments.as_slice();
         Self::check_all_recorded(&state, attachments)?;
+        let (model, owners) = document.into_parts();
         let changes = Changes::between(&state.model, &model);
         let mut next = State {
             generation: state.generation + 1,
             model,
+            owners,
             ..state
         };
         let mut notes = check_interfaces(&next)?;
@@ -202,7 +220,7 @@ impl Host {
         })
     }
 
-    fn put_in_force(
+    pub(super) fn put_in_force(
         &mut self,
         lock: &StateLock,
         planned: &Planned,
@@ -240,10 +258,10 @@ fn without_keeping(mut state: State) -> State {
 }
 
 /// New rules, checked and compiled.
-struct Planned {
-    next: State,
-    survey: Survey,
-    image: Image,
+pub(super) struct Planned {
+    pub(super) next: State,
+    pub(super) survey: Survey,
+    pub(super) image: Image,
     kernel_bytes: usize,
     is_new: bool,
     changes: Changes,

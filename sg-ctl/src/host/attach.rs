@@ -20,6 +20,7 @@ use crate::host::dataplane::{
 };
 use crate::host::state::{AttachmentRecord, Overrides, State};
 use sg_policy::model::Model;
+use sg_policy::rulefile::Origins;
 
 /// What [`Host::attach`] is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,9 @@ pub struct AttachRequest {
     pub overrides: Overrides,
     /// Whether nobody asked for it by its name: it is forgotten some time after it is gone.
     pub by_pattern: bool,
-    /// New rules to put in force at the same stroke; `None` keeps those in force.
-    pub model: Option<Model>,
+    /// What rule files say now, and which file says it, to put in force at the same stroke; `None`
+    /// keeps the rules in force.
+    pub rules: Option<(Model, Origins)>,
     /// Time after which the interface, and every other one if there are new rules, only audits
     /// unless the change is confirmed.
     pub rollback_after: Option<Duration>,
@@ -89,16 +91,22 @@ impl Host {
             interface: name,
             overrides,
             by_pattern,
-            model,
+            rules,
             rollback_after,
             way_in,
         } = request;
         // Another zone than that of a record of this name: what a crash leaves is told by zones.
         let zone = free_zone(&state, &attachments)?;
-        let rules_change = model.as_ref().is_some_and(|model| *model != state.model);
+        let document = match rules {
+            Some((model, origins)) => state.document().with_files(model, origins)?,
+            None => state.document(),
+        };
+        let rules_change = *document.model() != state.model;
+        let (model, owners) = document.into_parts();
         let mut next = State {
             generation: state.generation + 1,
-            model: model.unwrap_or(state.model),
+            model,
+            owners,
             ..state
         };
         let spec = effective(&next.model, &name, &overrides);

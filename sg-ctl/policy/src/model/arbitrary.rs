@@ -72,24 +72,28 @@ fn rules(
         peers.push(select(lists).prop_map(Peer::PrefixList).boxed());
     }
     let given = proptest::option::of("sgr-[0-9a-f]{17}");
-    let description = "([a-z&] ?){0,3}";
+    let texts = (
+        "([a-z&] ?){0,3}",
+        btree_map("[a-z#: ]{1,5}", "[ -~]{0,5}", 0..2),
+    );
     let rule = (
         service(),
         proptest::strategy::Union::new(peers),
         given,
-        description,
+        texts,
     );
     vec(rule, 0..6).prop_map(move |rules| {
         let mut seen = BTreeSet::new();
         let rules = rules
             .into_iter()
-            .map(|(service, peer, given, description)| {
+            .map(|(service, peer, given, (description, tags))| {
                 let rule = Rule::new(&id, direction, service, peer);
                 (
                     rule.id.clone(),
                     given,
                     Rule {
                         description,
+                        tags,
                         ..rule
                     },
                 )

@@ -16,8 +16,30 @@ use crate::model::{Infrastructure, InterfaceSpec, Limits, Model, Timeouts};
 /// Named entries of one section, gathered from all documents; `None` for values that were refused.
 pub(super) type Section<T> = Vec<(Located<String>, Option<T>)>;
 
+/// The files that define things, by the names of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Files of security groups.
+    pub groups: BTreeMap<String, String>,
+    /// Files of prefix lists.
+    pub prefix_lists: BTreeMap<String, String>,
+    /// Files of interfaces, and of patterns of interfaces.
+    pub interfaces: BTreeMap<String, String>,
+}
+
+/// The files of the entries of a section.
+fn origins<T>(section: &Section<T>, problems: &Problems<'_>) -> BTreeMap<String, String> {
+    let entries = section.iter();
+    entries
+        .map(|(name, _)| {
+            let file = problems.file(&name.at).to_owned();
+            (name.value.trim_end().to_owned(), file)
+        })
+        .collect()
+}
+
 /// Builds the model; what is wrong is reported, and the result then worthless.
-pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Model {
+pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> (Model, Origins) {
     let mut groups = Vec::new();
     let mut lists = Vec::new();
     let mut members = Vec::new();
@@ -56,6 +78,11 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Mo
     );
     let interfaces = distinct("interface", interfaces, str::to_owned, problems);
 
+    let origins = Origins {
+        groups: origins(&groups, problems),
+        prefix_lists: origins(&lists, problems),
+        interfaces: origins(&interfaces, problems),
+    };
     let lists = Lists::new(lists, &limits, problems);
     let groups = Groups::new(groups, &lists, problems);
     quota::check_rules(&groups, &lists, &limits, problems);
@@ -82,7 +109,7 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Mo
         limits,
     };
     warnings::report(&model, &places, &peer_places, problems);
-    model
+    (model, origins)
 }
 
 fn gather<T>(section: &mut Section<T>, entries: Field<Entries<T>>) {

@@ -70,7 +70,7 @@ pub(super) fn description(given: Option<&Located<Text>>, problems: &mut Problems
 /// What tags should be.
 const PLAIN: &str = "write one line of text that can be seen";
 
-/// The tags of a group (AWS N10).
+/// The tags of a group or rule (AWS N10).
 pub(super) fn tags(
     given: Option<Entries<Located<Text>>>,
     problems: &mut Problems<'_>,

@@ -81,6 +81,8 @@ mapping! {
         destinations: Vec<Located<PeerText>>,
         /// Free text of at most 255 characters.
         description: Located<Text>,
+        /// Free key-value pairs, at most 50.
+        tags: Entries<Located<Text>>,
     }
 
     /// How one interface is guarded.

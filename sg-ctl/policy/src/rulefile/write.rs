@@ -121,6 +121,7 @@ fn rule_value(rule: &Rule, direction: Direction, group: &GroupId) -> Value {
     };
     keys.insert(peer.to_owned(), json!(rule.peer));
     insert_unless_empty(&mut keys, "description", json!(rule.description));
+    insert_unless_empty(&mut keys, "tags", json!(rule.tags));
     keys.into()
 }
 
