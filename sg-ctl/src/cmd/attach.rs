@@ -27,6 +27,7 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
         by_pattern: false,
         overrides: Overrides {
             groups: (!args.groups.is_empty()).then_some(args.groups),
+            addresses: (!args.addresses.is_empty()).then(|| args.addresses.into_iter().collect()),
             side: args.side.map(Into::into),
             hook: args.hook.map(Into::into),
             audit: args.audit.then_some(true),

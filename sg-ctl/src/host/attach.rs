@@ -19,7 +19,7 @@ use crate::host::dataplane::{
     AttachPlan, Attachment, Dataplane, FlowTableInfo, HookKind, Interface, Seeded,
 };
 use crate::host::state::{AttachmentRecord, Overrides, State};
-use sg_policy::model::Model;
+use sg_policy::model::{Model, Side};
 use sg_policy::rulefile::Origins;
 
 /// What [`Host::attach`] is asked for.
@@ -111,6 +111,9 @@ impl Host {
         };
         let spec = effective(&next.model, &name, &overrides);
         let mut spec = check_groups(&next.model, &name, spec)?;
+        if overrides.addresses.is_some() && spec.side == Side::Nic {
+            return Err(HostError::StatedAddresses { interface: name });
+        }
         let interface = Interface::find(&name)?;
         // A record without programs is from before a reboot; one with programs belongs to an
         // interface of this name that is gone, unless the check below finds it.

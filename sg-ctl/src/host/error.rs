@@ -58,6 +58,12 @@ pub enum HostError {
         /// The side that the rules name.
         wanted: Side,
     },
+    /// The command line states addresses of an interface that has its own.
+    #[error("the addresses of {interface} are those that this host gives it")]
+    StatedAddresses {
+        /// Name of the interface.
+        interface: String,
+    },
     /// Nothing of ours is attached to the interface.
     #[error("{interface} is not attached")]
     NotAttached {
@@ -174,6 +180,9 @@ impl HostError {
             Self::SideChanged { interface, .. } => Some(format!(
                 "attach it anew: sg-ctl detach {interface}, then sg-ctl attach {interface}"
             )),
+            Self::StatedAddresses { .. } => {
+                Some("--address is for what is behind an interface: --side workload".to_owned())
+            }
             Self::NotAttached { attached, .. } if attached.is_empty() => {
                 Some("no interface is".to_owned())
             }

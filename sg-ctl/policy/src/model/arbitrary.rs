@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -146,12 +147,13 @@ fn interface(groups: Vec<String>) -> impl Strategy<Value = InterfaceSpec> {
         select(vec![Hook::Auto, Hook::XdpGeneric]),
         any::<(bool, bool, Option<bool>)>(),
         select(vec![LogMode::Denied, LogMode::Off]),
-        60..=180u32,
+        (60..=180u32, btree_set(net(), 0..3)),
     )
         .prop_map(
-            |(groups, side, hook, (audit, dhcp4, ec2), log, udp_stream)| {
+            |(groups, side, hook, (audit, dhcp4, ec2), log, (udp_stream, nets))| {
                 let mut spec = InterfaceSpec {
                     groups,
+                    addresses: nets.into_iter().collect(),
                     side,
                     hook,
                     audit,
@@ -171,12 +173,12 @@ fn interface(groups: Vec<String>) -> impl Strategy<Value = InterfaceSpec> {
 
 /// A model of everything that rule files can say.
 pub(crate) fn model() -> impl Strategy<Value = Model> {
-    let list = (btree_set(net(), 0..4), proptest::option::of(4..9u32)).prop_map(
-        |(entries, max_entries)| PrefixList {
+    let list = (btree_set(net(), 0..4), option::of(4..9u32)).prop_map(|(entries, max_entries)| {
+        PrefixList {
             entries,
             max_entries,
-        },
-    );
+        }
+    });
     (vec(name(), 0..4), btree_map(name(), list, 0..3)).prop_flat_map(|(mut names, prefix_lists)| {
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup_by_key(|name| name.to_lowercase());
@@ -196,6 +198,18 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
             interface(names),
             0..3,
         );
+        // Those of one host, or of the hosts of a VPC.
+        let interfaces = (interfaces, option::of("[a-z0-9-]{1,5}[*]?")).prop_map(
+            |(interfaces, host)| match host {
+                None => (interfaces, BTreeMap::new()),
+                Some(host) => {
+                    let hosts = interfaces.into_iter().filter_map(|(name, spec)| {
+                        Some((format!("{host}/{name}").parse().ok()?, spec))
+                    });
+                    (BTreeMap::new(), hosts.collect())
+                }
+            },
+        );
         (
             groups,
             Just(prefix_lists),
@@ -204,7 +218,7 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
             1000..2000u32,
         )
             .prop_map(
-                |(groups, prefix_lists, members, interfaces, product)| Model {
+                |(groups, prefix_lists, members, (interfaces, hosts), product)| Model {
                     groups: groups
                         .into_iter()
                         .map(|group| (group.name.clone(), group))
@@ -215,6 +229,7 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
                         .map(|(name, set)| (name, set.into_iter().map(IpAddr::from).collect()))
                         .collect::<BTreeMap<_, _>>(),
                     interfaces,
+                    hosts,
                     limits: Limits {
                         product,
                         ..Limits::default()

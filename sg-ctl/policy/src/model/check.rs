@@ -182,11 +182,15 @@ impl Model {
 
     fn check_interfaces(&self) -> Result<(), Fault> {
         let limit = self.limits.groups_per_interface;
-        for (interface, spec) in &self.interfaces {
+        let here = self.interfaces.iter();
+        let here = here.map(|(name, spec)| (name.clone(), spec));
+        let hosts = self.hosts.iter();
+        let hosts = hosts.map(|(pattern, spec)| (pattern.to_string(), spec));
+        for (interface, spec) in here.chain(hosts) {
             let count = spec.groups.len();
             if count == 0 || count > limit as usize {
                 return Err(Fault::GroupsOfInterface {
-                    interface: interface.clone(),
+                    interface,
                     count,
                     limit,
                 });

@@ -28,11 +28,17 @@ pub fn to_json(model: &Model) -> Value {
         .iter()
         .map(|(name, spec)| (name.clone(), changed(spec, &InterfaceSpec::default())))
         .collect();
+    let hosts: Map<String, Value> = model
+        .hosts
+        .iter()
+        .map(|(name, spec)| (name.to_string(), changed(spec, &InterfaceSpec::default())))
+        .collect();
     let mut document = Map::new();
     document.insert("security_groups".to_owned(), groups.into());
     insert_unless_empty(&mut document, "prefix_lists", lists.into());
     insert_unless_empty(&mut document, "members", json!(model.members));
     insert_unless_empty(&mut document, "interfaces", interfaces.into());
+    insert_unless_empty(&mut document, "hosts", hosts.into());
     insert_unless_empty(
         &mut document,
         "limits",
