@@ -245,6 +245,7 @@ impl Agent<'_> {
         let members = host.local_members()?;
         let summary = host.apply(ApplyRequest {
             model: parsed.model,
+            origins: parsed.origins,
             ..ApplyRequest::default()
         })?;
         self.interfaces.note_members(members);

@@ -15,6 +15,7 @@ mod show;
 mod top;
 pub(crate) mod value;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -24,8 +25,8 @@ use sg_policy::model;
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
 pub(crate) use agent::AgentArgs;
 pub(crate) use change::{
-    ApplyArgs, ConfirmArgs, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs, RollbackArgs, Trial,
-    UpgradeArgs,
+    AdoptArgs, ApplyArgs, ConfirmArgs, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs,
+    RollbackArgs, Trial, UpgradeArgs,
 };
 pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
@@ -92,6 +93,7 @@ pub(crate) enum Verb {
     Attach(AttachArgs),
     Detach(DetachArgs),
     Apply(ApplyArgs),
+    Adopt(AdoptArgs),
     Rollback(RollbackArgs),
     Confirm(ConfirmArgs),
     Mode(ModeArgs),
@@ -142,6 +144,16 @@ pub(crate) struct AttachArgs {
     /// allow a packet the first is shown as the deciding one.
     #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
     pub(crate) groups: Vec<String>,
+
+    /// Address of the workload behind the interface (--side workload), which makes it a member of its
+    /// groups; several as `a,b` or repeated. Without it, those of a rule file.
+    #[arg(
+        short = 'A',
+        long = "address",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    pub(crate) addresses: Vec<IpAddr>,
 
     /// Rule file to put in force with it; may be repeated.
     #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -1,5 +1,6 @@
 //! The verbs, one file each, each with one function `run`. Only `main` calls them.
 
+pub(crate) mod adopt;
 pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod attach;

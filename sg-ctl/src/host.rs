@@ -20,6 +20,7 @@ mod guard;
 mod isolate;
 mod occupancy;
 pub mod paths;
+mod put;
 mod recovery;
 mod refresh;
 mod restore;
@@ -181,7 +182,7 @@ impl Host {
         for zone in decision.detach {
             self.dataplane.detach(zone)?;
         }
-        let rules_change = current.model != next.model;
+        let rules_change = current.model != next.model || current.owners != next.owners;
         let mut state = if decision.forward { next } else { current };
         let attachments = self.dataplane.attachments()?;
         if !attachments.is_empty() {

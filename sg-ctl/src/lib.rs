@@ -6,3 +6,4 @@ pub mod agent;
 pub mod host;
 pub mod record;
 pub mod replay;
+pub mod vpc;

@@ -39,6 +39,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Attach(args) => cmd::attach::run(args, &context),
         Verb::Detach(args) => cmd::detach::run(args, &context),
         Verb::Apply(args) => cmd::apply::run(&args, &context),
+        Verb::Adopt(args) => cmd::adopt::run(args, &context),
         Verb::Rollback(args) => cmd::rollback::run(&args, &context),
         Verb::Confirm(args) => cmd::confirm::run(&args, &context),
         Verb::Mode(args) => cmd::mode::run(&args, &context),

@@ -48,7 +48,8 @@ enum Task {
     ///
     /// Provides the source of Rust's `core` library (a component of the toolchain, else from the
     /// package client's mirror), bpf-linker (built against the LLVM inside rustc, so no LLVM
-    /// package is needed) and `ip`. About a minute the first time, nothing after that.
+    /// package is needed), `ip`, protoc and etcd (unpacked, not installed). About a minute the first
+    /// time, nothing after that.
     ///
     /// The pieces are kept outside `target/`, in `$XDG_CACHE_HOME/sg` or `~/.cache/sg`, one
     /// directory per compiler. `SG_TOOLS_DIR` names another place, `SG_BPF_LINKER` another linker.

@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: provides what compiles the kernel programs, and what runs them.
 
 mod core_source;
+mod etcd;
 mod linker;
 mod system;
 
@@ -12,12 +13,22 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 
+pub(crate) use etcd::directory as etcd_directory;
 pub(crate) use system::provide as provide_programs;
 
 use crate::{progress::Step, toolchain::Toolchain};
 
-/// Programs that the demo and the tests call, and the package that holds each.
-const PROGRAMS: [(&str, &str); 1] = [("ip", "iproute2")];
+/// Programs that the build, the demo and the tests call, and files that these need, each with the
+/// package that holds it.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("ip", "iproute2"),
+    // Makes etcd's client out of the description of its protocol.
+    ("protoc", "protobuf-compiler"),
+    (
+        "/usr/include/google/protobuf/descriptor.proto",
+        "libprotobuf-dev",
+    ),
+];
 
 /// Provides all that is missing; a second run finds everything and changes nothing.
 ///
@@ -32,6 +43,7 @@ pub(crate) fn run() -> Result<Toolchain> {
     core_source::provide(&toolchain)?;
     linker::provide(&toolchain)?;
     provide_programs(&PROGRAMS)?;
+    etcd::provide(&toolchain)?;
     eprintln!(
         "set-up complete in {}, {:.1} s",
         toolchain.tools.display(),

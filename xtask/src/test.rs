@@ -53,7 +53,8 @@ struct Counts {
 /// # Errors
 /// When the set-up, the build or a test fails.
 pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
-    setup::run()?;
+    let toolchain = setup::run()?;
+    let etcd = setup::etcd_directory(&toolchain);
     let executables = cargo::build(&["--workspace", "--bins", "--tests"])?;
     let sg_ctl = cargo::find_sg_ctl(&executables)?;
     let options = || arguments.filter.iter().chain(&arguments.test_program_args);
@@ -63,7 +64,7 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
     let mut kernel = Counts::default();
     let tests = || executables.iter().filter(|built| built.is_test);
     let command_line = |program: &Executable| {
-        let mut words = environment(program, &sg_ctl, arguments);
+        let mut words = environment(program, &sg_ctl, etcd.as_deref(), arguments);
         words.push(program.path.clone().into());
         words.extend(options().map(OsString::from));
         words
@@ -84,7 +85,12 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
 }
 
 /// What cargo would set for a test program, and the sg-ctl to test; sudo passes neither on.
-fn environment(program: &Executable, sg_ctl: &Path, arguments: &TestArgs) -> Vec<OsString> {
+fn environment(
+    program: &Executable,
+    sg_ctl: &Path,
+    etcd: Option<&Path>,
+    arguments: &TestArgs,
+) -> Vec<OsString> {
     let set = |name: &str, value: &OsStr| {
         let mut word = OsString::from(name);
         word.push("=");
@@ -97,6 +103,9 @@ fn environment(program: &Executable, sg_ctl: &Path, arguments: &TestArgs) -> Vec
         set("SG_CTL", sg_ctl.as_os_str()),
         set("CARGO_MANIFEST_DIR", manifest_dir.as_os_str()),
     ];
+    if let Some(directory) = etcd {
+        words.push(set("SG_ETCD_DIR", directory.as_os_str()));
+    }
     if arguments.long {
         words.push(set("SG_LONG", "1".as_ref()));
     }

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Direction, Family, IcmpMessage, Limits, Model, Peer, Rule, SecurityGroup, Service, derived_id,
+    Direction, Family, IcmpMessage, Limits, Model, Peer, PrefixListId, Rule, SecurityGroup,
+    Service, derived_id,
 };
 
 /// The answers of `aws ec2 describe-security-groups`, `describe-security-group-rules`,
@@ -37,6 +38,16 @@ pub fn losses(model: &Model) -> Vec<String> {
     if model.limits != Limits::default() {
         losses.push("quotas are left out: AWS's are those of the account".to_owned());
     }
+    let mut groups = model.groups.values();
+    if groups.any(|group| {
+        group
+            .inbound
+            .iter()
+            .chain(&group.outbound)
+            .any(|rule| !rule.tags.is_empty())
+    }) {
+        losses.push("tags of rules are left out: permissions have none".to_owned());
+    }
     for (name, list) in &model.prefix_lists {
         let families: BTreeSet<_> = list.entries.iter().map(Family::of).collect();
         if families.len() > 1 {
@@ -49,7 +60,7 @@ pub fn losses(model: &Model) -> Vec<String> {
 }
 
 fn list_id(name: &str) -> String {
-    derived_id("pl-", "prefix list", name)
+    PrefixListId::derived(name).to_string()
 }
 
 fn group_value(model: &Model, group: &SecurityGroup) -> Value {

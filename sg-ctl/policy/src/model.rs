@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+pub mod check;
+mod hosts;
 mod id;
 mod interface;
 mod limits;
@@ -21,12 +23,14 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use id::{GroupId, InvalidId, RuleId, derived_id};
+pub use hosts::{Assignments, HostInterfaces, HostPattern, InvalidHostPattern};
+pub use id::{GroupId, InvalidId, PrefixListId, RuleId, derived_id};
 pub use interface::{
     Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
 };
 pub use limits::Limits;
 pub use merged::MergedRule;
+pub(crate) use pattern::{MAX_INTERFACE_NAME, MAX_PATTERN};
 pub use pattern::{Pattern, PatternError, is_pattern};
 pub use rule::{Family, InvalidPeer, Location, Peer, Rule};
 pub use service::{Icmp, IcmpMessage, Service, Transport};
@@ -35,7 +39,7 @@ pub use sg_common::flow::Direction;
 /// The name of the one built-in group.
 pub const DEFAULT_GROUP: &str = "default";
 
-/// Everything that rule files say about one host.
+/// Everything that rule files say about one host, or about the hosts of a VPC.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
     /// Security groups by name; [`DEFAULT_GROUP`] is always among them.
@@ -47,6 +51,10 @@ pub struct Model {
     pub members: BTreeMap<String, BTreeSet<IpAddr>>,
     /// Interfaces to guard, by name or by pattern; [`interface`](Self::interface) knows which counts.
     pub interfaces: BTreeMap<String, InterfaceSpec>,
+    /// Interfaces of the hosts of a VPC, in place of `interfaces`; [`on_host`](Self::on_host) says
+    /// what they are on one of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<HostPattern, InterfaceSpec>,
     /// The quotas that the model was checked against.
     pub limits: Limits,
 }

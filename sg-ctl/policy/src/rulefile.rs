@@ -38,12 +38,15 @@ pub use write::{to_json, to_yaml};
 use crate::model::Model;
 pub use crate::text::{Diagnostic, Report, Severity, Source};
 use crate::text::{document, report as error};
+pub use merge::Origins;
 
 /// What rule files say.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// The model, checked in every respect.
     pub model: Model,
+    /// Which file defines what.
+    pub origins: Origins,
     /// What is allowed but probably not meant.
     pub warnings: Report,
 }
@@ -66,13 +69,14 @@ pub fn read(sources: &[Source]) -> Result<Parsed, Report> {
         };
         documents.extend(syntax::Document::decode(cursor, &mut problems));
     }
-    let model = merge::model(documents, &mut problems);
+    let (model, origins) = merge::model(documents, &mut problems);
     let report = problems.finish();
     if report.errors() > 0 {
         Err(report)
     } else {
         Ok(Parsed {
             model,
+            origins,
             warnings: report,
         })
     }

@@ -55,6 +55,27 @@ pub(crate) struct ApplyArgs {
     pub(crate) format: Format,
 }
 
+/// Hand over to rule files what the API owns.
+///
+/// What the API made (Terraform, the AWS CLI, the console) `apply` leaves alone, and refuses files that
+/// define it. Adopted, it belongs to rule files for good: the next `apply` replaces it, or removes it
+/// when no file defines it; the API shows it and changes it no more. What is enforced stays the same.
+#[derive(Args, Debug)]
+#[command(after_long_help = help::ADOPT)]
+pub(crate) struct AdoptArgs {
+    /// Security groups.
+    #[arg(value_name = "GROUP", required_unless_present_any = ["prefix_lists", "interfaces"])]
+    pub(crate) groups: Vec<String>,
+
+    /// A prefix list; may be repeated.
+    #[arg(long = "prefix-list", value_name = "NAME")]
+    pub(crate) prefix_lists: Vec<String>,
+
+    /// An interface, whose groups the API chose; may be repeated.
+    #[arg(long = "interface", value_name = "IFACE")]
+    pub(crate) interfaces: Vec<String>,
+}
+
 /// Return to the rules before the last change.
 ///
 /// Puts the rules back in force that `apply` (or `attach -f`) replaced last, at one moment and

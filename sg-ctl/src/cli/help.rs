@@ -5,7 +5,7 @@ mod setup;
 
 pub(super) use setup::{COMPLETIONS, MAN, TEMPLATES};
 
-pub(super) use change::{APPLY, CONFIRM, ISOLATE, MODE, RESTORE, ROLLBACK, UPGRADE};
+pub(super) use change::{ADOPT, APPLY, CONFIRM, ISOLATE, MODE, RESTORE, ROLLBACK, UPGRADE};
 
 /// Below the help of sg-ctl.
 pub(super) const EXIT_STATUS: &str = "\

@@ -67,6 +67,7 @@ fn options(args: AgentArgs, context: &Context) -> anyhow::Result<Options> {
             patterns: args.attach,
             overrides: Overrides {
                 groups: (!args.groups.is_empty()).then_some(args.groups),
+                addresses: None,
                 side: args.side.map(Into::into),
                 hook: args.hook.map(Into::into),
                 audit: args.audit.then_some(true),

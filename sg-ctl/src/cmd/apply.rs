@@ -14,9 +14,16 @@ const PENDING: u8 = 3;
 
 /// Puts rule files in force, or shows what that would change.
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let model = rule_files::model(&args.files)?;
+    let (model, origins) = rule_files::rules(&args.files)?;
+    let confirm_within = args.trial.confirm_within;
+    let request = ApplyRequest {
+        model,
+        origins,
+        confirm_within,
+        way_in: way_in(args.keep),
+    };
     if args.dry_run {
-        let summary = context.host()?.plan(model, way_in(args.keep))?;
+        let summary = context.host()?.plan(request)?;
         show(&ApplyView::planned(&summary), args.format.json)?;
         return Ok(if summary.changed {
             ExitCode::from(PENDING)
@@ -24,12 +31,7 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCod
             ExitCode::SUCCESS
         });
     }
-    let confirm_within = args.trial.confirm_within;
-    let summary = context.host()?.apply(ApplyRequest {
-        model,
-        confirm_within,
-        way_in: way_in(args.keep),
-    })?;
+    let summary = context.host()?.apply(request)?;
     show(&ApplyView::done(&summary, confirm_within), args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }

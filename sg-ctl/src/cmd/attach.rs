@@ -13,26 +13,27 @@ use crate::output::{self, note};
 
 /// Guards an interface.
 pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let model = if args.files.is_empty() {
+    let rules = if args.files.is_empty() {
         None
     } else {
-        Some(rule_files::model(&args.files)?)
+        Some(rule_files::rules(&args.files)?)
     };
-    let by_default = model
+    let by_default = rules
         .as_ref()
         .filter(|_| args.groups.is_empty())
-        .and_then(|model| carries_default(&args.interface, model));
+        .and_then(|(model, _)| carries_default(&args.interface, model));
     let request = AttachRequest {
         interface: args.interface,
         by_pattern: false,
         overrides: Overrides {
             groups: (!args.groups.is_empty()).then_some(args.groups),
+            addresses: (!args.addresses.is_empty()).then(|| args.addresses.into_iter().collect()),
             side: args.side.map(Into::into),
             hook: args.hook.map(Into::into),
             audit: args.audit.then_some(true),
             log: args.log.map(Into::into),
         },
-        model,
+        rules,
         confirm_within: args.trial.confirm_within,
         way_in: way_in(args.keep),
     };

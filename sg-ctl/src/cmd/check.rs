@@ -35,7 +35,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if args.format.json {
         return print_json(result.as_ref());
     }
-    let Parsed { model, warnings } = result?;
+    let Parsed {
+        model, warnings, ..
+    } = result?;
     rule_files::warn(&warnings);
     print_table(&model)?;
     Ok(ExitCode::SUCCESS)

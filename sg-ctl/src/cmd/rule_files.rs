@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use sg_policy::model::Model;
-use sg_policy::rulefile::{self, Parsed, Report, Source};
+use sg_policy::rulefile::{self, Origins, Parsed, Report, Source};
 
 use crate::failure::refusal;
 use crate::output::note;
@@ -34,9 +34,21 @@ pub(super) fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
 /// # Errors
 /// When one cannot be read, or anything in them is wrong.
 pub(super) fn model(files: &[PathBuf]) -> anyhow::Result<Model> {
-    let Parsed { model, warnings } = rulefile::read(&open(files)?)?;
+    Ok(rules(files)?.0)
+}
+
+/// Reads rule files into a model, and which file defines what; warnings go to standard error.
+///
+/// # Errors
+/// When one cannot be read, or anything in them is wrong.
+pub(super) fn rules(files: &[PathBuf]) -> anyhow::Result<(Model, Origins)> {
+    let Parsed {
+        model,
+        origins,
+        warnings,
+    } = rulefile::read(&open(files)?)?;
     warn(&warnings);
-    Ok(model)
+    Ok((model, origins))
 }
 
 /// Prints warnings to standard error.

@@ -13,8 +13,10 @@ use super::trial::Policy;
 use super::{Host, HostError, flow_table_note, isolate, rule_counters_note};
 use crate::host::dataplane::ImageInfo;
 use crate::host::state::{State, StateLock};
+use crate::vpc::Document;
 use sg_policy::compile::Image;
 use sg_policy::model::Model;
+use sg_policy::rulefile::Origins;
 
 /// The policy that an operation compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,8 +60,10 @@ impl PolicySummary {
 /// What [`Host::apply`] is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApplyRequest {
-    /// The new rules.
+    /// What rule files say now; what the API owns stays.
     pub model: Model,
+    /// Which file defines what.
+    pub origins: Origins,
     /// Time after which the rules before are in force again, unless the change is confirmed.
     pub confirm_within: Option<Duration>,
     /// How the user comes in.
@@ -101,11 +105,13 @@ impl Host {
         let (lock, state) = self.begin()?;
         let ApplyRequest {
             model,
+            origins,
             confirm_within,
             way_in,
         } = request;
+        let document = state.document().with_files(model, origins)?;
         let state = without_keeping(state);
-        let planned = self.plan_rules(state, model, way_in, confirm_within.is_some())?;
+        let planned = self.plan_rules(state, document, way_in, confirm_within.is_some())?;
         self.put_in_force(&lock, &planned, confirm_within)?;
         Ok(planned.summary(begin))
     }
@@ -114,9 +120,17 @@ impl Host {
     ///
     /// # Errors
     /// Those of `apply` before it changes anything.
-    pub fn plan(&self, model: Model, way_in: WayIn) -> Result<ApplySummary, HostError> {
+    pub fn plan(&self, request: ApplyRequest) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
-        let mut planned = self.plan_rules(without_keeping(self.state()?), model, way_in, false)?;
+        let ApplyRequest {
+            model,
+            origins,
+            way_in,
+            ..
+        } = request;
+        let state = self.state()?;
+        let document = state.document().with_files(model, origins)?;
+        let mut planned = self.plan_rules(without_keeping(state), document, way_in, false)?;
         if self.directory.is_pending() {
             planned.notes.push(
                 "another change is under way or was interrupted; it comes to its end before"
@@ -147,34 +161,36 @@ impl Host {
                 record.keep_ssh = before.keep_ssh;
             }
         }
-        let mut model = previous.model;
-        if state.model_before.is_some() {
+        let mut document = previous.into_document();
+        if state.before.is_some() {
             let settled = state.settled();
-            state.attachments = settled.attachments;
-            state.model_before = None;
-            model = settled.model;
+            state.attachments = settled.attachments.clone();
+            state.before = None;
+            document = settled.into_document();
         }
         let way_in = WayIn { ssh, keep: false };
-        let planned = self.plan_rules(state, model, way_in, confirm_within.is_some())?;
+        let planned = self.plan_rules(state, document, way_in, confirm_within.is_some())?;
         self.put_in_force(&lock, &planned, confirm_within)?;
         Ok(planned.summary(begin))
     }
 
     /// Checks and compiles new rules. Changes nothing.
-    fn plan_rules(
+    pub(super) fn plan_rules(
         &self,
         state: State,
-        model: Model,
+        document: Document,
         way_in: WayIn,
         on_trial: bool,
     ) -> Result<Planned, HostError> {
         let survey = self.survey()?;
         let attachments = survey.attachments.as_slice();
         Self::check_all_recorded(&state, attachments)?;
+        let (model, owners) = document.into_parts();
         let changes = Changes::between(&state.model, &model);
         let mut next = State {
             generation: state.generation + 1,
             model,
+            owners,
             ..state.clone()
         };
         next.forget_rollback();
@@ -216,7 +232,7 @@ impl Host {
         })
     }
 
-    fn put_in_force(
+    pub(super) fn put_in_force(
         &mut self,
         lock: &StateLock,
         planned: &Planned,
@@ -248,10 +264,10 @@ fn without_keeping(mut state: State) -> State {
 }
 
 /// New rules, checked and compiled.
-struct Planned {
-    next: State,
-    survey: Survey,
-    policy: Policy,
+pub(super) struct Planned {
+    pub(super) next: State,
+    pub(super) survey: Survey,
+    pub(super) policy: Policy,
     kernel_bytes: usize,
     is_new: bool,
     changes: Changes,

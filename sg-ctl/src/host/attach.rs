@@ -20,7 +20,8 @@ use crate::host::dataplane::{
     AttachPlan, Attachment, Dataplane, FlowTableInfo, HookKind, Interface, Seeded,
 };
 use crate::host::state::{AttachmentRecord, Overrides, State};
-use sg_policy::model::Model;
+use sg_policy::model::{Model, Side};
+use sg_policy::rulefile::Origins;
 
 /// What [`Host::attach`] is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +32,9 @@ pub struct AttachRequest {
     pub overrides: Overrides,
     /// Whether nobody asked for it by its name: it is forgotten some time after it is gone.
     pub by_pattern: bool,
-    /// New rules to put in force at the same stroke; `None` keeps those in force.
-    pub model: Option<Model>,
+    /// What rule files say now, and which file says it, to put in force at the same stroke; `None`
+    /// keeps the rules in force.
+    pub rules: Option<(Model, Origins)>,
     /// Time after which the interface only audits, and what was before is in force on every other
     /// one if there are new rules, unless the change is confirmed.
     pub confirm_within: Option<Duration>,
@@ -90,22 +92,31 @@ impl Host {
             interface: name,
             overrides,
             by_pattern,
-            model,
+            rules,
             confirm_within,
             way_in,
         } = request;
         // Another zone than that of a record of this name: what a crash leaves is told by zones.
         let zone = free_zone(&state, &attachments)?;
-        let rules_change = model.as_ref().is_some_and(|model| *model != state.model);
+        let document = match rules {
+            Some((model, origins)) => state.document().with_files(model, origins)?,
+            None => state.document(),
+        };
+        let rules_change = *document.model() != state.model;
+        let (model, owners) = document.into_parts();
         let mut next = State {
             generation: state.generation + 1,
-            model: model.unwrap_or_else(|| state.model.clone()),
+            model,
+            owners,
             ..state.clone()
         };
         next.forget_rollback();
         let mut spec = effective(&next.model, &name, &overrides);
         if !overrides.name_no_group() {
             spec = check_groups(&next.model, &name, spec)?;
+        }
+        if overrides.addresses.is_some() && spec.side == Side::Nic {
+            return Err(HostError::StatedAddresses { interface: name });
         }
         let interface = Interface::find(&name)?;
         // A record without programs is from before a reboot; one with programs belongs to an
@@ -162,7 +173,7 @@ impl Host {
         next.detached.remove(&name);
         // New rules on trial are on trial everywhere, also where they are attached meanwhile.
         let everywhere = confirm_within.is_some() && rules_change;
-        if confirm_within.is_some() || state.model_before.is_some() {
+        if confirm_within.is_some() || state.before.is_some() {
             next.put_on_trial(&state, |each| each == name || everywhere);
         }
         let is_on_trial = next.attachments[&name].unconfirmed;

@@ -141,16 +141,20 @@ pub(super) fn zone_policies<'s, 'a>(
             continue;
         };
         let Desired { spec, kept } = desired(state, name, record)?;
+        // What a workload's addresses are, its host's interface does not tell: they are stated.
+        let mut addresses = match (&attachment.interface, record.side) {
+            (Some(interface), Side::Nic) => interface.addresses()?,
+            (None, Side::Nic) => Vec::new(),
+            (_, Side::Workload) => match &record.overrides.addresses {
+                Some(addresses) => addresses.iter().copied().collect(),
+                None => spec.stated_addresses(),
+            },
+        };
+        addresses.retain(|address| spec.counts(*address));
         let mut groups = spec.groups;
         if let Some(peer) = kept {
             groups.push(ssh::add_keep_group(model.to_mut(), peer));
         }
-        // What a workload's addresses are, its host's interface does not tell: they come from the
-        // rule file.
-        let addresses = match (&attachment.interface, record.side) {
-            (Some(interface), Side::Nic) => interface.addresses()?,
-            _ => Vec::new(),
-        };
         zones.push(ZonePolicy {
             zone: record.zone,
             groups,

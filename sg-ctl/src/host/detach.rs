@@ -49,10 +49,8 @@ impl Host {
             ..state
         };
         next.attachments.remove(name);
-        if !next.is_on_trial()
-            && let Some(model) = next.model_before.take()
-        {
-            next.model = *model;
+        if !next.is_on_trial() {
+            next.return_to_rules_before();
         }
         note_detached(&mut next, [name]);
         // Its addresses are no longer members of its groups. If the rest cannot be compiled, it
@@ -102,11 +100,11 @@ impl Host {
             Ok(state) => state,
         };
         let names = self.attached_names(&state);
+        let mut state = state;
+        state.return_to_rules_before();
         let mut next = State {
             generation: state.generation + 1,
             attachments: BTreeMap::new(),
-            model: state.settled().model,
-            model_before: None,
             ..state
         };
         note_detached(&mut next, names.iter().map(String::as_str));

@@ -6,6 +6,7 @@ use super::changes::list;
 use super::guard::Guard;
 use crate::host::dataplane::DataplaneError;
 use crate::host::state::{State, StateError};
+use crate::vpc::DocumentError;
 use sg_policy::compile::CompileError;
 use sg_policy::model::Side;
 
@@ -56,6 +57,12 @@ pub enum HostError {
         attached: Side,
         /// The side that the rules name.
         wanted: Side,
+    },
+    /// The command line states addresses of an interface that has its own.
+    #[error("the addresses of {interface} are those that this host gives it")]
+    StatedAddresses {
+        /// Name of the interface.
+        interface: String,
     },
     /// Nothing of ours is attached to the interface.
     #[error("{interface} is not attached")]
@@ -123,6 +130,23 @@ pub enum HostError {
         /// Names of the interfaces.
         interfaces: Vec<String>,
     },
+    /// The rules document is wrong, or has two owners.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The rules are others than those that a change was made of.
+    #[error("the rules have changed meanwhile")]
+    Conflict {
+        /// The generation of those in force.
+        found: u64,
+    },
+    /// A change would shut out whoever asks for it.
+    #[error("no rule of {interface} would admit {client}, from where this was asked for")]
+    LocksOut {
+        /// Name of the interface.
+        interface: String,
+        /// Address of the client.
+        client: IpAddr,
+    },
     /// There is no state to return to.
     #[error("there are no rules to return to")]
     NoPrevious,
@@ -165,6 +189,9 @@ impl HostError {
             Self::SideChanged { interface, .. } => Some(format!(
                 "attach it anew: sg-ctl detach {interface}, then sg-ctl attach {interface}"
             )),
+            Self::StatedAddresses { .. } => {
+                Some("--address is for what is behind an interface: --side workload".to_owned())
+            }
             Self::NotAttached { attached, .. } if attached.is_empty() => {
                 Some("no interface is".to_owned())
             }
@@ -187,6 +214,9 @@ impl HostError {
                  writable and repeat this, or disable sg-restore.service and sg-agent.service"
                     .to_owned(),
             ),
+            Self::Document(error) => error.help(),
+            Self::Conflict { .. } => Some("look again, and decide again".to_owned()),
+            Self::LocksOut { .. } => Some("allow that address first".to_owned()),
             Self::NoSsh => Some("leave --keep-ssh out: sg-ctl was not started over SSH".to_owned()),
             Self::TooLate { .. } => Some("make the change once more, and confirm that".to_owned()),
             Self::NoPrevious => Some("the rules have not changed yet".to_owned()),

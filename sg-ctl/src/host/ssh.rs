@@ -134,6 +134,29 @@ impl SshConnection {
         image.answer(&question).is_pass()
     }
 
+    /// A connection of another kind to this host; `None` when it comes from this host itself.
+    pub fn of_peer(client: SocketAddr, server: SocketAddr) -> Option<Self> {
+        let canonical = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+        let (client, server) = (canonical(client), canonical(server));
+        (client.ip() != server.ip() && !client.ip().is_loopback())
+            .then_some(Self { client, server })
+    }
+
+    /// The interface by which the connection comes in, if this policy would not let it in anew.
+    pub(super) fn shut_out(
+        &self,
+        state: &State,
+        attachments: &[Attachment],
+        image: &Image,
+    ) -> Result<Option<String>, HostError> {
+        Ok(match self.attachment(state, attachments.iter())? {
+            Some(attachment) if !self.is_admitted(image, attachment.zone) => {
+                super::record_of(state, attachment.zone).map(|(name, _)| name.to_owned())
+            }
+            _ => None,
+        })
+    }
+
     /// The warning for whoever cannot come again.
     fn warning(&self, interface: &str) -> String {
         format!(

@@ -14,10 +14,11 @@
 //! the image in the kernel tells which (see [`host`](crate::host)).
 
 mod error;
+mod mark;
 mod record;
 mod trial;
+mod wanted;
 
-use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -30,11 +31,11 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 pub use error::StateError;
+pub use mark::FileMark;
 pub use record::{AttachmentRecord, Detached, Isolation, Overrides, SshPeer};
+pub use wanted::{RulesBefore, State};
 
 use crate::host::crash::{CrashPoint, reach};
-use sg_policy::compile::RuleNumbers;
-use sg_policy::model::Model;
 
 /// Version of the files' format.
 const FORMAT: u32 = 1;
@@ -49,38 +50,6 @@ struct Stored<S> {
     format: u32,
     /// The state.
     state: S,
-}
-
-/// Everything that must outlive a reboot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// Generation of the image that belongs to this state; counts operations.
-    pub generation: u64,
-    /// The rules.
-    pub model: Model,
-    /// The guarded interfaces, by name.
-    pub attachments: BTreeMap<String, AttachmentRecord>,
-    /// The interfaces that were detached by hand, by name: nothing attaches them by itself.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub detached: BTreeMap<String, Detached>,
-    /// The numbers of all rules that there ever were.
-    pub numbers: RuleNumbers,
-    /// The rules that come back when a change on trial is not confirmed; `None` when it changed none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_before: Option<Box<Model>>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            generation: 0,
-            model: Model::new(),
-            attachments: BTreeMap::new(),
-            detached: BTreeMap::new(),
-            numbers: RuleNumbers::default(),
-            model_before: None,
-        }
-    }
 }
 
 /// The state directory, for reading.
@@ -426,6 +395,21 @@ mod tests {
         let (_guard, directory) = scratch();
         assert_eq!(directory.load().unwrap(), State::default());
         assert_eq!(directory.lock().unwrap().pending().unwrap(), None);
+    }
+
+    #[test]
+    fn a_state_from_before_there_were_owners_is_read() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        lock.prepare(&State::default()).unwrap();
+        lock.commit(false).unwrap();
+        let text = std::fs::read_to_string(directory.current()).unwrap();
+        assert!(!text.contains("owners"), "{text}");
+        assert_eq!(directory.load().unwrap(), State::default());
+        let mark = directory.mark();
+        lock.prepare(&generation(1)).unwrap();
+        lock.commit(false).unwrap();
+        assert_ne!(directory.mark(), mark);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Host {
             generation: state.generation + 1,
             ..state.settled()
         };
-        let rules_change = next.model != state.model;
+        let rules_change = state.before.is_some();
         let attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&next, &attachments)?;
         let image = compile_policy(&mut next, &attachments, None)?;

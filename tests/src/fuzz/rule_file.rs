@@ -19,7 +19,9 @@ pub(super) fn run(input: &[u8]) {
         return;
     };
     match read(&sources) {
-        Ok(Parsed { model, warnings }) => {
+        Ok(Parsed {
+            model, warnings, ..
+        }) => {
             assert_eq!(warnings.errors(), 0);
             inspect(&warnings, &sources);
             survives(&model, to_yaml(&model).expect("models are plain data"));

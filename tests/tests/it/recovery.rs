@@ -7,7 +7,7 @@ use sg_common::settings::{MIN_FLOWS, MODE_AUDIT, MODE_ENFORCE};
 use sg_ctl::{
     host::dataplane::{AttachPlan, Dataplane, HookKind, Interface},
     host::paths::Paths,
-    host::state::{AttachmentRecord, Overrides, State, StateDir},
+    host::state::{AttachmentRecord, Overrides, RulesBefore, State, StateDir},
     host::{ApplyRequest, AttachRequest, Host, HostError, Target, settings},
 };
 use sg_policy::{
@@ -230,7 +230,8 @@ fn a_trial_killed_before_the_swap_leaves_no_deadline() {
         let record = next.attachments.get_mut(GUARDED).expect("it is attached");
         record.unconfirmed = true;
         record.before = Some(Overrides::default());
-        next.model_before = Some(Box::new(machine.state().model));
+        let State { model, owners, .. } = machine.state();
+        next.before = Some(Box::new(RulesBefore { model, owners }));
         machine.prepare(&next);
         machine.set_deadline();
         machine.settle();
@@ -247,7 +248,8 @@ fn a_trial_killed_after_the_swap_keeps_its_deadline_until_it_is_confirmed() {
         let record = next.attachments.get_mut(GUARDED).expect("it is attached");
         record.unconfirmed = true;
         record.before = Some(Overrides::default());
-        next.model_before = Some(Box::new(machine.state().model));
+        let State { model, owners, .. } = machine.state();
+        next.before = Some(Box::new(RulesBefore { model, owners }));
         machine.prepare(&next);
         machine.set_deadline();
         machine.install(&mut next);

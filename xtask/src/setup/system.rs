@@ -1,6 +1,6 @@
 //! Programs of the system, by its package client.
 
-use std::{ffi::OsString, process::Command};
+use std::{ffi::OsString, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -9,16 +9,13 @@ use crate::{
     progress::Step,
 };
 
-/// Makes sure that programs are installed, given with the package that holds each: by apt-get if
-/// they are not.
+/// Makes sure that programs, and files given by their paths, are installed, each with the package
+/// that holds it: by apt-get if they are not.
 ///
 /// # Errors
 /// When there is no apt-get, or it fails: with the command to run by hand.
 pub(crate) fn provide(needed: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<_> = needed
-        .iter()
-        .filter(|(name, _)| find_program(name).is_none())
-        .collect();
+    let missing: Vec<_> = needed.iter().filter(|(name, _)| !is_there(name)).collect();
     let programs: Vec<_> = needed.iter().map(|(name, _)| format!("`{name}`")).collect();
     let programs = programs.join(", ");
     if missing.is_empty() {
@@ -49,7 +46,15 @@ pub(crate) fn provide(needed: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-fn apt_get(arguments: &[&str], packages: &[&str]) -> Result<Command> {
+fn is_there(name: &str) -> bool {
+    if name.starts_with('/') {
+        Path::new(name).exists()
+    } else {
+        find_program(name).is_some()
+    }
+}
+
+pub(super) fn apt_get(arguments: &[&str], packages: &[&str]) -> Result<Command> {
     let words = ["apt-get"].iter().chain(arguments).chain(packages);
     elevate(&words.map(OsString::from).collect::<Vec<_>>())
 }

@@ -142,6 +142,18 @@ pub(crate) const WORDS: &[Boundary] = &[
         why: "one host is all that host/ knows",
     },
     Boundary {
+        within: &["sg-ctl/src/vpc/document/", "sg-ctl/src/vpc/document.rs"],
+        except: &[],
+        banned: &["host", "tokio"],
+        why: "the rules document is data, wherever it is kept",
+    },
+    Boundary {
+        within: &["sg-ctl/src/vpc/", "sg-ctl/src/vpc.rs"],
+        except: &[],
+        banned: &["agent", "api", "replay"],
+        why: "vpc/ keeps the rules, whoever follows or changes them",
+    },
+    Boundary {
         within: &["sg-ctl/src/"],
         // Where errors of all kinds, clap's too, become exit codes: failure.rs.
         except: &[

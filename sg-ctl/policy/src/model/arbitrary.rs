@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -72,24 +73,28 @@ fn rules(
         peers.push(select(lists).prop_map(Peer::PrefixList).boxed());
     }
     let given = proptest::option::of("sgr-[0-9a-f]{17}");
-    let description = "([a-z&] ?){0,3}";
+    let texts = (
+        "([a-z&] ?){0,3}",
+        btree_map("[a-z#: ]{1,5}", "[ -~]{0,5}", 0..2),
+    );
     let rule = (
         service(),
         proptest::strategy::Union::new(peers),
         given,
-        description,
+        texts,
     );
     vec(rule, 0..6).prop_map(move |rules| {
         let mut seen = BTreeSet::new();
         let rules = rules
             .into_iter()
-            .map(|(service, peer, given, description)| {
+            .map(|(service, peer, given, (description, tags))| {
                 let rule = Rule::new(&id, direction, service, peer);
                 (
                     rule.id.clone(),
                     given,
                     Rule {
                         description,
+                        tags,
                         ..rule
                     },
                 )
@@ -142,12 +147,13 @@ fn interface(groups: Vec<String>) -> impl Strategy<Value = InterfaceSpec> {
         select(vec![Hook::Auto, Hook::XdpGeneric]),
         any::<(bool, bool, Option<bool>)>(),
         select(vec![LogMode::Denied, LogMode::Off]),
-        60..=180u32,
+        (60..=180u32, btree_set(net(), 0..3)),
     )
         .prop_map(
-            |(groups, side, hook, (audit, dhcp4, ec2), log, udp_stream)| {
+            |(groups, side, hook, (audit, dhcp4, ec2), log, (udp_stream, nets))| {
                 let mut spec = InterfaceSpec {
                     groups,
+                    addresses: nets.into_iter().collect(),
                     side,
                     hook,
                     audit,
@@ -167,12 +173,12 @@ fn interface(groups: Vec<String>) -> impl Strategy<Value = InterfaceSpec> {
 
 /// A model of everything that rule files can say.
 pub(crate) fn model() -> impl Strategy<Value = Model> {
-    let list = (btree_set(net(), 0..4), proptest::option::of(4..9u32)).prop_map(
-        |(entries, max_entries)| PrefixList {
+    let list = (btree_set(net(), 0..4), option::of(4..9u32)).prop_map(|(entries, max_entries)| {
+        PrefixList {
             entries,
             max_entries,
-        },
-    );
+        }
+    });
     (vec(name(), 0..4), btree_map(name(), list, 0..3)).prop_flat_map(|(mut names, prefix_lists)| {
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup_by_key(|name| name.to_lowercase());
@@ -192,6 +198,18 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
             interface(names),
             0..3,
         );
+        // Those of one host, or of the hosts of a VPC.
+        let interfaces = (interfaces, option::of("[a-z0-9-]{1,5}[*]?")).prop_map(
+            |(interfaces, host)| match host {
+                None => (interfaces, BTreeMap::new()),
+                Some(host) => {
+                    let hosts = interfaces.into_iter().filter_map(|(name, spec)| {
+                        Some((format!("{host}/{name}").parse().ok()?, spec))
+                    });
+                    (BTreeMap::new(), hosts.collect())
+                }
+            },
+        );
         (
             groups,
             Just(prefix_lists),
@@ -200,7 +218,7 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
             1000..2000u32,
         )
             .prop_map(
-                |(groups, prefix_lists, members, interfaces, product)| Model {
+                |(groups, prefix_lists, members, (interfaces, hosts), product)| Model {
                     groups: groups
                         .into_iter()
                         .map(|group| (group.name.clone(), group))
@@ -211,6 +229,7 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
                         .map(|(name, set)| (name, set.into_iter().map(IpAddr::from).collect()))
                         .collect::<BTreeMap<_, _>>(),
                     interfaces,
+                    hosts,
                     limits: Limits {
                         product,
                         ..Limits::default()

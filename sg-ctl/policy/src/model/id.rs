@@ -48,6 +48,12 @@ macro_rules! id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The id of these bits, of which 68 count.
+            pub fn of_bits(bits: u128) -> Self {
+                let digits = format!("{bits:032x}");
+                Self(format!("{}{}", $prefix, &digits[digits.len() - DERIVED_DIGITS..]))
+            }
         }
 
         impl fmt::Display for $name {
@@ -85,11 +91,23 @@ id!(
     RuleId,
     "sgr-"
 );
+id!(
+    /// `pl-` and 8 to 17 hexadecimal digits.
+    PrefixListId,
+    "pl-"
+);
 
 impl GroupId {
     /// The id of the group called `name` when none is given.
     pub fn derived(name: &str) -> Self {
         Self(format!("sg-{}", digest(&["group", name])))
+    }
+}
+
+impl PrefixListId {
+    /// The id of the prefix list called `name` when none is given.
+    pub fn derived(name: &str) -> Self {
+        Self(derived_id("pl-", "prefix list", name))
     }
 }
 
@@ -120,6 +138,15 @@ mod tests {
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
         assert_eq!(id, GroupId::derived("web"));
         assert_ne!(id, GroupId::derived("db"));
+    }
+
+    #[test]
+    fn any_bits_make_an_id() {
+        for bits in [0, 1, u128::MAX, 0xabc << 60] {
+            let id = RuleId::of_bits(bits);
+            assert_eq!(id.as_str().parse(), Ok(id.clone()));
+        }
+        assert_ne!(GroupId::of_bits(1), GroupId::of_bits(2));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! How an interface is guarded.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -164,6 +167,9 @@ pub struct InterfaceSpec {
     /// Names of the groups it carries, at least one. What any of them allows is allowed; where
     /// several do, the first group's rule is named as the deciding one.
     pub groups: Vec<String>,
+    /// Where the addresses of the protected side lie, anywhere if empty: an address elsewhere makes
+    /// it no member of its groups. Of a workload, single addresses are those that it has.
+    pub addresses: Vec<IpNet>,
     /// Which side is protected.
     pub side: Side,
     /// Where to attach.
@@ -190,6 +196,7 @@ impl Default for InterfaceSpec {
     fn default() -> Self {
         Self {
             groups: vec![DEFAULT_GROUP.to_owned()],
+            addresses: Vec::new(),
             side: Side::default(),
             hook: Hook::default(),
             audit: false,
@@ -200,5 +207,22 @@ impl Default for InterfaceSpec {
             infrastructure: Infrastructure::default(),
             timeouts: Timeouts::default(),
         }
+    }
+}
+
+impl InterfaceSpec {
+    /// Whether an address of the protected side makes it a member of its groups.
+    pub fn counts(&self, address: IpAddr) -> bool {
+        self.addresses.is_empty() || self.addresses.iter().any(|net| net.contains(&address))
+    }
+
+    /// The addresses that are stated one by one.
+    pub fn stated_addresses(&self) -> Vec<IpAddr> {
+        let single = |net: &&IpNet| net.prefix_len() == net.max_prefix_len();
+        self.addresses
+            .iter()
+            .filter(single)
+            .map(IpNet::addr)
+            .collect()
     }
 }

@@ -4,6 +4,11 @@ pub use glob::{Pattern, PatternError};
 
 use super::{InterfaceSpec, Model};
 
+/// Most bytes of an interface name (the kernel's `IFNAMSIZ`, less the final zero).
+pub(crate) const MAX_INTERFACE_NAME: usize = 15;
+/// Most bytes of a pattern of names: room for a class in place of most characters.
+pub(crate) const MAX_PATTERN: usize = 64;
+
 /// Whether a name of rule files stands for every interface that matches it, and not for one.
 pub fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
@@ -13,18 +18,30 @@ fn matches(pattern: &str, name: &str) -> bool {
     is_pattern(pattern) && Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(name))
 }
 
+/// The entry that counts for a name: its own, else the longest pattern that matches it; of patterns as
+/// long, the first in alphabetical order, in which they come.
+pub(super) fn best<'m>(
+    entries: impl DoubleEndedIterator<Item = (&'m str, &'m InterfaceSpec)>,
+    name: &str,
+) -> Option<&'m InterfaceSpec> {
+    let entries = entries.rev();
+    let matching = entries.filter(|(key, _)| *key == name || matches(key, name));
+    // Of equals the last one, and these come backwards.
+    let best = matching.max_by_key(|(key, _)| (*key == name, key.len()));
+    best.map(|(_, spec)| spec)
+}
+
 impl Model {
     /// How the rules guard an interface: as the entry of its name says, else as the longest pattern
     /// that matches it; of patterns as long, the first in alphabetical order.
     pub fn interface(&self, name: &str) -> Option<&InterfaceSpec> {
-        self.interfaces.get(name).or_else(|| {
-            let entries = self.interfaces.iter().rev();
-            entries
-                .filter(|(pattern, _)| matches(pattern, name))
-                // Of equals the last one, and these come backwards.
-                .max_by_key(|(pattern, _)| pattern.len())
-                .map(|(_, spec)| spec)
-        })
+        let exact = self.interfaces.get(name);
+        let entries = || {
+            self.interfaces
+                .iter()
+                .map(|(key, spec)| (key.as_str(), spec))
+        };
+        exact.or_else(|| best(entries(), name))
     }
 
     /// Whether the rules ask that an interface be guarded. No pattern means a loopback.

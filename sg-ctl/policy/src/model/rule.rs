@@ -156,6 +156,9 @@ pub struct Rule {
     pub peer: Peer,
     /// Free text, possibly empty.
     pub description: String,
+    /// Free key-value pairs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// Where the rule was written; `None` for built-in rules. Not part of what the rule is.
     pub location: Option<Location>,
 }
@@ -168,12 +171,14 @@ impl PartialEq for Rule {
             service,
             peer,
             description,
+            tags,
             location: _,
         } = self;
         *id == other.id
             && *service == other.service
             && *peer == other.peer
             && *description == other.description
+            && *tags == other.tags
     }
 }
 
@@ -192,6 +197,7 @@ impl Rule {
             service,
             peer,
             description: String::new(),
+            tags: BTreeMap::new(),
             location: None,
         }
     }

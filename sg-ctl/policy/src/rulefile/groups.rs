@@ -179,6 +179,7 @@ impl Groups {
                 problems.error(&draft.at, message, help);
             }
             rule.description = draft.description;
+            rule.tags = draft.tags;
             rule.location = Some(Location {
                 file: problems.file(&draft.at).to_owned(),
                 line: draft.at.span.line,

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::decode::{Entries, Field, Located};
 use super::error::Problems;
 use super::groups::Groups;
 use super::lists::Lists;
 use super::members::MemberSet;
+use super::peer::AddressText;
 use super::scalar::{Bool, Switch, SwitchOrAuto};
 use super::syntax::{self, Document};
 use super::{names, quota, warnings};
@@ -16,18 +19,42 @@ use crate::model::{Infrastructure, InterfaceSpec, Limits, Model, Timeouts};
 /// Named entries of one section, gathered from all documents; `None` for values that were refused.
 pub(super) type Section<T> = Vec<(Located<String>, Option<T>)>;
 
+/// The files that define things, by the names of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Files of security groups.
+    pub groups: BTreeMap<String, String>,
+    /// Files of prefix lists.
+    pub prefix_lists: BTreeMap<String, String>,
+    /// Files of interfaces, and of patterns of interfaces.
+    pub interfaces: BTreeMap<String, String>,
+}
+
+/// The files of the entries of a section.
+fn origins<T>(section: &Section<T>, problems: &Problems<'_>) -> BTreeMap<String, String> {
+    let entries = section.iter();
+    entries
+        .map(|(name, _)| {
+            let file = problems.file(&name.at).to_owned();
+            (name.value.trim_end().to_owned(), file)
+        })
+        .collect()
+}
+
 /// Builds the model; what is wrong is reported, and the result then worthless.
-pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Model {
+pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> (Model, Origins) {
     let mut groups = Vec::new();
     let mut lists = Vec::new();
     let mut members = Vec::new();
     let mut interfaces = Vec::new();
+    let mut hosts = Vec::new();
     let mut limits: Option<Located<syntax::Limits>> = None;
     for document in documents {
         gather(&mut groups, document.security_groups);
         gather(&mut lists, document.prefix_lists);
         gather(&mut members, document.members);
         gather(&mut interfaces, document.interfaces);
+        gather(&mut hosts, document.hosts);
         match (&limits, document.limits.into_given()) {
             (Some(earlier), Some(later)) => {
                 let help = format!(
@@ -55,7 +82,21 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Mo
         problems,
     );
     let interfaces = distinct("interface", interfaces, str::to_owned, problems);
+    let hosts = distinct("interface", hosts, str::to_owned, problems);
+    if let (Some((one, _)), Some((many, _))) = (interfaces.first(), hosts.first()) {
+        let help = format!(
+            "the rules of one host have `interfaces`, those of a VPC have `hosts`: keep one of them; \
+             `interfaces` is in {}",
+            problems.place(&one.at)
+        );
+        problems.error(&many.at, "`hosts` stands beside `interfaces`", help);
+    }
 
+    let origins = Origins {
+        groups: origins(&groups, problems),
+        prefix_lists: origins(&lists, problems),
+        interfaces: origins(&interfaces, problems),
+    };
     let lists = Lists::new(lists, &limits, problems);
     let groups = Groups::new(groups, &lists, problems);
     quota::check_rules(&groups, &lists, &limits, problems);
@@ -66,6 +107,14 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Mo
             let keys = keys.map_or_else(Default::default, |keys| keys.value);
             let spec = interface(keys, &groups, &limits, problems);
             (names::interface_name(name, problems), spec)
+        })
+        .collect();
+    let hosts = hosts
+        .into_iter()
+        .filter_map(|(name, keys)| {
+            let keys = keys.map_or_else(Default::default, |keys| keys.value);
+            let spec = interface(keys, &groups, &limits, problems);
+            Some((names::host_pattern(&name, problems)?, spec))
         })
         .collect();
     let Groups {
@@ -79,10 +128,11 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> Mo
         prefix_lists: lists.0,
         members,
         interfaces,
+        hosts,
         limits,
     };
     warnings::report(&model, &places, &peer_places, problems);
-    model
+    (model, origins)
 }
 
 fn gather<T>(section: &mut Section<T>, entries: Field<Entries<T>>) {
@@ -158,6 +208,7 @@ fn interface(
             Field::Given(names) => carried(names, groups, limits, problems),
             Field::Absent | Field::Refused => defaults.groups,
         },
+        addresses: addresses(keys.addresses, problems),
         side: keys.side.into_given().unwrap_or_default(),
         hook: keys.hook.into_given().unwrap_or_default(),
         audit: keys.audit.given().is_some_and(|Bool(audit)| *audit),
@@ -171,6 +222,20 @@ fn interface(
         infrastructure: infrastructure(&keys.infra.into_given().unwrap_or_default()),
         timeouts: timeouts(&keys.timeouts.into_given().unwrap_or_default()),
     }
+}
+
+/// Where the addresses of an interface lie.
+fn addresses(written: Field<Vec<Located<AddressText>>>, problems: &mut Problems<'_>) -> Vec<IpNet> {
+    let mut nets = Vec::new();
+    for Located { value, at } in written.into_given().into_iter().flatten() {
+        let AddressText(net) = value;
+        if nets.contains(&net) {
+            problems.error(&at, format!("{net} is listed twice"), "keep one of them");
+        } else {
+            nets.push(net);
+        }
+    }
+    nets
 }
 
 /// The groups that an interface carries.

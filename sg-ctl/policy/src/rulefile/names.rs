@@ -6,12 +6,10 @@ use super::decode::{Entries, Located};
 use super::error::{At, Problems};
 use super::scalar::Text;
 use crate::model::text::{self, MAX_LENGTH, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, SIGNS};
-use crate::model::{DEFAULT_GROUP, GroupId, InvalidId, Pattern, is_pattern};
-
-/// Most bytes of an interface name (the kernel's `IFNAMSIZ`, less the final zero).
-const MAX_INTERFACE_NAME: usize = 15;
-/// Most bytes of a pattern of interface names: room for a class in place of most characters.
-const MAX_PATTERN: usize = 64;
+use crate::model::{
+    DEFAULT_GROUP, GroupId, HostPattern, InvalidId, MAX_INTERFACE_NAME, MAX_PATTERN, Pattern,
+    is_pattern,
+};
 
 /// Reports a text that is too long or holds a sign that AWS does not take.
 fn check_text(text: &str, at: &At, what: &str, problems: &mut Problems<'_>) {
@@ -70,7 +68,7 @@ pub(super) fn description(given: Option<&Located<Text>>, problems: &mut Problems
 /// What tags should be.
 const PLAIN: &str = "write one line of text that can be seen";
 
-/// The tags of a group (AWS N10).
+/// The tags of a group or rule (AWS N10).
 pub(super) fn tags(
     given: Option<Entries<Located<Text>>>,
     problems: &mut Problems<'_>,
@@ -171,4 +169,24 @@ pub(super) fn interface_name(given: Located<String>, problems: &mut Problems<'_>
         problems.error(&at, format!("`{name}` is no pattern: {}", error.msg), help);
     }
     name
+}
+
+/// A name or pattern of hosts and their interfaces.
+pub(super) fn host_pattern(
+    given: &Located<String>,
+    problems: &mut Problems<'_>,
+) -> Option<HostPattern> {
+    match given.value.parse() {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let help = format!(
+                "write HOST/INTERFACE, such as `app-*/eth0`: host names have letters, digits, `.`, \
+                 `-` and `_`, interface names 1 to {MAX_INTERFACE_NAME} characters; in both, `*` \
+                 stands for any characters, `?` for one, `[0-9]` for one of these"
+            );
+            let error: crate::model::InvalidHostPattern = error;
+            problems.error(&given.at, error.to_string(), help);
+            None
+        }
+    }
 }

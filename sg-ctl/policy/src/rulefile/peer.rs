@@ -79,6 +79,32 @@ impl Decode for ListEntry {
     }
 }
 
+/// A single address, or a range of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AddressText(pub(super) IpNet);
+
+scalar_schema!(AddressText, "Address", {
+    "type": "string",
+    "description": "A single address, or an address range without host bits.",
+    "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
+    "examples": ["10.0.1.10", "10.0.1.0/24", "2001:db8::10"],
+});
+
+impl Decode for AddressText {
+    fn decode(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<Self> {
+        let text = cursor.scalar("an address or an address range (10.0.1.0/24)", problems)?;
+        match text.parse::<IpAddr>() {
+            Ok(address) => range(&IpNet::from(address).to_string(), cursor, problems).map(Self),
+            Err(_) if text.contains('/') => range(text, cursor, problems).map(Self),
+            Err(_) => cursor.refuse(
+                problems,
+                format!("`{text}` is not an address"),
+                "write an address (10.0.1.5) or a range of them (10.0.1.0/24)",
+            ),
+        }
+    }
+}
+
 /// A name behind `sg:` or `pl:`, without spaces at its end (AWS N4).
 fn named(name: &str, cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<String> {
     match name.trim_end() {

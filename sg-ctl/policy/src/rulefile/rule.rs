@@ -1,5 +1,7 @@
 //! One written rule: expanded to one rule for each source or destination, as AWS does.
 
+use std::collections::BTreeMap;
+
 use super::decode::{Field, Located};
 use super::error::{At, Problems};
 use super::names;
@@ -19,6 +21,8 @@ pub(super) struct Draft {
     pub(super) peer: Located<Peer>,
     /// Free text, possibly empty.
     pub(super) description: String,
+    /// Free key-value pairs.
+    pub(super) tags: BTreeMap<String, String>,
     /// The rule as written.
     pub(super) at: At,
 }
@@ -40,6 +44,7 @@ pub(super) fn expand(
     let service = service::service(&rule, problems);
     let Located { value: keys, at } = rule;
     let description = names::description(keys.description.given(), problems);
+    let tags = names::tags(keys.tags.into_given(), problems);
     let id = names::id::<RuleId>(keys.id.given(), problems);
     let (here, elsewhere, words) = match direction {
         Direction::Inbound => (
@@ -92,6 +97,7 @@ pub(super) fn expand(
             at: peer.at,
         },
         description: description.clone(),
+        tags: tags.clone(),
         at: at.clone(),
     };
     peers.into_iter().map(draft).collect()

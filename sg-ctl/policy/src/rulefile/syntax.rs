@@ -7,7 +7,7 @@ use super::declare::{decode_names, mapping};
 use super::decode::{Entries, Located};
 use super::icmp::IcmpText;
 use super::members::MemberSet;
-use super::peer::{ListEntry, PeerText};
+use super::peer::{AddressText, ListEntry, PeerText};
 use super::scalar::{Bool, Count, FlowCount, LogLimit, Seconds, Switch, SwitchOrAuto, Text};
 use super::service::{Ports, Protocol};
 use super::template::Template;
@@ -31,6 +31,9 @@ mapping! {
         /// Interfaces to guard, by name, or by a pattern of names such as `tap*`. A name wins over
         /// patterns, a longer pattern over a shorter one.
         interfaces: Entries<Located<Interface>>,
+        /// In place of `interfaces`: those of the hosts of a VPC, by HOST/INTERFACE or patterns of
+        /// both, such as `app-*/eth0`. An interface's name wins over patterns, a host's name too.
+        hosts: Entries<Located<Interface>>,
         /// Quotas, those left out being AWS's defaults, and the size of the flow table.
         limits: Located<Limits>,
     }
@@ -81,12 +84,18 @@ mapping! {
         destinations: Vec<Located<PeerText>>,
         /// Free text of at most 255 characters.
         description: Located<Text>,
+        /// Free key-value pairs, at most 50.
+        tags: Entries<Located<Text>>,
     }
 
     /// How one interface is guarded.
     Interface {
         /// The groups that the interface carries, by name or id. Left out: `default`.
         groups: Located<Vec<Located<Text>>>,
+        /// Where the addresses of the protected side lie: single addresses or ranges. An address
+        /// elsewhere makes it no member of its groups. Of a workload, single addresses are those
+        /// that it has. Left out: anywhere.
+        addresses: Vec<Located<AddressText>>,
         /// Which side is protected. Left out: `nic`.
         side: Side,
         /// Where the receiving program is attached. Left out: `auto`.

@@ -1,6 +1,7 @@
 //! Every check of rule files, with the place it reports.
 
 mod documents;
+mod faults;
 mod groups;
 mod interfaces;
 mod lists;
@@ -25,7 +26,9 @@ fn sources(texts: &[&str]) -> Vec<Source> {
 
 /// The model of a text that has nothing wrong with it.
 fn model(text: &str) -> Model {
-    let Parsed { model, warnings } = read(&sources(&[text])).unwrap_or_else(|e| panic!("{e}"));
+    let Parsed {
+        model, warnings, ..
+    } = read(&sources(&[text])).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.diagnostics.is_empty(), "{warnings}");
     model
 }

@@ -19,6 +19,7 @@ pub(super) fn report(
     let carried: BTreeSet<&str> = model
         .interfaces
         .values()
+        .chain(model.hosts.values())
         .flat_map(|spec| &spec.groups)
         .map(String::as_str)
         .collect();

@@ -28,11 +28,17 @@ pub fn to_json(model: &Model) -> Value {
         .iter()
         .map(|(name, spec)| (name.clone(), changed(spec, &InterfaceSpec::default())))
         .collect();
+    let hosts: Map<String, Value> = model
+        .hosts
+        .iter()
+        .map(|(name, spec)| (name.to_string(), changed(spec, &InterfaceSpec::default())))
+        .collect();
     let mut document = Map::new();
     document.insert("security_groups".to_owned(), groups.into());
     insert_unless_empty(&mut document, "prefix_lists", lists.into());
     insert_unless_empty(&mut document, "members", json!(model.members));
     insert_unless_empty(&mut document, "interfaces", interfaces.into());
+    insert_unless_empty(&mut document, "hosts", hosts.into());
     insert_unless_empty(
         &mut document,
         "limits",
@@ -121,6 +127,7 @@ fn rule_value(rule: &Rule, direction: Direction, group: &GroupId) -> Value {
     };
     keys.insert(peer.to_owned(), json!(rule.peer));
     insert_unless_empty(&mut keys, "description", json!(rule.description));
+    insert_unless_empty(&mut keys, "tags", json!(rule.tags));
     keys.into()
 }
 

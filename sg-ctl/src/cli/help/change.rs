@@ -33,6 +33,14 @@ EXAMPLES:
   From another program:
     generate-rules | sg-ctl apply -f -";
 
+/// Of `adopt`.
+pub(in crate::cli) const ADOPT: &str = "\
+EXAMPLES:
+  Write down what Terraform made, and go on with a rule file:
+    sg-ctl export --format yaml > rules.yaml
+    sg-ctl adopt web db
+    sg-ctl apply -f rules.yaml";
+
 /// Of `rollback`.
 pub(in crate::cli) const ROLLBACK: &str = "\
 JSON: as of `sg-ctl apply`

@@ -1,5 +1,6 @@
 //! What the state knows of a guarded interface.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,9 @@ pub struct SshPeer {
 pub struct Overrides {
     /// Names of the groups.
     pub groups: Option<Vec<String>>,
+    /// The addresses of a workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<BTreeSet<IpAddr>>,
     /// Which side is protected.
     pub side: Option<Side>,
     /// Where to attach.

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{AttachmentRecord, State};
+use super::{AttachmentRecord, RulesBefore, State};
 
 impl State {
     /// Whether something waits to be confirmed.
@@ -26,15 +26,20 @@ impl State {
             }
         }
         // Where nothing was guarded no rules were in force to return to.
-        if self.model != before.model && self.attachments.values().any(was_guarded) {
-            self.model_before
-                .get_or_insert_with(|| Box::new(before.model.clone()));
+        let is_changed = (&self.model, &self.owners) != (&before.model, &before.owners);
+        if is_changed && self.attachments.values().any(was_guarded) {
+            self.before.get_or_insert_with(|| {
+                Box::new(RulesBefore {
+                    model: before.model.clone(),
+                    owners: before.owners.clone(),
+                })
+            });
         }
     }
 
     /// Ends the trial: what is, stays. Returns the names of the interfaces that were on it.
     pub(in crate::host) fn keep(&mut self) -> Vec<String> {
-        self.model_before = None;
+        self.before = None;
         let mut names = Vec::new();
         for (name, record) in &mut self.attachments {
             record.before = None;
@@ -50,9 +55,7 @@ impl State {
     /// was cut off stays so, and so does a way in that is kept open.
     pub fn settled(&self) -> Self {
         let mut settled = self.clone();
-        if let Some(model) = settled.model_before.take() {
-            settled.model = *model;
-        }
+        settled.return_to_rules_before();
         for (name, record) in &mut settled.attachments {
             if !mem::take(&mut record.unconfirmed) {
                 continue;
@@ -70,6 +73,15 @@ impl State {
             }
         }
         settled
+    }
+
+    /// Returns to the rules before a change of them on trial.
+    pub(in crate::host) fn return_to_rules_before(&mut self) {
+        if let Some(before) = self.before.take() {
+            let RulesBefore { model, owners } = *before;
+            self.model = model;
+            self.owners = owners;
+        }
     }
 
     /// Forgets that changes were undone: another one has been made since. Interfaces that lost their

@@ -19,6 +19,7 @@ fn every_setting_is_read() {
 interfaces:
   veth0:
     groups: [sg-12345678, ops]
+    addresses: [10.0.1.5, 10.0.2.0/24, '2001:db8::/64']
     side: workload
     hook: xdp-generic
     audit: true
@@ -34,6 +35,9 @@ interfaces:
     );
     let expected = InterfaceSpec {
         groups: vec!["web".to_owned(), "ops".to_owned()],
+        addresses: ["10.0.1.5/32", "10.0.2.0/24", "2001:db8::/64"]
+            .map(|net| net.parse().expect("a range"))
+            .to_vec(),
         side: Side::Workload,
         hook: Hook::XdpGeneric,
         audit: true,
@@ -154,4 +158,49 @@ fn patterns_that_mean_nothing_are_refused() {
              characters without `/`, `:` and spaces, patterns of names up to 64)",
         ],
     );
+}
+
+#[test]
+fn wrong_addresses_are_refused() {
+    assert_errors(
+        "interfaces: { eth0: { addresses: [10.0.1.5/24, eth0, '::ffff:10.0.0.1'] },
+  eth1: { addresses: [10.0.1.5, 10.0.1.5/32] } }",
+        &[
+            "1:35 interfaces.eth0.addresses[0]: `10.0.1.5/24` has bits set beyond its prefix length \
+             (write 10.0.1.0/24 for the whole range, or 10.0.1.5/32 for the one address)",
+            "1:48 interfaces.eth0.addresses[1]: `eth0` is not an address (write an address (10.0.1.5) \
+             or a range of them (10.0.1.0/24))",
+            "1:54 interfaces.eth0.addresses[2]: `::ffff:10.0.0.1/128` is an IPv4 range in IPv6 \
+             clothes (write 10.0.0.1/32)",
+            "2:33 interfaces.eth1.addresses[1]: 10.0.1.5/32 is listed twice (keep one of them)",
+        ],
+    );
+}
+
+#[test]
+fn hosts_are_patterns_of_hosts_and_interfaces() {
+    let model =
+        model("hosts: { 'app-*/eth0': { addresses: [10.0.1.0/24] }, db/tap7: { side: workload } }");
+    let names: Vec<String> = model.hosts.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["app-*/eth0", "db/tap7"]);
+    let [app, db] = ["app-3", "db"].map(|host| model.on_host(host).into_owned());
+    let app = app.interface("eth0").expect("a pattern means it");
+    assert!(app.counts([10, 0, 1, 9].into()) && !app.counts([10, 0, 2, 9].into()));
+    assert_eq!(
+        db.interface("tap7").map(|spec| spec.side),
+        Some(Side::Workload)
+    );
+    assert_errors(
+        "hosts: { a/eth0: {} }\ninterfaces: { eth0: {} }",
+        &[
+            "1:10 hosts.a/eth0: `hosts` stands beside `interfaces` (the rules of one host have \
+             `interfaces`, those of a VPC have `hosts`: keep one of them; `interfaces` is in \
+             a.yaml:2:15)",
+        ],
+    );
+    for wrong in ["eth0", "'a b/eth0'", "'a/['", "a/b/c"] {
+        let report = read(&sources(&[&format!("hosts: {{ {wrong}: {{}} }}")]));
+        let report = report.expect_err("it is no pattern of hosts").to_string();
+        assert!(report.contains("write HOST/INTERFACE"), "{report}");
+    }
 }

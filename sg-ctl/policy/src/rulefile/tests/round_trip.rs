@@ -25,6 +25,7 @@ fn read_back(text: String) -> Model {
 proptest! {
     #[test]
     fn models_survive_yaml_and_json(model in model()) {
+        prop_assert_eq!(model.check(), Ok(()));
         prop_assert!(SCHEMA.is_valid(&to_json(&model)));
         prop_assert_eq!(&read_back(to_yaml(&model).expect("YAML")), &model);
         prop_assert_eq!(&read_back(to_json(&model).to_string()), &model);

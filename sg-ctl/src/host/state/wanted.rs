@@ -1,0 +1,68 @@
+//! Everything that is wanted of this host.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sg_policy::compile::RuleNumbers;
+use sg_policy::model::Model;
+
+use super::{AttachmentRecord, Detached};
+use crate::vpc::{Document, Owners};
+
+/// Everything that must outlive a reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Generation of the image that belongs to this state; counts operations.
+    pub generation: u64,
+    /// The rules.
+    pub model: Model,
+    /// Who owns what of the rules.
+    #[serde(default, skip_serializing_if = "Owners::is_empty")]
+    pub owners: Owners,
+    /// The guarded interfaces, by name.
+    pub attachments: BTreeMap<String, AttachmentRecord>,
+    /// The interfaces that were detached by hand, by name: nothing attaches them by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub detached: BTreeMap<String, Detached>,
+    /// The numbers of all rules that there ever were.
+    pub numbers: RuleNumbers,
+    /// The rules that come back when a change on trial is not confirmed; `None` when it changed none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<RulesBefore>>,
+}
+
+/// The rules before a change on trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesBefore {
+    /// The rules.
+    pub model: Model,
+    /// Who owns what of them.
+    #[serde(default, skip_serializing_if = "Owners::is_empty")]
+    pub owners: Owners,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            model: Model::new(),
+            owners: Owners::default(),
+            attachments: BTreeMap::new(),
+            detached: BTreeMap::new(),
+            numbers: RuleNumbers::default(),
+            before: None,
+        }
+    }
+}
+
+impl State {
+    /// The rules, and who owns them.
+    pub fn document(&self) -> Document {
+        Document::new(self.model.clone(), self.owners.clone())
+    }
+
+    /// The rules, and who owns them, alone.
+    pub fn into_document(self) -> Document {
+        Document::new(self.model, self.owners)
+    }
+}

@@ -1,0 +1,16 @@
+//! Where groups live: the rules document of a VPC, and the store that keeps it.
+//!
+//! A VPC is AWS's word for the set of interfaces among which a group's name means something: this
+//! host, or as many as share a store. Whoever changes rules (rule files, the API) loads the
+//! [`Document`], changes it and swaps it for the one in the [`Store`], which refuses when another
+//! change came before.
+
+mod document;
+mod local;
+mod store;
+
+pub use document::{
+    Document, DocumentError, Entries, Family, ListState, ManagedList, Owned, Owner, Owners,
+};
+pub use local::LocalStore;
+pub use store::{Kept, Store, StoreError, Swap};
