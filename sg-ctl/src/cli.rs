@@ -163,6 +163,11 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) log: Option<Log>,
 
+    /// Flows that the flow table keeps room for, whatever other interfaces hold; an equal part of the
+    /// table unless a rule file says otherwise.
+    #[arg(long, value_name = "FLOWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) flow_share: Option<u32>,
+
     #[command(flatten)]
     pub(crate) trial: Trial,
 

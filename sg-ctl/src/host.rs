@@ -24,6 +24,7 @@ mod refresh;
 mod restore;
 mod rules;
 mod settings;
+mod shares;
 mod snapshot;
 mod ssh;
 pub mod state;
@@ -38,7 +39,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sg_common::counters::MAX_RULES;
-use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 
 pub use apply::{ApplyRequest, ApplySummary, PolicySummary};
 pub use attach::{AttachRequest, AttachSummary};
@@ -59,6 +59,9 @@ pub use ssh::{SshConnection, WayIn};
 pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Renamed, Status, Traffic};
 pub use suppressed::Suppressed;
 pub use upgrade::{UpgradeSummary, Upgraded};
+
+use settings::{wanted_settings, write_settings};
+use shares::Shares;
 
 use crate::host::crash::{CrashPoint, reach};
 use crate::host::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};
@@ -350,49 +353,4 @@ fn rule_counters_note(image: &Image) -> Option<String> {
              {MAX_RULES}: the others are not counted one by one"
         )
     })
-}
-
-/// The settings that the state wants for an interface of whose deadline the kernel knows
-/// `audit_after`.
-fn wanted_settings(
-    state: &State,
-    (name, record): (&str, &AttachmentRecord),
-    ifindex: u32,
-    hz: u64,
-    (pickup_until, audit_after): (u64, u64),
-) -> InterfaceSettings {
-    let mut spec = effective(&state.model, name, &record.overrides);
-    let is_isolated = record.isolated.is_some();
-    // What is cut off is cut off: neither audit mode nor a deadline lets anything pass.
-    spec.audit &= !is_isolated;
-    let audit_after = trial::kept_deadline(record.unconfirmed && !is_isolated, audit_after);
-    settings::settings(&spec, ifindex, hz, (pickup_until, audit_after))
-}
-
-/// Gives the programs of everything attached the settings that the state wants.
-fn write_settings(
-    dataplane: &mut Dataplane,
-    state: &State,
-    attachments: &[Attachment],
-) -> Result<(), HostError> {
-    let hz = Dataplane::hz()?;
-    for attachment in attachments {
-        if let Some((name, record)) = record_of(state, attachment.zone) {
-            let InterfaceSettings {
-                ifindex,
-                pickup_until,
-                audit_after,
-                ..
-            } = dataplane.settings(attachment.zone)?;
-            // A zone that was never enforced has no window yet: its attach was cut short.
-            let pickup_until = match pickup_until {
-                0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
-                known => known,
-            };
-            let times = (pickup_until, audit_after);
-            let settings = wanted_settings(state, (name, record), ifindex, hz, times);
-            dataplane.set_settings(attachment.zone, &settings)?;
-        }
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use super::ssh::{SshConnection, WayIn};
 use super::status::not_attached;
 use super::trial::set_deadlines;
 use super::{
-    Host, HostError, check_groups, compile_policy, effective, flow_table_note, isolate,
+    Host, HostError, Shares, check_groups, compile_policy, effective, flow_table_note, isolate,
     rule_counters_note, write_settings,
 };
 use crate::host::dataplane::ImageInfo;
@@ -173,6 +173,7 @@ impl Host {
         notes.extend(note);
         notes.extend(flow_table_note(self.dataplane.flow_table()?, &next.model));
         notes.extend(rule_counters_note(&image));
+        notes.extend(Shares::of(&self.dataplane, &next, attachments)?.note());
         let info = ImageInfo::of_words(image.words())?;
         let mut is_new = !changes.is_empty();
         let mut kernel_bytes = 0;

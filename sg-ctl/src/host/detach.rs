@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Host, HostError, compile_policy, record_of};
+use super::{Host, HostError, compile_policy, record_of, write_settings};
 use crate::host::dataplane::{Attachment, Interface};
 use crate::host::state::{Detached, State, StateError};
 
@@ -59,6 +59,7 @@ impl Host {
                 && !attachments.is_empty()
             {
                 dataplane.install(image.words(), image.rules())?;
+                write_settings(dataplane, &next, &attachments)?;
             }
             Ok(())
         })

@@ -8,9 +8,12 @@ use sg_common::reason::{Reason, Verdict};
 use sg_common::settings::{
     INFRA_ARP, INFRA_DHCP4, INFRA_DHCP6, INFRA_EC2, INFRA_IGMP, INFRA_MLD, INFRA_ND, INFRA_NON_IP,
     InterfaceSettings, LOG_UNTRACKED_SYN, MODE_AUDIT, MODE_ENFORCE, PICKUP_ALWAYS, PICKUP_ATTACH,
-    PICKUP_NEVER, RELATED_ALL, RELATED_ERRORS, RELATED_OFF, RELATED_PMTUD,
+    PICKUP_NEVER, PICKUP_WINDOW_SECONDS, RELATED_ALL, RELATED_ERRORS, RELATED_OFF, RELATED_PMTUD,
 };
 
+use super::{HostError, Shares, effective, record_of, trial};
+use crate::host::dataplane::{Attachment, Dataplane};
+use crate::host::state::{AttachmentRecord, State};
 use sg_policy::model::{Infrastructure, InterfaceSpec, LogMode, Related, TcpPickup, Timeouts};
 
 /// The settings of one interface; `pickup_until` and `audit_after` are jiffies.
@@ -42,6 +45,55 @@ pub fn settings(
         },
         ..InterfaceSettings::UNUSED
     }
+}
+
+/// The settings that the state wants for an interface of whose deadline the kernel knows
+/// `audit_after`.
+pub(super) fn wanted_settings(
+    state: &State,
+    (name, record): (&str, &AttachmentRecord),
+    ifindex: u32,
+    hz: u64,
+    (pickup_until, audit_after): (u64, u64),
+) -> InterfaceSettings {
+    let mut spec = effective(&state.model, name, &record.overrides);
+    let is_isolated = record.isolated.is_some();
+    // What is cut off is cut off: neither audit mode nor a deadline lets anything pass.
+    spec.audit &= !is_isolated;
+    let audit_after = trial::kept_deadline(record.unconfirmed && !is_isolated, audit_after);
+    settings(&spec, ifindex, hz, (pickup_until, audit_after))
+}
+
+/// Gives the programs of everything attached the settings that the state wants.
+pub(super) fn write_settings(
+    dataplane: &mut Dataplane,
+    state: &State,
+    attachments: &[Attachment],
+) -> Result<(), HostError> {
+    let hz = Dataplane::hz()?;
+    // One that comes or goes changes the shares of all.
+    let shares = Shares::of(dataplane, state, &dataplane.attachments()?)?;
+    for attachment in attachments {
+        if let Some((name, record)) = record_of(state, attachment.zone) {
+            let InterfaceSettings {
+                ifindex,
+                pickup_until,
+                audit_after,
+                ..
+            } = dataplane.settings(attachment.zone)?;
+            // A zone that was never enforced has no window yet: its attach was cut short.
+            let pickup_until = match pickup_until {
+                0 => dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz,
+                known => known,
+            };
+            let times = (pickup_until, audit_after);
+            let mut settings = wanted_settings(state, (name, record), ifindex, hz, times);
+            let spec = effective(&state.model, name, &record.overrides);
+            shares.give(state, (attachment.zone, &spec), &mut settings);
+            dataplane.set_settings(attachment.zone, &settings)?;
+        }
+    }
+    Ok(())
 }
 
 /// The idle timeout of each state, in jiffies.

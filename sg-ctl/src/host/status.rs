@@ -122,6 +122,10 @@ pub struct InterfaceStatus {
     pub audited: [Traffic; 2],
     /// Every reason that there was.
     pub reasons: Vec<ReasonCount>,
+    /// Flows that the flow table keeps room for, whatever other interfaces hold.
+    pub flow_share: u64,
+    /// Flows of one remote address beyond which they make room for others; 0: no limit.
+    pub flows_per_remote: u64,
     /// Events that found the log full.
     pub events_lost: u64,
     /// Events that were not logged because there were more than the interface may log, by reason.
@@ -276,6 +280,8 @@ impl Host {
             status.mode = Mode::Audit;
         }
         status.deadline = deadline;
+        status.flow_share = settings.flow_share;
+        status.flows_per_remote = settings.flows_per_remote;
         count(&mut status, &self.dataplane.counters(attachment.zone)?);
         Ok(status)
     }
@@ -346,6 +352,8 @@ pub(super) fn describe(
         dropped: <[Traffic; 2]>::default(),
         audited: <[Traffic; 2]>::default(),
         reasons: Vec::new(),
+        flow_share: 0,
+        flows_per_remote: 0,
         events_lost: 0,
         events_suppressed: Vec::new(),
     }

@@ -7,7 +7,7 @@ use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::apply::milliseconds;
 use super::existing::Passing;
-use super::{Host, HostError, compile_policy, record_of, wanted_settings};
+use super::{Host, HostError, compile_policy, record_of, wanted_settings, write_settings};
 use crate::host::dataplane::{Attachment, BUILD, Dataplane, Interface, Relocated, Relocation};
 use crate::host::state::State;
 use sg_policy::model::Side;
@@ -86,6 +86,8 @@ impl Host {
             });
         }
         self.dataplane.upgrade(&old)?;
+        // Those of an older version lack what came since.
+        write_settings(&mut self.dataplane, &state, &attachments)?;
         let survey = self.survey()?;
         notes.extend(
             survey

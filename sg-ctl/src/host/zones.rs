@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sg_common::settings::MAX_ZONES;
 
 use super::guard::{Guard, Survey};
-use super::{Host, HostError, Target, compile_policy};
+use super::{Host, HostError, Target, compile_policy, write_settings};
 use crate::host::dataplane::Attachment;
 use crate::host::state::{State, StateLock};
 
@@ -44,6 +44,7 @@ impl Host {
             dataplane.detach(zone)?;
             if !attachments.is_empty() {
                 dataplane.install(image.words(), image.rules())?;
+                write_settings(dataplane, &next, &attachments)?;
             }
             Ok(())
         })?;

@@ -77,6 +77,8 @@ struct InterfaceView<'a> {
     dropped: Directions,
     audited: Directions,
     reasons: Vec<ReasonView>,
+    flow_share: u64,
+    flows_per_remote: u64,
     events_lost: u64,
     events_suppressed: &'a [Suppressed],
 }
@@ -356,6 +358,8 @@ impl<'a> InterfaceView<'a> {
                     bytes: count.traffic.bytes,
                 })
                 .collect(),
+            flow_share: status.flow_share,
+            flows_per_remote: status.flows_per_remote,
             events_lost: status.events_lost,
             events_suppressed: &status.events_suppressed,
         }
@@ -420,6 +424,8 @@ pub(super) mod tests {
                 count("inbound", "malformed-tcp", false, 7),
                 count("outbound", "no-rule", false, 4),
             ],
+            flow_share: 0,
+            flows_per_remote: 0,
             events_lost: 0,
             events_suppressed: vec![Suppressed {
                 reason: "no-rule",

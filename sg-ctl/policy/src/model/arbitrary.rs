@@ -143,15 +143,17 @@ fn interface(groups: Vec<String>) -> impl Strategy<Value = InterfaceSpec> {
         any::<(bool, bool, Option<bool>)>(),
         select(vec![LogMode::Denied, LogMode::Off]),
         60..=180u32,
+        proptest::option::of(1..=1000u32),
     )
         .prop_map(
-            |(groups, side, hook, (audit, dhcp4, ec2), log, udp_stream)| {
+            |(groups, side, hook, (audit, dhcp4, ec2), log, udp_stream, flow_share)| {
                 let mut spec = InterfaceSpec {
                     groups,
                     side,
                     hook,
                     audit,
                     log,
+                    flow_share,
                     ..InterfaceSpec::default()
                 };
                 spec.infrastructure.dhcp4 = dhcp4;
