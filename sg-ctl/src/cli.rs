@@ -77,6 +77,10 @@ pub(crate) struct Global {
     /// Show more: numbers of rules, and each cause of an error on its own line.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+
+    /// Print tables and logs in full, also where the terminal has no room for all columns.
+    #[arg(short, long, global = true)]
+    pub(crate) wide: bool,
 }
 
 /// When to use colours.

@@ -127,7 +127,8 @@ JSON: an array of objects with these fields:
 
 With --counters an object for each rule of each attached interface, in the order that picks the
 deciding rule, with these fields besides:
-  interface, counters: null when there is no room to count it, else
+  interface, untracked (protocols whose flows the rule admits without tracking, which opens none:
+  the table shows `untracked` for their number), counters: null when there is no room, else
     new_flows  flows that it opened
     packets    that it admitted: those of its flows, both directions, and those without a flow
     bytes      of these packets

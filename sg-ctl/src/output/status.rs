@@ -243,7 +243,8 @@ impl<'a> StatusView<'a> {
             "EGRESS",
             "LOG",
             "GROUPS",
-        ]);
+        ])
+        .giving_way(&["LOG", "EGRESS", "SIDE", "INGRESS"]);
         for interface in &self.interfaces {
             table.push([
                 Cell::new(interface.name),
@@ -270,6 +271,14 @@ impl<'a> StatusView<'a> {
             ">EVENTS-LOST",
             ">NOT-LOGGED",
             "TOP-DROPS",
+        ])
+        .giving_way(&[
+            "NOT-LOGGED",
+            "EVENTS-LOST",
+            "AUDITED",
+            "TOP-DROPS",
+            "PASSED-OUT",
+            "DROPPED-OUT",
         ]);
         for interface in &self.interfaces {
             let Directions { inbound, outbound } = interface.audited;
@@ -308,7 +317,8 @@ impl<'a> StatusView<'a> {
             "REASON",
             ">PACKETS",
             ">BYTES",
-        ]);
+        ])
+        .giving_way(&["BYTES", "DIRECTION"]);
         for interface in &self.interfaces {
             for view in &interface.reasons {
                 table.push([
