@@ -252,15 +252,6 @@ impl FlowSeed {
 }
 
 impl FlowEntry {
-    /// Whether the flow may have to make room for another of its interface at `now`, in jiffies, of
-    /// which a second has `hz`.
-    pub const fn gives_way(&self, now: u64, hz: u64) -> bool {
-        let state = FlowState(self.state);
-        let doubted = self.created + SEED_SECONDS * hz < now;
-        !matches!(state.evidence(), Evidence::Proven)
-            || state.0 == FlowState::TCP_SEEDED.0 && doubted
-    }
-
     /// The direction of the flow's first packet.
     pub const fn opened(&self) -> Direction {
         if self.flags & FLOW_OPENED_OUTBOUND == 0 {

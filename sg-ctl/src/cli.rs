@@ -78,6 +78,10 @@ pub(crate) struct Global {
     /// Show more: numbers of rules, and each cause of an error on its own line.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+
+    /// Print tables and logs in full, also where the terminal has no room for all columns.
+    #[arg(short, long, global = true)]
+    pub(crate) wide: bool,
 }
 
 /// When to use colours.
@@ -174,6 +178,11 @@ pub(crate) struct AttachArgs {
     /// Which verdicts are logged; `all` unless a rule file says otherwise.
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) log: Option<Log>,
+
+    /// Flows that the flow table keeps room for, whatever other interfaces hold; an equal part of the
+    /// table unless a rule file says otherwise.
+    #[arg(long, value_name = "FLOWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) flow_share: Option<u32>,
 
     #[command(flatten)]
     pub(crate) trial: Trial,

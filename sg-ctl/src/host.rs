@@ -26,6 +26,7 @@ mod refresh;
 mod restore;
 mod rules;
 mod settings;
+mod shares;
 mod snapshot;
 mod ssh;
 pub mod state;
@@ -61,6 +62,8 @@ pub use ssh::{SshConnection, WayIn};
 pub use status::{Deadline, InterfaceStatus, Mode, ReasonCount, Renamed, Status, Traffic};
 pub use suppressed::Suppressed;
 pub use upgrade::{UpgradeSummary, Upgraded};
+
+use shares::Shares;
 
 use crate::host::crash::{CrashPoint, reach};
 use crate::host::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Color::Never => anstream::ColorChoice::Never,
     };
     color.write_global();
+    output::set_wide(cli.global.wide);
     let verbose = cli.global.verbose;
     match run(cli) {
         Ok(status) => status,

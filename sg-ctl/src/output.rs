@@ -2,7 +2,8 @@
 //! once.
 //!
 //! Text is always made with colours; the streams of `anstream` take them out again when they are
-//! not wanted. A table looks the same on a terminal and in a pipe, and nothing is cut off.
+//! not wanted. In a pipe nothing is cut off; a terminal shows what it has columns for, unless --wide
+//! asks for all.
 
 pub(crate) mod cases;
 pub(crate) mod change;
@@ -32,10 +33,28 @@ pub(crate) mod trial;
 pub(crate) mod upgrade;
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
+
+/// Whether text is printed in full on a terminal that is too narrow for it.
+static WIDE: AtomicBool = AtomicBool::new(false);
+
+/// Asks for text in full, on any terminal.
+pub(crate) fn set_wide(wide: bool) {
+    WIDE.store(wide, Ordering::Relaxed);
+}
+
+/// The columns that there are for text; `None` where it is no terminal that reads it.
+pub(crate) fn width() -> Option<usize> {
+    if WIDE.load(Ordering::Relaxed) || !io::stdout().is_terminal() {
+        return None;
+    }
+    let (columns, _) = ratatui::crossterm::terminal::size().ok()?;
+    (columns > 0).then_some(columns.into())
+}
 
 /// What a word says about the state of things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

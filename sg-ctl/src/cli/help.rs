@@ -89,7 +89,8 @@ JSON: an object with these fields:
                 deadline (passed and in_ms, or null), ifindex, zone, side, groups, ingress,
                 egress, build (of its programs), programs_before (others that see packets first),
                 log, passed, dropped and audited (inbound and outbound, packets and bytes),
-                reasons (direction, verdict, reason, packets, bytes), events_lost,
+                reasons (direction, verdict, reason, packets, bytes), flow_share (flows that the
+                flow table keeps room for), flows_per_remote (0: any number), events_lost,
                 events_suppressed (beyond log_limit: reason, events)
   not_attached  interfaces that the rules name, or mean by a pattern, and that are not attached
 
@@ -126,7 +127,8 @@ JSON: an array of objects with these fields:
 
 With --counters an object for each rule of each attached interface, in the order that picks the
 deciding rule, with these fields besides:
-  interface, counters: null when there is no room to count it, else
+  interface, untracked (protocols whose flows the rule admits without tracking, which opens none:
+  the table shows `untracked` for their number), counters: null when there is no room, else
     new_flows  flows that it opened
     packets    that it admitted: those of its flows, both directions, and those without a flow
     bytes      of these packets
@@ -145,7 +147,7 @@ EXAMPLES:
 pub(super) const SHOW_INTERFACES: &str = "\
 JSON: an array of objects with these fields:
   name (or pattern, which never is attached itself), attached, groups, side, hook (as asked for), audit, log, log_limit, related, tcp_pickup, infra,
-  timeouts (in seconds)
+  timeouts (in seconds), flow_share (null: an equal one; `status --json` has the number)
 
 EXAMPLES:
     sg-ctl show interfaces";

@@ -72,6 +72,7 @@ fn options(args: AgentArgs, context: &Context) -> anyhow::Result<Options> {
                 hook: args.hook.map(Into::into),
                 audit: args.audit.then_some(true),
                 log: args.log.map(Into::into),
+                flow_share: None,
             },
             forget_after: args.forget_after,
         },

@@ -32,6 +32,7 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
             hook: args.hook.map(Into::into),
             audit: args.audit.then_some(true),
             log: args.log.map(Into::into),
+            flow_share: args.flow_share,
         },
         rules,
         confirm_within: args.trial.confirm_within,

@@ -101,12 +101,11 @@ fn counted(host: &Host, state: &State, args: &ShowRulesArgs) -> anyhow::Result<(
         {
             continue;
         }
-        let carried = zone.groups.iter().filter_map(|name| model.groups.get(name));
-        let carried = carried.filter(|group| wanted.iter().any(|each| each.name == group.name));
-        let zone = (interface.as_str(), zone.zone);
+        let is_wanted = |group: &SecurityGroup| wanted.iter().any(|each| each.name == group.name);
         rules.extend(CountedRuleView::of_interface(
-            zone,
-            carried,
+            (interface.as_str(), zone.zone),
+            (&model, &zone.groups),
+            is_wanted,
             &state.numbers,
             &counts,
             &clock,

@@ -10,7 +10,7 @@ use super::guard::Survey;
 use super::ssh::{SshConnection, WayIn};
 use super::status::not_attached;
 use super::trial::Policy;
-use super::{Host, HostError, flow_table_note, isolate, rule_counters_note};
+use super::{Host, HostError, Shares, flow_table_note, isolate, rule_counters_note};
 use crate::host::dataplane::ImageInfo;
 use crate::host::state::{State, StateLock};
 use crate::vpc::Document;
@@ -203,6 +203,7 @@ impl Host {
         notes.extend(note);
         notes.extend(flow_table_note(self.dataplane.flow_table()?, &next.model));
         notes.extend(rule_counters_note(&image));
+        notes.extend(Shares::of(&self.dataplane, &next, attachments)?.note());
         let info = ImageInfo::of_words(image.words())?;
         let mut is_new = !changes.is_empty();
         let mut kernel_bytes = 0;

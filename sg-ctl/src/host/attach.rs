@@ -13,7 +13,7 @@ use super::ssh::WayIn;
 use super::trial::{Policy, deadline, known_deadline, write_settings};
 use super::zones::free_zone;
 use super::{
-    Deadline, Host, HostError, PolicySummary, flow_table_note, isolate, rule_counters_note,
+    Deadline, Host, HostError, PolicySummary, Shares, flow_table_note, isolate, rule_counters_note,
     settings,
 };
 use crate::host::dataplane::{
@@ -143,7 +143,7 @@ impl Host {
             .and_then(|record| survey.attachment(record.zone))
             .filter(|replaced| !replaced.is_complete());
         let hz = Dataplane::hz()?;
-        let plan = AttachPlan {
+        let mut plan = AttachPlan {
             zone,
             replaces: replaced.map(|replaced| replaced.zone),
             side: spec.side,
@@ -182,6 +182,8 @@ impl Host {
             interface: Some(plan.interface.clone()),
             ..Attachment::default()
         };
+        let shares = Shares::of(&self.dataplane, &next, attachments.iter().chain([&coming]))?;
+        shares.give(&next, (zone, &spec), &mut plan.settings);
         let image = compile_policy(&mut next, &attachments, Some(&coming))?;
         let way = (attachments.as_slice(), Some(&coming));
         let (image, note) = way_in.check(&mut next, way, image)?;
@@ -224,6 +226,7 @@ impl Host {
         let flow_table = self.dataplane.flow_table()?;
         notes.extend(flow_table_note(flow_table, &next.model));
         notes.extend(rule_counters_note(&policy.image));
+        notes.extend(shares.note());
         Ok(AttachSummary {
             interface: name,
             zone,

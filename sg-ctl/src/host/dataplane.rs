@@ -26,6 +26,7 @@ mod pins;
 mod privilege;
 mod program;
 mod relocate;
+mod room;
 mod rules;
 mod sandbox;
 mod seed;

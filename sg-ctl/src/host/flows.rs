@@ -101,18 +101,7 @@ impl Host {
     /// # Errors
     /// When the kernel cannot be read.
     pub fn has_room(&self, key: &FlowKey) -> Result<bool, HostError> {
-        let mut timeouts = HashMap::new();
-        for attachment in self.dataplane.attachments()? {
-            let settings = self.dataplane.settings(attachment.zone)?;
-            timeouts.insert(attachment.zone, settings.timeouts);
-        }
-        let now = self.dataplane.clock()?.now;
-        let is_live = |key: &FlowKey, entry: &FlowEntry| {
-            let of_zone = timeouts.get(&u32::from(key.zone()));
-            let timeout = of_zone.and_then(|all| all.get(usize::from(entry.state)));
-            timeout.is_some_and(|timeout| now <= entry.last_seen.saturating_add(*timeout))
-        };
-        Ok(self.dataplane.has_room(key, is_live)?)
+        Ok(self.dataplane.has_room(key)?)
     }
 
     /// Deletes flows; returns how many there still were. Their next packets are judged by the rules.

@@ -123,6 +123,10 @@ pub struct InterfaceStatus {
     pub audited: [Traffic; 2],
     /// Every reason that there was.
     pub reasons: Vec<ReasonCount>,
+    /// Flows that the flow table keeps room for, whatever other interfaces hold.
+    pub flow_share: u64,
+    /// Flows of one remote address beyond which they make room for others; 0: no limit.
+    pub flows_per_remote: u64,
     /// Events that found the log full.
     pub events_lost: u64,
     /// Events that were not logged because there were more than the interface may log, by reason.
@@ -277,6 +281,9 @@ impl Host {
             }
             _ => None,
         };
+        let held_to = self.dataplane.settings(attachment.zone)?;
+        status.flow_share = held_to.flow_share;
+        status.flows_per_remote = held_to.flows_per_remote;
         count(&mut status, &self.dataplane.counters(attachment.zone)?);
         Ok(status)
     }
@@ -347,6 +354,8 @@ pub(super) fn describe(
         dropped: <[Traffic; 2]>::default(),
         audited: <[Traffic; 2]>::default(),
         reasons: Vec::new(),
+        flow_share: 0,
+        flows_per_remote: 0,
         events_lost: 0,
         events_suppressed: Vec::new(),
     }

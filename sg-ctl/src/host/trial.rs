@@ -7,7 +7,7 @@ use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 use super::desired::{compile_policy, desired};
 use super::existing::Passing;
 use super::ssh::{SshConnection, WayIn};
-use super::{Host, HostError, record_of};
+use super::{Host, HostError, Shares, record_of};
 use crate::host::dataplane::{Attachment, Dataplane, ImageInfo};
 use crate::host::state::{State, StateLock};
 use sg_policy::compile::Image;
@@ -289,6 +289,8 @@ pub(super) fn write_settings(
     attachments: &[Attachment],
 ) -> Result<(), HostError> {
     let hz = Dataplane::hz()?;
+    // One that comes or goes changes the shares of all.
+    let shares = Shares::of(dataplane, state, &dataplane.attachments()?)?;
     for attachment in attachments {
         if let Some((name, record)) = record_of(state, attachment.zone) {
             let known = dataplane.settings(attachment.zone)?;
@@ -298,7 +300,8 @@ pub(super) fn write_settings(
                 false => 0,
             };
             let desired = desired(state, name, record)?;
-            let settings = desired.settings(known.ifindex, hz, pickup_until, rollback_at);
+            let mut settings = desired.settings(known.ifindex, hz, pickup_until, rollback_at);
+            shares.give(state, (attachment.zone, &desired.spec), &mut settings);
             dataplane.set_settings(attachment.zone, &settings)?;
         }
     }

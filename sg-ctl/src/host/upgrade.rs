@@ -8,6 +8,7 @@ use sg_common::settings::PICKUP_WINDOW_SECONDS;
 use super::apply::milliseconds;
 use super::desired::{compile_policy, desired};
 use super::existing::Passing;
+use super::trial::write_settings;
 use super::{Host, HostError, record_of};
 use crate::host::dataplane::{Attachment, BUILD, Dataplane, Interface, Relocated, Relocation};
 use crate::host::state::State;
@@ -87,6 +88,8 @@ impl Host {
             });
         }
         self.dataplane.upgrade(&old)?;
+        // Those of an older version lack what came since.
+        write_settings(&mut self.dataplane, &state, &attachments)?;
         let survey = self.survey()?;
         notes.extend(
             survey

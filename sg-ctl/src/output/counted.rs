@@ -7,7 +7,7 @@ use serde::Serialize;
 use sg_common::counters::RuleKey;
 use sg_ctl::host::RuleCount;
 use sg_policy::compile::RuleNumbers;
-use sg_policy::model::{Direction, SecurityGroup};
+use sg_policy::model::{InterfaceSpec, MergedRule, Model, SecurityGroup, Transport};
 
 use super::Tone;
 use super::rule::RuleView;
@@ -20,6 +20,8 @@ pub(crate) struct CountedRuleView<'a> {
     interface: &'a str,
     #[serde(flatten)]
     rule: RuleView<'a>,
+    /// The protocols whose flows are not tracked, and so not counted, when the rule admits them.
+    untracked: Vec<Transport>,
     counters: Option<CountersView>,
 }
 
@@ -51,30 +53,43 @@ impl CountersView {
 }
 
 impl<'a> CountedRuleView<'a> {
-    /// The rules of the groups that an interface carries, in the order that picks the deciding one;
-    /// the interface is a name and a zone.
+    /// The rules that an interface has by the groups it carries, in the order that picks the deciding
+    /// one, of those groups that are `wanted`; the interface is a name and a zone.
     pub(crate) fn of_interface(
         (interface, zone): (&'a str, u32),
-        groups: impl Iterator<Item = &'a SecurityGroup>,
+        (model, groups): (&'a Model, &[String]),
+        wanted: impl Fn(&SecurityGroup) -> bool,
         numbers: &RuleNumbers,
         counts: &BTreeMap<RuleKey, RuleCount>,
         clock: &WallClock,
     ) -> Vec<Self> {
-        let of_group = |group| RuleView::of_group(group, numbers);
-        let mut rules: Vec<_> = groups
-            .flat_map(of_group)
-            .map(|rule| {
+        let carried = InterfaceSpec {
+            groups: groups.to_vec(),
+            ..InterfaceSpec::default()
+        };
+        let rules = model.merged_rules(&carried).into_iter();
+        let wanted = rules.filter(|rule| wanted(rule.group));
+        wanted
+            .map(|merged: MergedRule<'_>| {
+                let rule = RuleView::numbered(merged.group, merged.direction, merged.rule, numbers);
                 let rule_key = rule.number().map(|rule| RuleKey { zone, rule });
                 let count = rule_key.and_then(|key| counts.get(&key));
                 Self {
                     interface,
                     rule,
+                    untracked: merged.untracked,
                     counters: count.map(|count| CountersView::new(count, clock)),
                 }
             })
-            .collect();
-        rules.sort_by_key(|view| view.rule.direction() != Direction::Inbound.name());
-        rules
+            .collect()
+    }
+
+    /// The new flows, or why there are none.
+    fn new_flows(&self, counters: &CountersView) -> Cell {
+        if counters.new_flows == 0 && !self.untracked.is_empty() {
+            return Cell::new("untracked");
+        }
+        Cell::new(counters.new_flows)
     }
 
     /// Whether it is counted and has never decided on a packet.
@@ -99,18 +114,28 @@ impl<'a> CountedRuleView<'a> {
             "GROUP",
             "RULE",
             "DESCRIPTION",
+        ])
+        .giving_way(&[
+            "DESCRIPTION",
+            "RULE",
+            "COUNTED",
+            "BYTES",
+            "GROUP",
+            "INTERFACE",
+            "LAST-HIT",
         ]);
-        for Self {
-            interface,
-            rule,
-            counters,
-        } in rules
-        {
+        for view in rules {
+            let Self {
+                interface,
+                rule,
+                counters,
+                ..
+            } = view;
             let mut cells = vec![Cell::new(interface)];
             cells.extend(rule.what().map(Cell::new));
             cells.extend(match counters {
                 Some(counters) => [
-                    Cell::new(counters.new_flows),
+                    view.new_flows(counters),
                     Cell::new(counters.packets),
                     Cell::new(counters.bytes),
                     match &counters.ago {
@@ -183,8 +208,16 @@ mod tests {
         }
         let clock = WallClock::now().expect("clock");
         let view = |zone| {
-            let groups = model.groups.get("web").into_iter();
-            CountedRuleView::of_interface(("eth0", zone), groups, &numbers, &counts, &clock)
+            let groups = ["web".to_owned()];
+            let carried = (&model, &groups[..]);
+            CountedRuleView::of_interface(
+                ("eth0", zone),
+                carried,
+                |_| true,
+                &numbers,
+                &counts,
+                &clock,
+            )
         };
         let table = CountedRuleView::table(&view(3)).to_string();
         let plain = anstream::adapter::strip_str(&table).to_string();
@@ -212,5 +245,49 @@ mod tests {
         assert_eq!(never, [false, true, false]);
         // Another interface has counters of its own.
         assert!(view(4).iter().all(|rule| rule.counters.is_none()));
+    }
+
+    #[test]
+    fn where_flows_are_not_tracked_there_are_none_to_count() {
+        let text = "security_groups: {open: {inbound: [{type: HTTPS, source: 0.0.0.0/0}]}}";
+        let source = sg_policy::rulefile::Source {
+            name: "open.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        let model = sg_policy::rulefile::read(&[source]).expect("rules").model;
+        let groups = ["open".to_owned()];
+        let zone = ZonePolicy {
+            zone: 0,
+            groups: groups.to_vec(),
+            addresses: vec![],
+        };
+        let mut numbers = RuleNumbers::default();
+        let image = compile(&model, &[zone], &mut numbers, 1).expect("rules");
+        let count = |flows| RuleCount {
+            flows,
+            packets: 7,
+            bytes: 700,
+            last_hit: None,
+            counted: Duration::from_secs(1),
+        };
+        let clock = WallClock::now().expect("clock");
+        let shown = |flows| {
+            let counts = image
+                .rules()
+                .iter()
+                .map(|key| (*key, count(flows)))
+                .collect();
+            let carried = (&model, &groups[..]);
+            let eth0 = ("eth0", 0);
+            let views =
+                CountedRuleView::of_interface(eth0, carried, |_| true, &numbers, &counts, &clock);
+            let json = serde_json::to_value(&views).expect("JSON");
+            assert_eq!(json[0]["untracked"], serde_json::json!(["tcp"]));
+            CountedRuleView::table(&views)
+                .to_string()
+                .contains("untracked")
+        };
+        assert!(shown(0));
+        assert!(!shown(1), "some of before are there still");
     }
 }

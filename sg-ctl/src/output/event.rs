@@ -1,6 +1,7 @@
 //! Verdicts: one line, or one line of JSON, per logged packet.
 
-use std::fmt::{self, Display};
+mod line;
+
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -156,44 +157,6 @@ impl EventView {
             (false, _) => (Tone::Good, "ALLOW"),
             (true, false) => (Tone::Bad, "DENY"),
             (true, true) => (Tone::Notable, "AUDIT-DENY"),
-        }
-    }
-}
-
-impl Display for EventView {
-    /// Writes one line without its end: time, interface, direction, verdict, reason, protocol,
-    /// source and destination as on the wire, then `name=value` details.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (tone, verdict) = self.verdict_text();
-        write!(
-            f,
-            "{} {} {:8} {} {}",
-            Tone::Quiet.paint(&self.time),
-            self.interface,
-            self.direction,
-            tone.paint(format_args!("{verdict:5}")),
-            self.reason,
-        )?;
-        if let Some(protocol) = &self.protocol {
-            write!(f, " {protocol}")?;
-        }
-        if let Some([source, destination]) = self.ends() {
-            write!(f, " {source} -> {destination}")?;
-        }
-        if let Some(flags) = &self.tcp_flags {
-            write!(f, " flags={}", flags.join(","))?;
-        }
-        if let (Some(kind), Some(code)) = (self.icmp_type, self.icmp_code) {
-            write!(f, " type={kind} code={code}")?;
-        }
-        if !self.vlan.is_empty() {
-            let ids: Vec<_> = self.vlan.iter().map(u16::to_string).collect();
-            write!(f, " vlan={}", ids.join("."))?;
-        }
-        write!(f, " length={}", self.length)?;
-        match &self.rule {
-            Some(rule) => write!(f, " {rule}"),
-            None => Ok(()),
         }
     }
 }

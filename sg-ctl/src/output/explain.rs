@@ -127,7 +127,8 @@ impl fmt::Display for ExplanationView<'_> {
                 "PORTS",
                 "PEER",
                 "WHY NOT",
-            ]);
+            ])
+            .giving_way(&["PROTOCOL", "NEAREST RULE", "GROUP"]);
             for miss in self.nearest.iter().take(SHOWN) {
                 near.push([
                     Tone::Quiet.cell(miss.id),

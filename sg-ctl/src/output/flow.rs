@@ -117,6 +117,19 @@ impl FlowView {
             ">BYTES-OUT",
             "RULE",
             "GROUP",
+        ])
+        .giving_way(&[
+            "BYTES-OUT",
+            "BYTES-IN",
+            "GROUP",
+            "PACKETS-OUT",
+            "PACKETS-IN",
+            "AGE",
+            "EXPIRES",
+            "RULE",
+            "IDLE",
+            "OPENED",
+            "INTERFACE",
         ]);
         for flow in flows {
             let milliseconds = |ms| span(Duration::from_millis(ms));
@@ -211,6 +224,33 @@ pub(crate) mod tests {
         flow.key = key(1, 77, 8 | 1 << 8);
         assert_eq!(row(&flow)[3], "10.0.1.5 type=8 id=77");
         assert_eq!(row(&flow)[4], "203.0.113.7");
+    }
+
+    #[test]
+    fn flows_fit_a_terminal_of_80_columns() {
+        let flow = flow(6);
+        let view = FlowView::new(&flow, &numbers());
+        let addresses = ["203.0.113.213", "2001:db8:aaaa:bbbb::1:2345"];
+        for (local, remote) in [addresses[0], addresses[1]].map(|it| (it, it)) {
+            let mut view = FlowView::new(&flow, &numbers());
+            view.local = local.parse().expect("an address");
+            view.remote = remote.parse().expect("an address");
+            let text = format!("{:80}", FlowView::table(&[view]));
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            assert!(
+                plain.lines().all(|line| line.chars().count() <= 80),
+                "{plain}"
+            );
+            assert!(
+                plain.contains(remote) && plain.contains("established"),
+                "{plain}"
+            );
+        }
+        let full = FlowView::table(&[view]).to_string();
+        assert!(
+            full.contains("web") && !full.contains("not shown"),
+            "{full}"
+        );
     }
 
     #[test]

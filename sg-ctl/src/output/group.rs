@@ -56,7 +56,8 @@ impl<'a> GroupView<'a> {
             ">OUTBOUND",
             "INTERFACES",
             "DESCRIPTION",
-        ]);
+        ])
+        .giving_way(&["DESCRIPTION", "INTERFACES"]);
         for group in groups {
             table.push([
                 Cell::new(group.name),

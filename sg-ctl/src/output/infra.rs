@@ -103,7 +103,8 @@ impl InfraView {
             ">PACKETS-IN",
             ">PACKETS-OUT",
             "DESCRIPTION",
-        ]);
+        ])
+        .giving_way(&["DESCRIPTION", "PACKETS-OUT"]);
         for kind in kinds {
             table.push([
                 Cell::new(&kind.interface),

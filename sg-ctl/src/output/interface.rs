@@ -67,7 +67,8 @@ impl Configured {
             "LOG",
             "RELATED",
             "TCP-PICKUP",
-        ]);
+        ])
+        .giving_way(&["TCP-PICKUP", "RELATED", "LOG", "HOOK", "SIDE"]);
         for Configured {
             name,
             attached,

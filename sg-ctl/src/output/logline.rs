@@ -67,7 +67,10 @@ impl LogLine {
     pub(crate) fn probe(&self) -> Option<Probe> {
         let direction = Direction::ALL
             .into_iter()
-            .find(|direction| direction.name() == self.direction)?;
+            // A narrow terminal has `in` and `out`.
+            .find(|it| {
+                [it.name(), it.name().trim_end_matches("bound")].contains(&&*self.direction)
+            })?;
         let protocol = packet::protocol_number(self.protocol.as_deref()?)?;
         let has_ports = packet::has_ports(protocol);
         if has_ports && (self.source_port.is_none() || self.destination_port.is_none()) {

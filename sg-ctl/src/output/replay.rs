@@ -253,7 +253,8 @@ impl<'a> SummaryView<'a> {
             ">FLOWS",
             ">PACKETS",
             ">BYTES",
-        ]);
+        ])
+        .giving_way(&["RULE", "BYTES", "GROUP", "DIRECTION"]);
         for rule in &self.rules {
             table.push([
                 Tone::Quiet.cell(rule.id),
@@ -273,7 +274,8 @@ impl<'a> SummaryView<'a> {
     fn drop_table(&self) -> Table {
         let mut table = Table::new(&[
             "DROPPED", "REASON", "PROTOCOL", "LOCAL", "REMOTE", "TO", ">PACKETS", ">BYTES",
-        ]);
+        ])
+        .giving_way(&["BYTES", "PROTOCOL", "DROPPED"]);
         let address = |address: Option<IpAddr>| address.map_or("-".to_owned(), |it| it.to_string());
         for drop in self.drops.iter().take(DROPS_SHOWN) {
             table.push([

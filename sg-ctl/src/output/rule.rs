@@ -39,12 +39,23 @@ impl<'a> RuleView<'a> {
         Direction::ALL
             .into_iter()
             .flat_map(|direction| {
-                group.rules(direction).iter().map(move |rule| Self {
-                    number: numbers.find(&group.id, &rule.id),
-                    ..Self::new(group, direction, rule)
-                })
+                let rules = group.rules(direction).iter();
+                rules.map(move |rule| Self::numbered(group, direction, rule, numbers))
             })
             .collect()
+    }
+
+    /// A rule with the number that flows and events have for it, if it was ever in force.
+    pub(super) fn numbered(
+        group: &'a SecurityGroup,
+        direction: Direction,
+        rule: &'a Rule,
+        numbers: &RuleNumbers,
+    ) -> Self {
+        Self {
+            number: numbers.find(&group.id, &rule.id),
+            ..Self::new(group, direction, rule)
+        }
     }
 
     fn new(group: &'a SecurityGroup, direction: Direction, rule: &'a Rule) -> Self {
@@ -84,11 +95,6 @@ impl<'a> RuleView<'a> {
         self.number
     }
 
-    /// `inbound` or `outbound`.
-    pub(super) const fn direction(&self) -> &'static str {
-        self.direction
-    }
-
     /// What it admits: direction, protocol, ports, peer.
     pub(super) fn what(&self) -> [&str; 4] {
         [self.direction, &self.protocol, &self.ports, &self.peer]
@@ -104,7 +110,8 @@ impl<'a> RuleView<'a> {
         let mut headings = vec!["GROUP", "DIRECTION", "PROTOCOL", "PORTS", "PEER", "RULE"];
         headings.extend(numbered.then_some(">NUMBER"));
         headings.push("DESCRIPTION");
-        let mut table = Table::new(&headings);
+        let mut table =
+            Table::new(&headings).giving_way(&["DESCRIPTION", "RULE", "GROUP", "NUMBER"]);
         for rule in rules {
             let mut cells = vec![
                 Cell::new(rule.group),
@@ -168,6 +175,14 @@ impl<'a> MergedRuleView<'a> {
             "GROUP",
             "RULE",
             "DESCRIPTION",
+        ])
+        .giving_way(&[
+            "DESCRIPTION",
+            "RULE",
+            "RANGES",
+            "UNTRACKED",
+            "INTERFACE",
+            "GROUP",
         ]);
         for MergedRuleView {
             interface,

@@ -77,6 +77,8 @@ struct InterfaceView<'a> {
     dropped: Directions,
     audited: Directions,
     reasons: Vec<ReasonView>,
+    flow_share: u64,
+    flows_per_remote: u64,
     events_lost: u64,
     events_suppressed: &'a [Suppressed],
 }
@@ -241,7 +243,8 @@ impl<'a> StatusView<'a> {
             "EGRESS",
             "LOG",
             "GROUPS",
-        ]);
+        ])
+        .giving_way(&["LOG", "EGRESS", "SIDE", "INGRESS"]);
         for interface in &self.interfaces {
             table.push([
                 Cell::new(interface.name),
@@ -268,6 +271,14 @@ impl<'a> StatusView<'a> {
             ">EVENTS-LOST",
             ">NOT-LOGGED",
             "TOP-DROPS",
+        ])
+        .giving_way(&[
+            "NOT-LOGGED",
+            "EVENTS-LOST",
+            "AUDITED",
+            "TOP-DROPS",
+            "PASSED-OUT",
+            "DROPPED-OUT",
         ]);
         for interface in &self.interfaces {
             let Directions { inbound, outbound } = interface.audited;
@@ -306,7 +317,8 @@ impl<'a> StatusView<'a> {
             "REASON",
             ">PACKETS",
             ">BYTES",
-        ]);
+        ])
+        .giving_way(&["BYTES", "DIRECTION"]);
         for interface in &self.interfaces {
             for view in &interface.reasons {
                 table.push([
@@ -356,6 +368,8 @@ impl<'a> InterfaceView<'a> {
                     bytes: count.traffic.bytes,
                 })
                 .collect(),
+            flow_share: status.flow_share,
+            flows_per_remote: status.flows_per_remote,
             events_lost: status.events_lost,
             events_suppressed: &status.events_suppressed,
         }
@@ -420,6 +434,8 @@ pub(super) mod tests {
                 count("inbound", "malformed-tcp", false, 7),
                 count("outbound", "no-rule", false, 4),
             ],
+            flow_share: 0,
+            flows_per_remote: 0,
             events_lost: 0,
             events_suppressed: vec![Suppressed {
                 reason: "no-rule",

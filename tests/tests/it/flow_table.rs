@@ -23,12 +23,17 @@ fn fill(filter: &Filter) -> u16 {
             return port - 1;
         }
         seen.passes(Reason::New);
-        let reply = query(port).reply();
-        filter.inbound(&reply).passes(Reason::Established);
-        filter.outbound(&query(port)).passes(Reason::Established);
-        filter.inbound(&reply).passes(Reason::Established);
+        answer(filter, &query(port));
     }
     panic!("the table has no end");
+}
+
+/// Makes a stream of a query that has passed.
+fn answer(filter: &Filter, query: &Frame) {
+    let reply = query.reply();
+    filter.inbound(&reply).passes(Reason::Established);
+    filter.outbound(query).passes(Reason::Established);
+    filter.inbound(&reply).passes(Reason::Established);
 }
 
 /// Some may enter at port 22 and ask at port 53.
@@ -166,4 +171,26 @@ fn a_flood_of_half_open_flows_pushes_out_its_own_alone(
     }
     filter.apply_group("outbound: []");
     filter.inbound(&live.ack()).passes(Reason::Established);
+}
+
+#[apply(everywhere)]
+fn flows_of_a_remote_address_beyond_its_limit_give_way(place: Place) {
+    let rules = "inbound: []\noutbound: [{ type: DNS (UDP), destination: 203.0.113.0/24 }]";
+    let mut filter = Filter::with_group(place, rules);
+    filter.change_settings(|settings| settings.flows_per_remote = 8);
+    // Twice what the table has slots for, all of them streams: the address takes from itself.
+    for port in 1..=4 * FLOWS as u16 {
+        filter.outbound(&query(port)).passes(Reason::New);
+        answer(&filter, &query(port));
+    }
+    let other = udp((V4.local(), 9), "203.0.113.8:53");
+    filter.outbound(&other).passes(Reason::New);
+    filter.inbound(&other.reply()).passes(Reason::Established);
+    // Without a limit streams are kept.
+    filter.change_settings(|settings| settings.flows_per_remote = 0);
+    let refused = (1..100).any(|port| {
+        let seen = filter.outbound(&udp((V4.local(), port), "203.0.113.9:53"));
+        seen.event().reason == Reason::FlowTableFull as u8
+    });
+    assert!(refused, "the table is full");
 }

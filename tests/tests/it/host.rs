@@ -16,6 +16,7 @@ mod network;
 mod places;
 mod rules;
 mod safety;
+mod shares;
 mod stated;
 mod tags;
 mod top;

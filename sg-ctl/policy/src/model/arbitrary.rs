@@ -148,9 +148,10 @@ fn interface(groups: Vec<String>) -> impl Strategy<Value = InterfaceSpec> {
         any::<(bool, bool, Option<bool>)>(),
         select(vec![LogMode::Denied, LogMode::Off]),
         (60..=180u32, btree_set(net(), 0..3)),
+        proptest::option::of(1..=1000u32),
     )
         .prop_map(
-            |(groups, side, hook, (audit, dhcp4, ec2), log, (udp_stream, nets))| {
+            |(groups, side, hook, (audit, dhcp4, ec2), log, (udp_stream, nets), flow_share)| {
                 let mut spec = InterfaceSpec {
                     groups,
                     addresses: nets.into_iter().collect(),
@@ -158,6 +159,7 @@ fn interface(groups: Vec<String>) -> impl Strategy<Value = InterfaceSpec> {
                     hook,
                     audit,
                     log,
+                    flow_share,
                     ..InterfaceSpec::default()
                 };
                 spec.infrastructure.dhcp4 = dhcp4;

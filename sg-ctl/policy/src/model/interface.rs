@@ -189,6 +189,9 @@ pub struct InterfaceSpec {
     pub infrastructure: Infrastructure,
     /// Idle times of flows.
     pub timeouts: Timeouts,
+    /// Flows that the flow table keeps room for, whatever other interfaces hold; `None`: as many as
+    /// for every other interface of which nothing is said.
+    pub flow_share: Option<u32>,
 }
 
 impl Default for InterfaceSpec {
@@ -206,6 +209,7 @@ impl Default for InterfaceSpec {
             tcp_pickup: TcpPickup::default(),
             infrastructure: Infrastructure::default(),
             timeouts: Timeouts::default(),
+            flow_share: None,
         }
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sg_common::settings::DEFAULT_FLOWS;
 
+use super::Side;
+
 /// Quotas that a model must keep, and what the kernel must have room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -17,6 +19,24 @@ pub struct Limits {
     pub prefix_list_entries: u32,
     /// Live flows that fit the flow table, which all interfaces share.
     pub flow_table_size: u32,
+    /// Flows of one remote address at an interface beyond which they make room for others; 0: no
+    /// limit. `None`: by the interface's side.
+    pub flows_per_remote: Option<u32>,
+}
+
+/// One remote address holds no more than this part of the flow table at a workload's interface,
+/// unless told otherwise.
+const REMOTE_PART: u32 = 16;
+
+impl Limits {
+    /// Flows that one remote address may hold at an interface of this side, of a table for `room`
+    /// flows; 0: any number.
+    pub fn flows_per_remote(&self, side: Side, room: u32) -> u32 {
+        self.flows_per_remote.unwrap_or(match side {
+            Side::Nic => 0,
+            Side::Workload => (room / REMOTE_PART).max(1),
+        })
+    }
 }
 
 impl Default for Limits {
@@ -27,6 +47,7 @@ impl Default for Limits {
             product: 1000,
             prefix_list_entries: 1000,
             flow_table_size: DEFAULT_FLOWS,
+            flows_per_remote: None,
         }
     }
 }

@@ -221,6 +221,7 @@ fn interface(
         tcp_pickup: keys.tcp_pickup.into_given().unwrap_or_default(),
         infrastructure: infrastructure(&keys.infra.into_given().unwrap_or_default()),
         timeouts: timeouts(&keys.timeouts.into_given().unwrap_or_default()),
+        flow_share: quota::flow_share(keys.flow_share.given(), limits, problems),
     }
 }
 

@@ -4,6 +4,7 @@ use super::decode::Located;
 use super::error::Problems;
 use super::groups::Groups;
 use super::lists::Lists;
+use super::scalar::FlowShare;
 use super::syntax;
 use crate::model::{Direction, Family, Limits};
 
@@ -29,6 +30,7 @@ pub(super) fn limits(
             .flow_table_size
             .given()
             .map_or(defaults.flow_table_size, |size| size.0),
+        flows_per_remote: keys.flows_per_remote.given().map(|limit| limit.0),
     };
     let product = u64::from(limits.rules_per_group) * u64::from(limits.groups_per_interface);
     if product > u64::from(limits.product) {
@@ -44,6 +46,23 @@ pub(super) fn limits(
         problems.error(place, message, help);
     }
     limits
+}
+
+/// The share of the flow table that an interface asks for.
+pub(super) fn flow_share(
+    written: Option<&Located<FlowShare>>,
+    limits: &Limits,
+    problems: &mut Problems<'_>,
+) -> Option<u32> {
+    let Located { value, at } = written?;
+    let FlowShare(share) = *value;
+    let room = limits.flow_table_size;
+    if share > room {
+        let message = format!("a share of {share} flows is more than the flow table, {room}");
+        let help = "lower it, or raise `limits: {flow_table_size: …}`";
+        problems.error(at, message, help);
+    }
+    Some(share)
 }
 
 /// Reports the first rule of each group, direction and family that exceeds the quota.

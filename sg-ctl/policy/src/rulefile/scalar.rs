@@ -151,6 +151,36 @@ impl Decode for FlowCount {
     }
 }
 
+/// A number of flows that have a share of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowShare(pub(super) u32);
+
+scalar_schema!(FlowShare, "FlowShare", { "type": "integer", "minimum": 1, "maximum": MAX_FLOWS });
+
+impl Decode for FlowShare {
+    fn decode(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<Self> {
+        number(cursor, 1, MAX_FLOWS, problems).map(Self)
+    }
+}
+
+/// A number of flows, or `off` for no limit, which is 0.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowLimit(pub(super) u32);
+
+scalar_schema!(FlowLimit, "FlowLimit", { "anyOf": [
+    { "type": "integer", "minimum": 0, "maximum": MAX_FLOWS },
+    { "enum": ["off", false] },
+] });
+
+impl Decode for FlowLimit {
+    fn decode(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Option<Self> {
+        match cursor.scalar("a number of flows, or `off`", problems)? {
+            "off" | "false" => Some(Self(0)),
+            _ => number(cursor, 0, MAX_FLOWS, problems).map(Self),
+        }
+    }
+}
+
 /// A number of events per second, or `off` for no limit, which is 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogLimit(pub(super) u32);

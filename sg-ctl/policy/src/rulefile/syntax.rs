@@ -8,7 +8,9 @@ use super::decode::{Entries, Located};
 use super::icmp::IcmpText;
 use super::members::MemberSet;
 use super::peer::{AddressText, ListEntry, PeerText};
-use super::scalar::{Bool, Count, FlowCount, LogLimit, Seconds, Switch, SwitchOrAuto, Text};
+use super::scalar::{
+    Bool, Count, FlowCount, FlowLimit, FlowShare, LogLimit, Seconds, Switch, SwitchOrAuto, Text,
+};
 use super::service::{Ports, Protocol};
 use super::template::Template;
 use crate::model::{Hook, LogMode, Related, Side, TcpPickup};
@@ -116,6 +118,9 @@ mapping! {
         infra: Infrastructure,
         /// Idle times in seconds after which a flow is forgotten.
         timeouts: Timeouts,
+        /// Flows that the flow table keeps room for, whatever other interfaces hold. Left out: an
+        /// equal part of what the interfaces with a `flow_share` leave, at least a 64th of the table.
+        flow_share: Located<FlowShare>,
     }
 
     /// Traffic that groups never filter.
@@ -171,6 +176,9 @@ mapping! {
         prefix_list_entries: Located<Count>,
         /// Live flows that fit the flow table, which all interfaces share. Left out: 262144.
         flow_table_size: FlowCount,
+        /// Flows of one remote address at an interface beyond which they make room for others; `off`
+        /// or 0: no limit. Left out: a 16th of the flow table where the side is `workload`, else `off`.
+        flows_per_remote: FlowLimit,
     }
 
     /// A prefix list that states its size.

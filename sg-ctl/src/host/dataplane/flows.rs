@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use sg_common::flow::{FLOW_COUNTED, FLOW_DELETED, FlowEntry, FlowKey, FlowSlot, FlowState};
 use sg_common::names::{MAP_FLOW_SEED, MAP_FLOW_TAGS};
 use sg_common::settings::InterfaceSettings;
-use sg_common::table::{BUCKET_SLOTS, HashSeed, Meta, Place, buckets_for, bytes_of, flows_in};
+use sg_common::table::{HashSeed, Meta, buckets_for, bytes_of, flows_in};
 
 use super::Dataplane;
 use super::error::DataplaneError;
@@ -197,36 +197,6 @@ impl Dataplane {
         delete_fragments(maps, zone)?;
         reach(CrashPoint::FlowsCut);
         Ok(())
-    }
-
-    /// Whether one of the places that a flow can have is free, or held by one that makes room: whose
-    /// time is over, or that may be evicted.
-    ///
-    /// # Errors
-    /// When nothing is loaded.
-    pub fn has_room(
-        &self,
-        key: &FlowKey,
-        is_live: impl Fn(&FlowKey, &FlowEntry) -> bool,
-    ) -> Result<bool, DataplaneError> {
-        let FlowTable { buckets, seed } = FlowTable::open(&self.pins)?;
-        let place = Place::of(key, |word| seed.words[word], buckets);
-        let clock = self.clock()?;
-        let slots = self.maps()?.flows()?;
-        let is_free = |index: u32| {
-            let slot = slots.read(index as usize);
-            slot.is_none_or(|slot| match slot.entry() {
-                None => true,
-                Some(entry) => {
-                    slot.key == *key
-                        || entry.gives_way(clock.now, clock.hz)
-                        || !is_live(&slot.key, &entry)
-                }
-            })
-        };
-        let places =
-            |bucket: u32| (0..BUCKET_SLOTS).map(move |index| bucket * BUCKET_SLOTS + index);
-        Ok(place.both().into_iter().flat_map(places).any(is_free))
     }
 
     /// Deletes the flows of a zone that are over by these settings and still lie in their slots.

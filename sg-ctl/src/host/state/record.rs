@@ -93,6 +93,8 @@ pub struct Overrides {
     pub audit: Option<bool>,
     /// Which verdicts are logged.
     pub log: Option<LogMode>,
+    /// Flows that the flow table keeps room for.
+    pub flow_share: Option<u32>,
 }
 
 impl Overrides {
@@ -111,6 +113,7 @@ impl Overrides {
             hook: self.hook.unwrap_or(spec.hook),
             audit: self.audit.unwrap_or(spec.audit),
             log: self.log.unwrap_or(spec.log),
+            flow_share: self.flow_share.or(spec.flow_share),
             ..spec
         }
     }

@@ -49,6 +49,7 @@ impl Picture<'_> {
                 ">PASSED",
                 ">DROPPED",
             ],
+            giving_way: &["AUDIT/S", "DROPPED", "PASSED", "BIT/S"],
             rows: rows.collect(),
         }
     }
@@ -84,6 +85,7 @@ impl Picture<'_> {
                 ">PACKETS",
                 ">BYTES",
             ],
+            giving_way: &["BYTES", "BIT/S", "DIRECTION"],
             rows: rows.collect(),
         }
     }
@@ -125,6 +127,15 @@ impl Picture<'_> {
                 "GROUP",
                 "RULE",
             ],
+            giving_way: &[
+                "RULE",
+                "BYTES",
+                "GROUP",
+                "PACKETS/S-OUT",
+                "PACKETS/S-IN",
+                "INTERFACE",
+                "STATE",
+            ],
             rows: rows.collect(),
         }
     }
@@ -155,6 +166,7 @@ impl Picture<'_> {
                 "DESTINATION",
                 ">LENGTH",
             ],
+            giving_way: &["LENGTH", "DIRECTION", "INTERFACE"],
             rows: rows.collect(),
         }
     }

@@ -135,7 +135,8 @@ fn unknown_keys_name_the_nearest_or_all_known_ones() {
         "security_groups: {}\nlimits: {product: 1000, colour: 1}\n",
         &[
             "2:25 limits.colour: unknown key (known keys here: rules_per_group, \
-           groups_per_interface, product, prefix_list_entries, flow_table_size)",
+           groups_per_interface, product, prefix_list_entries, flow_table_size, \
+           flows_per_remote)",
         ],
     );
 }

@@ -1,6 +1,7 @@
 //! Interfaces and their settings.
 
-use super::{assert_errors, model};
+use super::super::read;
+use super::{assert_errors, model, sources};
 use crate::model::{
     Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
 };
@@ -31,6 +32,7 @@ interfaces:
     timeouts:
       { tcp_established: 350, tcp_half_open: 5, tcp_half_closed: 2, tcp_closing: 1,
         udp: 60, udp_stream: 60, icmp: 3, other: 7 }
+    flow_share: 20000
 ",
     );
     let expected = InterfaceSpec {
@@ -65,6 +67,7 @@ interfaces:
             icmp: 3,
             other: 7,
         },
+        flow_share: Some(20_000),
     };
     assert_eq!(model.interfaces["veth0"], expected);
 }
@@ -203,4 +206,42 @@ fn hosts_are_patterns_of_hosts_and_interfaces() {
         let report = report.expect_err("it is no pattern of hosts").to_string();
         assert!(report.contains("write HOST/INTERFACE"), "{report}");
     }
+}
+
+#[test]
+fn a_remote_address_holds_a_part_of_the_table_at_a_workloads_interface() {
+    let limit = |text: &str, side| {
+        let limits = model(&format!("limits: {{{text}}}")).limits;
+        limits.flows_per_remote(side, 1600)
+    };
+    assert_eq!(limit("", Side::Nic), 0);
+    assert_eq!(limit("", Side::Workload), 100);
+    for side in [Side::Nic, Side::Workload] {
+        assert_eq!(limit("flows_per_remote: 7", side), 7);
+        assert_eq!(limit("flows_per_remote: off", side), 0);
+    }
+}
+
+#[test]
+fn a_share_of_the_flow_table_fits_the_table() {
+    let share = |text: &str| model(text).interfaces["eth0"].flow_share;
+    assert_eq!(share("interfaces: {eth0: {}}"), None);
+    let whole = "limits: {flow_table_size: 2048}\ninterfaces: {eth0: {flow_share: 2048}}";
+    assert_eq!(share(whole), Some(2048));
+    assert_errors(
+        "limits: {flow_table_size: 2048}
+interfaces:
+  eth0: {flow_share: 2049}
+  eth1: {flow_share: 0}
+  eth2: {flow_share: 10%}
+",
+        &[
+            "3:22 interfaces.eth0.flow_share: a share of 2049 flows is more than the flow table, \
+             2048 (lower it, or raise `limits: {flow_table_size: …}`)",
+            "4:22 interfaces.eth1.flow_share: `0` is not a number from 1 to 16777216 (write a whole \
+             number from 1 to 16777216)",
+            "5:22 interfaces.eth2.flow_share: `10%` is not a number from 1 to 16777216 (write a \
+             whole number from 1 to 16777216)",
+        ],
+    );
 }
