@@ -150,8 +150,10 @@ fn the_reference_names_every_key_and_every_choice() {
 fn the_reference_states_the_defaults_and_ranges_of_numbers() {
     let (schema, reference) = (schema(), reference());
     let assert_row = |key: &str, cells: &[&Value]| {
-        let cells: Vec<String> = cells.iter().map(ToString::to_string).collect();
-        let (start, end) = (format!("| `{key}` |"), format!("| {} |", cells.join(" | ")));
+        // A default that depends on other things is told in words.
+        let cells = cells.iter().filter(|cell| !cell.is_null());
+        let cells: Vec<String> = cells.map(ToString::to_string).collect();
+        let (start, end) = (format!("| `{key}` |"), format!("{} |", cells.join(" | ")));
         let mut lines = reference.lines();
         let is_stated = lines.any(|line| line.starts_with(&start) && line.ends_with(&end));
         assert!(is_stated, "docs/rule-files.md has no row `{start} … {end}`");

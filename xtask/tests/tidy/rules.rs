@@ -185,7 +185,11 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ctl/src/"],
-        except: &["sg-ctl/src/cmd/top.rs", "sg-ctl/src/output/top"],
+        except: &[
+            "sg-ctl/src/cmd/top.rs",
+            "sg-ctl/src/output.rs",
+            "sg-ctl/src/output/top",
+        ],
         banned: &["ratatui"],
         why: "only the view of the terminal draws",
     },
