@@ -11,6 +11,7 @@ mod lint;
 mod privilege;
 mod progress;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 mod tour;
@@ -127,6 +128,17 @@ enum Task {
     #[command(verbatim_doc_comment)]
     Fuzz(fuzz::FuzzArgs),
 
+    /// Runs what takes too long to be run for every change
+    ///
+    /// Fuzzing, the tests on a busy machine, the long random tests, all kernels: some hours. Each part
+    /// is run also when one before it failed; a table at the end says how each went.
+    ///
+    /// Examples:
+    ///   cargo xtask soak
+    ///   cargo xtask soak fuzz --fuzz-time 8h
+    #[command(verbatim_doc_comment)]
+    Soak(soak::SoakArgs),
+
     /// Measures what the filter costs, beside the same work without it
     ///
     /// Builds with optimisation as you and measures as root, in a quarter of an hour; a quiet
@@ -187,6 +199,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Vmtest(arguments) => vmtest::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Verifier(arguments) => verifier::run(&arguments),
         Task::Lint => lint::run(),
