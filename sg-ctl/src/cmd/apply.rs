@@ -2,27 +2,19 @@
 
 use std::process::ExitCode;
 
-use sg_ctl::host::ApplyRequest;
+use sg_ctl::host::{ApplyRequest, ApplySummary};
 
-use super::{Context, rule_files, way_in};
+use super::{Context, PENDING, rule_files, way_in};
 use crate::cli::ApplyArgs;
 use crate::output::change::ApplyView;
 use crate::output::{self, note};
-
-/// Exit status of a dry run that found something to change.
-const PENDING: u8 = 3;
 
 /// Puts rule files in force, or shows what that would change.
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let model = rule_files::model(&args.files)?;
     if args.dry_run {
         let summary = context.host()?.plan(model, way_in(args.keep))?;
-        show(&ApplyView::planned(&summary), args.format.json)?;
-        return Ok(if summary.changed {
-            ExitCode::from(PENDING)
-        } else {
-            ExitCode::SUCCESS
-        });
+        return planned(&summary, args.format.json);
     }
     let rollback_after = args.trial.rollback_after;
     let summary = context.host()?.apply(ApplyRequest {
@@ -32,6 +24,16 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCod
     })?;
     show(&ApplyView::done(&summary, rollback_after), args.format.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what would happen to the rules.
+pub(super) fn planned(summary: &ApplySummary, json: bool) -> anyhow::Result<ExitCode> {
+    show(&ApplyView::planned(summary), json)?;
+    Ok(if summary.changed {
+        ExitCode::from(PENDING)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Prints what happened to the rules.

@@ -138,8 +138,29 @@ impl Host {
         ssh: Option<SshConnection>,
     ) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
-        let (lock, mut state) = self.begin()?;
-        let previous = lock.previous()?.ok_or(HostError::NoPrevious)?;
+        let (lock, state) = self.begin()?;
+        let planned = self.plan_rollback(state, rollback_after.is_some(), ssh)?;
+        self.put_in_force(&lock, &planned, rollback_after)?;
+        Ok(planned.summary(begin))
+    }
+
+    /// Tells what [`rollback`](Self::rollback) would do; changes nothing and waits for nobody.
+    ///
+    /// # Errors
+    /// Those of `rollback` before it changes anything.
+    pub fn would_roll_back(&self, ssh: Option<SshConnection>) -> Result<ApplySummary, HostError> {
+        let begin = Instant::now();
+        let planned = self.plan_rollback(self.state()?, false, ssh)?;
+        Ok(planned.summary(begin))
+    }
+
+    fn plan_rollback(
+        &self,
+        mut state: State,
+        on_trial: bool,
+        ssh: Option<SshConnection>,
+    ) -> Result<Planned, HostError> {
+        let previous = self.directory.previous()?.ok_or(HostError::NoPrevious)?;
         for (name, record) in &mut state.attachments {
             let before = previous.attachments.get(name);
             if let Some(before) = before.filter(|before| before.zone == record.zone) {
@@ -148,12 +169,10 @@ impl Host {
                     record.keep_ssh = before.keep_ssh;
                 }
             }
-            record.unconfirmed |= rollback_after.is_some();
+            record.unconfirmed |= on_trial;
         }
         let way_in = WayIn { ssh, keep: false };
-        let planned = self.plan_rules(state, previous.model, way_in)?;
-        self.put_in_force(&lock, &planned, rollback_after)?;
-        Ok(planned.summary(begin))
+        self.plan_rules(state, previous.model, way_in)
     }
 
     /// Checks and compiles new rules. Changes nothing.

@@ -133,6 +133,18 @@ const fn side(side: Side) -> &'static str {
 }
 
 impl HostError {
+    /// Refuses names of interfaces that were not attached.
+    ///
+    /// # Errors
+    /// For the first of them.
+    pub fn check_attached(names: &[String], state: &State) -> Result<(), Self> {
+        let unknown = |name: &&String| !state.attachments.contains_key(*name);
+        names
+            .iter()
+            .find(unknown)
+            .map_or(Ok(()), |name| Err(Self::not_attached(name, state)))
+    }
+
     /// Nothing can be done to an interface that was never attached.
     pub fn not_attached(interface: &str, state: &State) -> Self {
         Self::NotAttached {

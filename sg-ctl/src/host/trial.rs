@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use super::existing::Passing;
 use super::ssh::{SshConnection, WayIn};
-use super::{Host, HostError, compile_policy, record_of, write_settings};
+use super::{Host, HostError, compile_policy, is_among, record_of, write_settings};
 use crate::host::dataplane::{Attachment, Dataplane};
 
 impl Host {
-    /// Ends the trial of every interface: its verdicts are carried out from now on, also those that
+    /// Ends the trial of these interfaces, or of every one if none is named: its verdicts are carried out from now on, also those that
     /// only audit since their deadline; connections that these let pass meanwhile go on. Returns the
     /// names of the interfaces that were on trial, and which of them are not guarded now.
     ///
     /// # Errors
-    /// When state or kernel cannot be read or written.
-    pub fn confirm(&mut self) -> Result<(Vec<String>, Vec<String>), HostError> {
+    /// When one is not attached; when state or kernel cannot be read or written.
+    pub fn confirm(&mut self, only: &[String]) -> Result<(Vec<String>, Vec<String>), HostError> {
         let (lock, mut next) = self.begin()?;
+        HostError::check_attached(only, &next)?;
         let on_trial = next
             .attachments
             .iter_mut()
-            .filter(|(_, record)| record.unconfirmed);
+            .filter(|(name, record)| record.unconfirmed && is_among(name, only));
         let mut names = Vec::new();
         for (name, record) in on_trial {
             record.unconfirmed = false;
