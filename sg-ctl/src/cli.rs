@@ -5,6 +5,7 @@
 
 mod about;
 mod agent;
+mod candidates;
 mod change;
 mod exchange;
 mod explain;
@@ -19,13 +20,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 use sg_ctl::record::flowlog;
 use sg_policy::model;
+
+use candidates::Named;
 
 pub(crate) use about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
 pub(crate) use agent::AgentArgs;
 pub(crate) use change::{
-    AdoptArgs, ApplyArgs, ConfirmArgs, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs,
+    AdoptArgs, ApplyArgs, ConfirmArgs, DryRun, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs,
     RollbackArgs, Trial, UpgradeArgs,
 };
 pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
@@ -34,6 +38,11 @@ pub(crate) use flows::{FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKill
 pub(crate) use replay::{Only, ReplayArgs};
 pub(crate) use show::{Show, ShowArgs, ShowRulesArgs};
 pub(crate) use top::TopArgs;
+
+/// Where the desired state is unless told otherwise.
+const STATE_DIR: &str = "/var/lib/sg";
+/// The variable that tells otherwise.
+const STATE_DIR_VARIABLE: &str = "SG_STATE_DIR";
 
 /// AWS-style security groups for any Linux interface, enforced in the kernel.
 ///
@@ -61,8 +70,8 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Directory of the desired state.
-    #[arg(long, global = true, value_name = "DIR", env = "SG_STATE_DIR")]
-    #[arg(default_value = "/var/lib/sg", value_hint = ValueHint::DirPath)]
+    #[arg(long, global = true, value_name = "DIR", env = STATE_DIR_VARIABLE)]
+    #[arg(default_value = STATE_DIR, value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: PathBuf,
 
     /// Directory on a BPF file system where programs and maps are pinned.
@@ -141,12 +150,13 @@ pub(crate) struct Format {
 #[command(after_long_help = help::ATTACH)]
 pub(crate) struct AttachArgs {
     /// The interface.
-    #[arg(value_name = "IFACE")]
+    #[arg(value_name = "IFACE", add = ArgValueCompleter::new(Named::Present))]
     pub(crate) interface: String,
 
     /// Group that the interface carries, by name or id; several as `a,b` or repeated. Of several that
     /// allow a packet the first is shown as the deciding one.
     #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(add = ArgValueCompleter::new(Named::Group))]
     pub(crate) groups: Vec<String>,
 
     /// Address of the workload behind the interface (--side workload), which makes it a member of its
@@ -272,7 +282,8 @@ pub(crate) struct DetachArgs {
     #[arg(
         value_name = "IFACE",
         required_unless_present_any = ["all", "missing"],
-        conflicts_with_all = ["all", "missing"]
+        conflicts_with_all = ["all", "missing"],
+        add = ArgValueCompleter::new(Named::Attached)
     )]
     pub(crate) interface: Option<String>,
 
@@ -283,6 +294,9 @@ pub(crate) struct DetachArgs {
     /// Forget every interface that is gone; it is not attached again when it returns.
     #[arg(long, conflicts_with = "all")]
     pub(crate) missing: bool,
+
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 
     #[command(flatten)]
     pub(crate) format: Format,
@@ -297,6 +311,10 @@ pub(crate) struct DetachArgs {
 #[derive(Args, Debug)]
 #[command(after_long_help = help::STATUS)]
 pub(crate) struct StatusArgs {
+    /// Only these interfaces, and what concerns all; without a name every one.
+    #[arg(value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
+    pub(crate) interfaces: Vec<String>,
+
     /// Print packets and bytes of every reason.
     #[arg(long)]
     pub(crate) counters: bool,
@@ -328,7 +346,7 @@ pub(crate) struct LogsArgs {
     pub(crate) denied: bool,
 
     /// Only events of this interface.
-    #[arg(short, long, value_name = "IFACE")]
+    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
     pub(crate) interface: Option<String>,
 
     /// Form of the lines.

@@ -41,6 +41,9 @@ use crate::output::names::Names;
 use crate::output::table::Table;
 use crate::output::{self, note};
 
+/// Exit status of a dry run that found something to change.
+const PENDING: u8 = 3;
+
 /// What every verb is given besides its own options.
 #[derive(Debug)]
 pub(crate) struct Context {

@@ -220,6 +220,11 @@ impl Host {
     }
 }
 
+/// Whether an interface is one of `only`, which names all if it names none.
+fn is_among(name: &String, only: &[String]) -> bool {
+    only.is_empty() || only.contains(name)
+}
+
 /// The record of a zone, with the name of its interface.
 fn record_of(state: &State, zone: u32) -> Option<(&str, &AttachmentRecord)> {
     state

@@ -13,6 +13,7 @@ use cli::{Cli, Color, Verb};
 use cmd::Context;
 
 fn main() -> ExitCode {
+    cmd::completions::answer();
     // Asked for by verbs that print data; errors are data then, also that of a wrong command line.
     let json = std::env::args_os().skip(1).any(|word| word == "--json");
     let cli = match Cli::try_parse() {

@@ -52,8 +52,7 @@ pub(crate) fn width() -> Option<usize> {
     if WIDE.load(Ordering::Relaxed) || !io::stdout().is_terminal() {
         return None;
     }
-    let (columns, _) = ratatui::crossterm::terminal::size().ok()?;
-    (columns > 0).then_some(columns.into())
+    table::terminal().filter(|columns| *columns > 0)
 }
 
 /// What a word says about the state of things.

@@ -121,6 +121,13 @@ impl<'a> SgCtl<'a> {
         Outcome::of(self.namespace, self.command(program()).args(words))
     }
 
+    /// Runs it to its end with variables in its environment.
+    pub fn run_with(&self, variables: &[(&str, &str)], words: &[&str]) -> Outcome {
+        let mut command = self.command(program());
+        command.args(words).envs(variables.iter().copied());
+        Outcome::of(self.namespace, &mut command)
+    }
+
     /// Runs it to its end with a file for standard output; returns the exit code.
     pub fn run_into(&self, stdout: fs::File, words: &[&str]) -> i32 {
         let mut command = self.command(program());
@@ -265,11 +272,11 @@ impl<'a> SgCtl<'a> {
         })
     }
 
-    /// Starts it on a terminal.
-    pub fn start_on_terminal(&self, words: &[&str]) -> OnTerminal {
+    /// Starts it on a terminal of so many columns.
+    pub fn start_on_terminal(&self, columns: u16, words: &[&str]) -> OnTerminal {
         let mut command = self.command(program());
         command.args(words);
-        OnTerminal::start(self.namespace, command)
+        OnTerminal::start(self.namespace, command, columns)
     }
 
     /// Starts a command from a thread that has been prepared.

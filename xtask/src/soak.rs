@@ -3,7 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Result, bail};
@@ -122,6 +122,6 @@ mod tests {
         let begin = Instant::now();
         while_busy(|| Ok(())).expect("nothing was to be done");
         assert!(while_busy(|| bail!("it failed")).is_err());
-        assert!(begin.elapsed() < Duration::from_secs(60));
+        assert!(begin.elapsed().as_secs() < 60);
     }
 }

@@ -16,7 +16,9 @@ pub(crate) struct SchemaArgs {}
 
 /// Print a completion script for a shell.
 ///
-/// The script completes verbs, options and their values.
+/// The script completes verbs, options and their values: names of interfaces and groups, and ids of
+/// rules, are those of this host at that moment. It asks sg-ctl, so that it need not be written anew
+/// for another version. Names that are in the state directory only who may read that is offered.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::COMPLETIONS)]
 pub(crate) struct CompletionsArgs {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use clap_complete::ArgValueCompleter;
 use sg_ctl::record::flowlog;
 use sg_policy::model::Pattern;
 
-use super::{Hook, Log, Side, value};
+use super::{Hook, Log, Named, Side, value};
 
 /// Below the long help.
 const HELP: &str = "\
@@ -57,6 +58,7 @@ pub(crate) struct AgentArgs {
     /// Group that interfaces matching --attach carry, in place of those of the rule files; may be
     /// repeated.
     #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(add = ArgValueCompleter::new(Named::Group))]
     #[arg(requires = "attach")]
     pub(crate) groups: Vec<String>,
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 
-use super::{Format, help, value};
+use super::{Format, Named, help, value};
 
 /// The switch of every verb that may go wrong on a host far away.
 #[derive(Args, Clone, Copy, Debug)]
@@ -15,6 +16,14 @@ pub(crate) struct Trial {
     /// everything. The kernel does it, so it needs no process; a reboot confirms nothing.
     #[arg(long, value_name = "TIME", value_parser = value::time, alias = "rollback-after")]
     pub(crate) confirm_within: Option<Duration>,
+}
+
+/// The switch of the verbs that tell what they would do.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct DryRun {
+    /// Tell what would be done, and change nothing. Exit status 0: no change; 3: a change is pending.
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
 }
 
 /// The switch of the verbs that put new rules in force.
@@ -85,6 +94,9 @@ pub(crate) struct AdoptArgs {
 #[command(after_long_help = help::ROLLBACK)]
 pub(crate) struct RollbackArgs {
     #[command(flatten)]
+    pub(crate) dry_run: DryRun,
+
+    #[command(flatten)]
     pub(crate) trial: Trial,
 
     #[command(flatten)]
@@ -98,6 +110,10 @@ pub(crate) struct RollbackArgs {
 #[derive(Args, Debug)]
 #[command(after_long_help = help::CONFIRM)]
 pub(crate) struct ConfirmArgs {
+    /// Only these interfaces; without a name every one that waits.
+    #[arg(value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
+    pub(crate) interfaces: Vec<String>,
+
     #[command(flatten)]
     pub(crate) format: Format,
 }
@@ -110,7 +126,7 @@ pub(crate) struct ConfirmArgs {
 #[command(after_long_help = help::MODE)]
 pub(crate) struct ModeArgs {
     /// The interface.
-    #[arg(value_name = "IFACE")]
+    #[arg(value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
     pub(crate) interface: String,
 
     /// What it is to do.
@@ -149,7 +165,7 @@ pub(crate) enum Mode {
 )]
 pub(crate) struct IsolateArgs {
     /// The interface.
-    #[arg(value_name = "IFACE")]
+    #[arg(value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
     pub(crate) interface: String,
 
     /// Give the interface back its groups and its mode. What was cut must connect anew.
@@ -181,6 +197,13 @@ pub(crate) struct IsolateArgs {
 #[derive(Args, Debug)]
 #[command(after_long_help = help::RESTORE)]
 pub(crate) struct RestoreArgs {
+    /// Only these interfaces; without a name every one that was attached.
+    #[arg(value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
+    pub(crate) interfaces: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
+
     #[command(flatten)]
     pub(crate) format: Format,
 }

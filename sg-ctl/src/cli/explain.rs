@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use clap_complete::ArgValueCompleter;
 
-use super::{Format, help, value};
+use super::{Format, Named, help, value};
 
 /// Explain why a packet passes or is dropped.
 ///
@@ -19,7 +20,7 @@ use super::{Format, help, value};
 #[command(group(clap::ArgGroup::new("packet").required(true)))]
 pub(crate) struct ExplainArgs {
     /// The interface; may be left out if there is only one.
-    #[arg(short, long, value_name = "IFACE")]
+    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
     pub(crate) interface: Option<String>,
 
     /// Rule file to ask in place of the rules in force; may be repeated.
@@ -28,6 +29,7 @@ pub(crate) struct ExplainArgs {
 
     /// With -f: group to carry in place of those that the rule files say; may be repeated.
     #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(add = ArgValueCompleter::new(Named::Group))]
     #[arg(requires = "files")]
     pub(crate) groups: Vec<String>,
 

@@ -2,10 +2,11 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use ipnet::IpNet;
 use sg_common::flow::FlowState;
 
-use super::{Format, help, value};
+use super::{Format, Named, help, value};
 
 /// List live flows, or end some.
 ///
@@ -70,7 +71,7 @@ pub(crate) struct FlowsKillArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FlowFilter {
     /// Only flows of this interface.
-    #[arg(short, long, value_name = "IFACE")]
+    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
     pub(crate) interface: Option<String>,
 
     /// Only this protocol: a name (tcp, udp, icmp, icmpv6) or a number.
@@ -90,11 +91,11 @@ pub(crate) struct FlowFilter {
     pub(crate) port: Option<u16>,
 
     /// Only flows that a rule of this group admitted (name or id).
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(Named::Group))]
     pub(crate) group: Option<String>,
 
     /// Only flows that this rule admitted (id).
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(Named::Rule))]
     pub(crate) rule: Option<String>,
 
     /// Only flows in this state, as the list shows it.

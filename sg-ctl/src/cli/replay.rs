@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 use ipnet::IpNet;
 
-use super::{Hook, Side, help, value};
+use super::{Hook, Named, Side, help, value};
 
 /// Show what rules would have done to captured traffic.
 ///
@@ -39,6 +40,7 @@ pub(crate) struct ReplayArgs {
 
     /// Group that the interface carries, in place of those of the rule files; may be repeated.
     #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(add = ArgValueCompleter::new(Named::Group))]
     pub(crate) groups: Vec<String>,
 
     /// The program for what the interface receives: `tc`, else XDP.

@@ -1,8 +1,9 @@
 //! The command line of `show`.
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 
-use super::{Format, help};
+use super::{Format, Named, help};
 
 /// Show groups, rules, interfaces, members or the traffic that is never filtered.
 ///
@@ -36,7 +37,7 @@ pub(crate) enum Show {
 #[derive(Args, Debug)]
 pub(crate) struct ShowRulesArgs {
     /// Only this group (name or id).
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(Named::Group))]
     pub(crate) group: Option<String>,
 
     /// Of every attached interface, with what each rule has admitted since it came into force there.
@@ -48,7 +49,7 @@ pub(crate) struct ShowRulesArgs {
     pub(crate) never_hit: bool,
 
     /// Only rules of this interface; with --counters, which it implies.
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(Named::Attached))]
     pub(crate) interface: Option<String>,
 
     #[command(flatten)]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
-use super::value;
+use super::{Named, value};
 
 /// Below the long help.
 const HELP: &str = "\
@@ -49,7 +50,7 @@ EXAMPLES:
 #[command(after_long_help = HELP)]
 pub(crate) struct TopArgs {
     /// Only this interface.
-    #[arg(short, long, value_name = "IFACE")]
+    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
     pub(crate) interface: Option<String>,
 
     /// Time between two pictures, which rates are of: 1s, 10s, 1m.

@@ -2,15 +2,12 @@
 
 use std::process::ExitCode;
 
-use sg_ctl::host::ApplyRequest;
+use sg_ctl::host::{ApplyRequest, ApplySummary};
 
-use super::{Context, rule_files, way_in};
+use super::{Context, PENDING, rule_files, way_in};
 use crate::cli::ApplyArgs;
 use crate::output::change::ApplyView;
 use crate::output::{self, note};
-
-/// Exit status of a dry run that found something to change.
-const PENDING: u8 = 3;
 
 /// Puts rule files in force, or shows what that would change.
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCode> {
@@ -24,16 +21,21 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCod
     };
     if args.dry_run {
         let summary = context.host()?.plan(request)?;
-        show(&ApplyView::planned(&summary), args.format.json)?;
-        return Ok(if summary.changed {
-            ExitCode::from(PENDING)
-        } else {
-            ExitCode::SUCCESS
-        });
+        return planned(&summary, args.format.json);
     }
     let summary = context.host()?.apply(request)?;
     show(&ApplyView::done(&summary, confirm_within), args.format.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what would happen to the rules.
+pub(super) fn planned(summary: &ApplySummary, json: bool) -> anyhow::Result<ExitCode> {
+    show(&ApplyView::planned(summary), json)?;
+    Ok(if summary.changed {
+        ExitCode::from(PENDING)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Prints what happened to the rules.

@@ -9,7 +9,7 @@ use crate::output::{self, note};
 
 /// Keeps what is on trial.
 pub(crate) fn run(args: &ConfirmArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let (confirmed, notes) = context.host()?.confirm()?;
+    let (confirmed, notes) = context.host()?.confirm(&args.interfaces)?;
     let view = ConfirmView { confirmed, notes };
     if args.format.json {
         output::json(&view)?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use sg_ctl::host::Target;
 
-use super::Context;
+use super::{Context, PENDING};
 use crate::cli::DetachArgs;
 use crate::output;
 use crate::output::change::DetachView;
@@ -16,8 +16,16 @@ pub(crate) fn run(args: DetachArgs, context: &Context) -> anyhow::Result<ExitCod
         None if args.missing => Target::Missing,
         None => Target::All,
     };
-    let detached = context.host()?.detach(&target)?;
+    let is_dry = args.dry_run.dry_run;
+    let mut host = context.host()?;
+    let detached = if is_dry {
+        host.would_detach(&target)?
+    } else {
+        host.detach(&target)?
+    };
+    let is_pending = is_dry && !detached.is_empty();
     let view = DetachView {
+        is_dry,
         were_missing: target == Target::Missing,
         detached,
     };
@@ -26,5 +34,9 @@ pub(crate) fn run(args: DetachArgs, context: &Context) -> anyhow::Result<ExitCod
     } else {
         output::text(&view)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_pending {
+        ExitCode::from(PENDING)
+    } else {
+        ExitCode::SUCCESS
+    })
 }

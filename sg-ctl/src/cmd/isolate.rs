@@ -4,13 +4,10 @@ use std::process::ExitCode;
 
 use sg_ctl::host::{IsolateRequest, SshConnection};
 
-use super::Context;
+use super::{Context, PENDING};
 use crate::cli::IsolateArgs;
 use crate::output::isolate::IsolateView;
 use crate::output::{self, note};
-
-/// Exit status of a dry run that found something to change.
-const PENDING: u8 = 3;
 
 /// Cuts an interface off, or gives it back what it had.
 pub(crate) fn run(args: &IsolateArgs, context: &Context) -> anyhow::Result<ExitCode> {

@@ -4,14 +4,20 @@ use std::process::ExitCode;
 
 use sg_ctl::host::Restored;
 
-use super::Context;
+use super::{Context, PENDING};
 use crate::cli::RestoreArgs;
 use crate::output::restore::RestoredView;
 use crate::output::{self, note};
 
 /// Attaches again what was attached. Fails, after it has tried all, with the first failure.
 pub(crate) fn run(args: &RestoreArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let summary = context.host()?.restore()?;
+    let is_dry = args.dry_run.dry_run;
+    let mut host = context.host()?;
+    let summary = if is_dry {
+        host.would_restore(&args.interfaces)?
+    } else {
+        host.restore(&args.interfaces)?
+    };
     let views: Vec<_> = summary.interfaces.iter().map(RestoredView::new).collect();
     if args.format.json {
         output::json(&views)?;
@@ -19,6 +25,10 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> anyhow::Result<ExitC
         note("no interface was attached");
     } else {
         output::text(RestoredView::lines(&views))?;
+    }
+    let is_due = |(_, restored): &(String, Restored)| matches!(restored, Restored::Due);
+    if summary.interfaces.iter().any(is_due) {
+        return Ok(ExitCode::from(PENDING));
     }
     for (name, restored) in summary.interfaces {
         if let Restored::Failed(error) = restored {

@@ -10,6 +10,11 @@ use crate::output::change::ApplyView;
 
 /// Returns to the rules before the last change.
 pub(crate) fn run(args: &RollbackArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    if args.dry_run.dry_run {
+        let host = context.host()?;
+        let summary = host.would_roll_back(SshConnection::current())?;
+        return apply::planned(&summary, args.format.json);
+    }
     let confirm_within = args.trial.confirm_within;
     let summary = context
         .host()?

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use sg_ctl::host::HostError;
+
 use super::Context;
 use crate::cli::StatusArgs;
 use crate::output::status::StatusView;
@@ -12,7 +14,22 @@ const PROBLEMS: u8 = 4;
 
 /// Shows what is guarded, and whether it is in order.
 pub(crate) fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let status = context.host()?.status()?;
+    let host = context.host()?;
+    let mut status = host.status()?;
+    if !args.interfaces.is_empty() {
+        let is_known = |name: &&String| {
+            let mut known = status.interfaces.iter().map(|interface| &interface.name);
+            known.any(|known| known == *name) || status.not_attached.contains(name)
+        };
+        if let Some(name) = args.interfaces.iter().find(|name| !is_known(name)) {
+            return Err(HostError::not_attached(name, &host.state()?).into());
+        }
+        let interfaces = &args.interfaces;
+        status
+            .interfaces
+            .retain(|each| interfaces.contains(&each.name));
+        status.not_attached.retain(|name| interfaces.contains(name));
+    }
     let view = StatusView::new(&status);
     let code = if view.has_problems() {
         ExitCode::from(PROBLEMS)

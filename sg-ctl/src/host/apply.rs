@@ -151,8 +151,29 @@ impl Host {
         ssh: Option<SshConnection>,
     ) -> Result<ApplySummary, HostError> {
         let begin = Instant::now();
-        let (lock, mut state) = self.begin()?;
-        let previous = lock.previous()?.ok_or(HostError::NoPrevious)?;
+        let (lock, state) = self.begin()?;
+        let planned = self.plan_rollback(state, confirm_within.is_some(), ssh)?;
+        self.put_in_force(&lock, &planned, confirm_within)?;
+        Ok(planned.summary(begin))
+    }
+
+    /// Tells what [`rollback`](Self::rollback) would do; changes nothing and waits for nobody.
+    ///
+    /// # Errors
+    /// Those of `rollback` before it changes anything.
+    pub fn would_roll_back(&self, ssh: Option<SshConnection>) -> Result<ApplySummary, HostError> {
+        let begin = Instant::now();
+        let planned = self.plan_rollback(self.state()?, false, ssh)?;
+        Ok(planned.summary(begin))
+    }
+
+    fn plan_rollback(
+        &self,
+        mut state: State,
+        on_trial: bool,
+        ssh: Option<SshConnection>,
+    ) -> Result<Planned, HostError> {
+        let previous = self.directory.previous()?.ok_or(HostError::NoPrevious)?;
         for (name, record) in &mut state.attachments {
             let before = previous.attachments.get(name);
             if let Some(before) = before.filter(|before| before.zone == record.zone)
@@ -169,9 +190,7 @@ impl Host {
             document = settled.into_document();
         }
         let way_in = WayIn { ssh, keep: false };
-        let planned = self.plan_rules(state, document, way_in, confirm_within.is_some())?;
-        self.put_in_force(&lock, &planned, confirm_within)?;
-        Ok(planned.summary(begin))
+        self.plan_rules(state, document, way_in, on_trial)
     }
 
     /// Checks and compiles new rules. Changes nothing.

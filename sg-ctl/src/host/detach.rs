@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::desired::compile_policy;
 use super::trial::Policy;
-use super::{Host, HostError, record_of};
+use super::{Guard, Host, HostError, record_of};
 use crate::host::dataplane::{Attachment, Interface};
 use crate::host::state::{Detached, State, StateError};
 
@@ -30,6 +30,31 @@ impl Host {
             Target::One(name) => self.detach_one(name).map(|()| vec![name.clone()]),
             Target::Missing => self.detach_missing(),
             Target::All => self.detach_all(),
+        }
+    }
+
+    /// Tells what [`detach`](Self::detach) would take off; changes nothing.
+    ///
+    /// # Errors
+    /// When the interface is not attached; when state or kernel cannot be read.
+    pub fn would_detach(&self, target: &Target) -> Result<Vec<String>, HostError> {
+        let state = match self.state() {
+            Err(HostError::State(StateError::Damaged { .. })) => State::default(),
+            state => state?,
+        };
+        match target {
+            Target::One(name) => {
+                if !state.attachments.contains_key(name) {
+                    attached_zone(name, &state, &self.dataplane.attachments()?)?;
+                }
+                Ok(vec![name.clone()])
+            }
+            Target::Missing => {
+                let guards = self.guards()?.into_iter();
+                let missing = guards.filter(|(_, guard)| *guard == Guard::Missing);
+                Ok(missing.map(|(name, _)| name).collect())
+            }
+            Target::All => Ok(self.attached_names(&state)),
         }
     }
 

@@ -130,6 +130,9 @@ pub enum HostError {
         /// Names of the interfaces.
         interfaces: Vec<String>,
     },
+    /// New rules are on trial on more interfaces than those that were to be confirmed.
+    #[error("the rules themselves are on trial, on every interface")]
+    RulesOnTrial,
     /// The rules document is wrong, or has two owners.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -166,6 +169,18 @@ const fn side(side: Side) -> &'static str {
 }
 
 impl HostError {
+    /// Refuses names of interfaces that were not attached.
+    ///
+    /// # Errors
+    /// For the first of them.
+    pub fn check_attached(names: &[String], state: &State) -> Result<(), Self> {
+        let unknown = |name: &&String| !state.attachments.contains_key(*name);
+        names
+            .iter()
+            .find(unknown)
+            .map_or(Ok(()), |name| Err(Self::not_attached(name, state)))
+    }
+
     /// Nothing can be done to an interface that was never attached.
     pub fn not_attached(interface: &str, state: &State) -> Self {
         Self::NotAttached {
@@ -218,6 +233,7 @@ impl HostError {
             Self::Conflict { .. } => Some("look again, and decide again".to_owned()),
             Self::LocksOut { .. } => Some("allow that address first".to_owned()),
             Self::NoSsh => Some("leave --keep-ssh out: sg-ctl was not started over SSH".to_owned()),
+            Self::RulesOnTrial => Some("confirm them all: sg-ctl confirm".to_owned()),
             Self::TooLate { .. } => Some("make the change once more, and confirm that".to_owned()),
             Self::NoPrevious => Some("the rules have not changed yet".to_owned()),
             Self::NoZone { .. } => Some("detach one first".to_owned()),

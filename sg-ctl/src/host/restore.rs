@@ -1,11 +1,13 @@
 //! Brings back what was in force: after a reboot, and when an interface went and came back.
 
 use super::guard::Guard;
-use super::{AttachRequest, AttachSummary, Host, HostError};
+use super::{AttachRequest, AttachSummary, Host, HostError, is_among};
 
 /// What became of one interface of the state.
 #[derive(Debug)]
 pub enum Restored {
+    /// It would be attached again.
+    Due,
     /// It is attached again.
     Attached(Box<AttachSummary>),
     /// It is attached, so.
@@ -24,16 +26,19 @@ pub struct RestoreSummary {
 }
 
 impl Host {
-    /// Attaches every interface of the state again whose programs are gone, as it was attached.
-    /// Traffic of an interface that cannot be is not judged; the others are restored all the same.
+    /// Attaches these interfaces of the state, or all if none is named, again whose programs are gone,
+    /// as they were attached. Traffic of an interface that cannot be is not judged; the others are
+    /// restored all the same.
     ///
     /// # Errors
-    /// When state or kernel cannot be read.
-    pub fn restore(&mut self) -> Result<RestoreSummary, HostError> {
+    /// When one was not attached; when state or kernel cannot be read.
+    pub fn restore(&mut self, only: &[String]) -> Result<RestoreSummary, HostError> {
+        HostError::check_attached(only, &self.state()?)?;
         self.detach_unreachable()?;
-        let (lock, state) = self.begin()?;
+        let (lock, mut state) = self.begin()?;
         // Each attach takes it again.
         drop(lock);
+        state.attachments.retain(|name, _| is_among(name, only));
         let mut summary = RestoreSummary::default();
         for (name, record) in state.attachments {
             let guard = self.survey()?.guard(&name, record.zone);
@@ -45,6 +50,28 @@ impl Host {
             summary.interfaces.push((name, result));
         }
         Ok(summary)
+    }
+
+    /// Tells what [`restore`](Self::restore) would do; changes nothing.
+    ///
+    /// # Errors
+    /// Those of `restore` before it changes anything.
+    pub fn would_restore(&self, only: &[String]) -> Result<RestoreSummary, HostError> {
+        let (state, survey) = (self.state()?, self.survey()?);
+        HostError::check_attached(only, &state)?;
+        let guards = survey
+            .guards(&state)
+            .filter(|(name, _)| is_among(name, only));
+        let restored = guards.map(|(name, guard)| {
+            let restored = match guard {
+                Guard::Whole | Guard::Preempted(_) => Restored::Intact(guard),
+                Guard::Missing => Restored::Missing,
+                _ => Restored::Due,
+            };
+            (name.clone(), restored)
+        });
+        let interfaces = restored.collect();
+        Ok(RestoreSummary { interfaces })
     }
 
     /// Takes programs off whose maps nobody can reach any more, so that they can be attached anew.

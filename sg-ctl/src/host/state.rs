@@ -92,6 +92,14 @@ impl StateDir {
         Ok(read(&self.current())?.unwrap_or_default())
     }
 
+    /// The state before the rules last changed, `None` when they never have.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn previous(&self) -> Result<Option<State>, StateError> {
+        read(&self.kept())
+    }
+
     /// Whether an operation is under way, or was interrupted.
     pub fn is_pending(&self) -> bool {
         self.next().exists()
@@ -171,14 +179,6 @@ impl StateLock {
             Ok(None) => self.finish_keeping().map(|()| None),
             result => result,
         }
-    }
-
-    /// The state before the rules last changed, `None` when they never have.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn previous(&self) -> Result<Option<State>, StateError> {
-        read(&self.directory.kept())
     }
 
     /// Writes the state that is to come into force.
@@ -435,7 +435,10 @@ mod tests {
         let change = |number, keeps_old| {
             lock.prepare(&generation(number)).unwrap();
             lock.commit(keeps_old).unwrap();
-            lock.previous().unwrap().map(|state| state.generation)
+            lock.directory
+                .previous()
+                .unwrap()
+                .map(|state| state.generation)
         };
         assert_eq!(change(1, true), None, "there was none before");
         assert_eq!(change(2, true), Some(1));
@@ -447,7 +450,12 @@ mod tests {
     fn keeping_the_old_state_may_be_cut_short_anywhere() {
         let (_guard, directory) = scratch();
         let lock = directory.lock().unwrap();
-        let previous = || lock.previous().unwrap().map(|state| state.generation);
+        let previous = || {
+            lock.directory
+                .previous()
+                .unwrap()
+                .map(|state| state.generation)
+        };
         for number in [1, 2] {
             lock.prepare(&generation(number)).unwrap();
             lock.commit(true).unwrap();

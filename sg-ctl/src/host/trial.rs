@@ -7,26 +7,32 @@ use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 use super::desired::{compile_policy, desired};
 use super::existing::Passing;
 use super::ssh::{SshConnection, WayIn};
-use super::{Host, HostError, Shares, record_of};
+use super::{Host, HostError, Shares, is_among, record_of};
 use crate::host::dataplane::{Attachment, Dataplane, ImageInfo};
 use crate::host::state::{State, StateLock};
 use sg_policy::compile::Image;
 
 impl Host {
-    /// Ends the trial of every interface: what is in force stays. Returns the names of the
-    /// interfaces that were on trial, and which of them are not guarded now.
+    /// Ends the trial of these interfaces, or of every one if none is named: what is in force stays.
+    /// Returns the names of the interfaces that were on trial, and which of them are not guarded now.
     ///
     /// # Errors
-    /// [`HostError::TooLate`] when the deadline has passed; when state or kernel cannot be read or
-    /// written.
-    pub fn confirm(&mut self) -> Result<(Vec<String>, Vec<String>), HostError> {
+    /// [`HostError::TooLate`] when the deadline has passed, [`HostError::RulesOnTrial`] when only some
+    /// of those that new rules are on trial on are named; when one is not attached; when state or
+    /// kernel cannot be read or written.
+    pub fn confirm(&mut self, only: &[String]) -> Result<(Vec<String>, Vec<String>), HostError> {
         let (lock, mut next) = self.begin()?;
-        let names = next.keep();
+        HostError::check_attached(only, &next)?;
+        let rules_on_trial = next.before.is_some();
+        let names = next.keep(|name| is_among(name, only));
+        if rules_on_trial && next.before.is_some() && !names.is_empty() {
+            return Err(HostError::RulesOnTrial);
+        }
         if names.is_empty() {
             let undone = next
                 .attachments
                 .iter()
-                .filter(|(_, record)| record.rolled_back);
+                .filter(|(name, record)| record.rolled_back && is_among(name, only));
             let interfaces: Vec<_> = undone.map(|(name, _)| name.clone()).collect();
             if !interfaces.is_empty() {
                 return Err(HostError::TooLate { interfaces });
@@ -40,7 +46,10 @@ impl Host {
         let attachments = survey.attachments.as_slice();
         self.transact(&lock, &next, false, |dataplane| {
             write_settings(dataplane, &next, attachments)?;
-            Ok(dataplane.forget_previous()?)
+            if !next.is_on_trial() {
+                dataplane.forget_previous()?;
+            }
+            Ok(())
         })?;
         let guards = survey.guards(&next);
         let notes = guards

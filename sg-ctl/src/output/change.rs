@@ -102,6 +102,9 @@ pub(crate) struct DetachView {
     /// Whether they are those that were not there.
     #[serde(skip)]
     pub(crate) were_missing: bool,
+    /// Whether that is only what would be done.
+    #[serde(skip)]
+    pub(crate) is_dry: bool,
 }
 
 impl fmt::Display for DetachView {
@@ -115,11 +118,13 @@ impl fmt::Display for DetachView {
             return writeln!(f, "{nothing}");
         }
         for interface in &self.detached {
-            if self.were_missing {
-                writeln!(f, "{interface} is forgotten")?;
-                continue;
-            }
-            writeln!(f, "{interface} is detached: its packets pass unfiltered")?;
+            let text = match (self.were_missing, self.is_dry) {
+                (true, false) => "is forgotten",
+                (true, true) => "would be forgotten",
+                (false, false) => "is detached: its packets pass unfiltered",
+                (false, true) => "would be detached: its packets would pass unfiltered",
+            };
+            writeln!(f, "{interface} {text}")?;
         }
         Ok(())
     }

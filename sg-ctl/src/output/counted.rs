@@ -121,8 +121,8 @@ impl<'a> CountedRuleView<'a> {
             "COUNTED",
             "BYTES",
             "GROUP",
-            "INTERFACE",
             "LAST-HIT",
+            "INTERFACE",
         ]);
         for view in rules {
             let Self {

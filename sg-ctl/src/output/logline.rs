@@ -51,8 +51,16 @@ impl LogLine {
         let destination = end(words.next()?)?;
         (read.source, read.source_port) = (Some(source.0), source.1);
         (read.destination, read.destination_port) = (Some(destination.0), destination.1);
-        for (name, value) in words.filter_map(|word| word.split_once('=')) {
+        for word in words {
+            let (name, value) = word.split_once('=').unwrap_or(("", word));
             match name {
+                // A narrow terminal has no room for the name.
+                "" if value
+                    .split(',')
+                    .all(|flag| packet::tcp_flag(flag).is_some()) =>
+                {
+                    read.tcp_flags = Some(value.split(',').map(str::to_owned).collect());
+                }
                 "flags" => read.tcp_flags = Some(value.split(',').map(str::to_owned).collect()),
                 "type" => read.icmp_type = value.parse().ok(),
                 "code" => read.icmp_code = value.parse().ok(),

@@ -18,6 +18,7 @@ impl<'a> RestoredView<'a> {
     /// The view of what was done.
     pub(crate) fn new((interface, restored): &'a (String, Restored)) -> Self {
         let (result, error, note) = match restored {
+            Restored::Due => ("due", None, None),
             Restored::Attached(_) => ("attached", None, None),
             Restored::Intact(guard) => ("intact", None, guard.fault()),
             Restored::Missing => ("missing", None, None),
@@ -36,6 +37,7 @@ impl<'a> RestoredView<'a> {
         let line = |view: &Self| {
             let text = match view.result {
                 "attached" => Tone::Good.paint("is guarded again"),
+                "due" => Tone::Notable.paint("would be guarded again"),
                 "intact" => match &view.note {
                     Some(note) => Tone::Notable.paint(format_args!("is attached, but {note}")),
                     None => "is guarded".to_owned(),

@@ -99,6 +99,11 @@ impl Table {
     }
 }
 
+/// The columns of the terminal that standard output is.
+pub(super) fn terminal() -> Option<usize> {
+    comfy_table::Table::new().width().map(usize::from)
+}
+
 fn lines(table: &comfy_table::Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for line in table.lines() {
         writeln!(f, "{}", line.trim_end())?;

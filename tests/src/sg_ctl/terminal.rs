@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command},
     sync::mpsc::Receiver,
     thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -19,7 +20,7 @@ use nix::{
 
 use crate::{eventually, netns::Namespace};
 
-/// A program on a terminal of 24 lines and 100 columns, killed when dropped.
+/// A program on a terminal of 24 lines, killed when dropped.
 #[derive(Debug)]
 pub struct OnTerminal {
     child: Child,
@@ -30,10 +31,10 @@ pub struct OnTerminal {
 
 impl OnTerminal {
     /// Starts a command on a terminal of its own.
-    pub(super) fn start(namespace: &Namespace, mut command: Command) -> Self {
+    pub(super) fn start(namespace: &Namespace, mut command: Command, columns: u16) -> Self {
         let size = Winsize {
             ws_row: 24,
-            ws_col: 100,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -72,6 +73,17 @@ impl OnTerminal {
             self.text.drain(..end);
             Some(())
         });
+    }
+
+    /// Waits for its end and returns everything that it has written.
+    pub fn text(mut self) -> String {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let rest = || deadline.saturating_duration_since(Instant::now());
+        while let Ok(bytes) = self.written.recv_timeout(rest()) {
+            self.text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        self.wait();
+        self.text.replace("\r\n", "\n")
     }
 
     /// Presses keys.

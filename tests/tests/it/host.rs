@@ -1,6 +1,7 @@
 //! sg-ctl on hosts: the command itself, real sockets, live interfaces.
 
 mod agent;
+mod arguments;
 mod attached;
 mod command;
 mod crash;

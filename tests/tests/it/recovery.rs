@@ -294,7 +294,7 @@ fn a_restore_that_was_killed_is_taken_back_and_can_be_repeated() {
         machine.settle();
         assert_eq!(machine.state(), before);
         assert_eq!(machine.dataplane().attachments().expect("read"), []);
-        machine.host().restore().expect("the interface is there");
+        machine.host().restore(&[]).expect("the interface is there");
         assert_eq!(machine.assert_consistent(true), Some(MODE_ENFORCE));
     });
 }

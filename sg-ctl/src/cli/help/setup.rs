@@ -18,6 +18,7 @@ EXAMPLES:
 pub(in crate::cli) const COMPLETIONS: &str = "\
 EXAMPLES:
     sg-ctl completions bash > /etc/bash_completion.d/sg-ctl
+    sg-ctl completions fish > ~/.config/fish/completions/sg-ctl.fish
     sg-ctl completions zsh > /usr/local/share/zsh/site-functions/_sg-ctl";
 
 /// Of `man`.

@@ -37,15 +37,18 @@ impl State {
         }
     }
 
-    /// Ends the trial: what is, stays. Returns the names of the interfaces that were on it.
-    pub(in crate::host) fn keep(&mut self) -> Vec<String> {
-        self.before = None;
+    /// Ends the trial of interfaces: what is, stays. Returns the names of those that were on it.
+    pub(in crate::host) fn keep(&mut self, is_meant: impl Fn(&String) -> bool) -> Vec<String> {
         let mut names = Vec::new();
         for (name, record) in &mut self.attachments {
-            record.before = None;
-            if mem::take(&mut record.unconfirmed) {
+            if record.unconfirmed && is_meant(name) {
+                record.unconfirmed = false;
+                record.before = None;
                 names.push(name.clone());
             }
+        }
+        if !self.is_on_trial() {
+            self.before = None;
         }
         names
     }
@@ -166,7 +169,7 @@ mod tests {
         assert_eq!(eth0.overrides, record(&["web"]).overrides);
         assert!(eth0.rolled_back && !settled.is_on_trial());
         // Kept, it is what it is.
-        assert_eq!(third.keep(), ["eth0"]);
+        assert_eq!(third.keep(|_| true), ["eth0"]);
         assert_eq!(third.settled(), third);
     }
 

@@ -13,10 +13,10 @@ impl Display for EventView {
     /// source and destination as on the wire, then `name=value` details.
     ///
     /// On a terminal that is too narrow it is shorter: the time of day must do for the time, `in` and
-    /// `out` for the direction, and details are left out, but for those that `explain --log` needs.
+    /// `out` for the direction, flags have no name, and details are left out, but for those that `explain --log` needs.
     /// `{:80}` is as on one of 80 columns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let full = self.line(&self.time, format_args!("{:8}", self.direction), usize::MAX);
+        let full = self.line(&self.time, format_args!("{:8}", self.direction), None);
         let Some(room) = f.width().or_else(super::super::width) else {
             return f.write_str(&full);
         };
@@ -25,7 +25,7 @@ impl Display for EventView {
         }
         let time = self.time.get(TIME_OF_DAY).unwrap_or(&self.time);
         let direction = self.direction.trim_end_matches("bound");
-        f.write_str(&self.line(time, format_args!("{direction:3}"), room))
+        f.write_str(&self.line(time, direction, Some(room)))
     }
 }
 
@@ -35,14 +35,15 @@ fn length(text: &str) -> usize {
 }
 
 impl EventView {
-    /// The line, with as many details as there is room for.
-    fn line(&self, time: &str, direction: impl Display, room: usize) -> String {
+    /// The line, with as many details as there is room for, and in columns if there is room for all.
+    fn line(&self, time: &str, direction: impl Display, room: Option<usize>) -> String {
         let (tone, verdict) = self.verdict_text();
+        let padding = if room.is_none() { 5 } else { 0 };
         let mut line = format!(
             "{} {} {direction} {} {}",
             Tone::Quiet.paint(time),
             self.interface,
-            tone.paint(format_args!("{verdict:5}")),
+            tone.paint(format_args!("{verdict:padding$}")),
             self.reason,
         );
         let protocol = self.protocol.as_ref();
@@ -50,7 +51,8 @@ impl EventView {
         let ends = self.ends();
         line.extend(ends.map(|[source, destination]| format!(" {source} -> {destination}")));
         if let Some(flags) = &self.tcp_flags {
-            line += &format!(" flags={}", flags.join(","));
+            let name = if room.is_none() { "flags=" } else { "" };
+            line += &format!(" {name}{}", flags.join(","));
         }
         if let (Some(kind), Some(code)) = (self.icmp_type, self.icmp_code) {
             line += &format!(" type={kind} code={code}");
@@ -63,7 +65,7 @@ impl EventView {
         more.push(format!(" length={}", self.length));
         more.extend(self.rule.as_ref().map(|rule| format!(" {rule}")));
         for detail in more {
-            if length(&line) + detail.len() <= room {
+            if room.is_none_or(|room| length(&line) + detail.len() <= room) {
                 line += &detail;
             }
         }
@@ -82,7 +84,7 @@ mod tests {
         let line = plain(format!("{:80}", view()));
         assert_eq!(
             line,
-            "12:00:01 eth0 in  DENY  no-rule tcp 203.0.113.7:40000 -> 10.0.1.5:443 flags=SYN"
+            "12:00:01 eth0 in DENY no-rule tcp 203.0.113.7:40000 -> 10.0.1.5:443 SYN"
         );
         let full = plain(view().to_string());
         assert_eq!(plain(format!("{:200}", view())), full);

@@ -123,7 +123,7 @@ fn the_terminal_is_given_back() {
     let [server] = network.hosts();
     let sg = guard(&network, server, (Side::Nic, "tc"), SSH);
     for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGINT)] {
-        let mut terminal = sg.start_on_terminal(&["top"]);
+        let mut terminal = sg.start_on_terminal(100, &["top"]);
         terminal.shows("\x1b[?1049h");
         terminal.shows("interfaces");
         terminal.shows("enforcing");
