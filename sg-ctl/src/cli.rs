@@ -11,6 +11,7 @@ mod explain;
 mod flows;
 mod help;
 mod replay;
+mod serve;
 mod show;
 mod top;
 pub(crate) mod value;
@@ -32,6 +33,7 @@ pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use replay::{Only, ReplayArgs};
+pub(crate) use serve::{ApiArgs, AuditArgs, ServeArgs};
 pub(crate) use show::{Show, ShowArgs, ShowRulesArgs};
 pub(crate) use top::TopArgs;
 
@@ -110,6 +112,8 @@ pub(crate) enum Verb {
     Top(TopArgs),
     Logs(LogsArgs),
     Agent(AgentArgs),
+    Serve(ServeArgs),
+    Audit(AuditArgs),
     Explain(ExplainArgs),
     Test(TestArgs),
     Check(CheckArgs),
