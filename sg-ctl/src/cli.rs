@@ -13,6 +13,7 @@ mod explain;
 mod flows;
 mod help;
 mod replay;
+mod serve;
 mod show;
 mod top;
 pub(crate) mod value;
@@ -36,6 +37,7 @@ pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use replay::{Only, ReplayArgs};
+pub(crate) use serve::{ApiArgs, AuditArgs, ServeArgs};
 pub(crate) use show::{Show, ShowArgs, ShowRulesArgs};
 pub(crate) use top::TopArgs;
 
@@ -119,6 +121,8 @@ pub(crate) enum Verb {
     Top(TopArgs),
     Logs(LogsArgs),
     Agent(AgentArgs),
+    Serve(ServeArgs),
+    Audit(AuditArgs),
     Explain(ExplainArgs),
     Test(TestArgs),
     Check(CheckArgs),

@@ -3,6 +3,7 @@
 //! What is wanted is data, and has a package of its own: [`sg_policy`].
 
 pub mod agent;
+pub mod api;
 pub mod host;
 pub mod record;
 pub mod replay;

@@ -54,6 +54,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Top(args) => cmd::top::run(&args, &context),
         Verb::Logs(args) => cmd::logs::run(&args, &context),
         Verb::Agent(args) => cmd::agent::run(args, &context),
+        Verb::Serve(args) => cmd::serve::run(args, &context),
+        Verb::Audit(args) => cmd::audit::run(&args, &context),
         Verb::Explain(args) => cmd::explain::run(&args, &context),
         Verb::Test(args) => cmd::test::run(&args),
         Verb::Check(args) => cmd::check::run(&args),

@@ -47,6 +47,14 @@ pub(crate) fn tcp_flags(text: &str) -> Result<u8, String> {
         .ok_or_else(|| "expected SYN, ACK, FIN, RST, PSH or URG, joined by commas".to_owned())
 }
 
+/// Reads an account: twelve digits.
+pub(super) fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err("expected twelve digits".to_owned())
+}
+
 /// The longest time that an option takes: a day.
 const LONGEST: u64 = 86_400;
 

@@ -174,8 +174,37 @@ pub(crate) const WORDS: &[Boundary] = &[
     Boundary {
         within: &["sg-ctl/src/"],
         except: &["sg-ctl/src/agent"],
-        banned: &["hyper", "notify", "prometheus_client", "sd_notify"],
-        why: "only the agent watches files, serves metrics and knows systemd",
+        banned: &["notify", "prometheus_client", "sd_notify"],
+        why: "only the agent watches files, has metrics and knows systemd",
+    },
+    Boundary {
+        within: &["sg-ctl/src/"],
+        except: &["sg-ctl/src/api/server", "sg-ctl/src/agent/http.rs"],
+        banned: &["hyper", "rcgen", "tokio_rustls"],
+        why: "connections are accepted in one place, api/server/, and in the agent's own",
+    },
+    Boundary {
+        within: &["sg-ctl/src/api/"],
+        except: &[
+            "sg-ctl/src/api/console",
+            "sg-ctl/src/api/serve.rs",
+            "sg-ctl/src/api/server",
+        ],
+        banned: &["axum", "http"],
+        why: "calls are forms and trees; only server/ and console/ know HTTP",
+    },
+    Boundary {
+        within: &["sg-ctl/src/api/actions/", "sg-ctl/src/api/actions.rs"],
+        except: &[],
+        banned: &[
+            "Host",
+            "Store",
+            "SystemTime",
+            "Timestamp",
+            "getrandom",
+            "tokio",
+        ],
+        why: "actions are pure functions over the rules document",
     },
     Boundary {
         within: &["sg-ctl/"],
