@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -50,6 +51,9 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How long to wait for another sg-ctl that is changing the host.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// Descriptors that are enough for everything that the agent does.
+const DESCRIPTORS: u64 = 65_536;
+
 /// How often everything is looked at that nobody told has changed: links that others take off, files
 /// behind mounts.
 const RECHECK: Duration = Duration::from_secs(30);
@@ -78,6 +82,7 @@ pub struct Options {
 /// # Panics
 /// Outside a tokio runtime with I/O and time.
 pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<(), AgentError> {
+    raise_descriptors();
     let mut signals = Signals::new()?;
     // Watching begins first, so that nothing happens unseen.
     let mut touched = watch_files(&options.files)?;
@@ -107,6 +112,21 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
     systemd(&[NotifyState::Stopping]);
     agent.close_window();
     Ok(())
+}
+
+/// Takes as many descriptors as this process may have: an interface being attached needs some fifty,
+/// and clients of the metrics have theirs at the same time.
+fn raise_descriptors() {
+    // With fewer it goes as far as it gets.
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(
+            Resource::RLIMIT_NOFILE,
+            hard.min(DESCRIPTORS).max(soft),
+            hard,
+        );
+    }
 }
 
 struct Agent<'t> {

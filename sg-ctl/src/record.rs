@@ -1,4 +1,5 @@
 //! What happened, in the formats of others: flow logs and captures.
 
+pub mod file;
 pub mod flowlog;
 pub mod pcapng;

@@ -18,6 +18,7 @@ mod terraform;
 mod values;
 mod view;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Model;
@@ -107,9 +108,11 @@ fn read(sources: &[Source], options: &Options, problems: &mut Problems<'_>) -> D
         .filter(|(format, ..)| *format == Some(Format::CloudFormation))
         .map(|(_, root, name)| (root.clone(), *name));
     let templates: Vec<_> = templates.collect();
+    let used = RefCell::default();
     let said = cloudformation::Said {
         parameters: &options.parameters,
         imports: &options.imports,
+        used: &used,
     };
     let exports = cloudformation::Exports::of(&templates, said);
     for (format, root, name) in &documents {
@@ -124,6 +127,13 @@ fn read(sources: &[Source], options: &Options, problems: &mut Problems<'_>) -> D
         }
     }
     check_parameters(&templates, options, problems);
+    let used = used.borrow();
+    for name in options.imports.keys().filter(|name| !used.contains(*name)) {
+        // Not an error: what asks for it may hang on a condition that does not hold.
+        let message = format!("nothing that was read imports the value `{name}`");
+        let help = "look whether the name is right: --import NAME=VALUE";
+        problems.warning(&At::of_file(0), message, help);
+    }
     draft
 }
 

@@ -1,13 +1,15 @@
 //! A file that grows to a size, then becomes the first of some older ones.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use crate::record::file;
 
 /// Where to write, how much of it, and how many older files to keep as `NAME.1`, `NAME.2`, ….
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// The file; others may read it, and what was in it stays.
+    /// The file, a new one being its owner's alone; what was in it stays.
     pub path: PathBuf,
     /// Bytes after which a new file is begun, at the end of a line.
     pub bytes: u64,
@@ -76,7 +78,7 @@ impl RotatedFile {
 }
 
 fn append(path: &Path) -> io::Result<(BufWriter<File>, u64)> {
-    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    let file = file::append(path)?;
     let length = file.metadata()?.len();
     Ok((BufWriter::new(file), length))
 }

@@ -1,7 +1,6 @@
 //! `sg-ctl logs`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use sg_common::event::Record;
 use sg_common::reason::{Reason, Verdict};
 use sg_ctl::host::dataplane::{self, DataplaneError, EventStream, ProgramMessages};
 use sg_ctl::host::{Host, HostError, Suppressed};
-use sg_ctl::record::flowlog;
+use sg_ctl::record::{file, flowlog};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::stop::Stop;
@@ -85,7 +84,7 @@ fn capture(path: &Path) -> anyhow::Result<Capture> {
         }
         Ok(Box::new(BufWriter::new(io::stdout())))
     } else {
-        File::create(path).map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write>)
+        file::create(path).map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write>)
     };
     stream.and_then(Capture::new).map_err(|error| {
         refusal(

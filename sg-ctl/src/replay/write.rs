@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use super::{Judgement, Packet};
+use crate::record::file;
 use crate::record::pcapng::{Captured, Writer};
 
 /// A pcapng file: packets as they were captured, each with the reason as its comment.
@@ -17,7 +18,7 @@ impl DropWriter {
     /// # Errors
     /// When it cannot be written.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = BufWriter::new(File::create(path)?);
+        let file = BufWriter::new(file::create(path)?);
         Writer::new(file, "sg-ctl replay").map(Self)
     }
 

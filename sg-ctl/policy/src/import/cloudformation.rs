@@ -15,7 +15,8 @@ mod parameters;
 mod rules;
 mod template;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
 use super::view::View;
@@ -40,6 +41,8 @@ pub(super) struct Said<'a> {
     pub(super) parameters: &'a BTreeMap<String, String>,
     /// Values of imports.
     pub(super) imports: &'a BTreeMap<String, String>,
+    /// Names of those that templates asked for.
+    pub(super) used: &'a RefCell<BTreeSet<String>>,
 }
 
 /// Reads a template from a file of this name.
@@ -53,6 +56,7 @@ pub(super) fn read(
     let given = Given {
         parameters: said.parameters,
         imports: said.imports,
+        used: said.used,
         exports: &exports.0,
     };
     let mut reader = Reader {

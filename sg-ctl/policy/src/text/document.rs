@@ -98,6 +98,26 @@ struct Builder<'p, 's> {
     texts: HashSet<Rc<str>>,
 }
 
+/// The keys and numbers that lead to what is read next.
+fn path_to(open: &[Open]) -> String {
+    let mut path = String::new();
+    for collection in open {
+        match (&collection.node.value, &collection.key) {
+            (Value::List(items), _) => path += &format!("[{}]", items.len()),
+            (_, Some(key)) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                let name = match &key.value {
+                    Value::Scalar(name) => name,
+                    _ => "?",
+                };
+                path += &format!("{dot}{name}");
+            }
+            (_, None) => {}
+        }
+    }
+    path
+}
+
 /// Reads the one document of a source, or reports why it cannot be read.
 pub(crate) fn parse(
     file: usize,
@@ -193,7 +213,9 @@ impl Builder<'_, '_> {
             Event::SequenceEnd | Event::MappingEnd => {
                 let mut closed = self.open.pop()?;
                 if let Value::Mapping(entries) = &closed.node.value {
-                    slip::in_keys(entries, self.tags, self.problems)?;
+                    let open = &self.open;
+                    let path = || path_to(open);
+                    slip::in_keys(entries, path, self.tags, self.problems)?;
                 }
                 closed.node.value.shrink();
                 closed.node.span.end = span.end.max(closed.node.span.start);

@@ -38,6 +38,7 @@ pub(super) fn in_line(text: &str, place: usize) -> Option<&'static str> {
 /// Reports keys that are not what they seem; `None` if nothing after that would make sense.
 pub(super) fn in_keys(
     entries: &[(Rc<Node>, Rc<Node>)],
+    path: impl Fn() -> String,
     tags: Tags,
     problems: &mut Problems<'_>,
 ) -> Option<()> {
@@ -47,24 +48,27 @@ pub(super) fn in_keys(
         let Value::Scalar(name) = &key.value else {
             continue;
         };
-        let at = At {
+        let at = || At {
             span: key.span,
-            field: name.to_string(),
+            field: match path() {
+                path if path.is_empty() => name.to_string(),
+                path => format!("{path}.{name}"),
+            },
         };
         if &**name == "<<" {
             let help = "write the keys out: merging is no part of YAML 1.2, and not done here";
-            problems.error(&at, "the merge key `<<` means nothing here", help);
+            problems.error(&at(), "the merge key `<<` means nothing here", help);
             result = None;
         }
         if name.contains(FALSE_SPACES) {
             let help = "write plain spaces in its place";
-            problems.error(&at, "there is a no-break space in the key", help);
+            problems.error(&at(), "there is a no-break space in the key", help);
             result = None;
         }
         // Rule files report these with all the keys that lead there.
         if let (Some(line), Tags::Functions) = (first.insert(name, key.span.line), tags) {
             let message = format!("the key stands here twice, first in line {line}");
-            problems.error(&at, message, "keep one of the two");
+            problems.error(&at(), message, "keep one of the two");
         }
     }
     result

@@ -96,6 +96,7 @@ impl<'a> Template<'a> {
             return Err(name.causes());
         };
         if let Some(given) = self.given.imports.get(&name) {
+            self.given.used.borrow_mut().insert(name);
             return Ok(Meaning::text(given));
         }
         if let Some(exported) = self.given.exports.get(&name) {

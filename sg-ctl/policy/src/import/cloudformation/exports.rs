@@ -36,6 +36,7 @@ impl Exports {
             let given = Given {
                 parameters: said.parameters,
                 imports: said.imports,
+                used: said.used,
                 exports: &self.0,
             };
             let mut template = Template::new(root.clone(), file, given);

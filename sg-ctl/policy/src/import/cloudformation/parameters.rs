@@ -1,5 +1,7 @@
 //! Parameters: their values, and what CloudFormation refuses as one.
 
+use regex::Regex;
+
 use super::meaning::Meaning;
 use super::template::Template;
 use crate::import::view::View;
@@ -45,25 +47,59 @@ fn of_kind(kind: &str, text: &str) -> Meaning {
     }
 }
 
+/// Whether a type is that of a list, and the items of a value of it.
+fn items<'t>(text: &'t str, kind: &str) -> (bool, Vec<&'t str>) {
+    if kind.contains("List") {
+        (true, text.split(',').map(str::trim).collect())
+    } else {
+        (false, vec![text])
+    }
+}
+
 /// Reports a value that CloudFormation refuses.
 fn check(name: &str, text: &str, kind: &str, parameter: &View<'_>, problems: &mut Problems<'_>) {
-    let mut refuse = |at: &View<'_>, why: String| {
-        let message = format!("the parameter `{name}` may not be `{text}`");
-        problems.error(&at.at(), message, why);
-    };
-    let is_list = kind.contains("List");
-    let items: Vec<&str> = if is_list {
-        text.split(',').map(str::trim).collect()
-    } else {
-        vec![text]
-    };
+    let message = format!("the parameter `{name}` may not be `{text}`");
+    let (_, items) = items(text, kind);
     if let Some(allowed) = parameter.get("AllowedValues") {
         let values = allowed.items();
         let values: Vec<_> = values.iter().filter_map(View::as_text).collect();
         if !items.iter().all(|item| values.contains(item)) {
-            refuse(&allowed, format!("it may be: {}", values.join(", ")));
+            let help = format!("it may be: {}", values.join(", "));
+            problems.error(&allowed.at(), message.clone(), help);
         }
     }
+    if let Some(allowed) = parameter.get("AllowedPattern")
+        && let Some(pattern) = allowed.as_text()
+    {
+        // All of the value has to match.
+        match Regex::new(&format!("^(?:{pattern})$")) {
+            Ok(regex) if items.iter().all(|item| regex.is_match(item)) => {}
+            Ok(_) => {
+                let help = format!("it has to match {pattern}");
+                problems.error(&allowed.at(), message, help);
+            }
+            Err(_) => {
+                let message = format!("the pattern of the parameter `{name}` is not understood");
+                let help = format!("whether `{text}` matches it was not checked");
+                problems.warning(&allowed.at(), message, help);
+            }
+        }
+    }
+    check_size((name, text), kind, parameter, problems);
+}
+
+/// Reports a value that is no number, too long or too short.
+fn check_size(
+    (name, text): (&str, &str),
+    kind: &str,
+    parameter: &View<'_>,
+    problems: &mut Problems<'_>,
+) {
+    let mut refuse = |at: &View<'_>, why: String| {
+        let message = format!("the parameter `{name}` may not be `{text}`");
+        problems.error(&at.at(), message, why);
+    };
+    let (is_list, items) = items(text, kind);
     let is_number = kind == "Number" || kind == "List<Number>";
     if is_number && !items.iter().all(|item| item.parse::<f64>().is_ok()) {
         refuse(parameter, "it is a number".to_owned());

@@ -1,5 +1,6 @@
 //! The parts of a template that functions refer to, each evaluated once.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::meaning::{Cause, Causes, Meaning, Unknown};
@@ -16,6 +17,8 @@ pub(super) struct Given<'a> {
     pub(super) parameters: &'a BTreeMap<String, String>,
     /// Values that other stacks export.
     pub(super) imports: &'a BTreeMap<String, String>,
+    /// Names of those that were asked for.
+    pub(super) used: &'a RefCell<BTreeSet<String>>,
     /// What the templates that are read together export.
     pub(super) exports: &'a BTreeMap<String, Meaning>,
 }

@@ -271,3 +271,28 @@ Conditions: {IsProd: !Equals [!Ref Stage, prod]}
         "{found:?}"
     );
 }
+
+#[test]
+fn a_parameter_matches_its_pattern_as_a_whole() {
+    let text = |pattern: &str| {
+        let rule = "IpProtocol: tcp, FromPort: 1, ToPort: 1, CidrIp: !Ref Cidr";
+        format!(
+            "Parameters: {{Cidr: {{Type: String, AllowedPattern: '{pattern}'}}}}\n{}",
+            template(rule)
+        )
+    };
+    let found = |pattern: &str, value: &str| with_parameters(&text(pattern), &[("Cidr", value)]).1;
+    let pattern = r"10\.[0-9.]+/\d+";
+    assert!(found(pattern, "10.0.0.0/8").is_empty());
+    let refused = found(pattern, "192.10.0.0/16");
+    assert!(
+        refused[0].contains("may not be `192.10.0.0/16` (it has to match"),
+        "{refused:?}"
+    );
+    // Java's patterns can say more than ours.
+    let not_understood = found("(?!10).*", "192.0.2.0/24");
+    assert!(
+        not_understood[0].contains("is not understood"),
+        "{not_understood:?}"
+    );
+}

@@ -80,7 +80,7 @@ fn slips_of_the_hand_are_explained() {
         ),
         (
             "Base: &base {Type: x}\nResources:\n  Web:\n    <<: *base\n",
-            "the merge key `<<` means nothing here",
+            "Resources.Web.<<: the merge key `<<` means nothing here",
         ),
         (
             "Resources: {}\nResources: {}\n",

@@ -135,6 +135,14 @@ Resources:
     };
     let given = import(&all, &options).expect("a model");
     assert_eq!(rules(&given.model, "Db", Inbound)[2], "tcp 3 10.2.0.0/16");
+    let unused = |found: &[String]| has(found, "nothing that was read imports the value");
+    assert!(!unused(&findings(&given.warnings)));
+    let options = Options {
+        imports: [("othre".to_owned(), "10.2.0.0/16".to_owned())].into(),
+        ..Options::default()
+    };
+    let given = import(&all, &options).expect("a model");
+    assert!(unused(&findings(&given.warnings)));
 }
 
 #[test]
