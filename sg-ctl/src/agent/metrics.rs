@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use sg_common::flow::FlowState;
 
 use crate::host::{Guard, Host, HostError, InterfaceStatus, Mode, Snapshot, Suppressed, Traffic};
+use crate::record::event;
 use sg_policy::model::Direction;
 
 /// What the agent itself counts.
@@ -131,7 +132,7 @@ fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {
             let labels = OfReason {
                 interface: status.name.clone(),
                 direction: count.direction.to_owned(),
-                verdict: if count.passes { "pass" } else { "drop" }.to_owned(),
+                verdict: event::verdict(count.passes).to_owned(),
                 reason: count.reason.to_owned(),
             };
             let Traffic {

@@ -255,7 +255,8 @@ struct Printer<'a, W> {
 impl<W: Write> Printer<'_, W> {
     fn event(&mut self, record: &Record, names: &Names) -> io::Result<()> {
         let view = EventView::new(&record.event, &self.clock, names);
-        let is_wanted = (view.is_denied() || !self.args.denied) && self.is_of(view.interface());
+        let is_wanted =
+            (view.event.is_denied() || !self.args.denied) && self.is_of(&view.event.interface);
         match &mut self.capture {
             _ if !is_wanted => Ok(()),
             Some(capture) => capture.packet(record, &view, &self.clock),

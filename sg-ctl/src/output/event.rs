@@ -4,156 +4,68 @@ mod line;
 
 use std::net::IpAddr;
 
-use serde::Serialize;
-use sg_common::addr::Addr;
-use sg_common::event::{EVENT_AUDITED, Event};
-use sg_common::flow::Direction;
-use sg_common::proto;
-use sg_common::reason::{Reason, Verdict};
-use sg_ctl::record::flowlog::Record;
+use serde::{Serialize, Serializer};
+use sg_common::event::Event as Logged;
+use sg_ctl::record::event::{End, Event};
 
 use super::Tone;
 use super::names::{Names, RuleRef};
 use super::packet;
 use super::time::WallClock;
 
-/// A logged verdict as it is shown. The names of the fields are those of the JSON form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A logged verdict as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EventView {
     pub(super) time: String,
-    #[serde(skip)]
-    unix_seconds: i64,
-    interface: String,
-    pub(super) direction: &'static str,
-    verdict: &'static str,
-    audited: bool,
-    pub(super) reason: String,
-    pub(super) protocol: Option<String>,
-    source: Option<IpAddr>,
-    source_port: Option<u16>,
-    destination: Option<IpAddr>,
-    destination_port: Option<u16>,
-    tcp_flags: Option<Vec<&'static str>>,
-    icmp_type: Option<u8>,
-    icmp_code: Option<u8>,
-    vlan: Vec<u16>,
-    pub(super) length: u32,
-    rule: Option<RuleRef>,
+    pub(crate) event: Event,
 }
 
 impl EventView {
-    /// Translates an event of the programs.
-    pub(crate) fn new(event: &Event, clock: &WallClock, names: &Names) -> Self {
-        let direction = Direction::from_code(event.direction);
-        let reason = Reason::from_code(event.reason);
-        // Frames that are not IP, and those cut off before the addresses, have none; fragments
-        // without a transport header have addresses but no ports.
-        let is_ip = event.local != Addr::UNSPECIFIED || event.remote != Addr::UNSPECIFIED;
-        let has_ports =
-            packet::has_ports(event.protocol) && (event.local_port != 0 || event.remote_port != 0);
-        let local = (event.local, event.local_port);
-        let remote = (event.remote, event.remote_port);
-        let (source, destination) = match direction {
-            Direction::Inbound => (remote, local),
-            Direction::Outbound => (local, remote),
+    /// The view of an event of the programs.
+    pub(crate) fn new(event: &Logged, clock: &WallClock, names: &Names) -> Self {
+        let interface = match names.interface(u32::from(event.zone), event.ifindex) {
+            Some(name) => name.to_owned(),
+            None => format!("ifindex:{}", event.ifindex),
         };
-        let is_icmp = is_ip && packet::is_icmp(event.protocol);
-        let is_tcp = is_ip && event.protocol == proto::TCP && event.tcp_flags != 0;
+        let rule = names.rule(event.rule);
         Self {
             time: clock.text(event.time_ns),
-            unix_seconds: clock.unix_seconds(event.time_ns),
-            interface: match names.interface(u32::from(event.zone), event.ifindex) {
-                Some(name) => name.to_owned(),
-                None => format!("ifindex:{}", event.ifindex),
-            },
-            direction: direction.name(),
-            verdict: match reason.map(Reason::verdict) {
-                Some(Verdict::Pass) => "allow",
-                Some(Verdict::Drop) | None => "deny",
-            },
-            audited: event.flags & EVENT_AUDITED != 0,
-            reason: reason.map_or_else(
-                || format!("reason-{}", event.reason),
-                |reason| reason.name().to_owned(),
-            ),
-            protocol: is_ip.then(|| packet::protocol(event.protocol)),
-            source: is_ip.then(|| source.0.into()),
-            source_port: has_ports.then_some(source.1),
-            destination: is_ip.then(|| destination.0.into()),
-            destination_port: has_ports.then_some(destination.1),
-            tcp_flags: is_tcp.then(|| packet::tcp_flag_names(event.tcp_flags)),
-            icmp_type: is_icmp.then_some(event.icmp_type),
-            icmp_code: is_icmp.then_some(event.icmp_code),
-            vlan: packet::vlan_ids(event.vlan),
-            length: event.length,
-            rule: names.rule(event.rule),
+            event: Event::new(event, clock.unix_ns(event.time_ns), interface, rule),
         }
-    }
-
-    /// The interface's name.
-    pub(crate) fn interface(&self) -> &str {
-        &self.interface
-    }
-
-    /// Whether the packet was dropped, or would have been if the interface did not only audit.
-    pub(crate) fn is_denied(&self) -> bool {
-        self.verdict == "deny"
     }
 
     /// What became of the packet, as a comment in a capture: direction, verdict, reason, VLAN ids (a
     /// tag may have been beside the frame) and rule.
     pub(crate) fn comment(&self) -> String {
         let (_, verdict) = self.verdict_text();
-        let vlan = if self.vlan.is_empty() {
+        let Event {
+            direction, vlan, ..
+        } = &self.event;
+        let vlan = if vlan.is_empty() {
             String::new()
         } else {
-            let ids: Vec<_> = self.vlan.iter().map(u16::to_string).collect();
+            let ids: Vec<_> = vlan.iter().map(u16::to_string).collect();
             format!(" vlan={}", ids.join("."))
         };
-        let rule = self.rule.as_ref();
+        let rule = self.event.rule.as_ref();
         let rule = rule.map_or_else(String::new, |rule| format!(" {rule}"));
-        format!("{} {verdict} {}{vlan}{rule}", self.direction, self.reason)
+        let reason = self.event.reason_name();
+        format!("{} {verdict} {reason}{vlan}{rule}", direction.name())
     }
 
-    /// The packet as a record of flow logs; `None` for what they do not record: what is not IP.
-    pub(crate) fn record(&self) -> Option<Record> {
-        let flags = self.tcp_flags.iter().flatten();
-        let rule = self.rule.as_ref();
-        Some(Record {
-            interface: self.interface.clone(),
-            direction: Direction::ALL
-                .into_iter()
-                .find(|direction| direction.name() == self.direction)?,
-            source: Some(self.source?),
-            destination: self.destination,
-            source_port: self.source_port.unwrap_or(0),
-            destination_port: self.destination_port.unwrap_or(0),
-            protocol: packet::protocol_number(self.protocol.as_deref()?)?,
-            packets: 1,
-            bytes: u64::from(self.length),
-            start: self.unix_seconds,
-            end: self.unix_seconds,
-            reason: *Reason::ALL
-                .iter()
-                .find(|reason| reason.name() == self.reason)?,
-            tcp_flags: flags
-                .filter_map(|name| packet::tcp_flag(name))
-                .fold(0, |all, bit| all | bit),
-            rule: rule.and_then(|rule| rule.id.clone()),
-            group: rule.and_then(|rule| rule.group.clone()),
-        })
+    /// The protocol's name.
+    pub(super) fn protocol(&self) -> Option<String> {
+        self.event.protocol.map(packet::protocol)
     }
 
     /// Source and destination as on the wire.
     pub(super) fn ends(&self) -> Option<[String; 2]> {
-        Some([
-            packet::endpoint(self.source?, self.source_port),
-            packet::endpoint(self.destination?, self.destination_port),
-        ])
+        let text = |end: End| packet::endpoint(end.address, end.port);
+        Some([text(self.event.source?), text(self.event.destination?)])
     }
 
     fn verdict_text(&self) -> (Tone, &'static str) {
-        match (self.is_denied(), self.audited) {
+        match (self.event.is_denied(), self.event.audited) {
             (false, _) => (Tone::Good, "ALLOW"),
             (true, false) => (Tone::Bad, "DENY"),
             (true, true) => (Tone::Notable, "AUDIT-DENY"),
@@ -161,10 +73,63 @@ impl EventView {
     }
 }
 
+impl Serialize for EventView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { time, event } = self;
+        Fields {
+            time,
+            interface: &event.interface,
+            direction: event.direction.name(),
+            verdict: event.verdict(),
+            audited: event.audited,
+            reason: event.reason_name(),
+            protocol: self.protocol(),
+            source: event.source.map(|end| end.address),
+            source_port: event.source.and_then(|end| end.port),
+            destination: event.destination.map(|end| end.address),
+            destination_port: event.destination.and_then(|end| end.port),
+            tcp_flags: event.tcp_flags.map(packet::tcp_flag_names),
+            icmp_type: event.icmp.map(|(kind, _)| kind),
+            icmp_code: event.icmp.map(|(_, code)| code),
+            vlan: &event.vlan,
+            length: event.length,
+            rule: event.rule.as_ref(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Fields<'a> {
+    time: &'a str,
+    interface: &'a str,
+    direction: &'static str,
+    verdict: &'static str,
+    audited: bool,
+    reason: String,
+    protocol: Option<String>,
+    source: Option<IpAddr>,
+    source_port: Option<u16>,
+    destination: Option<IpAddr>,
+    destination_port: Option<u16>,
+    tcp_flags: Option<Vec<&'static str>>,
+    icmp_type: Option<u8>,
+    icmp_code: Option<u8>,
+    vlan: &'a [u16],
+    length: u32,
+    rule: Option<&'a RuleRef>,
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::super::names::tests::names;
-    use super::*;
+    use sg_common::addr::Addr;
+    use sg_common::event::{EVENT_AUDITED, Event};
+    use sg_common::flow::Direction;
+    use sg_common::reason::Reason;
+
+    use super::{EventView, IpAddr, WallClock};
 
     fn addr(text: &str) -> Addr {
         text.parse::<IpAddr>().expect("address").into()
@@ -257,7 +222,7 @@ pub(crate) mod tests {
             ..denied()
         };
         assert!(line(&event).starts_with("eth0 inbound  AUDIT-DENY no-rule tcp "));
-        assert!(view_of(&event).is_denied());
+        assert!(view_of(&event).event.is_denied());
     }
 
     #[test]

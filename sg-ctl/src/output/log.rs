@@ -91,7 +91,7 @@ impl Capture {
         self.packets += 1;
         let event = &record.event;
         self.writer.write(&Captured {
-            interface: Some(view.interface()),
+            interface: Some(&view.event.interface),
             link: pcapng::ETHERNET,
             time: clock.unix_ns(event.time_ns),
             data: record.frame(),
@@ -188,7 +188,7 @@ impl<W: Write> Log<W> {
                 self.stream.write_all(b"\n")
             }
             Form::FlowLog(format) => match entry {
-                Entry::Verdict(event) => match event.record() {
+                Entry::Verdict(event) => match event.event.record() {
                     Some(record) => writeln!(self.stream, "{}", format.line(&record)),
                     None => Ok(()),
                 },

@@ -1,13 +1,11 @@
 //! What stands behind the numbers in flows and events.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::Serialize;
 use sg_common::event::Event;
 use sg_policy::compile::RuleNumbers;
 
-use super::packet::quoted;
+pub(crate) use sg_ctl::record::rule::RuleRef;
 
 /// The names of rules and interfaces.
 #[derive(Debug, Default)]
@@ -43,51 +41,6 @@ impl Names {
     /// The rule with a number; `None` for 0, which stands for no rule.
     pub(crate) fn rule(&self, number: u32) -> Option<RuleRef> {
         RuleRef::find(number, &self.rules)
-    }
-}
-
-/// A rule as flows and events name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct RuleRef {
-    /// The number that the programs know.
-    pub(crate) number: u32,
-    /// The rule's id; `None` when the number is of another installation's state.
-    pub(crate) id: Option<String>,
-    /// The group's name.
-    pub(crate) group: Option<String>,
-    /// The group's id.
-    pub(crate) group_id: Option<String>,
-}
-
-impl RuleRef {
-    /// The rule with a number; `None` for 0, which stands for no rule.
-    pub(crate) fn find(number: u32, numbers: &RuleNumbers) -> Option<Self> {
-        let record = numbers.rule(number);
-        (number != 0).then(|| Self {
-            number,
-            id: record.map(|record| record.rule_id.to_string()),
-            group: record.map(|record| record.group.clone()),
-            group_id: record.map(|record| record.group_id.to_string()),
-        })
-    }
-
-    /// The id, or the number where there is none.
-    pub(crate) fn id_text(&self) -> String {
-        match &self.id {
-            Some(id) => id.clone(),
-            None => format!("#{}", self.number),
-        }
-    }
-}
-
-impl fmt::Display for RuleRef {
-    /// Writes `rule=ID group=NAME`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule={}", self.id_text())?;
-        match &self.group {
-            Some(group) => write!(f, " group={}", quoted(group)),
-            None => Ok(()),
-        }
     }
 }
 

@@ -72,15 +72,6 @@ pub(crate) fn vlan_ids(vlan: [u16; 2]) -> Vec<u16> {
     vlan.into_iter().filter(|id| *id != 0).collect()
 }
 
-/// A value as it stands after `name=`: in quotes when it would not be one word.
-pub(crate) fn quoted(value: &str) -> String {
-    let is_word = |c: char| !c.is_whitespace() && !c.is_control() && c != '"' && c != '=';
-    if !value.is_empty() && value.chars().all(is_word) {
-        return value.to_owned();
-    }
-    format!("{value:?}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,13 +89,5 @@ mod tests {
         assert_eq!(tcp_flag_names(0x12), ["SYN", "ACK"]);
         assert_eq!(tcp_flag_names(0x19), ["FIN", "PSH", "ACK"]);
         assert!(tcp_flag_names(0).is_empty());
-    }
-
-    #[test]
-    fn only_values_that_are_no_word_are_quoted() {
-        assert_eq!(quoted("web"), "web");
-        assert_eq!(quoted("web tier"), "\"web tier\"");
-        assert_eq!(quoted("a\"b"), "\"a\\\"b\"");
-        assert_eq!(quoted(""), "\"\"");
     }
 }

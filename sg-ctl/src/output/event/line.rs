@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::super::Tone;
+use super::super::{Tone, packet};
 use super::EventView;
 
 /// Where the time of day stands in a time, to the second.
@@ -16,7 +16,8 @@ impl Display for EventView {
     /// `out` for the direction, flags have no name, and details are left out, but for those that `explain --log` needs.
     /// `{:80}` is as on one of 80 columns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let full = self.line(&self.time, format_args!("{:8}", self.direction), None);
+        let direction = self.event.direction.name();
+        let full = self.line(&self.time, format_args!("{direction:8}"), None);
         let Some(room) = f.width().or_else(super::super::width) else {
             return f.write_str(&full);
         };
@@ -24,7 +25,7 @@ impl Display for EventView {
             return f.write_str(&full);
         }
         let time = self.time.get(TIME_OF_DAY).unwrap_or(&self.time);
-        let direction = self.direction.trim_end_matches("bound");
+        let direction = direction.trim_end_matches("bound");
         f.write_str(&self.line(time, direction, Some(room)))
     }
 }
@@ -37,33 +38,34 @@ fn length(text: &str) -> usize {
 impl EventView {
     /// The line, with as many details as there is room for, and in columns if there is room for all.
     fn line(&self, time: &str, direction: impl Display, room: Option<usize>) -> String {
+        let event = &self.event;
         let (tone, verdict) = self.verdict_text();
         let padding = if room.is_none() { 5 } else { 0 };
         let mut line = format!(
             "{} {} {direction} {} {}",
             Tone::Quiet.paint(time),
-            self.interface,
+            event.interface,
             tone.paint(format_args!("{verdict:padding$}")),
-            self.reason,
+            event.reason_name(),
         );
-        let protocol = self.protocol.as_ref();
-        line.extend(protocol.map(|protocol| format!(" {protocol}")));
+        line.extend(self.protocol().map(|protocol| format!(" {protocol}")));
         let ends = self.ends();
         line.extend(ends.map(|[source, destination]| format!(" {source} -> {destination}")));
-        if let Some(flags) = &self.tcp_flags {
+        if let Some(flags) = event.tcp_flags {
+            let flags = packet::tcp_flag_names(flags);
             let name = if room.is_none() { "flags=" } else { "" };
             line += &format!(" {name}{}", flags.join(","));
         }
-        if let (Some(kind), Some(code)) = (self.icmp_type, self.icmp_code) {
+        if let Some((kind, code)) = event.icmp {
             line += &format!(" type={kind} code={code}");
         }
         let mut more = Vec::new();
-        if !self.vlan.is_empty() {
-            let ids: Vec<_> = self.vlan.iter().map(u16::to_string).collect();
+        if !event.vlan.is_empty() {
+            let ids: Vec<_> = event.vlan.iter().map(u16::to_string).collect();
             more.push(format!(" vlan={}", ids.join(".")));
         }
-        more.push(format!(" length={}", self.length));
-        more.extend(self.rule.as_ref().map(|rule| format!(" {rule}")));
+        more.push(format!(" length={}", event.length));
+        more.extend(event.rule.as_ref().map(|rule| format!(" {rule}")));
         for detail in more {
             if room.is_none_or(|room| length(&line) + detail.len() <= room) {
                 line += &detail;

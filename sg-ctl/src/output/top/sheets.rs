@@ -142,14 +142,15 @@ impl Picture<'_> {
 
     /// The latest drops.
     pub(crate) fn drops(&self) -> Sheet {
-        let rows = self.drops.iter().map(|event| {
-            let [source, destination] = event.ends().unwrap_or(["-", "-"].map(str::to_owned));
+        let rows = self.drops.iter().map(|view| {
+            let [source, destination] = view.ends().unwrap_or(["-", "-"].map(str::to_owned));
+            let event = &view.event;
             vec![
-                Word::new(self.moment(&event.time)),
-                Word::new(event.interface()),
-                Word::new(event.direction),
-                Word::new(&event.reason).in_tone(Tone::Bad),
-                Word::new(event.protocol.as_deref().unwrap_or("-")),
+                Word::new(self.moment(&view.time)),
+                Word::new(&event.interface),
+                Word::new(event.direction.name()),
+                Word::new(&event.reason_name()).in_tone(Tone::Bad),
+                Word::new(view.protocol().as_deref().unwrap_or("-")),
                 Word::new(&source),
                 Word::new(&destination),
                 Word::new(&event.length),

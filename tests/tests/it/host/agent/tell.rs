@@ -34,8 +34,8 @@ fn metrics_tell_what_status_tells() {
     let (head, text) = answer.split_once("\r\n\r\n").expect("HTTP");
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert!(head.contains("application/openmetrics-text"), "{head}");
-    let no_rule = r#"{interface="eth0",direction="inbound",verdict="drop",reason="no-rule"}"#;
-    let new = r#"{interface="eth0",direction="inbound",verdict="pass",reason="new"}"#;
+    let no_rule = r#"{interface="eth0",direction="inbound",verdict="deny",reason="no-rule"}"#;
+    let new = r#"{interface="eth0",direction="inbound",verdict="allow",reason="new"}"#;
     for line in [
         &format!("sg_packets_total{no_rule} {dropped}"),
         &format!("sg_bytes_total{no_rule} {}", dropped * 74),
