@@ -1,5 +1,4 @@
 //! What happened, in the formats of others: flow logs and captures.
 
-pub mod file;
 pub mod flowlog;
 pub mod pcapng;

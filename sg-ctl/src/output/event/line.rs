@@ -52,11 +52,10 @@ impl EventView {
         line.extend(ends.map(|[source, destination]| format!(" {source} -> {destination}")));
         if let Some(flags) = &self.tcp_flags {
             let name = if room.is_none() { "flags=" } else { "" };
-            line += &format!(" {name}{}", flags.join(","));
+            line.extend([" ", name, &flags.join(",")]);
         }
-        if let (Some(kind), Some(code)) = (self.icmp_type, self.icmp_code) {
-            line += &format!(" type={kind} code={code}");
-        }
+        let message = self.icmp_type.zip(self.icmp_code);
+        line.extend(message.map(|(kind, code)| format!(" type={kind} code={code}")));
         let mut more = Vec::new();
         if !self.vlan.is_empty() {
             let ids: Vec<_> = self.vlan.iter().map(u16::to_string).collect();
