@@ -15,6 +15,7 @@ mod detach;
 mod diff;
 mod error;
 mod existing;
+pub mod file;
 mod flows;
 mod guard;
 mod isolate;

@@ -192,7 +192,8 @@ impl Connection {
 /// Whether a TCP connection attempt vanishes without any answer, as a drop should.
 pub fn tcp_is_silent(namespace: &Namespace, address: impl Into<IpAddr>, port: u16) -> bool {
     let peer = SocketAddr::new(address.into(), port);
-    match namespace.enter(|| TcpStream::connect_timeout(&peer, SILENCE)) {
+    let connect = || namespace.enter(|| TcpStream::connect_timeout(&peer, SILENCE));
+    match uninterrupted(connect) {
         Ok(_) => false,
         Err(error) if is_timeout(&error) => true,
         Err(error) => panic!("{peer} refused loudly: {error}"),
@@ -222,13 +223,13 @@ pub fn udp_exchange_of(
     length: usize,
 ) -> io::Result<()> {
     let peer = SocketAddr::new(address.into(), port);
-    udp_round(namespace, peer, PATIENCE, length)
+    uninterrupted(|| udp_round(namespace, peer, PATIENCE, length))
 }
 
 /// Whether a datagram from a new port stays without an answer.
 pub fn udp_is_silent(namespace: &Namespace, address: impl Into<IpAddr>, port: u16) -> bool {
     let peer = SocketAddr::new(address.into(), port);
-    match udp_round(namespace, peer, SILENCE, 17) {
+    match uninterrupted(|| udp_round(namespace, peer, SILENCE, 17)) {
         Ok(()) => false,
         Err(error) if is_timeout(&error) => true,
         Err(error) => panic!("{peer} refused loudly: {error}"),
@@ -302,6 +303,17 @@ fn ping_round(namespace: &Namespace, address: IpAddr, timeout: Duration) -> io::
 }
 
 /// What sockets report when their timeout has passed.
+/// Tries again what a signal to another thread has cut short: a time limit of a socket keeps the kernel
+/// from doing so by itself (signal(7)).
+fn uninterrupted<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match act() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::record::file;
+use crate::host::file;
 
 /// Where to write, how much of it, and how many older files to keep as `NAME.1`, `NAME.2`, ….
 #[derive(Clone, Debug, PartialEq, Eq)]

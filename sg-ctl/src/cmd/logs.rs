@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use sg_common::event::Record;
 use sg_common::reason::{Reason, Verdict};
 use sg_ctl::host::dataplane::{self, DataplaneError, EventStream, ProgramMessages};
-use sg_ctl::host::{Host, HostError, Suppressed};
-use sg_ctl::record::{file, flowlog};
+use sg_ctl::host::{Host, HostError, Suppressed, file};
+use sg_ctl::record::flowlog;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::stop::Stop;

@@ -14,7 +14,7 @@ const GAP: usize = 2;
 
 /// A table that is being filled.
 pub(crate) struct Table {
-    table: comfy_table::Table,
+    inner: comfy_table::Table,
     headings: Vec<String>,
     giving_way: &'static [&'static str],
 }
@@ -40,7 +40,7 @@ impl Table {
             }
         }
         Self {
-            table,
+            inner: table,
             headings: names,
             giving_way: &[],
         }
@@ -56,13 +56,13 @@ impl Table {
 
     /// Adds a row.
     pub(crate) fn push<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
-        self.table
+        self.inner
             .add_row(cells.into_iter().map(Into::into).collect::<Vec<Cell>>());
     }
 
     /// Writes the table as it fits a terminal of so many columns.
     fn fit(&self, f: &mut fmt::Formatter<'_>, room: usize) -> fmt::Result {
-        let mut table = self.table.clone();
+        let mut table = self.inner.clone();
         let widths = table.column_max_content_widths();
         let full = |width: &u16| usize::from(*width) + GAP;
         let mut width = widths.iter().map(full).sum::<usize>().saturating_sub(GAP);
@@ -164,7 +164,7 @@ impl fmt::Display for Table {
         // `{:80}` is as on a terminal of 80 columns.
         match f.width().or_else(super::width) {
             Some(room) => self.fit(f, room),
-            None => lines(&self.table, f),
+            None => lines(&self.inner, f),
         }
     }
 }

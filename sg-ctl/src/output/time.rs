@@ -86,13 +86,6 @@ impl WallClock {
         boot.saturating_add(time_ns)
     }
 
-    /// Unix time in seconds at `time_ns` of the kernel's monotonic clock.
-    pub(crate) fn unix_seconds(&self, time_ns: u64) -> i64 {
-        let since = SignedDuration::from_nanos_i128(i128::from(time_ns));
-        let moment = self.boot.saturating_add(since);
-        moment.map_or(0, Timestamp::as_second)
-    }
-
     fn zoned_text(&self, moment: Timestamp) -> String {
         moment
             .to_zoned_datetime(self.zone.clone())

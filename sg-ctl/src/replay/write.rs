@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use super::{Judgement, Packet};
-use crate::record::file;
+use crate::host::file;
 use crate::record::pcapng::{Captured, Writer};
 
 /// A pcapng file: packets as they were captured, each with the reason as its comment.

@@ -258,6 +258,7 @@ pub(crate) const DEPENDENCIES: &[(&str, &[&str])] = &[
             "etherparse",
             "glob",
             "ipnet",
+            "regex",
             "schemars",
             "serde",
             "serde-saphyr",

@@ -103,14 +103,14 @@ fn path_to(open: &[Open]) -> String {
     let mut path = String::new();
     for collection in open {
         match (&collection.node.value, &collection.key) {
-            (Value::List(items), _) => path += &format!("[{}]", items.len()),
+            (Value::List(items), _) => path.extend(["[", &items.len().to_string(), "]"]),
             (_, Some(key)) => {
                 let dot = if path.is_empty() { "" } else { "." };
                 let name = match &key.value {
                     Value::Scalar(name) => name,
                     _ => "?",
                 };
-                path += &format!("{dot}{name}");
+                path.extend([dot, name]);
             }
             (_, None) => {}
         }

@@ -54,11 +54,13 @@ impl EventView {
         if let Some(flags) = event.tcp_flags {
             let flags = packet::tcp_flag_names(flags);
             let name = if room.is_none() { "flags=" } else { "" };
-            line += &format!(" {name}{}", flags.join(","));
+            line.extend([" ", name, &flags.join(",")]);
         }
-        if let Some((kind, code)) = event.icmp {
-            line += &format!(" type={kind} code={code}");
-        }
+        line.extend(
+            event
+                .icmp
+                .map(|(kind, code)| format!(" type={kind} code={code}")),
+        );
         let mut more = Vec::new();
         if !event.vlan.is_empty() {
             let ids: Vec<_> = event.vlan.iter().map(u16::to_string).collect();

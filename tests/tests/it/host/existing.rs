@@ -113,7 +113,7 @@ fn connected_datagram_sockets_are_still_spoken_to() {
     let bind = |host: &Host| {
         let socket = host.namespace.enter(|| UdpSocket::bind((host.v4, 0)));
         let socket = socket.expect("a port is free");
-        let patience = Some(Duration::from_secs(5));
+        let patience = Some(Duration::from_secs(30));
         socket.set_read_timeout(patience).expect("not zero");
         socket
     };

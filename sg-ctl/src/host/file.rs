@@ -1,4 +1,4 @@
-//! Files of what happened: they hold addresses of people, so they are the owner's alone.
+//! Files for what happens on this host: they hold addresses of people, so they are the owner's alone.
 
 use std::fs::{File, OpenOptions};
 use std::io;
