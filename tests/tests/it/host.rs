@@ -12,6 +12,7 @@ mod guard;
 mod isolate;
 mod large;
 mod logs;
+mod many;
 mod network;
 mod places;
 mod rules;
