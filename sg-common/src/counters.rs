@@ -1,6 +1,7 @@
 //! Per-CPU counters: of one interface, and of one rule of an interface.
 
 use crate::reason::{REASON_SLOTS, Reason, Verdict};
+use crate::settings::MAX_ZONES;
 
 /// Packets and bytes of one reason.
 #[repr(C)]
@@ -20,26 +21,11 @@ impl Tally {
     }
 }
 
-/// 64-bit words of the programs' working memory, enough for a [`Scratch`](crate::pipeline::Scratch).
-pub const SCRATCH_WORDS: usize = 48;
-
-/// The value of `COUNTERS`, one per zone and CPU.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ZoneMemory {
-    /// What is counted.
-    pub counters: ZoneCounters,
-    /// Working memory of the program that runs, beside the counters because every look-up costs.
-    pub scratch: [u64; SCRATCH_WORDS],
-}
-
-impl ZoneMemory {
-    /// All zero.
-    pub const ZERO: Self = Self {
-        counters: ZoneCounters::ZERO,
-        scratch: [0; SCRATCH_WORDS],
-    };
-}
+/// Zones whose counters are one inner map of `COUNTERS`: such a page is made when the first of them
+/// comes into use.
+pub const PAGE_ZONES: u32 = 64;
+/// Pages that there can be.
+pub const PAGES: u32 = MAX_ZONES / PAGE_ZONES;
 
 /// What one interface's packets came to: written by the programs on their own CPU, summed by user space.
 #[repr(C)]
@@ -92,7 +78,7 @@ impl ZoneCounters {
 }
 
 /// Rules, counted once for each interface that has them, for which there are counters.
-pub const MAX_RULES: u32 = 1 << 14;
+pub const MAX_RULES: u32 = 1 << 17;
 
 /// The key of `RULES`: 8 bytes.
 #[repr(C)]

@@ -12,7 +12,7 @@ use crate::tcp::{Numbers, Side};
 
 /// Which way a packet goes, seen from the protected side on every hook.
 #[repr(u8)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Direction {
     /// Towards the protected side.
     Inbound = 0,

@@ -43,3 +43,4 @@ pub mod table;
 pub mod tcp;
 pub mod traffic;
 pub mod verifier;
+pub mod work;

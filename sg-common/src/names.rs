@@ -2,18 +2,17 @@
 
 /// Version of every shared layout: part of the pin path, so that programs never meet maps of
 /// another layout.
-pub const LAYOUT_VERSION: u32 = 7;
+pub const LAYOUT_VERSION: u32 = 8;
 
 /// Version of the flow table's own layout ([`FlowSlot`](crate::flow::FlowSlot) and what its fields
 /// mean): between layouts that share it flows can be copied.
 pub const FLOW_LAYOUT: u32 = 2;
 
-/// XDP program of the ingress hook.
-pub const PROGRAM_XDP: &str = "sg_xdp";
-/// TC program of the ingress hook.
-pub const PROGRAM_TC_INGRESS: &str = "sg_tc_ingress";
-/// TC program of the egress hook.
-pub const PROGRAM_TC_EGRESS: &str = "sg_tc_egress";
+/// Programs that judge frames at XDP, by [`Direction`](crate::flow::Direction): what enters the
+/// protected side, what leaves it.
+pub const PROGRAMS_XDP: [&str; 2] = ["sg_xdp_inbound", "sg_xdp_outbound"];
+/// Programs that judge frames at TC, by direction.
+pub const PROGRAMS_TC: [&str; 2] = ["sg_tc_inbound", "sg_tc_outbound"];
 /// Program that returns the low 32 bits of jiffies: how user space reads the programs' clock.
 pub const PROGRAM_CLOCK: &str = "sg_clock";
 /// Program that opens the flow of a [`FlowSeed`](crate::flow::FlowSeed), which it is run with.
@@ -29,7 +28,9 @@ pub const GLOBAL_HASH_SEED: &str = "HASH_SEED";
 /// zone → [`InterfaceSettings`](crate::settings::InterfaceSettings), and behind all zones those
 /// [before](crate::settings::before) a change on trial.
 pub const MAP_INTERFACES: &str = "INTERFACES";
-/// zone → [`ZoneCounters`](crate::counters::ZoneCounters), per CPU.
+/// 0 → [`Work`](crate::work::Work), per CPU.
+pub const MAP_WORK: &str = "WORK";
+/// page of zones → map of [`ZoneCounters`](crate::counters::ZoneCounters), per CPU.
 pub const MAP_COUNTERS: &str = "COUNTERS";
 /// [`RuleKey`](crate::counters::RuleKey) → [`RuleCounters`](crate::counters::RuleCounters), per CPU.
 pub const MAP_RULES: &str = "RULES";
@@ -56,8 +57,15 @@ pub const MAP_SELECTOR: &str = "SELECTOR";
 pub const MAP_IMAGES: [&str; 3] = ["IMAGE_SMALL", "IMAGE_LARGE", "IMAGE_HUGE"];
 /// 0 → jiffies, read only by programs loaded with `test_clock`.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
-/// Every map that is pinned and shared by the programs of all interfaces.
-pub const SHARED_MAPS: [&str; 16] = [
+/// Direction → program that a gate at XDP goes on to.
+pub const MAP_XDP_PROGRAMS: &str = "XDP_PROGRAMS";
+/// Direction → program that a gate at TC goes on to.
+pub const MAP_TC_PROGRAMS: &str = "TC_PROGRAMS";
+/// Every map that is pinned and shared by all interfaces.
+pub const SHARED_MAPS: [&str; 19] = [
+    MAP_XDP_PROGRAMS,
+    MAP_TC_PROGRAMS,
+    MAP_WORK,
     MAP_INTERFACES,
     MAP_COUNTERS,
     MAP_RULES,

@@ -4,13 +4,14 @@
     reason = "Pod is an unsafe marker; each use is proven here"
 )]
 
-use crate::counters::{RuleCounters, RuleKey, ZoneCounters, ZoneMemory};
+use crate::counters::{RuleCounters, RuleKey, ZoneCounters};
 use crate::event::{Event, Record};
 use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
 use crate::limit::LogBucket;
 use crate::settings::{InterfaceSettings, ProgramConfig};
 use crate::table::HashSeed;
 use crate::traffic::Traffic;
+use crate::work::Work;
 
 /// Implements `Pod` for a type whose fields fill it: the sum of the field sizes is its size, so no
 /// padding byte can reach the kernel.
@@ -67,12 +68,7 @@ pod!(FragmentKey {
     pad
 });
 pod!(FragmentEntry { expires, rule, pad });
-pod!(ProgramConfig {
-    zone,
-    workload_side,
-    test_clock,
-    hz,
-});
+pod!(ProgramConfig { test_clock, hz });
 pod!(InterfaceSettings {
     timeouts,
     log_reasons,
@@ -104,7 +100,7 @@ pod!(ZoneCounters {
     events_lost,
     events_suppressed
 });
-pod!(ZoneMemory { counters, scratch });
+pod!(Work { zone, pad, scratch });
 pod!(Event {
     time_ns,
     local,

@@ -10,17 +10,12 @@ pub const MIN_FLOWS: u32 = 1024;
 pub const MAX_FLOWS: u32 = 1 << 24;
 
 /// Number of zones: interfaces that one host can guard at a time.
-pub const MAX_ZONES: u32 = 1024;
+pub const MAX_ZONES: u32 = 8192;
 
-/// Constants of one loaded program, in its `.rodata`: the verifier folds them away.
+/// Constants of the loaded programs, in their `.rodata`: the verifier folds them away.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgramConfig {
-    /// Slot of the interface in `INTERFACES`, `COUNTERS` and the image; below [`MAX_ZONES`].
-    pub zone: u32,
-    /// 1 when the interface is the host end of a workload's veth or tap: what enters the hook's
-    /// interface then leaves the protected side.
-    pub workload_side: u32,
     /// 1 when time is read from the `TEST_CLOCK` map in place of jiffies.
     pub test_clock: u32,
     /// Jiffies per second.

@@ -195,14 +195,15 @@ impl Agent<'_> {
                     changed.map_err(system("watch the interfaces"))?;
                     self.follow_within(SETTLE);
                 }
-                () = at(self.follow_at) => self.follow(),
-                _ = recheck.tick() => self.recheck(),
                 scrape = next(scrapes) => self.answer(scrape),
                 _ = tick.tick() => self.tick(),
                 () = at(window_end) => {
                     self.close_window();
                     window_end = window.map(|window| Instant::now() + window);
                 }
+                // Behind all that must not wait for it: many interfaces take several turns.
+                () = at(self.follow_at) => self.follow(),
+                _ = recheck.tick() => self.recheck(),
                 () = std::future::ready(()), if is_more => {}
                 ready = readable(self.recorder.as_ref()) => ready.map_err(system("wait for events"))?,
             }
@@ -304,7 +305,8 @@ impl Agent<'_> {
             .and_then(|mut host| interfaces.follow(&mut host, &mut count));
         self.follow_at = self.interfaces.next_look();
         match followed {
-            Ok(()) => {}
+            Ok(false) => {}
+            Ok(true) => self.follow_within(Duration::ZERO),
             Err(AgentError::Host(error)) if is_busy(&error) => self.follow_within(BUSY),
             Err(error) => self.failed("follow the interfaces", &error),
         }

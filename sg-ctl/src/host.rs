@@ -44,7 +44,7 @@ use std::collections::BTreeSet;
 use sg_common::counters::MAX_RULES;
 
 pub use apply::{ApplyRequest, ApplySummary, PolicySummary};
-pub use attach::{AttachRequest, AttachSummary};
+pub use attach::{AttachRequest, AttachSummary, Coming};
 pub use changes::{Changes, Difference};
 pub use desired::guarded;
 pub use detach::Target;
@@ -54,7 +54,7 @@ pub use flows::LiveFlow;
 pub use guard::Guard;
 pub use isolate::{IsolateRequest, IsolateSummary};
 pub use occupancy::{Occupancy, Share, shares};
-pub use restore::{RestoreSummary, Restored};
+pub use restore::{BATCH, RestoreSummary, Restored};
 pub use rules::RuleCount;
 pub use settings::settings;
 pub(crate) use snapshot::loaded;
@@ -137,6 +137,7 @@ impl Host {
         if !layouts.is_empty() {
             return Err(HostError::OtherLayout { layouts });
         }
+        self.dataplane.calm();
         self.settle(&lock)?;
         let state = self.directory.load()?;
         let state = self.undo_unconfirmed(&lock, state)?;

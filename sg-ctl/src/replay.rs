@@ -159,10 +159,8 @@ impl Guard<'_> {
         }
     }
 
-    fn load(&self, side: Side, flows: u32, words: &[u32]) -> Result<Sandbox, DataplaneError> {
+    fn load(&self, flows: u32, words: &[u32]) -> Result<Sandbox, DataplaneError> {
         let config = ProgramConfig {
-            zone: ZONE,
-            workload_side: u32::from(side == Side::Workload),
             test_clock: 1,
             hz: HZ as u32,
         };
@@ -177,12 +175,8 @@ impl Guard<'_> {
 /// Judges packets, one after the other.
 pub struct Replay<'a> {
     guard: Guard<'a>,
-    image: Vec<u32>,
     numbers: RuleNumbers,
     sandbox: Sandbox,
-    /// By direction: XDP programs for frames that the kernel gives to no TC program. Such a frame
-    /// is too short to be anything that is remembered.
-    short: [Option<Sandbox>; 2],
     clock: Clock,
     frame: Vec<u8>,
 }
@@ -200,13 +194,11 @@ impl<'a> Replay<'a> {
         };
         let mut numbers = RuleNumbers::default();
         let image = compile(guard.model, &[zone], &mut numbers, 1)?;
-        let sandbox = guard.load(guard.spec.side, DEFAULT_FLOWS, image.words())?;
+        let sandbox = guard.load(DEFAULT_FLOWS, image.words())?;
         Ok(Self {
             guard,
-            image: image.words().to_vec(),
             numbers,
             sandbox,
-            short: [None, None],
             clock: Clock::default(),
             frame: Vec::with_capacity(LONGEST),
         })
@@ -237,25 +229,16 @@ impl<'a> Replay<'a> {
             Ok(prepared) => prepared,
             Err(skip) => return Ok(Err(skip)),
         };
-        let entry = self.entry(direction);
-        let is_enough = self.frame.len() >= entry.least_frame(&self.frame);
-        let (sandbox, entry) = match &mut self.short[direction as usize] {
-            _ if is_enough => (&mut self.sandbox, entry),
-            Some(sandbox) => (sandbox, Entry::Xdp),
-            none => {
-                let side = match direction {
-                    Direction::Inbound => Side::Nic,
-                    Direction::Outbound => Side::Workload,
-                };
-                let sandbox = self.guard.load(side, 1, &self.image)?;
-                (none.insert(sandbox), Entry::Xdp)
-            }
-        };
-        let verdict = sandbox.run(entry, &self.frame)?;
+        let mut entry = self.entry(direction);
+        if self.frame.len() < entry.least_frame(&self.frame) {
+            // The kernel gives it to no TC program.
+            entry = Entry::Xdp(direction);
+        }
+        let verdict = self.sandbox.run(entry, &self.frame)?;
         let untold = ReplayError::Untold {
             number: packet.number,
         };
-        let Some(event) = sandbox.next_event() else {
+        let Some(event) = self.sandbox.next_event() else {
             return Err(untold);
         };
         let Some(reason) = Reason::from_code(event.reason) else {
@@ -315,12 +298,11 @@ impl<'a> Replay<'a> {
 
     /// The program that judges what goes in a direction.
     fn entry(&self, direction: Direction) -> Entry {
-        if direction != self.receives() {
-            return Entry::TcEgress;
-        }
         match self.guard.spec.hook {
-            Hook::Tc => Entry::TcIngress,
-            Hook::Auto | Hook::Xdp | Hook::XdpGeneric => Entry::Xdp,
+            Hook::Auto | Hook::Xdp | Hook::XdpGeneric if direction == self.receives() => {
+                Entry::Xdp(direction)
+            }
+            _ => Entry::Tc(direction),
         }
     }
 }

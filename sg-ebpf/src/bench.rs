@@ -26,7 +26,6 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use sg_common::flow::Direction;
 use sg_common::reason::Verdict;
 
 use crate::baseline::KernelTables;
@@ -64,14 +63,14 @@ pub fn bench_tc_vary(ctx: TcContext) -> i32 {
 #[xdp(frags)]
 pub fn bench_xdp(ctx: XdpContext) -> u32 {
     vary(ctx.data(), ctx.data_end());
-    xdp_action(judge(&XdpPacket::new(&ctx), Direction::Inbound))
+    xdp_action(judge::<_, false>(&XdpPacket::new(&ctx)))
 }
 
 /// `sg_tc_egress` on frames that vary.
 #[classifier]
 pub fn bench_tc_egress(ctx: TcContext) -> i32 {
     vary(ctx.data(), ctx.data_end());
-    tc_action(judge(&TcPacket::new(&ctx), Direction::Outbound))
+    tc_action(judge::<_, true>(&TcPacket::new(&ctx)))
 }
 
 /// [`bench_xdp`] with the kernel's LRU hash and LPM trie.

@@ -1,4 +1,4 @@
-//! Constants of one loaded program: written by the loader, frozen before the verifier sees them.
+//! Constants of the loaded programs: written by the loader, frozen before the verifier sees them.
 
 use core::ptr::read_volatile;
 
@@ -13,8 +13,6 @@ const UNSET: u64 = 0x7367_5f75_6e73_6574;
 
 #[unsafe(no_mangle)]
 static CONFIG: Global<ProgramConfig> = Global::new(ProgramConfig {
-    zone: UNSET as u32,
-    workload_side: UNSET as u32,
     test_clock: UNSET as u32,
     hz: UNSET as u32,
 });
@@ -32,18 +30,6 @@ macro_rules! config {
         // SAFETY: `Global` is transparent over its value, which is initialised.
         unsafe { read_volatile(&raw const (*config).$field) }
     }};
-}
-
-/// Slot of the interface.
-#[inline(always)]
-pub(crate) fn zone() -> u32 {
-    config!(zone)
-}
-
-/// Whether the interface is the host end of a workload's link.
-#[inline(always)]
-pub(crate) fn workload_side() -> bool {
-    config!(workload_side) != 0
 }
 
 /// Whether time is read from `TEST_CLOCK`.

@@ -5,7 +5,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
-use sg_common::counters::{RuleCounters, RuleKey, SCRATCH_WORDS, Tally, ZoneMemory};
+use sg_common::counters::{PAGE_ZONES, RuleCounters, RuleKey, Tally, ZoneCounters};
 use sg_common::datapath::{Datapath, Settings};
 use sg_common::event::{Event, Record};
 use sg_common::flow::{
@@ -20,6 +20,7 @@ use sg_common::reason::{REASON_SLOTS, Reason};
 use sg_common::table::{self, Refused};
 use sg_common::tcp::{Numbers, Side};
 use sg_common::verifier::opaque;
+use sg_common::work::{SCRATCH_WORDS, Work};
 
 use crate::flows::{FlowTable, SharedFlow, compare_and_swap};
 use crate::image::Image;
@@ -111,9 +112,9 @@ const fn unpacked(packed: u64) -> Side {
 ///
 /// `outcome` is the bits of an [`Outcome`]; `size` is packets (32 bits) and bytes (32).
 #[unsafe(no_mangle)]
-extern "C" fn sg_count_rule(outcome: u64, size: u64) -> u64 {
+extern "C" fn sg_count_rule(zone: u32, outcome: u64, size: u64) -> u64 {
     let outcome = Outcome::from_bits(outcome);
-    if let Some(rule) = rule_counters(config::zone(), outcome.rule()) {
+    if let Some(rule) = rule_counters(zone, outcome.rule()) {
         rule.hit(outcome.reason(), now(), (size >> 32) as u32, size as u32);
     }
     0
@@ -121,8 +122,8 @@ extern "C" fn sg_count_rule(outcome: u64, size: u64) -> u64 {
 
 /// Takes the token for one event: returns 1, or 0 when there is none. Global, see [`sg_ask`].
 #[unsafe(no_mangle)]
-extern "C" fn sg_may_log(interval: u64) -> u64 {
-    let Some(bucket) = maps::LOG_BUCKETS.get_ptr_mut(config::zone()) else {
+extern "C" fn sg_may_log(zone: u32, interval: u64) -> u64 {
+    let Some(bucket) = maps::LOG_BUCKETS.get_ptr_mut(zone) else {
         return 0;
     };
     let bucket: *mut LogBucket = bucket;
@@ -181,26 +182,41 @@ pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
 /// The tables of one interface, for packets of one direction: a constant, so that LLVM leaves out
 /// what belongs to the other one.
 pub(crate) struct Kernel<const OUTBOUND: bool> {
+    zone: u32,
     settings: SharedSettings,
-    memory: *mut ZoneMemory,
+    counters: *mut ZoneCounters,
+    work: *mut Work,
+}
+
+/// The zone of the packet in hand.
+#[inline(always)]
+pub(crate) fn zone_in_hand() -> u32 {
+    maps::WORK.get_ptr(0).map_or(0, |work| field!(work, zone))
 }
 
 impl<const OUTBOUND: bool> Kernel<OUTBOUND> {
-    /// Finds the interface's settings and memory.
+    /// Finds settings and counters of the interface whose gate the packet came by.
     #[inline(always)]
     pub(crate) fn new() -> Option<Self> {
-        let memory = maps::COUNTERS.get_ptr_mut(config::zone())?;
-        let settings = SharedSettings::in_force(config::zone())?;
-        Some(Self { settings, memory })
+        let work = maps::WORK.get_ptr_mut(0)?;
+        let zone = field!(work, zone);
+        let (page, place) = (zone / PAGE_ZONES, zone % PAGE_ZONES);
+        let counters = maps::COUNTERS.get_value_ptr_mut(page, &place)?;
+        let settings = SharedSettings::in_force(zone)?;
+        Some(Self {
+            zone,
+            settings,
+            counters,
+            work,
+        })
     }
 
-    /// The working memory of this run: no other program of this interface runs on this CPU until
-    /// this one returns, for all hooks run with bottom halves off.
+    /// The working memory of this run.
     #[inline(always)]
     pub(crate) fn scratch(&self) -> *mut Scratch {
         const { assert!(size_of::<Scratch>() <= size_of::<[u64; SCRATCH_WORDS]>()) };
         // SAFETY: a map value; only an address is taken.
-        unsafe { (&raw mut (*self.memory).scratch).cast() }
+        unsafe { (&raw mut (*self.work).scratch).cast() }
     }
 }
 
@@ -210,7 +226,7 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
 
     #[inline(always)]
     fn zone(&self) -> u32 {
-        config::zone()
+        self.zone
     }
 
     #[inline(always)]
@@ -291,8 +307,8 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
         // SAFETY: this CPU's map value; both indexes are masked to the arrays' lengths.
         let (reason, audit) = unsafe {
             (
-                &raw mut (*self.memory).counters.reasons[side][slot],
-                &raw mut (*self.memory).counters.audited[side],
+                &raw mut (*self.counters).reasons[side][slot],
+                &raw mut (*self.counters).audited[side],
             )
         };
         add(reason, packets, bytes);
@@ -304,6 +320,7 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     #[inline(always)]
     fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32) {
         sg_count_rule(
+            self.zone,
             outcome.to_bits(),
             u64::from(packets) << 32 | u64::from(bytes),
         );
@@ -312,13 +329,13 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     #[inline(always)]
     fn may_log(&self, outcome: Outcome) -> bool {
         let interval = self.settings.log_interval();
-        if interval == 0 || sg_may_log(interval) != 0 {
+        if interval == 0 || sg_may_log(self.zone, interval) != 0 {
             return true;
         }
         // Hidden, so that LLVM keeps the mask, see `pipeline::finish`.
         let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
-        let suppressed = field!(self.memory, counters.events_suppressed[slot]) + 1;
-        set_field!(self.memory, suppressed, counters.events_suppressed[slot]);
+        let suppressed = field!(self.counters, events_suppressed[slot]) + 1;
+        set_field!(self.counters, suppressed, events_suppressed[slot]);
         false
     }
 
@@ -338,8 +355,8 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
             }
             slot.submit(0);
         } else {
-            let lost = field!(self.memory, counters.events_lost) + 1;
-            set_field!(self.memory, lost, counters.events_lost);
+            let lost = field!(self.counters, events_lost) + 1;
+            set_field!(self.counters, lost, events_lost);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! sg's kernel programs: entry points only. The pipeline is `sg_common::pipeline`; everything here
 //! joins it to the kernel's hooks, maps and helpers.
+//!
+//! They are loaded once for all interfaces. What an interface has at its hook is a gate, a few
+//! instructions that sg-ctl writes (`gate.rs`): it notes the zone and goes on to the program here.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -21,38 +24,37 @@ use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::error;
-use sg_common::flow::Direction;
 use sg_common::reason::Verdict;
 
 use crate::judge::judge;
 use crate::packet::{TcPacket, XdpPacket};
 
-/// Ingress hook: XDP, native or generic.
+/// XDP, native or generic: what a host receives.
 #[xdp(frags)]
 #[inline(always)]
-pub fn sg_xdp(ctx: XdpContext) -> u32 {
-    match judge(&XdpPacket::new(&ctx), Direction::Inbound) {
-        Some(Verdict::Pass) => XDP_PASS,
-        Some(Verdict::Drop) => XDP_DROP,
-        None => {
-            report_no_settings(&ctx);
-            XDP_DROP
-        }
-    }
+pub fn sg_xdp_inbound(ctx: XdpContext) -> u32 {
+    xdp_verdict::<false>(&ctx)
 }
 
-/// Ingress hook: TC, where XDP is not there or costs more than it saves.
-#[classifier]
+/// XDP, native or generic: what a host receives from its workload.
+#[xdp(frags)]
 #[inline(always)]
-pub fn sg_tc_ingress(ctx: TcContext) -> i32 {
-    tc(&ctx, Direction::Inbound)
+pub fn sg_xdp_outbound(ctx: XdpContext) -> u32 {
+    xdp_verdict::<true>(&ctx)
 }
 
-/// Egress hook.
+/// TC: what a host receives, or sends to its workload.
 #[classifier]
 #[inline(always)]
-pub fn sg_tc_egress(ctx: TcContext) -> i32 {
-    tc(&ctx, Direction::Outbound)
+pub fn sg_tc_inbound(ctx: TcContext) -> i32 {
+    tc_verdict::<false>(&ctx)
+}
+
+/// TC: what a host sends, or receives from its workload.
+#[classifier]
+#[inline(always)]
+pub fn sg_tc_outbound(ctx: TcContext) -> i32 {
+    tc_verdict::<true>(&ctx)
 }
 
 /// Returns the low 32 bits of jiffies, for user space to read the clock by.
@@ -72,8 +74,20 @@ pub fn sg_seed(ctx: XdpContext) -> u32 {
 }
 
 #[inline(always)]
-fn tc(ctx: &TcContext, hook: Direction) -> i32 {
-    match judge(&TcPacket::new(ctx), hook) {
+fn xdp_verdict<const OUTBOUND: bool>(ctx: &XdpContext) -> u32 {
+    match judge::<_, OUTBOUND>(&XdpPacket::new(ctx)) {
+        Some(Verdict::Pass) => XDP_PASS,
+        Some(Verdict::Drop) => XDP_DROP,
+        None => {
+            report_no_settings(ctx);
+            XDP_DROP
+        }
+    }
+}
+
+#[inline(always)]
+fn tc_verdict<const OUTBOUND: bool>(ctx: &TcContext) -> i32 {
+    match judge::<_, OUTBOUND>(&TcPacket::new(ctx)) {
         // "No opinion" lets the programs behind this one have theirs (TCX_NEXT is the same number).
         Some(Verdict::Pass) => TC_ACT_UNSPEC,
         Some(Verdict::Drop) => TC_ACT_SHOT,
@@ -90,7 +104,7 @@ fn report_no_settings<C: EbpfContext>(ctx: &C) {
     error!(
         ctx,
         "zone {} has no settings: packet dropped",
-        config::zone()
+        datapath::zone_in_hand()
     );
 }
 

@@ -1,17 +1,32 @@
 //! Every map, and the only code that touches map memory through pointers.
 //!
-//! All are pinned by the loader and shared by the programs of every interface.
+//! All are pinned by the loader and shared by every interface.
 
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
+use aya_ebpf::btf_maps::{
+    Array, ArrayOfMaps, LruHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf,
+};
 use aya_ebpf::macros::btf_map;
-use sg_common::counters::{MAX_RULES, RuleCounters, RuleKey, ZoneMemory};
+use sg_common::counters::{MAX_RULES, PAGE_ZONES, PAGES, RuleCounters, RuleKey, ZoneCounters};
 use sg_common::event::Record;
 use sg_common::flow::{FlowSlot, FragmentEntry, FragmentKey};
 use sg_common::image::{IMAGES, SIZE_CLASSES};
 use sg_common::limit::LogBucket;
 use sg_common::settings::{DEFAULT_FLOWS, InterfaceSettings, MAX_ZONES, before};
 use sg_common::table::{BUCKET_SLOTS, HashSeed, REMOTE_COUNTERS, buckets_for};
+use sg_common::work::Work;
+
+/// Direction → program, for the gates at XDP. Written by user space; read by gates alone.
+#[btf_map]
+pub(crate) static XDP_PROGRAMS: ProgramArray<2> = ProgramArray::new();
+
+/// Direction → program, for the gates at TC. Written by user space; read by gates alone.
+#[btf_map]
+pub(crate) static TC_PROGRAMS: ProgramArray<2> = ProgramArray::new();
+
+/// 0 → zone of the packet in hand, and working memory. Written by gates, and here. 392 B per CPU.
+#[btf_map]
+pub(crate) static WORK: PerCpuArray<Work, 1> = PerCpuArray::new();
 
 /// zone → settings, and behind all zones those before a change on trial. Written by user space, read
 /// per packet. 184 B each.
@@ -19,16 +34,22 @@ use sg_common::table::{BUCKET_SLOTS, HashSeed, REMOTE_COUNTERS, buckets_for};
 pub(crate) static INTERFACES: Array<InterfaceSettings, { before(MAX_ZONES) as usize }> =
     Array::new();
 
-/// zone → counters, and working memory: one look-up finds both. Written here, summed by user space.
-/// 2.8 MiB per CPU.
+/// Page of zones → counters of each of them. Written here, summed by user space, which makes the
+/// pages. 160 KiB per page and CPU.
 #[btf_map]
-pub(crate) static COUNTERS: PerCpuArray<ZoneMemory, { MAX_ZONES as usize }> = PerCpuArray::new();
+pub(crate) static COUNTERS: ArrayOfMaps<CounterPage, { PAGES as usize }> = ArrayOfMaps::new();
 
-/// Rule of an interface → its counters. Entries are made by user space, and written here. 1.25 MiB and
-/// 0.9 MiB per CPU.
+type CounterPage = PerCpuArray<ZoneCounters, { PAGE_ZONES as usize }>;
+
+/// Rule of an interface → its counters. Entries are made by user space, and written here. 2 MiB, and
+/// for each entry some 100 B and 56 B per CPU.
 #[btf_map]
-pub(crate) static RULES: PerCpuHashMap<RuleKey, RuleCounters, { MAX_RULES as usize }> =
-    PerCpuHashMap::new();
+pub(crate) static RULES: PerCpuHashMap<
+    RuleKey,
+    RuleCounters,
+    { MAX_RULES as usize },
+    { BPF_F_NO_PREALLOC as usize },
+> = PerCpuHashMap::new();
 
 /// zone → what the interface may log. Written here. 64 B each.
 #[btf_map]

@@ -2,7 +2,7 @@
 
 use sg_common::{flow::Direction, reason::Reason, settings::MIN_FLOWS};
 use sg_ctl::{
-    host::dataplane::{AttachPlan, Attachment, Dataplane, HookKind, Interface},
+    host::dataplane::{AttachPlan, Dataplane, HookKind, Interface},
     host::settings,
 };
 use sg_policy::{
@@ -120,24 +120,16 @@ impl<'a> Guard<'a> {
     }
 
     /// Replaces the programs by new ones; returns the ids of the old and the new ones.
-    pub fn upgrade(&self, side: Side) -> (Vec<u32>, Vec<u32>) {
+    pub fn upgrade(&self) -> (Vec<u32>, Vec<u32>) {
         self.namespace.enter(|| {
             let mut dataplane = self.dataplane();
-            let attachments = dataplane.attachments().expect("the kernel tells");
-            let attachment = attachments.first().expect("it is attached");
-            dataplane
-                .upgrade(&[(attachment, side)])
-                .expect("the kernel takes them");
-            let ids = |attachment: &Attachment| {
-                let hooks = [attachment.ingress, attachment.egress];
-                hooks
-                    .into_iter()
-                    .flatten()
-                    .map(|hook| hook.program)
-                    .collect::<Vec<_>>()
+            let ids = |dataplane: &Dataplane| {
+                let programs = dataplane.programs().expect("the kernel tells");
+                programs.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
             };
-            let now = dataplane.attachments().expect("the kernel tells");
-            (ids(attachment), now.first().map(ids).unwrap_or_default())
+            let before = ids(&dataplane);
+            dataplane.upgrade().expect("the kernel takes them");
+            (before, ids(&dataplane))
         })
     }
 

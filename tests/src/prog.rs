@@ -54,9 +54,9 @@ pub const IFINDEX: u32 = 77;
 /// Which program judges what the guarded interface receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// `sg_xdp`.
+    /// XDP.
     Xdp,
-    /// `sg_tc_ingress`.
+    /// TC.
     Tc,
 }
 
@@ -65,7 +65,7 @@ pub enum Hook {
 pub struct Place {
     /// Which side is protected: decides which program sees inbound frames.
     pub side: Side,
-    /// The program on the receiving path; the sending path always has `sg_tc_egress`.
+    /// The hook of the receiving path; that of the sending path is always TC.
     pub hook: Hook,
 }
 
@@ -81,30 +81,29 @@ impl Place {
     /// Whether the kernel runs a program on the frame at all.
     pub fn takes(self, direction: Direction, frame: &[u8]) -> bool {
         let entry = match (direction == self.receives(), self.hook) {
-            (true, Hook::Xdp) => Entry::Xdp,
-            (true, Hook::Tc) => Entry::TcIngress,
-            (false, _) => Entry::TcEgress,
+            (true, Hook::Xdp) => Entry::Xdp(direction),
+            _ => Entry::Tc(direction),
         };
         frame.len() >= entry.least_frame(frame)
     }
 }
 
-/// Inbound frames at `sg_xdp`, outbound ones at `sg_tc_egress`.
+/// Inbound frames at XDP, outbound ones at TC.
 pub const NIC_XDP: Place = Place {
     side: Side::Nic,
     hook: Hook::Xdp,
 };
-/// Inbound frames at `sg_tc_ingress`, outbound ones at `sg_tc_egress`.
+/// Inbound frames at TC ingress, outbound ones at TC egress.
 pub const NIC_TC: Place = Place {
     side: Side::Nic,
     hook: Hook::Tc,
 };
-/// Outbound frames at `sg_xdp`, inbound ones at `sg_tc_egress`.
+/// Outbound frames at XDP, inbound ones at TC.
 pub const WORKLOAD_XDP: Place = Place {
     side: Side::Workload,
     hook: Hook::Xdp,
 };
-/// Outbound frames at `sg_tc_ingress`, inbound ones at `sg_tc_egress`.
+/// Outbound frames at TC ingress, inbound ones at TC egress.
 pub const WORKLOAD_TC: Place = Place {
     side: Side::Workload,
     hook: Hook::Tc,

@@ -5,14 +5,10 @@ mod load;
 use std::{collections::BTreeMap, fs, time::Instant};
 
 use anyhow::{Context, Result};
-use aya::programs::{ProgramError, ProgramInfo};
 use aya_obj::generated::BPF_PSEUDO_MAP_FD;
 use serde::{Deserialize, Serialize};
-use sg_common::{
-    names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP},
-    settings::ProgramConfig,
-};
-use sg_ctl::host::dataplane::{DataplaneError, PinDir, Programs};
+use sg_common::settings::ProgramConfig;
+use sg_ctl::host::dataplane::{Entry, PinDir, Programs};
 
 use self::load::Verified;
 use crate::scratch::Directory;
@@ -62,19 +58,6 @@ const CALL: u64 = 0x85;
 /// code.
 const LOAD_64: u64 = 0x18;
 
-type Load = fn(&mut Programs) -> Result<Info, DataplaneError>;
-type Info = Result<ProgramInfo, ProgramError>;
-
-const PROGRAMS: [(&str, Load); 3] = [
-    (PROGRAM_XDP, |programs| Ok(programs.xdp()?.info())),
-    (PROGRAM_TC_INGRESS, |programs| {
-        Ok(programs.tc_ingress()?.info())
-    }),
-    (PROGRAM_TC_EGRESS, |programs| {
-        Ok(programs.tc_egress()?.info())
-    }),
-];
-
 /// Loads every program on the running kernel and returns what that cost.
 ///
 /// # Errors
@@ -87,13 +70,12 @@ pub fn costs() -> Result<Vec<Cost>> {
     let pins = Directory::for_pins("verifier");
     let mut programs = Programs::load(&PinDir::new(pins.path()), config)?;
     let mut costs = Vec::new();
-    for (program, load) in PROGRAMS {
+    for entry in Entry::ALL {
         let started = Instant::now();
-        let info = load(&mut programs)?;
+        let info = programs.judge(entry)?;
         let took = started.elapsed();
-        let info = info.with_context(|| format!("cannot ask about program {program}"))?;
         costs.push(Cost {
-            program,
+            program: entry.name(),
             verified_instructions: info.verified_instruction_count().unwrap_or(0),
             translated_bytes: info.size_translated().unwrap_or(0),
             helper_calls: 0,
@@ -103,7 +85,7 @@ pub fn costs() -> Result<Vec<Cost>> {
             load_ms: took.as_millis() as u64,
         });
     }
-    let verified = load::verified(&PROGRAMS.map(|(program, _)| program), &config)?;
+    let verified = load::verified(&Entry::ALL.map(Entry::name), config)?;
     for (cost, Verified { log, translated }) in costs.iter_mut().zip(verified) {
         let count = |code, source| {
             let alike = |word: &&u64| **word & 0xff == code && **word >> 12 & 0xf == source;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{AgentError, Notice};
 use crate::host::dataplane::Interface;
 use crate::host::state::{Detached, Overrides, State, StateError};
-use crate::host::{AttachRequest, Guard, Host, HostError, Target};
+use crate::host::{BATCH, Coming, Guard, Host, HostError, Target};
 use sg_policy::model::Pattern;
 
 /// What the agent attaches by itself.
@@ -74,7 +74,9 @@ impl Interfaces {
         Ok(())
     }
 
-    /// Attaches what is to be attached, and brings the policy up to date with addresses.
+    /// Attaches what is to be attached, some interfaces at a time, and brings the policy up to date with
+    /// addresses. Returns whether there are more: then it is to be called again, when whatever else
+    /// waits has had its turn.
     ///
     /// # Errors
     /// When interfaces cannot be looked at, or another process is changing the host: then it is to
@@ -83,7 +85,7 @@ impl Interfaces {
         &mut self,
         host: &mut Host,
         tell: &mut dyn FnMut(&Notice<'_>),
-    ) -> Result<(), AgentError> {
+    ) -> Result<bool, AgentError> {
         host.detach_unreachable()?;
         let present = Interface::all().map_err(HostError::from)?;
         for known in [&mut self.settled, &mut self.failed] {
@@ -95,6 +97,7 @@ impl Interfaces {
         let guards: BTreeMap<_, _> = host.guards()?.into_iter().collect();
         let state = host.state()?;
         self.forget(host, &guards, &state, tell)?;
+        let mut coming = Vec::new();
         for interface in &present {
             let Interface { name, index, .. } = interface;
             match guards.get(name) {
@@ -111,15 +114,22 @@ impl Interfaces {
             let Some((overrides, by_pattern)) = self.wanted(interface, &state) else {
                 continue;
             };
-            let request = AttachRequest {
+            if coming.len() == BATCH {
+                self.attach(host, coming, tell)?;
+                return Ok(true);
+            }
+            let one = Coming {
                 interface: name.clone(),
                 overrides,
                 by_pattern,
-                ..AttachRequest::default()
             };
-            self.attach(host, interface, request, tell)?;
+            coming.push((*index, one));
         }
-        self.refresh(host, tell)
+        if !coming.is_empty() {
+            self.attach(host, coming, tell)?;
+        }
+        self.refresh(host, tell)?;
+        Ok(false)
     }
 
     /// Forgets interfaces that nobody asked for by name and that have been gone for long enough.
@@ -170,31 +180,36 @@ impl Interfaces {
         is_wanted.then(|| (Overrides::default(), !is_named))
     }
 
+    /// Attaches interfaces, given with their indexes.
     fn attach(
         &mut self,
         host: &mut Host,
-        interface: &Interface,
-        request: AttachRequest,
+        coming: Vec<(u32, Coming)>,
         tell: &mut dyn FnMut(&Notice<'_>),
     ) -> Result<(), AgentError> {
-        let name = &interface.name;
-        let result = host.attach(request);
-        match result {
-            Err(error) if is_busy(&error) => return Err(error.into()),
-            Ok(summary) => tell(&Notice::Attached {
-                interface: name,
-                groups: &summary.groups,
-            }),
-            Err(error) => {
-                self.failed.insert(name.clone(), interface.index);
-                tell(&Notice::NotAttached {
-                    interface: name,
-                    error: &error.into(),
-                });
+        let known: Vec<_> = coming
+            .iter()
+            .map(|(index, one)| (*index, one.interface.clone()))
+            .collect();
+        let results = host.attach_all(coming.into_iter().map(|(_, one)| one).collect());
+        for ((index, name), result) in known.into_iter().zip(results) {
+            match result {
+                Err(error) if is_busy(&error) => return Err(error.into()),
+                Ok(summary) => tell(&Notice::Attached {
+                    interface: &name,
+                    groups: &summary.groups,
+                }),
+                Err(error) => {
+                    self.failed.insert(name.clone(), index);
+                    tell(&Notice::NotAttached {
+                        interface: &name,
+                        error: &error.into(),
+                    });
+                }
             }
+            self.settled.insert(name, index);
         }
-        self.settled.insert(name.clone(), interface.index);
-        // Its addresses may have changed while it was attached: compile once more.
+        // Their addresses may have changed while they were attached: compile once more.
         self.members = None;
         Ok(())
     }

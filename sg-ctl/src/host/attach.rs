@@ -7,8 +7,8 @@ use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::apply::milliseconds;
 use super::desired::{check_groups, compile_policy, effective};
-use super::existing::Passing;
-use super::guard::Guard;
+use super::existing::{Known, Passing, Surroundings};
+use super::guard::{Guard, Survey};
 use super::ssh::WayIn;
 use super::trial::{Policy, deadline, known_deadline, write_settings};
 use super::zones::free_zone;
@@ -20,7 +20,7 @@ use crate::host::dataplane::{
     AttachPlan, Attachment, Dataplane, FlowTableInfo, HookKind, Interface, Seeded,
 };
 use crate::host::state::{AttachmentRecord, Overrides, State};
-use sg_policy::model::{Model, Side};
+use sg_policy::model::{InterfaceSpec, Model, Side};
 use sg_policy::rulefile::Origins;
 
 /// What [`Host::attach`] is asked for.
@@ -74,31 +74,87 @@ pub struct AttachSummary {
     pub duration: Duration,
 }
 
+/// An interface that is to be attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coming {
+    /// Its name.
+    pub interface: String,
+    /// What the command line says about it.
+    pub overrides: Overrides,
+    /// Whether nobody asked for it by its name: it is forgotten some time after it is gone.
+    pub by_pattern: bool,
+}
+
+/// What else changes when interfaces are attached.
+#[derive(Clone, Debug, Default)]
+struct Along {
+    rules: Option<(Model, Origins)>,
+    confirm_within: Option<Duration>,
+    way_in: WayIn,
+}
+
+/// An interface of which everything is known that attaching takes.
+struct Ready {
+    name: String,
+    spec: InterfaceSpec,
+    /// Whether a change of it was undone.
+    rolled_back: bool,
+    isolated: bool,
+    /// What is left of an earlier attachment.
+    replaces: Option<u32>,
+    passing: Passing,
+}
+
 impl Host {
-    /// Attaches an interface: loads its programs, puts its policy in force, makes flows of the
+    /// Attaches an interface: gives it its gates, puts its policy in force, makes flows of the
     /// connections that there are, so that they go on, and then enforces the policy.
     ///
     /// # Errors
     /// When the interface cannot be guarded, is attached already, would carry an undefined group,
     /// or the kernel refuses. Nothing has changed then.
     pub fn attach(&mut self, request: AttachRequest) -> Result<AttachSummary, HostError> {
+        let coming = Coming {
+            interface: request.interface,
+            overrides: request.overrides,
+            by_pattern: request.by_pattern,
+        };
+        let along = Along {
+            rules: request.rules,
+            confirm_within: request.confirm_within,
+            way_in: request.way_in,
+        };
+        let mut summaries = self.attach_together(vec![coming], &along)?;
+        Ok(summaries.remove(0))
+    }
+
+    /// Attaches interfaces, as many as can be at one stroke: what one of them cannot have keeps no
+    /// other from it. Returns what became of each, in their order.
+    pub fn attach_all(&mut self, coming: Vec<Coming>) -> Vec<Result<AttachSummary, HostError>> {
+        let along = Along::default();
+        match self.attach_together(coming.clone(), &along) {
+            Ok(summaries) => summaries.into_iter().map(Ok).collect(),
+            Err(error) if coming.len() < 2 => vec![Err(error)],
+            Err(_) => coming
+                .into_iter()
+                .map(|one| {
+                    let mut summaries = self.attach_together(vec![one], &along)?;
+                    Ok(summaries.remove(0))
+                })
+                .collect(),
+        }
+    }
+
+    /// Attaches interfaces, all or none.
+    fn attach_together(
+        &mut self,
+        coming: Vec<Coming>,
+        along: &Along,
+    ) -> Result<Vec<AttachSummary>, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
-        let state = self.make_room(&lock, state, &request.interface)?;
-        let survey = self.survey()?;
-        let mut attachments = survey.attachments.clone();
-        Self::check_all_recorded(&state, &attachments)?;
-        let AttachRequest {
-            interface: name,
-            overrides,
-            by_pattern,
-            rules,
-            confirm_within,
-            way_in,
-        } = request;
-        // Another zone than that of a record of this name: what a crash leaves is told by zones.
-        let zone = free_zone(&state, &attachments)?;
-        let document = match rules {
+        let (state, survey) = self.make_room(&lock, state, &coming)?;
+        Self::check_all_recorded(&state, &survey.attachments)?;
+        let document = match along.rules.clone() {
             Some((model, origins)) => state.document().with_files(model, origins)?,
             None => state.document(),
         };
@@ -111,6 +167,111 @@ impl Host {
             ..state.clone()
         };
         next.forget_rollback();
+        let surroundings = Surroundings::read()?;
+        let (mut all, mut plans) = (Vec::new(), Vec::new());
+        for one in coming {
+            let (ready, plan) = self.ready(&mut next, &survey, &surroundings, one)?;
+            all.push(ready);
+            plans.push(plan);
+        }
+        let replaced: Vec<_> = all.iter().filter_map(|each| each.replaces).collect();
+        let mut attachments = survey.attachments;
+        attachments.retain(|attachment| !replaced.contains(&attachment.zone));
+        // New rules on trial are on trial everywhere, also where they are attached meanwhile.
+        let everywhere = along.confirm_within.is_some() && rules_change;
+        if along.confirm_within.is_some() || state.before.is_some() {
+            let is_coming = |name: &str| all.iter().any(|each| each.name == name);
+            next.put_on_trial(&state, |name| everywhere || is_coming(name));
+        }
+        let to_come: Vec<_> = plans.iter().map(attachment_of).collect();
+        let shares = Shares::of(&self.dataplane, &next, attachments.iter().chain(&to_come))?;
+        for (ready, plan) in all.iter().zip(&mut plans) {
+            shares.give(&next, (plan.zone, &ready.spec), &mut plan.settings);
+        }
+        let image = compile_policy(&mut next, &attachments, &to_come)?;
+        let way = (attachments.as_slice(), to_come.first());
+        let (image, note) = along.way_in.check(&mut next, way, image)?;
+        let mut notes: Vec<String> = note.into_iter().collect();
+        let policy = Policy::new(&next, &attachments, &to_come, image)?;
+        let (hooks, installed, existing) =
+            self.transact(&lock, &next, rules_change, |dataplane| {
+                dataplane.prepare(next.model.limits.flow_table_size)?;
+                let _haste = dataplane.hurry();
+                let hooks = dataplane.attach_all(&plans)?;
+                let is_on_trial = |each: &Ready| next.attachments[&each.name].unconfirmed;
+                let rollback_at = match along.confirm_within {
+                    Some(within) => Some(deadline(dataplane, within)?),
+                    None if all.iter().any(is_on_trial) => Some(known_deadline(dataplane, &state)?),
+                    None => None,
+                };
+                let deadline = rollback_at.filter(|_| along.confirm_within.is_some());
+                let installed = policy.install(dataplane, &next, &attachments, deadline)?;
+                // New rules, and new shares, may have changed the settings of the others.
+                write_settings(dataplane, &next, &attachments)?;
+                let known = Known::read();
+                let mut existing = Vec::new();
+                for (ready, plan) in all.iter().zip(&plans) {
+                    let rollback_at = rollback_at.filter(|_| is_on_trial(ready));
+                    existing.push(enforce(
+                        dataplane,
+                        &policy,
+                        (ready, plan),
+                        &known,
+                        rollback_at,
+                    )?);
+                }
+                Ok((hooks, installed, existing))
+            })?;
+        let flow_table = self.dataplane.flow_table()?;
+        notes.extend(flow_table_note(flow_table, &next.model));
+        notes.extend(rule_counters_note(&policy.image));
+        notes.extend(shares.note());
+        let policy = PolicySummary::new(&next.model, &policy.image, installed.bytes);
+        let summaries = all.into_iter().zip(plans).zip(hooks).zip(existing);
+        Ok(summaries
+            .map(
+                |(((ready, plan), (ingress, reason)), (existing, failures))| {
+                    let mut own = std::mem::take(&mut notes);
+                    own.extend(ready.isolated.then(|| isolate::note(&ready.name)));
+                    own.extend(failures);
+                    AttachSummary {
+                        interface: ready.name,
+                        zone: plan.zone,
+                        groups: ready.spec.groups,
+                        audit: ready.spec.audit,
+                        deadline: match along.confirm_within {
+                            Some(within) => Some(Deadline::In(within)),
+                            None => ready.rolled_back.then_some(Deadline::Passed),
+                        },
+                        ingress,
+                        reason,
+                        egress: plan.tc,
+                        policy: policy.clone(),
+                        flow_table,
+                        existing,
+                        notes: own,
+                        duration: begin.elapsed(),
+                    }
+                },
+            )
+            .collect())
+    }
+
+    /// Finds out about an interface what attaching it takes, and notes it in the next state.
+    fn ready(
+        &self,
+        next: &mut State,
+        survey: &Survey,
+        surroundings: &Surroundings,
+        coming: Coming,
+    ) -> Result<(Ready, AttachPlan), HostError> {
+        let Coming {
+            interface: name,
+            overrides,
+            by_pattern,
+        } = coming;
+        // Another zone than that of a record of this name: what a crash leaves is told by zones.
+        let zone = free_zone(next, &survey.attachments)?;
         let mut spec = effective(&next.model, &name, &overrides);
         if !overrides.name_no_group() {
             spec = check_groups(&next.model, &name, spec)?;
@@ -118,7 +279,7 @@ impl Host {
         if overrides.addresses.is_some() && spec.side == Side::Nic {
             return Err(HostError::StatedAddresses { interface: name });
         }
-        let interface = Interface::find(&name)?;
+        let interface = Interface::named(&name, &survey.present)?;
         // A record without programs is from before a reboot; one with programs belongs to an
         // interface of this name that is gone, unless the check below finds it.
         let known = next.attachments.remove(&name);
@@ -130,7 +291,7 @@ impl Host {
         let before = known.as_ref().and_then(|record| record.before.clone());
         let is_undone =
             |record: &AttachmentRecord| record.rolled_back && record.overrides == overrides;
-        let rolled_back = state.attachments.get(&name).is_some_and(is_undone);
+        let rolled_back = known.as_ref().is_some_and(is_undone);
         spec.audit &= isolated.is_none();
         if let Some(guard @ Guard::Replaced { .. }) = known
             .as_ref()
@@ -139,13 +300,14 @@ impl Host {
             guard.check(&name)?;
         }
         // What is left of an earlier attachment: nothing, or half of it.
-        let replaced = known
+        let replaces = known
             .and_then(|record| survey.attachment(record.zone))
-            .filter(|replaced| !replaced.is_complete());
+            .filter(|replaced| !replaced.is_complete())
+            .map(|replaced| replaced.zone);
         let hz = Dataplane::hz()?;
-        let mut plan = AttachPlan {
+        let plan = AttachPlan {
             zone,
-            replaces: replaced.map(|replaced| replaced.zone),
+            replaces,
             side: spec.side,
             hook: spec.hook,
             tc: HookKind::tc(),
@@ -153,10 +315,7 @@ impl Host {
             settings: settings::settings(&spec, interface.index, hz, 0),
             interface,
         };
-        self.dataplane.check(&plan)?;
-        if let Some(replaced) = replaced {
-            attachments.retain(|attachment| attachment.zone != replaced.zone);
-        }
+        self.dataplane.check(&plan, &survey.attachments)?;
         let record = AttachmentRecord {
             zone,
             side: spec.side,
@@ -171,79 +330,50 @@ impl Host {
         };
         next.attachments.insert(name.clone(), record);
         next.detached.remove(&name);
-        // New rules on trial are on trial everywhere, also where they are attached meanwhile.
-        let everywhere = confirm_within.is_some() && rules_change;
-        if confirm_within.is_some() || state.before.is_some() {
-            next.put_on_trial(&state, |each| each == name || everywhere);
-        }
-        let is_on_trial = next.attachments[&name].unconfirmed;
-        let coming = Attachment {
-            zone,
-            interface: Some(plan.interface.clone()),
-            ..Attachment::default()
+        let ready = Ready {
+            name,
+            rolled_back,
+            isolated: isolated.is_some(),
+            replaces,
+            passing: Passing::among(surroundings, &plan.interface, spec.side),
+            spec,
         };
-        let shares = Shares::of(&self.dataplane, &next, attachments.iter().chain([&coming]))?;
-        shares.give(&next, (zone, &spec), &mut plan.settings);
-        let image = compile_policy(&mut next, &attachments, Some(&coming))?;
-        let way = (attachments.as_slice(), Some(&coming));
-        let (image, note) = way_in.check(&mut next, way, image)?;
-        let mut notes: Vec<String> = note.into_iter().collect();
-        notes.extend(isolated.map(|_| isolate::note(&name)));
-        let policy = Policy::new(&next, &attachments, Some(&coming), image)?;
-        let passing = Passing::through(&plan.interface, spec.side)?;
-        let (ingress, reason, installed, seeded) =
-            self.transact(&lock, &next, rules_change, |dataplane| {
-                let (ingress, reason) = dataplane.attach(&plan)?;
-                let rollback_at = match confirm_within {
-                    Some(within) => Some(deadline(dataplane, within)?),
-                    None if is_on_trial => Some(known_deadline(dataplane, &state)?),
-                    None => None,
-                };
-                let deadline = rollback_at.filter(|_| confirm_within.is_some());
-                let installed = policy.install(dataplane, &next, &attachments, deadline)?;
-                // New rules may have changed the settings of the others.
-                write_settings(dataplane, &next, &attachments)?;
-                let mut seeded = Seeded::default();
-                if isolated.is_none() {
-                    let failures;
-                    (seeded, failures) = passing.seed(dataplane, zone)?;
-                    notes.extend(failures);
-                }
-                let now = dataplane.clock()?.now;
-                let mut settings = plan.settings;
-                settings.pickup_until = now + PICKUP_WINDOW_SECONDS * hz;
-                settings.rollback_at = rollback_at.unwrap_or(0);
-                let (ifindex, until) = (plan.interface.index, settings.pickup_until);
-                if let Some(before) = policy.settings_before(&name, ifindex, hz, until)? {
-                    dataplane.set_settings_before(zone, &before)?;
-                }
-                dataplane.enforce(zone, &settings)?;
-                if let Some(replaced) = replaced {
-                    dataplane.detach(replaced.zone)?;
-                }
-                Ok((ingress, reason, installed, seeded))
-            })?;
-        let flow_table = self.dataplane.flow_table()?;
-        notes.extend(flow_table_note(flow_table, &next.model));
-        notes.extend(rule_counters_note(&policy.image));
-        notes.extend(shares.note());
-        Ok(AttachSummary {
-            interface: name,
-            zone,
-            groups: spec.groups,
-            audit: spec.audit,
-            deadline: match confirm_within {
-                Some(within) => Some(Deadline::In(within)),
-                None => rolled_back.then_some(Deadline::Passed),
-            },
-            ingress,
-            reason,
-            egress: plan.tc,
-            policy: PolicySummary::new(&next.model, &policy.image, installed.bytes),
-            flow_table,
-            existing: seeded,
-            notes,
-            duration: begin.elapsed(),
-        })
+        Ok((ready, plan))
     }
+}
+
+/// What is attached once a plan is carried out.
+fn attachment_of(plan: &AttachPlan) -> Attachment {
+    Attachment {
+        zone: plan.zone,
+        interface: Some(plan.interface.clone()),
+        ..Attachment::default()
+    }
+}
+
+/// Makes flows of the connections that an attached interface has, and has verdicts carried out.
+fn enforce(
+    dataplane: &mut Dataplane,
+    policy: &Policy,
+    (ready, plan): (&Ready, &AttachPlan),
+    known: &Known,
+    rollback_at: Option<u64>,
+) -> Result<(Seeded, Vec<String>), HostError> {
+    let mut seeded = <(Seeded, Vec<String>)>::default();
+    if !ready.isolated {
+        seeded = ready.passing.seed_known(dataplane, plan.zone, known)?;
+    }
+    let hz = Dataplane::hz()?;
+    let mut settings = plan.settings;
+    settings.pickup_until = dataplane.clock()?.now + PICKUP_WINDOW_SECONDS * hz;
+    settings.rollback_at = rollback_at.unwrap_or(0);
+    let (ifindex, until) = (plan.interface.index, settings.pickup_until);
+    if let Some(before) = policy.settings_before(&ready.name, ifindex, hz, until)? {
+        dataplane.set_settings_before(plan.zone, &before)?;
+    }
+    dataplane.enforce(plan.zone, &settings)?;
+    if let Some(replaced) = ready.replaces {
+        dataplane.detach(replaced)?;
+    }
+    Ok(seeded)
 }

@@ -50,6 +50,8 @@ points! {
     ClockPinned = "clock-pinned",
     /// The settings of an interface are written.
     SettingsWritten = "settings-written",
+    /// A program that judges stands at its place.
+    ProgramPut = "program-put",
     /// The directory of an interface's links exists.
     ZoneCreated = "zone-created",
     /// A program is at its hook by a link that nothing holds yet.

@@ -9,10 +9,14 @@ mod attached;
 mod clock;
 mod compat;
 mod conntrack;
+mod counters;
+mod detach;
 mod error;
 mod events;
 mod filters;
 mod flows;
+mod gate;
+mod haste;
 mod hook;
 mod image;
 mod in_force;
@@ -43,7 +47,6 @@ use std::path::Path;
 
 use sg_common::counters::{RuleKey, ZoneCounters};
 use sg_common::flow::{FlowEntry, FlowKey};
-use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
 pub use attach::AttachPlan;
 pub use clock::{Clock, monotonic};
@@ -51,6 +54,8 @@ pub use conntrack::{Tracked, tracked_connections};
 pub use error::DataplaneError;
 pub use events::{EventStream, EventWatch};
 pub use flows::FlowTableInfo;
+pub use gate::{Entry, Gate, Gates};
+pub use haste::Haste;
 pub use hook::HookKind;
 pub use image::ImageInfo;
 pub use interface::{Interface, Lower, XdpProgram, routes};
@@ -61,9 +66,10 @@ pub use pins::PinDir;
 pub use program::{BUILD, OBJECT, Programs};
 pub use relocate::{OtherLayout, Relocated, Relocation};
 pub use rules::{RuleCounterInfo, RuleTotals};
-pub use sandbox::{Entry, Sandbox};
+pub use sandbox::Sandbox;
 pub use seed::{Connection, Seeded};
 pub use sockets::{Socket, sockets};
+pub use sys::Run;
 pub use tap::EventTap;
 pub use watch::LinkWatch;
 
@@ -113,7 +119,7 @@ impl Dataplane {
             }
             program::make_maps(&self.pins, flows)?;
             reach(CrashPoint::MapsPinned);
-            let mut programs = Programs::load(&self.pins, ProgramConfig::default())?;
+            let mut programs = Programs::load(&self.pins, program::config()?)?;
             let clock = self.pins.clock();
             programs
                 .clock()?
@@ -241,39 +247,6 @@ impl Dataplane {
         flows::delete(self.maps()?, chosen)
     }
 
-    /// Takes the programs of a zone off their hooks and forgets its settings, counters and flows.
-    /// With the last zone all pins go, and the kernel frees the memory.
-    ///
-    /// # Errors
-    /// When pins cannot be removed. A zone that has none is no error.
-    pub fn detach(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        links::detach(&self.pins, zone)?;
-        if self.pins.zones()?.is_empty() {
-            self.maps = OnceCell::new();
-            return self.pins.remove();
-        }
-        // Maps of another shape hold nothing for this version; attaching clears the zone anyhow.
-        if self.maps().is_ok() {
-            self.clear_zone(zone)?;
-        }
-        Ok(())
-    }
-
-    /// Takes all programs off their hooks and removes every pin, those of other versions included.
-    ///
-    /// # Errors
-    /// When pins cannot be removed.
-    pub fn detach_all(&mut self) -> Result<(), DataplaneError> {
-        self.maps = OnceCell::new();
-        for pins in self.pins.all_versions()? {
-            for zone in pins.zones()? {
-                links::detach(&pins, zone)?;
-            }
-            pins.remove()?;
-        }
-        Ok(())
-    }
-
     /// The verdicts that the programs report. One reader at a time.
     ///
     /// # Errors
@@ -281,16 +254,6 @@ impl Dataplane {
     pub fn events(&self) -> Result<EventStream, DataplaneError> {
         self.maps()?;
         EventStream::open(&self.pins)
-    }
-
-    /// Forgets settings, counters and flows of a zone without programs.
-    fn clear_zone(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        self.set_settings(zone, &InterfaceSettings::UNUSED)?;
-        self.reset_counters(zone)?;
-        let maps = self.maps_mut()?;
-        let counted = rules::counted(maps)?;
-        rules::end(maps, counted.iter().filter(|rule| rule.zone == zone))?;
-        flows::delete_zone(maps, zone)
     }
 
     /// The time as the programs see it.

@@ -1,6 +1,8 @@
 //! What each interface should be: by the rules, by the command line, cut off, on trial.
 
 use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use sg_common::settings::InterfaceSettings;
 use sg_policy::compile::{Image, ZonePolicy, compile};
@@ -8,7 +10,7 @@ use sg_policy::model::{InterfaceSpec, Model, Side};
 
 use super::settings::settings;
 use super::{HostError, ssh};
-use crate::host::dataplane::Attachment;
+use crate::host::dataplane::{Attachment, Interface};
 use crate::host::state::{AttachmentRecord, Overrides, SshPeer, State};
 
 /// What an interface should be.
@@ -115,11 +117,11 @@ pub(super) fn check_groups(
     Ok(spec)
 }
 
-/// Compiles the policies of everything attached, and of an interface that is about to be.
-pub(super) fn compile_policy(
+/// Compiles the policies of everything attached, and of interfaces that are about to be.
+pub(super) fn compile_policy<'a>(
     state: &mut State,
-    attachments: &[Attachment],
-    coming: Option<&Attachment>,
+    attachments: &'a [Attachment],
+    coming: impl IntoIterator<Item = &'a Attachment>,
 ) -> Result<Image, HostError> {
     let mut numbers = std::mem::take(&mut state.numbers);
     let (model, zones) = zone_policies(state, attachments.iter().chain(coming))?;
@@ -136,14 +138,26 @@ pub(super) fn zone_policies<'s, 'a>(
 ) -> Result<(Cow<'s, Model>, Vec<ZonePolicy>), HostError> {
     let mut zones = Vec::new();
     let mut model = Cow::Borrowed(&state.model);
+    let mut own: HashMap<u32, BTreeSet<IpAddr>> = HashMap::new();
+    for (index, address) in Interface::all_addresses()? {
+        own.entry(index).or_default().insert(address);
+    }
+    let records: HashMap<u32, (&str, &AttachmentRecord)> = state
+        .attachments
+        .iter()
+        .map(|(name, record)| (record.zone, (name.as_str(), record)))
+        .collect();
     for attachment in attachments {
-        let Some((name, record)) = super::record_of(state, attachment.zone) else {
+        let Some((name, record)) = records.get(&attachment.zone).copied() else {
             continue;
         };
         let Desired { spec, kept } = desired(state, name, record)?;
         // What a workload's addresses are, its host's interface does not tell: they are stated.
         let mut addresses = match (&attachment.interface, record.side) {
-            (Some(interface), Side::Nic) => interface.addresses()?,
+            (Some(interface), Side::Nic) => {
+                let own = own.get(&interface.index).into_iter();
+                own.flatten().copied().collect()
+            }
             (None, Side::Nic) => Vec::new(),
             (_, Side::Workload) => match &record.overrides.addresses {
                 Some(addresses) => addresses.iter().copied().collect(),

@@ -26,12 +26,17 @@ pub(super) struct Passing {
 impl Passing {
     /// What passes through `interface`.
     pub(super) fn through(interface: &Interface, side: Side) -> Result<Self, DataplaneError> {
+        Ok(Self::among(&Surroundings::read()?, interface, side))
+    }
+
+    /// What passes through `interface`, which is in these surroundings.
+    pub(super) fn among(surroundings: &Surroundings, interface: &Interface, side: Side) -> Self {
         let workload = interface.peer_namespace.zip(interface.peer);
-        Ok(Self {
+        Self {
             side,
-            host: seen_from(interface.index)?,
+            host: surroundings.seen_from(interface.index),
             workload: workload.filter(|_| side == Side::Workload),
-        })
+        }
     }
 
     /// Puts the connections that there are now into the flow table of a zone. Returns what became
@@ -41,47 +46,85 @@ impl Passing {
         dataplane: &mut Dataplane,
         zone: u32,
     ) -> Result<(Seeded, Vec<String>), DataplaneError> {
-        let mut errors = Vec::new();
+        self.seed_known(dataplane, zone, &Known::read())
+    }
+
+    /// Puts the connections that are `known` into the flow table of a zone, and those that its
+    /// workload knows.
+    pub(super) fn seed_known(
+        &self,
+        dataplane: &mut Dataplane,
+        zone: u32,
+        known: &Known,
+    ) -> Result<(Seeded, Vec<String>), DataplaneError> {
+        let mut failures = known.failures.clone();
         let inside = self.workload.and_then(|(namespace, interface)| {
-            let look = || Ok((seen_from(interface)?, known()));
-            let (topology, (connections, unknown)) = in_namespace(namespace, look)
+            let look = || Ok((Surroundings::read()?.seen_from(interface), Known::read()));
+            let (topology, inside) = in_namespace(namespace, look)
                 .and_then(|looked| looked)
-                .map_err(|error| errors.push(error))
+                .map_err(|error| failures.push(failure(&error)))
                 .ok()?;
-            errors.extend(unknown);
-            Some((topology, connections))
+            failures.extend(inside.failures);
+            Some((topology, inside.connections))
         });
-        let (connections, unknown) = known();
-        errors.extend(unknown);
-        let connections = carried(self.side, (&self.host, &connections), inside.as_ref());
+        let connections = carried(self.side, (&self.host, &known.connections), inside.as_ref());
         let seeded = dataplane.seed(zone, &connections)?;
-        Ok((seeded, errors.iter().map(failure).collect()))
+        Ok((seeded, failures))
     }
 }
 
-/// This thread's network namespace, seen from an interface.
-fn seen_from(index: u32) -> Result<Topology, DataplaneError> {
-    Ok(Topology::new(
-        index,
-        &Interface::all()?,
-        routes::routes()?,
-        &routes::neighbours()?,
-        &routes::stations()?,
-    ))
+/// What there is in this thread's network namespace.
+pub(super) struct Surroundings {
+    interfaces: Vec<Interface>,
+    routes: Vec<routes::Route>,
+    neighbours: Vec<routes::Neighbour>,
+    stations: Vec<(Vec<u8>, u32)>,
+}
+
+impl Surroundings {
+    pub(super) fn read() -> Result<Self, DataplaneError> {
+        Ok(Self {
+            interfaces: Interface::all()?,
+            routes: routes::routes()?,
+            neighbours: routes::neighbours()?,
+            stations: routes::stations()?,
+        })
+    }
+
+    /// All of it, seen from an interface.
+    fn seen_from(&self, index: u32) -> Topology {
+        Topology::new(
+            index,
+            &self.interfaces,
+            self.routes.clone(),
+            &self.neighbours,
+            &self.stations,
+        )
+    }
 }
 
 /// The connections that this thread's network namespace knows, and what could not be asked.
-fn known() -> (Vec<Tracked>, Vec<DataplaneError>) {
-    let mut errors = Vec::new();
-    let tracked = tracked_connections().unwrap_or_else(|error| {
-        errors.push(error);
-        Vec::new()
-    });
-    let sockets = sockets().unwrap_or_else(|error| {
-        errors.push(error);
-        Vec::new()
-    });
-    (joined(&sockets, &tracked), errors)
+pub(super) struct Known {
+    connections: Vec<Tracked>,
+    failures: Vec<String>,
+}
+
+impl Known {
+    pub(super) fn read() -> Self {
+        let mut failures = Vec::new();
+        let tracked = tracked_connections().unwrap_or_else(|error| {
+            failures.push(failure(&error));
+            Vec::new()
+        });
+        let sockets = sockets().unwrap_or_else(|error| {
+            failures.push(failure(&error));
+            Vec::new()
+        });
+        Self {
+            connections: joined(&sockets, &tracked),
+            failures,
+        }
+    }
 }
 
 /// The connections of sockets, and those that are tracked.

@@ -1,7 +1,9 @@
 //! Brings back what was in force: after a reboot, and when an interface went and came back.
 
+use std::collections::BTreeMap;
+
 use super::guard::Guard;
-use super::{AttachRequest, AttachSummary, Host, HostError, is_among};
+use super::{AttachSummary, Coming, Host, HostError, is_among};
 
 /// What became of one interface of the state.
 #[derive(Debug)]
@@ -25,6 +27,10 @@ pub struct RestoreSummary {
     pub interfaces: Vec<(String, Restored)>,
 }
 
+/// Interfaces that are attached at one stroke: the first of them waits for the last one until its
+/// policy is enforced.
+pub const BATCH: usize = 32;
+
 impl Host {
     /// Attaches these interfaces of the state, or all if none is named, again whose programs are gone,
     /// as they were attached. Traffic of an interface that cannot be is not judged; the others are
@@ -39,17 +45,31 @@ impl Host {
         // Each attach takes it again.
         drop(lock);
         state.attachments.retain(|name, _| is_among(name, only));
-        let mut summary = RestoreSummary::default();
+        let mut interfaces = BTreeMap::new();
+        let mut coming = Vec::new();
+        let survey = self.survey()?;
         for (name, record) in state.attachments {
-            let guard = self.survey()?.guard(&name, record.zone);
+            let guard = survey.guard(&name, record.zone);
             let result = match guard {
                 Guard::Whole | Guard::Preempted(_) => Restored::Intact(guard),
                 Guard::Missing => Restored::Missing,
-                _ => self.restore_one(&name).unwrap_or_else(Restored::Failed),
+                _ => {
+                    coming.push(Coming {
+                        interface: name,
+                        overrides: record.overrides,
+                        by_pattern: record.by_pattern,
+                    });
+                    continue;
+                }
             };
-            summary.interfaces.push((name, result));
+            interfaces.insert(name, result);
         }
-        Ok(summary)
+        for batch in coming.chunks(BATCH) {
+            self.restore_batch(batch, &mut interfaces)?;
+        }
+        Ok(RestoreSummary {
+            interfaces: interfaces.into_iter().collect(),
+        })
     }
 
     /// Tells what [`restore`](Self::restore) would do; changes nothing.
@@ -89,18 +109,31 @@ impl Host {
         Ok(())
     }
 
-    /// Attaches an interface by its record.
-    fn restore_one(&mut self, name: &str) -> Result<Restored, HostError> {
-        // Whoever detached it meanwhile wants it so.
-        let Some(record) = self.state()?.attachments.remove(name) else {
-            return Ok(Restored::Missing);
-        };
-        let attached = self.attach(AttachRequest {
-            interface: name.to_owned(),
-            overrides: record.overrides,
-            by_pattern: record.by_pattern,
-            ..AttachRequest::default()
-        })?;
-        Ok(Restored::Attached(Box::new(attached)))
+    /// Attaches interfaces by their records.
+    fn restore_batch(
+        &mut self,
+        batch: &[Coming],
+        interfaces: &mut BTreeMap<String, Restored>,
+    ) -> Result<(), HostError> {
+        let records = self.state()?.attachments;
+        // Whoever has detached one meanwhile wants it so.
+        let (wanted, gone): (Vec<_>, Vec<_>) = batch
+            .iter()
+            .cloned()
+            .partition(|one| records.contains_key(&one.interface));
+        let missing = gone
+            .into_iter()
+            .map(|one| (one.interface, Restored::Missing));
+        interfaces.extend(missing);
+        let names: Vec<_> = wanted.iter().map(|one| one.interface.clone()).collect();
+        let results = self
+            .attach_all(wanted)
+            .into_iter()
+            .map(|result| match result {
+                Ok(summary) => Restored::Attached(Box::new(summary)),
+                Err(error) => Restored::Failed(error),
+            });
+        interfaces.extend(names.into_iter().zip(results));
+        Ok(())
     }
 }

@@ -183,10 +183,10 @@ impl Policy {
     ///
     /// # Errors
     /// When that does not fit (any more).
-    pub(super) fn new(
+    pub(super) fn new<'a>(
         state: &State,
-        attachments: &[Attachment],
-        coming: Option<&Attachment>,
+        attachments: &'a [Attachment],
+        coming: impl IntoIterator<Item = &'a Attachment>,
         image: Image,
     ) -> Result<Self, HostError> {
         let previous = state.is_on_trial().then(|| state.settled());

@@ -10,9 +10,8 @@ use super::desired::{compile_policy, desired};
 use super::existing::Passing;
 use super::trial::write_settings;
 use super::{Host, HostError, record_of};
-use crate::host::dataplane::{Attachment, BUILD, Dataplane, Interface, Relocated, Relocation};
+use crate::host::dataplane::{BUILD, Dataplane, Interface, Relocated, Relocation};
 use crate::host::state::State;
-use sg_policy::model::Side;
 
 /// An interface that [`Host::upgrade`] has looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,20 +65,18 @@ impl Host {
         let attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&state, &attachments)?;
         let mut interfaces = Vec::new();
-        let mut old: Vec<(&Attachment, Side)> = Vec::new();
+        let mut has_old = false;
         for attachment in &attachments {
             // What is gone has no programs, only pins.
             if attachment.interface.is_none() {
                 continue;
             }
-            let Some((name, record)) = record_of(&state, attachment.zone) else {
+            let Some((name, _)) = record_of(&state, attachment.zone) else {
                 continue;
             };
             let before = self.dataplane.build_of(attachment.zone);
             let is_old = before.as_ref() != Some(&*BUILD);
-            if is_old {
-                old.push((attachment, record.side));
-            }
+            has_old |= is_old;
             let known = moved.iter().find(|(zone, _)| *zone == attachment.zone);
             interfaces.push(Upgraded {
                 interface: name.to_owned(),
@@ -87,7 +84,9 @@ impl Host {
                 before: known.map_or(before, |(_, before)| before.clone()),
             });
         }
-        self.dataplane.upgrade(&old)?;
+        if has_old {
+            self.dataplane.upgrade()?;
+        }
         // Those of an older version lack what came since.
         write_settings(&mut self.dataplane, &state, &attachments)?;
         let survey = self.survey()?;

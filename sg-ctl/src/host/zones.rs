@@ -7,30 +7,46 @@ use sg_common::settings::MAX_ZONES;
 use super::desired::compile_policy;
 use super::guard::{Guard, Survey};
 use super::trial::Policy;
-use super::{Host, HostError, Target};
+use super::{Coming, Host, HostError, Target};
 use crate::host::dataplane::Attachment;
 use crate::host::state::{State, StateLock};
 
 impl Host {
-    /// Makes sure that there is a zone for an interface that is to be attached. When all are in use
-    /// one that is gone gives its own back, its former self first; it stays in the state, and gets
-    /// another when it returns.
+    /// Makes sure that there are zones for interfaces that are to be attached. When all are in use
+    /// those that are gone give their own back, their former selves first; they stay in the state, and
+    /// get others when they return. Returns what is attached then, too.
     ///
     /// # Errors
-    /// When there is none, or state or kernel cannot be written.
+    /// When state or kernel cannot be read or written.
     pub(super) fn make_room(
         &mut self,
         lock: &StateLock,
-        state: State,
-        name: &str,
-    ) -> Result<State, HostError> {
-        let survey = self.survey()?;
-        if free_zone(&state, &survey.attachments).is_ok() {
-            return Ok(state);
+        mut state: State,
+        coming: &[Coming],
+    ) -> Result<(State, Survey), HostError> {
+        let mut survey = self.survey()?;
+        for (number, one) in coming.iter().enumerate() {
+            let used = in_use(&state, &survey.attachments);
+            let free = (0..MAX_ZONES).filter(|zone| !used.contains(zone));
+            if free.take(number + 1).count() > number {
+                continue;
+            }
+            if let Some(taken) = whose_zone_to_take(&state, &survey, &one.interface) {
+                state = self.take_zone(lock, state, survey, taken)?;
+                survey = self.survey()?;
+            }
         }
-        let Some((name, zone)) = whose_zone_to_take(&state, &survey, name) else {
-            return Ok(state);
-        };
+        Ok((state, survey))
+    }
+
+    /// Takes the zone of an interface that is gone.
+    fn take_zone(
+        &mut self,
+        lock: &StateLock,
+        state: State,
+        survey: Survey,
+        (name, zone): (String, u32),
+    ) -> Result<State, HostError> {
         let mut next = State {
             generation: state.generation + 1,
             ..state

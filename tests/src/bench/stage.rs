@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{
-        Array, Map, MapData, RingBuf,
+        Array, Map, MapData, PerCpuArray, PerCpuValues, RingBuf,
         lpm_trie::{Key, LpmTrie},
     },
     programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
+    util::nr_cpus,
 };
 use ipnet::IpNet;
 use sg_common::{
@@ -19,16 +20,17 @@ use sg_common::{
     flow::Direction,
     names::{
         GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_EVENTS, MAP_FLOW_SEED,
-        MAP_FLOW_TAGS, SHARED_MAPS,
+        MAP_FLOW_TAGS, MAP_WORK, SHARED_MAPS,
     },
     reason::Verdict,
     settings::ProgramConfig,
     table::{HashSeed, buckets_for},
     traffic::Traffic,
+    work::Work,
 };
 use sg_ctl::{
     host,
-    host::dataplane::{Dataplane, Programs},
+    host::dataplane::{Dataplane, Entry, Gates, Programs},
 };
 use sg_policy::{
     compile::{RuleNumbers, ZonePolicy, compile},
@@ -50,11 +52,11 @@ pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SG_BENCH_OBJ
 /// A program that rows of the benchmark run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
-    /// `sg_xdp`, as it is shipped.
+    /// A gate at XDP and `sg_xdp_inbound`, as they are shipped.
     Xdp,
-    /// `sg_tc_ingress`, as it is shipped.
+    /// A gate at TC and `sg_tc_inbound`, as they are shipped.
     TcIngress,
-    /// `sg_tc_egress`, as it is shipped.
+    /// A gate at TC and `sg_tc_outbound`, as they are shipped.
     TcEgress,
     /// One of the benchmark's XDP programs.
     BenchXdp(&'static str),
@@ -71,9 +73,9 @@ impl Program {
     pub(crate) const XDP_VARY: Self = Self::BenchXdp("bench_xdp_vary");
     /// Varies the frame, at TC.
     pub(crate) const TC_VARY: Self = Self::BenchTc("bench_tc_vary");
-    /// `sg_xdp` on frames that vary.
+    /// `sg_xdp_inbound` on frames that vary, without a gate.
     pub(crate) const XDP_VARIED: Self = Self::BenchXdp("bench_xdp");
-    /// `sg_tc_egress` on frames that vary.
+    /// `sg_tc_outbound` on frames that vary, without a gate.
     pub(crate) const EGRESS_VARIED: Self = Self::BenchTc("bench_tc_egress");
     /// The pipeline on the kernel's tables, inbound.
     pub(crate) const XDP_KERNEL: Self = Self::BenchXdp("bench_xdp_kernel");
@@ -110,7 +112,7 @@ pub(crate) struct Run {
 /// Programs and maps.
 pub(crate) struct Stage {
     dataplane: Dataplane,
-    shipped: Programs,
+    shipped: Gates,
     config: ProgramConfig,
     bench: Ebpf,
     events: RingBuf<MapData>,
@@ -128,12 +130,14 @@ impl Stage {
         let mut dataplane = Dataplane::open(&path)?;
         dataplane.prepare(flows)?;
         let config = ProgramConfig {
-            zone: ZONE,
-            workload_side: 0,
             test_clock: 0,
             hz: Dataplane::hz()? as u32,
         };
-        let shipped = Programs::load(dataplane.pins(), config)?;
+        let shipped = Gates::new(Programs::load(dataplane.pins(), config)?, ZONE);
+        // The benchmark's own programs are run without a gate.
+        let mut work = PerCpuArray::<_, Work>::try_from(pinned(&dataplane, MAP_WORK)?)?;
+        let cpus = nr_cpus().map_err(|(_, error)| error)?;
+        work.set(0, PerCpuValues::try_from(vec![Work::of(ZONE); cpus])?, 0)?;
         let events = RingBuf::try_from(pinned(&dataplane, MAP_EVENTS)?)?;
         let bench = load_bench(&dataplane, config, flows, 1)?;
         let mut stage = Self {
@@ -275,9 +279,15 @@ impl Stage {
         out: Option<&mut [u8]>,
     ) -> Result<Run> {
         let (result, is_xdp) = match program {
-            Program::Xdp => (run(self.shipped.xdp()?, frame, times, out)?, true),
-            Program::TcIngress => (run(self.shipped.tc_ingress()?, frame, times, out)?, false),
-            Program::TcEgress => (run(self.shipped.tc_egress()?, frame, times, out)?, false),
+            Program::Xdp => {
+                return self.run_shipped(Entry::Xdp(Direction::Inbound), frame, times, out);
+            }
+            Program::TcIngress => {
+                return self.run_shipped(Entry::Tc(Direction::Inbound), frame, times, out);
+            }
+            Program::TcEgress => {
+                return self.run_shipped(Entry::Tc(Direction::Outbound), frame, times, out);
+            }
             Program::BenchXdp(name) => {
                 let program: &mut Xdp = self.bench_program(name)?.try_into()?;
                 loaded(name, program.load())?;
@@ -296,6 +306,25 @@ impl Stage {
                 xdp_verdict(code)
             } else {
                 tc_verdict(code)
+            },
+        })
+    }
+
+    /// Runs a shipped program by its gate.
+    fn run_shipped(
+        &mut self,
+        entry: Entry,
+        frame: &[u8],
+        times: u32,
+        out: Option<&mut [u8]>,
+    ) -> Result<Run> {
+        let run = self.shipped.run(entry, frame, times, out)?;
+        Ok(Run {
+            each_ns: run.each.as_secs_f64() * 1e9,
+            verdict: if entry.is_xdp() {
+                xdp_verdict(run.code)
+            } else {
+                tc_verdict(run.code)
             },
         })
     }

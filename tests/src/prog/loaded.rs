@@ -16,21 +16,18 @@ use std::{
     time::Duration,
 };
 
-use aya::{
-    maps::{Map, MapData, PerCpuHashMap, RingBuf},
-    programs::{TestRun, TestRunOptions},
-};
+use aya::maps::{Map, MapData, PerCpuHashMap, RingBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sg_common::{
     counters::{RuleCounters, RuleKey, Tally, ZoneCounters},
     event::{Event, Record, SNAP},
-    flow::{FlowEntry, FlowKey},
+    flow::{Direction, FlowEntry, FlowKey},
     image::{self, header},
     names::{MAP_EVENTS, MAP_RULES},
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
 };
-use sg_ctl::host::dataplane::{Dataplane, Programs, RuleTotals};
+use sg_ctl::host::dataplane::{Dataplane, Entry, Gates, Programs, RuleTotals};
 use sg_policy::{compile::Image, model::Side};
 
 use super::{Hook, ZONE};
@@ -55,7 +52,7 @@ static IDLE: Mutex<Vec<(Side, Loaded)>> = Mutex::new(Vec::new());
 pub(crate) struct Loaded {
     side: Side,
     dataplane: Dataplane,
-    programs: RefCell<Programs>,
+    gates: RefCell<Gates>,
     events: RefCell<RingBuf<MapData>>,
     hz: u64,
     now: u64,
@@ -112,8 +109,6 @@ impl Loaded {
         // One of the usual size would be searched for half a second between tests.
         dataplane.prepare(FLOWS).expect("the maps can be made");
         let config = ProgramConfig {
-            zone: ZONE,
-            workload_side: u32::from(side == Side::Workload),
             test_clock: 1,
             hz: hz as u32,
         };
@@ -126,7 +121,7 @@ impl Loaded {
         let events = RingBuf::try_from(map(MAP_EVENTS)).expect("it is a ring buffer");
         let mut loaded = Self {
             side,
-            programs: RefCell::new(programs),
+            gates: RefCell::new(Gates::new(programs, ZONE)),
             events: RefCell::new(events),
             hz,
             now: 1 << 32,
@@ -141,24 +136,27 @@ impl Loaded {
 
     /// Runs the program of the receiving path `times` over.
     pub(crate) fn run_ingress(&self, hook: Hook, frame: &[u8], times: u32) -> Verdict {
-        let mut programs = self.programs.borrow_mut();
+        let direction = match self.side {
+            Side::Nic => Direction::Inbound,
+            Side::Workload => Direction::Outbound,
+        };
         match hook {
-            Hook::Xdp => {
-                let program = programs.xdp().expect("the kernel takes sg_xdp");
-                xdp_verdict(run(program, frame, times))
-            }
-            Hook::Tc => {
-                let program = programs.tc_ingress().expect("the kernel takes it");
-                tc_verdict(run(program, frame, times))
-            }
+            Hook::Xdp => self.run(Entry::Xdp(direction), frame, times),
+            Hook::Tc => self.run(Entry::Tc(direction), frame, times),
         }
     }
 
     /// Runs the program of the sending path `times` over.
     pub(crate) fn run_egress(&self, frame: &[u8], times: u32) -> Verdict {
-        let mut programs = self.programs.borrow_mut();
-        let program = programs.tc_egress().expect("the kernel takes sg_tc_egress");
-        tc_verdict(run(program, frame, times))
+        let direction = match self.side {
+            Side::Nic => Direction::Outbound,
+            Side::Workload => Direction::Inbound,
+        };
+        self.run(Entry::Tc(direction), frame, times)
+    }
+
+    fn run(&self, entry: Entry, frame: &[u8], times: u32) -> Verdict {
+        run(&mut self.gates.borrow_mut(), entry, frame, times)
     }
 
     pub(crate) fn install(&mut self, image: &Image) {
@@ -270,19 +268,16 @@ impl Loaded {
     }
 }
 
-pub(super) fn run<P>(program: &P, frame: &[u8], times: u32) -> u32
-where
-    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = aya::programs::TestRunResult>,
-{
-    let options = TestRunOptions {
-        data_in: Some(frame),
-        repeat: times,
-        ..TestRunOptions::default()
-    };
-    let result = program.test_run(options);
-    result
-        .unwrap_or_else(|error| panic!("the kernel does not take the frame: {error:?}"))
-        .return_value
+/// Runs a program `times` over on a frame, and reads its verdict.
+pub(super) fn run(gates: &mut Gates, entry: Entry, frame: &[u8], times: u32) -> Verdict {
+    let run = gates
+        .run(entry, frame, times, None)
+        .unwrap_or_else(|error| panic!("the kernel does not take the frame: {error:?}"));
+    if entry.is_xdp() {
+        xdp_verdict(run.code)
+    } else {
+        tc_verdict(run.code)
+    }
 }
 
 pub(crate) fn xdp_verdict(code: u32) -> Verdict {

@@ -9,12 +9,12 @@ use std::{
 use aya::maps::MapData;
 use sg_common::{
     counters::ZoneCounters,
-    flow::{FlowEntry, FlowKey},
+    flow::{Direction, FlowEntry, FlowKey},
     names::{MAP_FLOW_SLOTS, MAP_FLOW_TAGS},
     reason::{REASON_SLOTS, Reason, Verdict},
     settings::{InterfaceSettings, ProgramConfig},
 };
-use sg_ctl::host::dataplane::{Dataplane, FlowTableInfo, PinDir, Programs};
+use sg_ctl::host::dataplane::{Dataplane, Entry, FlowTableInfo, Gates, PinDir, Programs};
 use sg_policy::compile::{RuleNumbers, ZonePolicy, compile};
 
 use super::{ZONE, loaded, read, settings};
@@ -58,16 +58,14 @@ impl Shared {
         }
     }
 
-    /// Programs for one thread.
+    /// Gates for one thread.
     pub fn lane(&self) -> Lane {
         let config = ProgramConfig {
-            zone: ZONE,
-            workload_side: 0,
             test_clock: 0,
             hz: Dataplane::hz().expect("the kernel tells HZ") as u32,
         };
         let programs = Programs::load(self.dataplane.pins(), config);
-        Lane(programs.expect("the object is sound"))
+        Lane(Gates::new(programs.expect("the object is sound"), ZONE))
     }
 
     /// The flow table as sg-ctl describes it.
@@ -131,19 +129,17 @@ impl Counts {
     }
 }
 
-/// Programs of the interface for one thread.
-pub struct Lane(Programs);
+/// Gates of the interface for one thread.
+pub struct Lane(Gates);
 
 impl Lane {
     /// Judges an inbound frame.
     pub fn inbound(&mut self, frame: &[u8]) -> Verdict {
-        let program = self.0.xdp().expect("the kernel takes sg_xdp");
-        loaded::xdp_verdict(loaded::run(program, frame, 1))
+        loaded::run(&mut self.0, Entry::Xdp(Direction::Inbound), frame, 1)
     }
 
     /// Judges an outbound frame.
     pub fn outbound(&mut self, frame: &[u8]) -> Verdict {
-        let program = self.0.tc_egress().expect("the kernel takes sg_tc_egress");
-        loaded::tc_verdict(loaded::run(program, frame, 1))
+        loaded::run(&mut self.0, Entry::Tc(Direction::Outbound), frame, 1)
     }
 }

@@ -37,9 +37,9 @@ pub(super) struct Verified {
 }
 
 /// Loads programs and returns what became of each, in their order.
-pub(super) fn verified(programs: &[&str], config: &ProgramConfig) -> Result<Vec<Verified>> {
+pub(super) fn verified(programs: &[&str], config: ProgramConfig) -> Result<Vec<Verified>> {
     let mut loader = EbpfLoader::new();
-    loader.override_global(GLOBAL_CONFIG, config, true);
+    loader.override_global(GLOBAL_CONFIG, &config, true);
     let maps = loader.load(OBJECT)?;
 
     // What follows is aya's own way from the object to instructions.
@@ -88,6 +88,7 @@ fn map_fd(map: &Map) -> Result<BorrowedFd<'_>> {
         | Map::LruHashMap(map)
         | Map::PerCpuArray(map)
         | Map::PerCpuHashMap(map)
+        | Map::ProgramArray(map)
         | Map::RingBuf(map) => Ok(map.fd().as_fd()),
         _ => anyhow::bail!("a map of another type"),
     }

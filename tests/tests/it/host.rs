@@ -13,6 +13,7 @@ mod guard;
 mod isolate;
 mod large;
 mod logs;
+mod many;
 mod network;
 mod places;
 mod rules;

@@ -275,7 +275,7 @@ mod tests {
             "[    0.1] Linux",
             "TEST kernel Linux version 6.1.0-56-cloud-amd64 #1 SMP Debian 6.1.192-2 (2026-10-01)",
             "TEST verifier begins",
-            r#"{"program":"sg_xdp","verified_instructions":3,"translated_bytes":2,"helper_calls":1,"map_uses":1,"jited_bytes":1,"stack":"0","load_ms":9}"#,
+            r#"{"program":"sg_xdp_inbound","verified_instructions":3,"translated_bytes":2,"helper_calls":1,"map_uses":1,"jited_bytes":1,"stack":"0","load_ms":9}"#,
             "TEST verifier OK 1.5",
             "TEST tests begins",
             "test a::case_1_tcx ... ok",

@@ -4,25 +4,25 @@
 //! force then and ends with [`Dataplane::enforce`]. A process killed on the way leaves traffic
 //! passing, and pins that tell.
 
-use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use aya::programs::links::FdLink;
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
 };
-use aya::programs::{ProgramError, TcError, Xdp, XdpMode};
+use aya::programs::{ProgramError, SchedClassifier, TcError};
+use aya_obj::generated::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 use nix::errno::Errno;
-use sg_common::settings::{InterfaceSettings, MODE_AUDIT, ProgramConfig};
+use sg_common::settings::{InterfaceSettings, MODE_AUDIT};
 
 use super::error::DataplaneError;
 use super::filters::filter_pin;
+use super::gate::{self, Entry, Gate, GateMaps};
 use super::hook::{self, Choice, HookKind};
 use super::interface::Interface;
-use super::links::{Attachment, HookSide, link_pin, program_error};
+use super::links::{Attachment, HookSide, link_pin};
 use super::pins::{PinDir, pin_error};
-use super::program::{BUILD, Programs};
-use super::{Dataplane, clock, links, privilege, sys};
+use super::{Dataplane, links, privilege, program, sys};
 use crate::host::crash::{CrashPoint, reach};
 use sg_policy::model::{Hook, Side};
 
@@ -48,40 +48,56 @@ pub struct AttachPlan {
 }
 
 impl Dataplane {
-    /// Attaches both programs of an interface. They count, but drop and log nothing before
-    /// [`enforce`](Self::enforce). On an error nothing stays attached.
-    ///
-    /// Returns the ingress hook and why it was chosen, in words for the user.
+    /// Checks and attaches one interface, as [`attach_all`](Self::attach_all) does.
     ///
     /// # Errors
-    /// When the interface cannot be guarded, is guarded already, or the kernel refuses.
+    /// As [`check`](Self::check) and [`attach_all`](Self::attach_all).
     pub fn attach(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
-        self.check(plan)?;
-        let result = self
-            .attach_hooks(plan)
-            .and_then(|hooks| self.confirm(plan).map(|()| hooks));
+        self.check(plan, &self.attachments()?)?;
+        let mut hooks = self.attach_all(std::slice::from_ref(plan))?;
+        Ok(hooks.remove(0))
+    }
+
+    /// Attaches the gates of interfaces. The programs that they lead to count, but drop and log
+    /// nothing before [`enforce`](Self::enforce). On an error none of them stays attached.
+    ///
+    /// Returns, of each, the ingress hook and why it was chosen, in words for the user.
+    ///
+    /// # Errors
+    /// When an interface cannot be guarded, or the kernel refuses.
+    pub fn attach_all(
+        &mut self,
+        plans: &[AttachPlan],
+    ) -> Result<Vec<(HookKind, String)>, DataplaneError> {
+        let hooks = plans.iter().map(|plan| self.attach_hooks(plan));
+        let result = hooks
+            .collect::<Result<_, _>>()
+            .and_then(|hooks| self.confirm(plans).map(|()| hooks));
         if result.is_err() {
-            // The first error is the one to report.
-            let _ = self.detach(plan.zone);
+            for plan in plans {
+                // The first error is the one to report.
+                let _ = self.detach(plan.zone);
+            }
         }
         result
     }
 
-    /// Makes sure that both hooks are those of the interface that was meant, which may have gone
-    /// while it was attached.
-    fn confirm(&self, plan: &AttachPlan) -> Result<(), DataplaneError> {
-        self.note_build(plan.zone)?;
-        let attachments = self.attachments()?;
-        let found = attachments.iter().find(|each| each.zone == plan.zone);
-        let index = found.and_then(|found| found.interface.as_ref());
-        let is_meant = index.is_some_and(|interface| interface.index == plan.interface.index);
-        if is_meant && found.is_some_and(Attachment::is_complete) {
-            Ok(())
-        } else {
-            Err(DataplaneError::Vanished {
-                name: plan.interface.name.clone(),
-            })
+    /// Makes sure that both hooks are those of the interfaces that were meant, which may have gone
+    /// while they were attached.
+    fn confirm(&self, plans: &[AttachPlan]) -> Result<(), DataplaneError> {
+        let zones: Vec<_> = plans.iter().map(|plan| plan.zone).collect();
+        let attachments = self.attachments_of(&zones)?;
+        for plan in plans {
+            let found = attachments.iter().find(|each| each.zone == plan.zone);
+            let index = found.and_then(|found| found.interface.as_ref());
+            let is_meant = index.is_some_and(|interface| interface.index == plan.interface.index);
+            if !is_meant || !found.is_some_and(Attachment::is_complete) {
+                return Err(DataplaneError::Vanished {
+                    name: plan.interface.name.clone(),
+                });
+            }
         }
+        Ok(())
     }
 
     /// Gives a zone its counters from zero and its settings, which carry verdicts out unless they
@@ -98,11 +114,11 @@ impl Dataplane {
         self.set_settings(zone, settings)
     }
 
-    /// Checks all that can be known before trying: privileges, kernel, interface.
+    /// Checks all that can be known before trying: privileges, kernel, interface, what is `attached`.
     ///
     /// # Errors
     /// When the interface cannot be guarded or is guarded already.
-    pub fn check(&self, plan: &AttachPlan) -> Result<(), DataplaneError> {
+    pub fn check(&self, plan: &AttachPlan, attached: &[Attachment]) -> Result<(), DataplaneError> {
         privilege::check()?;
         let interface = &plan.interface;
         let name = || interface.name.clone();
@@ -112,7 +128,6 @@ impl Dataplane {
         if !interface.ethernet {
             return Err(DataplaneError::NotEthernet { name: name() });
         }
-        let attached = self.attachments()?;
         let is_same = |other: &Interface| other.index == interface.index;
         if attached
             .iter()
@@ -155,48 +170,93 @@ impl Dataplane {
                 ..plan.settings
             },
         )?;
-        let mut programs = Programs::load(
-            &self.pins,
-            ProgramConfig {
-                zone,
-                workload_side: u32::from(plan.side == Side::Workload),
-                test_clock: 0,
-                hz: clock::hz()? as u32,
-            },
-        )?;
+        let gates = GateMaps::open(&self.pins)?;
         self.pins.create_zone(zone)?;
-        self.pins.set_build(zone, Some(&BUILD))?;
+        self.pins.forget_gates(zone)?;
         reach(CrashPoint::ZoneCreated);
-        attach_tc(&mut programs, &self.pins, plan, HookSide::Egress)?;
-        attach_ingress(&mut programs, &self.pins, plan)
+        let mut doors = Doors {
+            pins: &self.pins,
+            maps: &gates,
+            plan,
+            made: Vec::new(),
+        };
+        doors.tc(HookSide::Egress)?;
+        let ingress = doors.ingress()?;
+        self.pins.set_gates(zone, &doors.made)?;
+        Ok(ingress)
     }
 }
 
-fn attach_ingress(
-    programs: &mut Programs,
-    pins: &PinDir,
-    plan: &AttachPlan,
-) -> Result<(HookKind, String), DataplaneError> {
-    let Choice {
-        kind,
-        reason,
-        or_tc,
-    } = hook::choose(plan.hook, &plan.interface, plan.tc);
-    let mode = match kind {
-        HookKind::XdpNative => XdpMode::Driver,
-        HookKind::XdpGeneric => XdpMode::Skb,
-        HookKind::Tcx | HookKind::Clsact => {
-            attach_tc(programs, pins, plan, HookSide::Ingress)?;
+/// The hooks of an interface that get their gates.
+struct Doors<'a> {
+    pins: &'a PinDir,
+    maps: &'a GateMaps,
+    plan: &'a AttachPlan,
+    /// The programs that the gates lead to, each with the id of the gate.
+    made: Vec<(Entry, u32)>,
+}
+
+impl Doors<'_> {
+    /// Makes the gate of a hook.
+    fn gate(&mut self, kind: HookKind, side: HookSide) -> Result<Gate, DataplaneError> {
+        let (plan, zone) = (self.plan, self.plan.zone);
+        let entry = Entry::of(kind, side, plan.side);
+        program::ensure(self.pins, self.maps, &[entry])?;
+        gate::hold(self.pins, self.maps, entry, zone)?;
+        let gate = self.maps.gate(entry, zone)?;
+        self.made.push((entry, gate.id()?));
+        Ok(gate)
+    }
+
+    fn ingress(&mut self) -> Result<(HookKind, String), DataplaneError> {
+        let plan = self.plan;
+        let Choice {
+            kind,
+            reason,
+            or_tc,
+        } = hook::choose(plan.hook, &plan.interface, plan.tc);
+        if !matches!(kind, HookKind::XdpNative | HookKind::XdpGeneric) {
+            self.tc(HookSide::Ingress)?;
             return Ok((kind, reason));
         }
-    };
-    match attach_xdp(programs.xdp()?, pins, plan, kind, mode) {
-        Err(DataplaneError::Attach { source, .. }) if or_tc => {
-            attach_tc(programs, pins, plan, HookSide::Ingress)?;
-            let reason = format!("because its driver refuses XDP ({})", root_cause(&*source));
-            Ok((plan.tc, reason))
+        match self.xdp(kind) {
+            Err(DataplaneError::Attach { source, .. }) if or_tc => {
+                self.made.pop();
+                self.tc(HookSide::Ingress)?;
+                let reason = format!("because its driver refuses XDP ({})", root_cause(&*source));
+                Ok((plan.tc, reason))
+            }
+            result => result.map(|()| (kind, reason)),
         }
-        result => result.map(|()| (kind, reason)),
+    }
+
+    fn xdp(&mut self, kind: HookKind) -> Result<(), DataplaneError> {
+        let gate = self.gate(kind, HookSide::Ingress)?;
+        let flags = match kind {
+            HookKind::XdpNative => XDP_FLAGS_DRV_MODE,
+            _ => XDP_FLAGS_SKB_MODE,
+        };
+        let link = sys::attach_xdp(&gate, self.plan.interface.index, flags)
+            .map_err(attach_error(self.plan, kind))?;
+        pin_link(self.pins, self.plan, HookSide::Ingress, &link)
+    }
+
+    fn tc(&mut self, side: HookSide) -> Result<(), DataplaneError> {
+        let plan = self.plan;
+        let gate = self.gate(plan.tc, side)?;
+        if plan.tc != HookKind::Clsact {
+            // Programs behind ours see only what ours lets pass; one before ours could let pass what
+            // ours would drop. The index means this interface, the name may be another one's by now.
+            let link = sys::attach_tcx(&gate, plan.interface.index, side.attach_type())
+                .map_err(attach_error(plan, plan.tc))?;
+            return pin_link(self.pins, plan, side, &link);
+        }
+        add_clsact(plan)?;
+        // First the pin, by which the filter is found: it outlives this process from the moment it is
+        // attached.
+        let pin = filter_pin(self.pins, plan.zone, side);
+        sys::pin(&gate, &pin).map_err(|source| pin_error("pin", &pin, source))?;
+        attach_filter(plan, &pin, side).map_err(attach_error(plan, plan.tc))
     }
 }
 
@@ -209,63 +269,17 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-fn attach_xdp(
-    program: &mut Xdp,
-    pins: &PinDir,
-    plan: &AttachPlan,
-    kind: HookKind,
-    mode: XdpMode,
-) -> Result<(), DataplaneError> {
-    let link = program
-        .attach_to_if_index(plan.interface.index, mode)
-        .and_then(|link| program.take_link(link))
-        .map_err(attach_error(plan, kind))?;
-    // aya attaches XDP programs over netlink when the kernel answers EINVAL. Kernels with XDP links
-    // (Linux 5.9) then answer so again; one that did not would leave us without a link.
-    let Ok(link) = FdLink::try_from(link) else {
-        return Err(DataplaneError::NoLink {
-            name: plan.interface.name.clone(),
-            hook: kind.name(),
-        });
-    };
-    pin_link(pins, plan, HookSide::Ingress, |pin| {
-        link.pin(pin).map(drop).map_err(io::Error::other)
-    })
-}
-
-fn attach_tc(
-    programs: &mut Programs,
-    pins: &PinDir,
-    plan: &AttachPlan,
-    side: HookSide,
-) -> Result<(), DataplaneError> {
-    let program = programs.tc(side)?;
-    if plan.tc != HookKind::Clsact {
-        // Programs behind ours see only what ours lets pass; one before ours could let pass what
-        // ours would drop. The index means this interface, the name may be another one's by now.
-        let fd = program.fd().map_err(program_error("open", side))?;
-        let link = sys::attach_tcx(fd, plan.interface.index, side.attach_type())
-            .map_err(|source| attach_error(plan, plan.tc)(TcError::IoError(source).into()))?;
-        return pin_link(pins, plan, side, |pin| sys::pin(&link, pin));
-    }
-    add_clsact(plan)?;
-    // First the pin, by which the filter is found: it outlives this process from the moment it is
-    // attached.
-    let pin = filter_pin(pins, plan.zone, side);
-    program
-        .pin(&pin)
-        .map_err(|error| pin_error("pin", &pin, io::Error::other(error)))?;
+/// Attaches the pinned gate as a clsact filter.
+fn attach_filter(plan: &AttachPlan, pin: &Path, side: HookSide) -> Result<(), ProgramError> {
     let options = TcAttachOptions::Netlink(NlOptions {
         priority: 1,
         handle: TcHandle::AUTO_ASSIGN,
         classid: None,
     });
-    let link = program
-        .attach_with_options(&plan.interface.name, side.attach_type(), options)
-        .and_then(|link| program.take_link(link))
-        .map_err(attach_error(plan, plan.tc))?;
+    let mut program = SchedClassifier::from_pin(pin)?;
+    let link = program.attach_with_options(&plan.interface.name, side.attach_type(), options)?;
     // Dropped, it would take the filter with it.
-    std::mem::forget::<SchedClassifierLink>(link);
+    std::mem::forget::<SchedClassifierLink>(program.take_link(link)?);
     Ok(())
 }
 
@@ -276,9 +290,7 @@ fn add_clsact(plan: &AttachPlan) -> Result<(), DataplaneError> {
         Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(Errno::EEXIST as i32) => {
             Ok(())
         }
-        result => result
-            .map_err(ProgramError::from)
-            .map_err(attach_error(plan, HookKind::Clsact)),
+        result => result.map_err(attach_error(plan, HookKind::Clsact)),
     }
 }
 
@@ -287,19 +299,22 @@ fn pin_link(
     pins: &PinDir,
     plan: &AttachPlan,
     side: HookSide,
-    pin_at: impl FnOnce(&Path) -> io::Result<()>,
+    link: &OwnedFd,
 ) -> Result<(), DataplaneError> {
     reach(CrashPoint::LinkMade);
     let pin = link_pin(pins, plan.zone, side);
-    pin_at(&pin).map_err(|source| pin_error("pin", &pin, source))?;
+    sys::pin(link, &pin).map_err(|source| pin_error("pin", &pin, source))?;
     reach(CrashPoint::LinkPinned);
     Ok(())
 }
 
-fn attach_error(plan: &AttachPlan, kind: HookKind) -> impl FnOnce(ProgramError) -> DataplaneError {
+fn attach_error<E: Into<ProgramError>>(
+    plan: &AttachPlan,
+    kind: HookKind,
+) -> impl FnOnce(E) -> DataplaneError {
     move |source| DataplaneError::Attach {
         name: plan.interface.name.clone(),
         hook: kind.name(),
-        source: Box::new(source),
+        source: Box::new(source.into()),
     }
 }

@@ -39,6 +39,18 @@ impl Dataplane {
     }
 }
 
+impl Dataplane {
+    /// What is attached for these zones.
+    pub(super) fn attachments_of(&self, zones: &[u32]) -> Result<Vec<Attachment>, DataplaneError> {
+        let interfaces = Interface::all()?;
+        let attachment = |zone: &u32| {
+            let ifindex = self.settings(*zone).map_or(0, |settings| settings.ifindex);
+            attachment(&self.pins, *zone, ifindex, &interfaces)
+        };
+        zones.iter().map(attachment).collect()
+    }
+}
+
 /// Every zone that has pins. `ifindex_of` tells the interface index in a zone's settings, 0 if it is
 /// not known; only clsact filters need it.
 pub(super) fn attachments(
@@ -79,11 +91,11 @@ fn attachment(
     ifindex: u32,
     interfaces: &[Interface],
 ) -> Result<Attachment, DataplaneError> {
-    let ours = pins.programs_of(zone);
+    let ours = pins.gates_of(zone);
     // Another program may have been put into the place of ours.
     let is_ours = |held: &Held| {
         ours.as_ref()
-            .is_none_or(|ours| ours.contains(&held.hook.program))
+            .is_none_or(|ours| ours.iter().any(|(_, id)| *id == held.hook.program))
     };
     let mut found = Attachment {
         zone,

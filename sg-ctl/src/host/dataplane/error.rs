@@ -96,6 +96,32 @@ pub enum DataplaneError {
         /// The cause.
         source: io::Error,
     },
+    /// A gate cannot be loaded.
+    #[error("cannot load the gate of zone {zone}")]
+    Gate {
+        /// The zone.
+        zone: u32,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The array of programs cannot be read or written.
+    #[error("cannot {action} the place of program {program}")]
+    ProgramArray {
+        /// What was tried.
+        action: &'static str,
+        /// Name of the program.
+        program: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A program cannot be run on a frame.
+    #[error("cannot run program {program}")]
+    Run {
+        /// Name of the program.
+        program: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
     /// Another operation on a program failed.
     #[error("cannot {action} program {program}")]
     Program {

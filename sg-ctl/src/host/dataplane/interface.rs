@@ -90,13 +90,20 @@ impl Interface {
     /// # Errors
     /// [`DataplaneError::NoInterface`], with the names that exist.
     pub fn find(name: &str) -> Result<Self, DataplaneError> {
-        let all = Self::all()?;
+        Self::named(name, &Self::all()?)
+    }
+
+    /// The interface of a name, among those that there are.
+    ///
+    /// # Errors
+    /// [`DataplaneError::NoInterface`], with the names that exist.
+    pub fn named(name: &str, all: &[Self]) -> Result<Self, DataplaneError> {
         if let Some(found) = all.iter().find(|interface| interface.name == name) {
             return Ok(found.clone());
         }
         Err(DataplaneError::NoInterface {
             name: name.to_owned(),
-            existing: all.into_iter().map(|interface| interface.name).collect(),
+            existing: all.iter().map(|interface| interface.name.clone()).collect(),
         })
     }
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use aya::programs::tc::TcAttachType;
 use aya::programs::{ProgramError, loaded_programs};
-use sg_common::names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS};
 
 use super::error::DataplaneError;
 use super::filters::{filter_programs, remove_filter};
@@ -36,13 +35,6 @@ impl HookSide {
         match self {
             Self::Ingress => "ingress",
             Self::Egress => "egress",
-        }
-    }
-
-    pub(super) const fn tc_program(self) -> &'static str {
-        match self {
-            Self::Ingress => PROGRAM_TC_INGRESS,
-            Self::Egress => PROGRAM_TC_EGRESS,
         }
     }
 
@@ -129,14 +121,17 @@ pub(super) fn holds_xdp(pins: &PinDir, zone: u32, ifindex: u32) -> Result<bool, 
     Ok(info.target == LinkTarget::Xdp { ifindex })
 }
 
-/// Names the TC program of a hook, and what was tried with it.
+/// Names the gate of a hook, and what was tried with it.
 pub(super) fn program_error(
     action: &'static str,
     side: HookSide,
 ) -> impl FnOnce(ProgramError) -> DataplaneError {
     move |source| DataplaneError::Program {
         action,
-        program: side.tc_program(),
+        program: match side {
+            HookSide::Ingress => "sg_zone (ingress)",
+            HookSide::Egress => "sg_zone (egress)",
+        },
         source: Box::new(source),
     }
 }

@@ -3,11 +3,12 @@
 
 use std::cell::OnceCell;
 use std::io;
+use std::path::PathBuf;
 
-use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
-use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters, ZoneMemory};
+use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters};
 use sg_common::flow::{FragmentEntry, FragmentKey};
 use sg_common::image::PREVIOUS;
 use sg_common::limit::LogBucket;
@@ -17,6 +18,7 @@ use sg_common::names::{
 };
 use sg_common::settings::{InterfaceSettings, MAX_ZONES, before};
 
+use super::counters::Counters;
 use super::error::DataplaneError;
 use super::pins::PinDir;
 use super::sys::{MappedSlots, Outer, Table};
@@ -24,7 +26,7 @@ use super::sys::{MappedSlots, Outer, Table};
 /// The shared maps but for the ring buffer, which has one reader at a time.
 pub(super) struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceSettings>,
-    pub(super) counters: PerCpuArray<MapData, ZoneMemory>,
+    counters: Counters,
     pub(super) log_buckets: Array<MapData, LogBucket>,
     pub(super) rules: PerCpuHashMap<MapData, RuleKey, RuleCounters>,
     flows: MapData,
@@ -39,16 +41,20 @@ impl Maps {
     /// Opens the maps; they must have been checked by [`compat`](super::compat) when they were
     /// created or last attached to.
     pub(super) fn open(pins: &PinDir) -> Result<Self, DataplaneError> {
-        Self::from(|name| MapData::from_pin(pins.map(name)))
+        Self::from(
+            |name| MapData::from_pin(pins.map(name)),
+            Some(pins.counters()),
+        )
     }
 
     /// Takes the maps of programs that share them with nobody.
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, DataplaneError> {
-        Self::from(|name| take(ebpf, name))
+        Self::from(|name| take(ebpf, name), None)
     }
 
     fn from(
         mut get: impl FnMut(&'static str) -> Result<MapData, MapError>,
+        counter_pins: Option<PathBuf>,
     ) -> Result<Self, DataplaneError> {
         let mut open = |name| get(name).map_err(map_error("open", name));
         let mut image = |name| outer(open(name)?, name);
@@ -56,9 +62,7 @@ impl Maps {
         let images = [image(small)?, image(large)?, image(huge)?];
         Ok(Self {
             interfaces: array(open(MAP_INTERFACES)?, MAP_INTERFACES)?,
-            counters: Map::from_map_data(open(MAP_COUNTERS)?)
-                .and_then(PerCpuArray::try_from)
-                .map_err(map_error("open", MAP_COUNTERS))?,
+            counters: Counters::new(open(MAP_COUNTERS)?, counter_pins),
             log_buckets: array(open(MAP_LOG_BUCKETS)?, MAP_LOG_BUCKETS)?,
             rules: Map::from_map_data(open(MAP_RULES)?)
                 .and_then(PerCpuHashMap::try_from)
@@ -100,12 +104,16 @@ impl Maps {
             .map_err(map_error("read", MAP_INTERFACES))
     }
 
-    /// Changes the settings of a zone.
+    /// Changes the settings of a zone. One that comes into use has counters from then on: programs
+    /// drop everything where there are none.
     pub(super) fn set_settings(
         &mut self,
         zone: u32,
         settings: &InterfaceSettings,
     ) -> Result<(), DataplaneError> {
+        if settings.is_in_use() {
+            self.counters.make(zone)?;
+        }
         self.interfaces
             .set(zone, settings, 0)
             .map_err(map_error("write", MAP_INTERFACES))
@@ -131,22 +139,12 @@ impl Maps {
         if zone >= MAX_ZONES {
             return Ok(ZoneCounters::ZERO);
         }
-        let per_cpu = self
-            .counters
-            .get(&zone, 0)
-            .map_err(map_error("read", MAP_COUNTERS))?;
-        let mut sum = ZoneCounters::ZERO;
-        for memory in per_cpu.iter() {
-            sum.add(&memory.counters);
-        }
-        Ok(sum)
+        self.counters.sum(zone)
     }
 
     /// Sets the counters of a zone to zero, and lets it log what it may in a second.
     pub(super) fn reset_counters(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        on_every_cpu(ZoneMemory::ZERO)
-            .and_then(|zeros| self.counters.set(zone, zeros, 0))
-            .map_err(map_error("write", MAP_COUNTERS))?;
+        self.counters.reset(zone)?;
         self.log_buckets
             .set(zone, LogBucket::default(), 0)
             .map_err(map_error("write", MAP_LOG_BUCKETS))
@@ -183,6 +181,7 @@ pub(super) fn take(ebpf: &mut Ebpf, name: &str) -> Result<MapData, MapError> {
             | Map::LruHashMap(data)
             | Map::PerCpuArray(data)
             | Map::PerCpuHashMap(data)
+            | Map::ProgramArray(data)
             | Map::RingBuf(data),
         ) => Ok(data),
         Some(_) | None => Err(MapError::InvalidName {

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! <root>/v<LAYOUT_VERSION>/maps/<NAME>      maps shared by the programs of all interfaces
-//!                          image, clock     the policy image in force, the program that tells jiffies
-//!                          zones/<ZONE>/    links of one interface: ingress, egress; whose programs
-//!                                           they are: build; their ids: programs
+//!                          counters/<PAGE>  counters of some zones
+//!                          image            the policy image in force
+//!                          clock, seed      the programs that tell jiffies and open flows
+//!                          programs/<NAME>  whose each of the programs that judge is
+//!                          zones/<ZONE>/    of one interface: its links, ingress and egress; the ids of
+//!                                           its gates, programs; the arrays that these lead to
 //! ```
 
 use std::io;
@@ -17,6 +20,8 @@ use sg_common::names::{FLOW_LAYOUT, LAYOUT_VERSION};
 
 use super::error::DataplaneError;
 use crate::host::crash::{CrashPoint, reach};
+
+mod marks;
 
 /// Where Linux distributions mount the BPF file system.
 const BPF_FS: &str = "/sys/fs/bpf";
@@ -67,6 +72,11 @@ impl PinDir {
         self.maps().join(name)
     }
 
+    /// The directory of the pages of counters.
+    pub(super) fn counters(&self) -> PathBuf {
+        self.path.join("counters")
+    }
+
     /// The pin of the image in force.
     pub(super) fn image(&self) -> PathBuf {
         self.path.join("image")
@@ -102,6 +112,16 @@ impl PinDir {
         }
     }
 
+    /// Marks that the kernel has been told to hurry: a symbolic link.
+    pub(super) fn haste(&self) -> PathBuf {
+        self.path.join("haste")
+    }
+
+    /// The pin of the program that opens flows.
+    pub(super) fn seed(&self) -> PathBuf {
+        self.path.join("seed")
+    }
+
     /// The pin of a clock program that is about to replace the old one.
     pub(super) fn next_clock(&self) -> PathBuf {
         self.path.join("next_clock")
@@ -130,65 +150,6 @@ impl PinDir {
             .map(|name| (from.join(&name), to.join(&name)))
             .filter(|(from, to)| !from.is_symlink() && !to.exists())
             .collect())
-    }
-
-    /// Tells whose programs a zone has: a symbolic link to their [`BUILD`](super::BUILD).
-    fn build(&self, zone: u32) -> PathBuf {
-        self.zone(zone).join("build")
-    }
-
-    /// Whose programs a zone has, `None` when that is not known.
-    pub(super) fn build_of(&self, zone: u32) -> Option<String> {
-        let name = std::fs::read_link(self.build(zone)).ok()?;
-        Some(name.to_string_lossy().into_owned())
-    }
-
-    /// Notes whose programs a zone has, `None` while they change.
-    pub(super) fn set_build(&self, zone: u32, build: Option<&str>) -> Result<(), DataplaneError> {
-        let mark = self.build(zone);
-        self.forget_programs(zone)?;
-        remove_pin(&mark)?;
-        match build {
-            None => Ok(()),
-            Some(build) => std::os::unix::fs::symlink(build, &mark)
-                .map_err(|source| pin_error("create", &mark, source)),
-        }
-    }
-
-    /// Tells the ids of the programs that a zone was given, and whose they are: a symbolic link to
-    /// `BUILD:ID-ID`.
-    fn programs(&self, zone: u32) -> PathBuf {
-        self.zone(zone).join("programs")
-    }
-
-    /// The ids of the programs that a zone was given, `None` when that is not known.
-    pub(super) fn programs_of(&self, zone: u32) -> Option<Vec<u32>> {
-        let mark = std::fs::read_link(self.programs(zone)).ok()?;
-        let (build, ids) = mark.to_str()?.rsplit_once(':')?;
-        // An sg-ctl that does not know this mark has replaced the programs since.
-        if self.build_of(zone)? != build {
-            return None;
-        }
-        ids.split('-').map(|id| id.parse().ok()).collect()
-    }
-
-    /// Forgets the ids of the programs of a zone, which are about to be replaced.
-    pub(super) fn forget_programs(&self, zone: u32) -> Result<(), DataplaneError> {
-        remove_pin(&self.programs(zone))
-    }
-
-    /// Notes the ids of the programs that a zone has been given.
-    pub(super) fn set_programs(
-        &self,
-        zone: u32,
-        build: &str,
-        ids: &[u32],
-    ) -> Result<(), DataplaneError> {
-        let mark = self.programs(zone);
-        remove_pin(&mark)?;
-        let ids: Vec<_> = ids.iter().map(u32::to_string).collect();
-        std::os::unix::fs::symlink(format!("{build}:{}", ids.join("-")), &mark)
-            .map_err(|source| pin_error("create", &mark, source))
     }
 
     /// The directory of a zone's links.
@@ -227,7 +188,7 @@ impl PinDir {
     /// When there is no BPF file system at the path and none can be mounted.
     pub(super) fn create(&self) -> Result<(), DataplaneError> {
         self.ensure_bpf_fs()?;
-        for directory in ["maps", "zones"] {
+        for directory in ["maps", "counters", "programs", "zones"] {
             create_directory(&self.path.join(directory))?;
         }
         let layout = self.flow_layout_mark();

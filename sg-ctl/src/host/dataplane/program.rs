@@ -1,27 +1,28 @@
-//! The kernel programs: the object built into this binary, loaded for one interface.
+//! The kernel programs: the object built into this binary, loaded once for all interfaces.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use aya::maps::{Map, MapData, RingBuf};
-use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
+use aya::programs::{Program, ProgramError, ProgramFd, ProgramInfo, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use sg_common::names::{
     GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_EVENTS, MAP_FLOW_SLOTS,
-    MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_SEED, PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP,
-    SHARED_MAPS,
+    MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_SEED, SHARED_MAPS,
 };
 use sg_common::settings::{DEFAULT_FLOWS, ProgramConfig};
 use sg_common::table::{BUCKET_SLOTS, buckets_for};
 use sha2::{Digest as _, Sha256};
 
+use super::clock;
 use super::compat;
 use super::error::DataplaneError;
 use super::flows::{self, FlowTable};
-use super::links::HookSide;
+use super::gate::{Entry, Gate, GateMaps};
 use super::maps::{self, Maps, map_error};
 use super::pins::PinDir;
+use crate::host::crash::{CrashPoint, reach};
 
 /// The compiled sg-ebpf: an ELF file with the programs and maps of [`sg_common::names`].
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SG_EBPF_OBJ"));
@@ -37,13 +38,13 @@ pub static BUILD: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The programs of one interface, on the shared maps of one pin directory.
+/// The programs, on the shared maps of one pin directory.
 ///
 /// Each program passes the verifier when it is first asked for (0.2 to 0.6 s), so only those that
-/// are used cost anything. Dropping this unloads those that no pinned link holds.
-#[derive(Debug)]
+/// are used cost anything. Dropping this unloads those that stand in no array and are not pinned.
 pub struct Programs {
     ebpf: Ebpf,
+    maps: GateMaps,
 }
 
 impl Programs {
@@ -60,7 +61,8 @@ impl Programs {
         loader.override_global(GLOBAL_FLOW_BUCKETS, &table.buckets, true);
         loader.override_global(GLOBAL_HASH_SEED, &table.seed, true);
         let ebpf = loader.load(OBJECT).map_err(object_error)?;
-        Ok(Self { ebpf })
+        let maps = GateMaps::open(pins)?;
+        Ok(Self { ebpf, maps })
     }
 
     /// Reads the object with new maps that are pinned nowhere and have room for so many flows.
@@ -81,44 +83,57 @@ impl Programs {
             .override_global(GLOBAL_FLOW_BUCKETS, &buckets, true)
             .override_global(GLOBAL_HASH_SEED, &seed, true);
         let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
+        let gates =
+            GateMaps::from(|name| maps::take(&mut ebpf, name).map_err(map_error("open", name)))?;
         let maps = Maps::take(&mut ebpf)?;
         let events = maps::take(&mut ebpf, MAP_EVENTS)
             .and_then(Map::from_map_data)
             .and_then(RingBuf::try_from)
             .map_err(map_error("open", MAP_EVENTS))?;
-        Ok((Self { ebpf }, maps, events))
+        Ok((Self { ebpf, maps: gates }, maps, events))
     }
 
-    /// The XDP program of the ingress hook, loaded.
+    /// Loads a program that judges, and describes it.
     ///
     /// # Errors
     /// When the kernel refuses it, see [`DataplaneError::ProgramRejected`].
-    pub fn xdp(&mut self) -> Result<&mut Xdp, DataplaneError> {
-        self.loaded(PROGRAM_XDP, Xdp::load)
+    pub fn judge(&mut self, entry: Entry) -> Result<ProgramInfo, DataplaneError> {
+        let name = entry.name();
+        let info = if entry.is_xdp() {
+            self.loaded(name, Xdp::load)?.info()
+        } else {
+            self.loaded(name, SchedClassifier::load)?.info()
+        };
+        info.map_err(|error| refused(name, error))
     }
 
-    /// The TC program of the ingress hook, loaded.
+    /// The descriptor of a program that judges, loaded.
+    fn judge_fd(&mut self, entry: Entry) -> Result<&ProgramFd, DataplaneError> {
+        let name = entry.name();
+        let fd = if entry.is_xdp() {
+            self.loaded(name, Xdp::load)?.fd()
+        } else {
+            self.loaded(name, SchedClassifier::load)?.fd()
+        };
+        fd.map_err(|error| refused(name, error))
+    }
+
+    /// Loads a program and puts it at its place, for every gate that leads there.
+    pub(super) fn put(&mut self, entry: Entry) -> Result<(), DataplaneError> {
+        let program = self.judge_fd(entry)?.try_clone();
+        let program = program.map_err(|error| refused(entry.name(), error.into()))?;
+        self.maps.set_program(entry, &program)
+    }
+
+    /// A gate of a zone, to a program that is put at its place if none is there.
     ///
     /// # Errors
-    /// As [`xdp`](Self::xdp).
-    pub fn tc_ingress(&mut self) -> Result<&mut SchedClassifier, DataplaneError> {
-        self.loaded(PROGRAM_TC_INGRESS, SchedClassifier::load)
-    }
-
-    /// The TC program of the egress hook, loaded.
-    ///
-    /// # Errors
-    /// As [`xdp`](Self::xdp).
-    pub fn tc_egress(&mut self) -> Result<&mut SchedClassifier, DataplaneError> {
-        self.loaded(PROGRAM_TC_EGRESS, SchedClassifier::load)
-    }
-
-    /// The TC program of a hook, loaded.
-    pub(super) fn tc(&mut self, side: HookSide) -> Result<&mut SchedClassifier, DataplaneError> {
-        match side {
-            HookSide::Ingress => self.tc_ingress(),
-            HookSide::Egress => self.tc_egress(),
+    /// When the kernel refuses one of them.
+    pub fn gate(&mut self, entry: Entry, zone: u32) -> Result<Gate, DataplaneError> {
+        if self.maps.program(entry)?.is_none() {
+            self.put(entry)?;
         }
+        self.maps.gate(entry, zone)
     }
 
     /// The program that returns jiffies, loaded.
@@ -149,6 +164,36 @@ impl Programs {
             Err(error) => Err(refused(name, error)),
         }
     }
+}
+
+/// What the programs of interfaces are loaded with.
+pub(super) fn config() -> Result<ProgramConfig, DataplaneError> {
+    Ok(ProgramConfig {
+        test_clock: 0,
+        hz: clock::hz()? as u32,
+    })
+}
+
+/// Puts programs at their places that are not there yet: once for all interfaces.
+pub(super) fn ensure(
+    pins: &PinDir,
+    maps: &GateMaps,
+    entries: &[Entry],
+) -> Result<(), DataplaneError> {
+    let mut programs = None;
+    for entry in entries {
+        if maps.program(*entry)?.is_some() {
+            continue;
+        }
+        let programs = match &mut programs {
+            Some(programs) => programs,
+            none => none.insert(Programs::load(pins, config()?)?),
+        };
+        pins.set_build(*entry, Some(&BUILD))?;
+        programs.put(*entry)?;
+        reach(CrashPoint::ProgramPut);
+    }
+    Ok(())
 }
 
 /// Makes and pins the shared maps that do not exist, with room for so many flows.

@@ -15,11 +15,12 @@ use sg_common::reason::Reason;
 use sg_common::settings::{InterfaceSettings, MODE_AUDIT};
 
 use super::error::DataplaneError;
-use super::links::{Attachment, HookSide};
+use super::links::Attachment;
 use super::maps::{map_error, map_slots, system_error};
 use super::pins::PinDir;
 use super::sys::{self, MappedSlots};
-use super::{Dataplane, attached, privilege, upgrade};
+use super::upgrade::NewGates;
+use super::{Dataplane, attached, privilege};
 use crate::host::crash::{CrashPoint, reach};
 use sg_policy::model::Side;
 
@@ -129,26 +130,24 @@ impl Dataplane {
         }
         let mut loaded = Vec::new();
         for zone in zones {
-            loaded.push(upgrade::load(&self.pins, zone.attachment, zone.side)?);
+            loaded.push(NewGates::load(&self.pins, zone.attachment, zone.side)?);
         }
         let mut copy = FlowCopy::open(other, zones)?;
         let (kept, refused) = copy.round(self, true)?;
-        for zone in zones {
+        for (zone, gates) in zones.iter().zip(&loaded) {
             let zone = zone.attachment.zone;
             self.pins.create_zone(zone)?;
-            self.pins.set_build(zone, None)?;
-            other.pins.forget_programs(zone)?;
+            self.pins.forget_gates(zone)?;
+            other.pins.forget_gates(zone)?;
+            gates.hold(&self.pins, zone)?;
             for (old, new) in other.pins.pins_of(zone, &self.pins)? {
                 let object = sys::open_pin(&old).map_err(system_error("open a pin"))?;
                 sys::pin(&object, &new).map_err(system_error("pin anew"))?;
             }
         }
         reach(CrashPoint::PinnedAnew);
-        for (zone, programs) in zones.iter().zip(&mut loaded) {
-            for side in HookSide::ALL {
-                upgrade::replace(&self.pins, programs, zone.attachment, side)?;
-                reach(CrashPoint::ProgramReplaced);
-            }
+        for (zone, gates) in zones.iter().zip(&loaded) {
+            gates.replace(&self.pins, zone.attachment)?;
         }
         reach(CrashPoint::Moved);
         open_flows(self)?;
@@ -157,8 +156,8 @@ impl Dataplane {
         }
         let (late, more) = copy.round(self, false)?;
         reach(CrashPoint::FlowsCopied);
-        for zone in zones {
-            self.note_build(zone.attachment.zone)?;
+        for (zone, gates) in zones.iter().zip(&loaded) {
+            gates.note(&self.pins, zone.attachment.zone)?;
         }
         other.pins.remove()?;
         Ok(Relocated {

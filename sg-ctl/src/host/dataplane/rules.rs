@@ -1,6 +1,7 @@
 //! Counters of rules: made for the rules in force, summed over CPUs and the flow table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use aya::maps::MapError;
 use aya::util::nr_cpus;
@@ -38,9 +39,10 @@ pub struct RuleCounterInfo {
 impl RuleCounterInfo {
     /// Describes the map when it counts so many rules.
     pub(super) fn of(rules: usize) -> Result<Self, DataplaneError> {
-        /// What an entry takes beside its values: its bucket, its head, key and pointer (Linux 6.18,
-        /// `kernel/bpf/hashtab.c`).
-        const ENTRY: u64 = 16 + 64;
+        /// What there is for every entry that there may be, its bucket, and what one takes beside its
+        /// values: head, key and pointers (Linux 6.18, `kernel/bpf/hashtab.c`).
+        const BUCKET: u64 = 16;
+        const ENTRY: u64 = 96;
         let cpus = nr_cpus()
             .map_err(|(_, error)| MapError::IoError(error))
             .map_err(map_error("measure", MAP_RULES))?;
@@ -48,7 +50,7 @@ impl RuleCounterInfo {
         Ok(Self {
             rules,
             room: MAX_RULES,
-            bytes: u64::from(MAX_RULES) * (ENTRY + values),
+            bytes: u64::from(MAX_RULES) * BUCKET + rules as u64 * (ENTRY + values),
         })
     }
 }
@@ -58,6 +60,11 @@ pub(super) fn counted(maps: &Maps) -> Result<BTreeSet<RuleKey>, DataplaneError> 
     let keys = maps.rules.keys().collect::<Result<_, _>>();
     keys.map_err(map_error("read", MAP_RULES))
 }
+
+/// The kernel keeps some memory at hand for entries of the map and fetches more behind our back: so
+/// long is waited for it, and as often, before rules go uncounted.
+const PATIENCE: Duration = Duration::from_secs(5);
+const REFILL: Duration = Duration::from_millis(1);
 
 /// Begins to count rules that are about to come into force, as far as there is room. Those that are
 /// counted already go on.
@@ -73,11 +80,23 @@ pub(super) fn begin(
         since: now,
         ..RuleCounters::default()
     };
+    let deadline = Instant::now() + PATIENCE;
     for rule in rules.iter().filter(|rule| !counted.contains(rule)) {
-        let inserted = on_every_cpu(zero).and_then(|zero| maps.rules.insert(rule, zero, NEW));
-        match inserted {
-            Err(error) if is(&error, Errno::E2BIG) => break,
-            inserted => inserted.map_err(map_error("write", MAP_RULES))?,
+        loop {
+            let inserted = on_every_cpu(zero).and_then(|zero| maps.rules.insert(rule, zero, NEW));
+            match inserted {
+                Err(error) if is(&error, Errno::E2BIG) => return Ok(()),
+                Err(error) if is(&error, Errno::ENOMEM) => {
+                    if Instant::now() > deadline {
+                        return Ok(());
+                    }
+                    std::thread::sleep(REFILL);
+                }
+                inserted => {
+                    inserted.map_err(map_error("write", MAP_RULES))?;
+                    break;
+                }
+            }
         }
     }
     Ok(())

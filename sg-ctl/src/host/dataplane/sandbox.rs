@@ -4,14 +4,13 @@
 //! Nothing is pinned, so that nothing can be left behind or met by anybody else.
 
 use aya::maps::{MapData, RingBuf};
-use aya::programs::{ProgramError, TestRun, TestRunOptions, TestRunResult};
 use sg_common::event::{Event, Record};
 use sg_common::image::CURRENT;
-use sg_common::names::{PROGRAM_TC_EGRESS, PROGRAM_TC_INGRESS, PROGRAM_XDP};
 use sg_common::reason::Verdict;
 use sg_common::settings::{InterfaceSettings, ProgramConfig};
 
 use super::error::DataplaneError;
+use super::gate::{Entry, Gates};
 use super::maps::Maps;
 use super::program::Programs;
 use super::{image, privilege};
@@ -22,16 +21,8 @@ const XDP_PASS: u32 = 2;
 const TC_NEXT: u32 = u32::MAX;
 const TC_DROP: u32 = 2;
 
-/// A program that judges frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// XDP on the receiving path.
-    Xdp,
-    /// TC on the receiving path.
-    TcIngress,
-    /// TC on the sending path.
-    TcEgress,
-}
+/// The zone of the interface that does not exist.
+const ZONE: u32 = 0;
 
 impl Entry {
     /// The bytes that a frame must have at least for the kernel to run the program with it: at TC
@@ -39,7 +30,7 @@ impl Entry {
     /// (6.18, `net/bpf/test_run.c`).
     pub fn least_frame(self, frame: &[u8]) -> usize {
         match (self, frame.get(12..14)) {
-            (Self::Xdp, _) => 14,
+            (Self::Xdp(_), _) => 14,
             (_, Some([0x08, 0x00])) => 14 + 20,
             (_, Some([0x86, 0xdd])) => 14 + 40,
             _ => 14 + 1,
@@ -49,8 +40,7 @@ impl Entry {
 
 /// The programs of one interface that does not exist.
 pub struct Sandbox {
-    zone: u32,
-    programs: Programs,
+    gates: Gates,
     maps: Maps,
     events: RingBuf<MapData>,
 }
@@ -64,8 +54,7 @@ impl Sandbox {
         privilege::check()?;
         let (programs, maps, events) = Programs::load_apart(config, flows)?;
         Ok(Self {
-            zone: config.zone,
-            programs,
+            gates: Gates::new(programs, ZONE),
             maps,
             events,
         })
@@ -77,26 +66,12 @@ impl Sandbox {
     /// # Errors
     /// When the kernel refuses the program or the frame.
     pub fn run(&mut self, entry: Entry, frame: &[u8]) -> Result<Verdict, DataplaneError> {
-        let programs = &mut self.programs;
-        let (name, result) = match entry {
-            Entry::Xdp => (PROGRAM_XDP, run(programs.xdp()?, frame)),
-            Entry::TcIngress => (PROGRAM_TC_INGRESS, run(programs.tc_ingress()?, frame)),
-            Entry::TcEgress => (PROGRAM_TC_EGRESS, run(programs.tc_egress()?, frame)),
-        };
-        let code = result.map_err(|source| DataplaneError::Program {
-            action: "run",
-            program: name,
-            source: Box::new(source),
-        })?;
+        let code = self.gates.run(entry, frame, 1, None)?.code;
         match (entry, code) {
-            (Entry::Xdp, XDP_PASS) | (Entry::TcIngress | Entry::TcEgress, TC_NEXT) => {
-                Ok(Verdict::Pass)
-            }
-            (Entry::Xdp, XDP_DROP) | (Entry::TcIngress | Entry::TcEgress, TC_DROP) => {
-                Ok(Verdict::Drop)
-            }
+            (Entry::Xdp(_), XDP_PASS) | (Entry::Tc(_), TC_NEXT) => Ok(Verdict::Pass),
+            (Entry::Xdp(_), XDP_DROP) | (Entry::Tc(_), TC_DROP) => Ok(Verdict::Drop),
             _ => Err(DataplaneError::UnknownVerdict {
-                program: name,
+                program: entry.name(),
                 code,
             }),
         }
@@ -125,7 +100,7 @@ impl Sandbox {
     /// # Errors
     /// When the kernel does not let them be written.
     pub fn set_settings(&mut self, settings: &InterfaceSettings) -> Result<(), DataplaneError> {
-        self.maps.set_settings(self.zone, settings)
+        self.maps.set_settings(ZONE, settings)
     }
 
     /// Sets the time, in jiffies; the programs must be loaded with a test clock.
@@ -135,15 +110,4 @@ impl Sandbox {
     pub fn set_clock(&mut self, jiffies: u64) -> Result<(), DataplaneError> {
         self.maps.set_test_clock(jiffies)
     }
-}
-
-fn run<P>(program: &P, frame: &[u8]) -> Result<u32, ProgramError>
-where
-    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
-{
-    let options = TestRunOptions {
-        data_in: Some(frame),
-        ..TestRunOptions::default()
-    };
-    program.test_run(options).map(|result| result.return_value)
 }

@@ -1,18 +1,20 @@
 //! Flows that existed before their interface was guarded, put into the flow table.
 
+use std::io;
 use std::net::SocketAddr;
 
-use aya::programs::{TestRun as _, TestRunOptions};
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya_obj::programs::XdpAttachType;
 use sg_common::ends::{Ends, VlanIds};
 use sg_common::flow::{Direction, FLOW_OPENED_OUTBOUND, FlowKey, FlowSeed, FlowState};
 use sg_common::names::PROGRAM_SEED;
 use sg_common::reason::Reason;
-use sg_common::settings::ProgramConfig;
 use sg_common::tcp::Numbers;
 
+use super::Dataplane;
 use super::error::DataplaneError;
-use super::program::Programs;
-use super::{Dataplane, clock};
+use super::pins::{PinDir, pin_error};
+use super::program::{self, Programs};
 use crate::host::crash::{CrashPoint, reach};
 
 /// A connection as an interface sees it.
@@ -94,12 +96,7 @@ impl Dataplane {
         if seeds.len() == 0 {
             return Ok(codes);
         }
-        let config = ProgramConfig {
-            hz: clock::hz()? as u32,
-            ..ProgramConfig::default()
-        };
-        let mut programs = Programs::load(&self.pins, config)?;
-        let program = programs.seed()?;
+        let program = program(&self.pins)?;
         for seed in seeds {
             let frame = seed.bytes();
             let options = TestRunOptions {
@@ -117,4 +114,21 @@ impl Dataplane {
         }
         Ok(codes)
     }
+}
+
+/// The program that opens flows: pinned, for it is verified once.
+fn program(pins: &PinDir) -> Result<Xdp, DataplaneError> {
+    let pin = pins.seed();
+    if !pin.exists() {
+        let mut programs = Programs::load(pins, program::config()?)?;
+        programs
+            .seed()?
+            .pin(&pin)
+            .map_err(|error| pin_error("pin", &pin, io::Error::other(error)))?;
+    }
+    Xdp::from_pin(&pin, XdpAttachType::Interface).map_err(|source| DataplaneError::Program {
+        action: "open",
+        program: PROGRAM_SEED,
+        source: Box::new(source),
+    })
 }

@@ -22,12 +22,15 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(super) use memory::{MappedSlots, MappedWords};
+pub use program::Run;
+pub(super) use program::{GateCode, attach_xdp, program_id, run};
 #[cfg(test)]
 pub(super) use ring::tests::Ring;
 pub(super) use ring::{MappedRing, Record};
 pub(super) use tcx::{TcxProgram, attach_tcx, tcx_programs};
 
 mod memory;
+mod program;
 mod ring;
 mod tcx;
 
@@ -83,7 +86,7 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Pins an object (`BPF_OBJ_PIN`), which may be pinned elsewhere, too.
-pub(super) fn pin(object: &OwnedFd, path: &Path) -> io::Result<()> {
+pub(super) fn pin(object: &impl AsFd, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = zeroed_attr();
     attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
@@ -190,43 +193,61 @@ impl Outer {
         }
     }
 
-    /// Calls a command about a slot; its number and its value are words.
-    fn call(&self, command: bpf_cmd, key: u32, value: Option<&mut u32>) -> io::Result<()> {
-        let mut attr = zeroed_attr();
-        attr.__bindgen_anon_2.map_fd = fd(self.0.fd());
-        attr.__bindgen_anon_2.key = std::ptr::from_ref(&key) as u64;
-        attr.__bindgen_anon_2.__bindgen_anon_1.value =
-            value.map_or(0, |value| std::ptr::from_mut(value) as u64);
-        // SAFETY: maps of maps have keys and values of four bytes; both live until the call returns.
-        unsafe { bpf(command, &mut attr).map(drop) }
-    }
-
     /// Returns the id of the map in a slot, `None` when it is empty.
-    ///
-    /// aya's look-up would go on to open that map by its id, for which the kernel wants
-    /// `CAP_SYS_ADMIN`.
     pub(super) fn id(&self, slot: u32) -> io::Result<Option<u32>> {
-        let mut id = 0;
-        match self.call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, slot, Some(&mut id)) {
-            Ok(()) => Ok(Some(id)),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-            Err(error) => Err(error),
-        }
+        slot_id(&self.0, slot)
     }
 
     /// Replaces the map in a slot.
     pub(super) fn replace(&self, slot: u32, inner: &MapData) -> io::Result<()> {
-        let mut inner = fd(inner.fd());
-        self.call(bpf_cmd::BPF_MAP_UPDATE_ELEM, slot, Some(&mut inner))
+        set_slot(&self.0, slot, &inner.fd())
     }
 
     /// Empties a slot; it may be empty already.
     pub(super) fn clear(&self, slot: u32) -> io::Result<()> {
-        match self.call(bpf_cmd::BPF_MAP_DELETE_ELEM, slot, None) {
+        match slot_call(&self.0, slot, bpf_cmd::BPF_MAP_DELETE_ELEM, None) {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
             result => result,
         }
     }
+}
+
+/// Calls a command about a slot of a map of maps or programs; its number and its value are words.
+fn slot_call(
+    map: &MapData,
+    index: u32,
+    command: bpf_cmd,
+    value: Option<&mut u32>,
+) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_2.map_fd = fd(map.fd());
+    attr.__bindgen_anon_2.key = std::ptr::from_ref(&index) as u64;
+    attr.__bindgen_anon_2.__bindgen_anon_1.value =
+        value.map_or(0, |value| std::ptr::from_mut(value) as u64);
+    // SAFETY: these maps have keys and values of four bytes; both live until the call returns.
+    unsafe { bpf(command, &mut attr).map(drop) }
+}
+
+/// Returns the id of the map or program in a slot of a map of them, `None` when it is empty.
+///
+/// aya's look-up would go on to open it by its id, for which the kernel wants `CAP_SYS_ADMIN`.
+pub(super) fn slot_id(map: &MapData, index: u32) -> io::Result<Option<u32>> {
+    let mut id = 0;
+    match slot_call(map, index, bpf_cmd::BPF_MAP_LOOKUP_ELEM, Some(&mut id)) {
+        Ok(()) => Ok(Some(id)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a map or program into a slot of a map of them.
+pub(super) fn set_slot(map: &MapData, index: u32, what: &impl AsFd) -> io::Result<()> {
+    slot_call(
+        map,
+        index,
+        bpf_cmd::BPF_MAP_UPDATE_ELEM,
+        Some(&mut fd(what)),
+    )
 }
 
 /// How far a map has been read.

@@ -1,24 +1,25 @@
 //! Replaces the programs of attached interfaces by those of this binary, while packets meet them.
 //!
-//! Nothing is taken off its hook: the kernel exchanges the program of a link, or of a filter, at one
-//! moment, and maps, links and settings stay what they are. A packet is judged by the old program or
-//! the new one, and both know the same flows.
+//! Nothing is taken off its hook: the gates of all interfaces lead to one place, and the kernel
+//! exchanges the program there at one moment. Maps, gates and settings stay what they are. A packet is
+//! judged by the old program or the new one, and both know the same flows. Gates are exchanged, by
+//! their links, where the maps have another layout (`relocate.rs`).
 
 use std::io;
 
 use aya::programs::tc::SchedClassifierLink;
 use aya::programs::{ProgramError, SchedClassifier};
-use sg_common::settings::ProgramConfig;
 
 use super::error::DataplaneError;
 use super::filters::{filter_pin, filter_programs, find_filter, next_filter_pin};
+use super::gate::{self, Entry, Gate, GateMaps};
 use super::hook::HookKind;
 use super::links::{self, Attachment, HookSide, program_error};
 use super::maps::system_error;
 use super::pins::{PinDir, pin_error, remove_pin};
-use super::program::{BUILD, Programs};
+use super::program::{self, BUILD, Programs};
 use super::sys;
-use super::{Dataplane, clock, privilege};
+use super::{Dataplane, privilege};
 use crate::host::crash::{CrashPoint, reach};
 use sg_policy::model::Side;
 
@@ -28,92 +29,103 @@ impl Dataplane {
         self.pins.build_of(zone)
     }
 
-    /// Notes that a zone has programs of this binary, and their ids.
-    pub(super) fn note_build(&self, zone: u32) -> Result<(), DataplaneError> {
-        self.pins.set_build(zone, Some(&BUILD))?;
-        let attachments = self.attachments()?;
-        let found = attachments.iter().find(|each| each.zone == zone);
-        let hooks = HookSide::ALL.map(|side| found.and_then(|found| found.hook(side)));
-        let ids: Vec<_> = hooks.iter().flatten().map(|hook| hook.program).collect();
-        self.pins.set_programs(zone, &BUILD, &ids)
+    /// The programs that stand at their places, with their ids.
+    ///
+    /// # Errors
+    /// When nothing is loaded.
+    pub fn programs(&self) -> Result<Vec<(Entry, u32)>, DataplaneError> {
+        let maps = GateMaps::open(&self.pins)?;
+        let mut programs = Vec::new();
+        for entry in Entry::ALL {
+            programs.extend(maps.program(entry)?.map(|id| (entry, id)));
+        }
+        Ok(programs)
     }
 
-    /// Replaces the programs of attached interfaces, whose protected sides are given, by those of
-    /// this binary. A hook that has none is left alone.
+    /// Replaces the programs by those of this binary: each of them for all interfaces at one moment.
     ///
     /// # Errors
     /// When maps of another shape are pinned, or the kernel refuses a program: nothing has changed
-    /// then. After that an error leaves some hooks with new programs, others with old ones.
-    pub fn upgrade(&mut self, zones: &[(&Attachment, Side)]) -> Result<(), DataplaneError> {
+    /// then. After that an error leaves some programs new, others old.
+    pub fn upgrade(&mut self) -> Result<(), DataplaneError> {
         privilege::check()?;
-        let mut loaded = Vec::new();
-        for (attachment, side) in zones {
-            loaded.push((attachment, load(&self.pins, attachment, *side)?));
+        let entries = self.programs()?;
+        let mut programs = Programs::load(&self.pins, program::config()?)?;
+        // A refusal must come before any change.
+        for (entry, _) in &entries {
+            programs.judge(*entry)?;
         }
+        programs.clock()?;
         reach(CrashPoint::ProgramsLoaded);
-        for (attachment, programs) in &mut loaded {
-            let zone = attachment.zone;
-            self.pins.set_build(zone, None)?;
+        for (entry, _) in entries {
+            self.pins.set_build(entry, None)?;
             reach(CrashPoint::BuildForgotten);
-            for side in HookSide::ALL {
-                replace(&self.pins, programs, attachment, side)?;
-                reach(CrashPoint::ProgramReplaced);
-            }
-            self.note_build(zone)?;
+            programs.put(entry)?;
+            reach(CrashPoint::ProgramReplaced);
+            self.pins.set_build(entry, Some(&BUILD))?;
             reach(CrashPoint::BuildNoted);
         }
-        match loaded.first_mut() {
-            Some((_, programs)) => replace_clock(&self.pins, programs),
-            None => Ok(()),
-        }
+        // Loaded anew by whoever needs it.
+        remove_pin(&self.pins.seed())?;
+        replace_clock(&self.pins, &mut programs)
     }
 }
 
-/// Loads the programs that an interface has at its hooks: a refusal must come before any change.
-pub(super) fn load(
-    pins: &PinDir,
-    attachment: &Attachment,
-    side: Side,
-) -> Result<Programs, DataplaneError> {
-    let config = ProgramConfig {
-        zone: attachment.zone,
-        workload_side: u32::from(side == Side::Workload),
-        test_clock: 0,
-        hz: clock::hz()? as u32,
-    };
-    let mut programs = Programs::load(pins, config)?;
-    programs.clock()?;
-    for side in HookSide::ALL {
-        match attachment.hook(side).map(|hook| hook.kind) {
-            Some(HookKind::XdpNative | HookKind::XdpGeneric) => drop(programs.xdp()?),
-            Some(HookKind::Tcx | HookKind::Clsact) => drop(programs.tc(side)?),
-            None => {}
-        }
-    }
-    Ok(programs)
+/// The gates that an interface is to have in the place of what is at its hooks.
+pub(super) struct NewGates {
+    gates: Vec<(HookSide, Entry, Gate)>,
 }
 
-/// Replaces the program at one hook.
-pub(super) fn replace(
-    pins: &PinDir,
-    programs: &mut Programs,
-    attachment: &Attachment,
-    side: HookSide,
-) -> Result<(), DataplaneError> {
-    let Some(hook) = attachment.hook(side) else {
-        return Ok(());
-    };
-    let program = match hook.kind {
-        HookKind::XdpNative | HookKind::XdpGeneric => programs.xdp()?.fd(),
-        HookKind::Tcx => programs.tc(side)?.fd(),
-        HookKind::Clsact => return replace_filter(pins, programs.tc(side)?, attachment, side),
-    };
-    let program = program.map_err(program_error("open", side))?;
-    match links::open_link(pins, attachment.zone, side)? {
-        Some(link) => {
-            sys::update_link(&link, program).map_err(system_error("update a pinned link"))
+impl NewGates {
+    /// Loads them, and the programs that they lead to: a refusal must come before any change.
+    pub(super) fn load(
+        pins: &PinDir,
+        attachment: &Attachment,
+        side: Side,
+    ) -> Result<Self, DataplaneError> {
+        let maps = GateMaps::open(pins)?;
+        let mut gates = Vec::new();
+        for hook in HookSide::ALL {
+            if let Some(attached) = attachment.hook(hook) {
+                let entry = Entry::of(attached.kind, hook, side);
+                program::ensure(pins, &maps, &[entry])?;
+                gates.push((hook, entry, maps.gate(entry, attachment.zone)?));
+            }
         }
-        None => Ok(()),
+        Ok(Self { gates })
+    }
+
+    /// Pins beside the links of the zone what the gates lead to.
+    pub(super) fn hold(&self, pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
+        let maps = GateMaps::open(pins)?;
+        let mut gates = self.gates.iter();
+        gates.try_for_each(|(_, entry, _)| gate::hold(pins, &maps, *entry, zone))
+    }
+
+    /// Puts them in their places.
+    pub(super) fn replace(
+        &self,
+        pins: &PinDir,
+        attachment: &Attachment,
+    ) -> Result<(), DataplaneError> {
+        for (side, _, gate) in &self.gates {
+            let kind = attachment.hook(*side).map(|hook| hook.kind);
+            if kind == Some(HookKind::Clsact) {
+                replace_filter(pins, gate, attachment, *side)?;
+            } else if let Some(link) = links::open_link(pins, attachment.zone, *side)? {
+                sys::update_link(&link, gate).map_err(system_error("update a pinned link"))?;
+            }
+            reach(CrashPoint::ProgramReplaced);
+        }
+        Ok(())
+    }
+
+    /// Notes that a zone has them.
+    pub(super) fn note(&self, pins: &PinDir, zone: u32) -> Result<(), DataplaneError> {
+        let gates = self.gates.iter();
+        let ids = gates.map(|(_, entry, gate)| Ok((*entry, gate.id()?)));
+        let ids: Vec<_> = ids.collect::<Result<_, DataplaneError>>()?;
+        pins.set_gates(zone, &ids)
     }
 }
 
@@ -121,7 +133,7 @@ pub(super) fn replace(
 /// moment, and whichever program it runs then is pinned.
 fn replace_filter(
     pins: &PinDir,
-    program: &mut SchedClassifier,
+    gate: &Gate,
     attachment: &Attachment,
     side: HookSide,
 ) -> Result<(), DataplaneError> {
@@ -144,10 +156,9 @@ fn replace_filter(
             rename()?;
         }
         remove_pin(&next)?;
-        program
-            .pin(&next)
-            .map_err(|error| pin_error("pin", &next, io::Error::other(error)))?;
+        sys::pin(gate, &next).map_err(|source| pin_error("pin", &next, source))?;
         let attach_type = side.attach_type();
+        let mut program = SchedClassifier::from_pin(&next).map_err(program_error("open", side))?;
         let link =
             SchedClassifierLink::attached(&interface.name, attach_type, priority, handle, None)
                 .map_err(ProgramError::from)

@@ -75,21 +75,24 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Marks the programs of the only interface as those of another sg-ctl.
+/// Marks the programs as those of another sg-ctl.
 pub(super) fn disguise(sg: &SgCtl<'_>) {
-    let mark = sg.pin_version().join("zones/0/build");
-    std::fs::remove_file(&mark).expect("attaching has made it");
-    std::os::unix::fs::symlink(OTHER, &mark).expect("it is gone");
+    let marks = std::fs::read_dir(sg.pin_version().join("programs")).expect("it is there");
+    for mark in marks {
+        let mark = mark.expect("it can be read").path();
+        std::fs::remove_file(&mark).expect("attaching has made it");
+        std::os::unix::fs::symlink(OTHER, &mark).expect("it is gone");
+    }
 }
 
-/// Ids of the programs at both hooks.
-fn programs(sg: &SgCtl<'_>) -> [u32; 2] {
-    let attachments = sg.enter(|| {
+/// Ids of the programs that judge.
+fn programs(sg: &SgCtl<'_>) -> Vec<u32> {
+    let programs = sg.enter(|| {
         let dataplane = Dataplane::open(sg.pins()).expect("root may look");
-        dataplane.attachments()
+        dataplane.programs()
     });
-    let attachment = attachments.expect("the kernel tells").remove(0);
-    [attachment.ingress, attachment.egress].map(|hook| hook.expect("it is attached").program)
+    let programs = programs.expect("the kernel tells").into_iter();
+    programs.map(|(_, id)| id).collect()
 }
 
 #[rstest]
@@ -255,7 +258,7 @@ fn the_program_of_a_filter_is_exchanged_too() {
     );
     let denied = under_traffic(&network, true, || {
         for _ in 0..TIMES {
-            let (old, new) = guard.upgrade(Side::Nic);
+            let (old, new) = guard.upgrade();
             assert!(old.iter().all(|id| !new.contains(id)), "{old:?} {new:?}");
         }
     });

@@ -1,0 +1,91 @@
+//! Many interfaces: they share the programs, and are told apart.
+
+use std::fs;
+
+use sg_ctl::host::dataplane::Dataplane;
+use sg_tests::{
+    eventually,
+    netns::Namespace,
+    sg_ctl::SgCtl,
+    topology::Network,
+    traffic::{Connection, Server, udp_is_silent},
+};
+
+/// More than one batch, and more than one page of counters.
+const MANY: usize = 66;
+
+/// A bridge has no XDP: `tap7` cannot be attached, which keeps no other from it.
+const RULES: &str = "
+security_groups:
+  web: { inbound: [{ type: HTTP, source: 0.0.0.0/0 }] }
+  closed: { inbound: [], outbound: [] }
+interfaces:
+  'tap*': { groups: [closed] }
+  eth0: { groups: [web] }
+  tap7: { groups: [closed], hook: xdp }
+";
+
+/// Makes interfaces `tap0`, `tap1`, …: pairs, and one that has no XDP.
+fn make(namespace: &Namespace) {
+    let pairs = (0..MANY / 2).filter(|pair| pair * 2 != 6).map(|pair| {
+        let (one, other) = (pair * 2, pair * 2 + 1);
+        format!("link add tap{one} type veth peer name tap{other}\n")
+    });
+    let lines: Vec<_> = pairs.collect();
+    namespace.ip(&lines.concat());
+    namespace.ip("link add tap6 type veth peer name peer\nlink add tap7 type bridge\n");
+}
+
+/// How many interfaces are enforcing.
+fn enforcing(sg: &SgCtl<'_>) -> usize {
+    let status = sg.json(&["status"]);
+    let interfaces = status["interfaces"].as_array().expect("a list").iter();
+    interfaces
+        .filter(|each| each["state"] == "enforcing")
+        .count()
+}
+
+/// How many programs judge.
+fn programs(sg: &SgCtl<'_>) -> usize {
+    let programs = sg.enter(|| {
+        let dataplane = Dataplane::open(sg.pins()).expect("root may look");
+        dataplane.programs()
+    });
+    programs.expect("the kernel tells").len()
+}
+
+#[test]
+fn many_interfaces_share_programs_and_are_told_apart() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let _servers = (
+        Server::tcp(&server.namespace, 80),
+        Server::udp(&server.namespace, 53),
+    );
+    make(&server.namespace);
+    let sg = SgCtl::new(&server.namespace);
+    let file = sg.rule_file("rules.yaml", RULES);
+    let agent = sg.start(&["agent", "-f", &file]);
+    eventually("guarded interfaces", || {
+        (enforcing(&sg) == MANY).then_some(())
+    });
+    drop(agent);
+    // However many interfaces there are: both directions at TC, and XDP for the one that refuses it.
+    assert_eq!(programs(&sg), 3);
+    let judged = || {
+        let mut web = Connection::open(&client.namespace, server.v4, 80).expect("a rule admits it");
+        web.exchange("web").expect("it is tracked");
+        assert!(udp_is_silent(&client.namespace, server.v4, 53));
+    };
+    judged();
+
+    // As after a reboot: nothing is in the kernel.
+    fs::remove_dir_all(sg.pin_version()).expect("it is there");
+    let restored = sg.json(&["restore"]);
+    let restored = restored.as_array().expect("a list");
+    assert_eq!(restored.len(), MANY);
+    assert_eq!(enforcing(&sg), MANY);
+    assert_eq!(programs(&sg), 2);
+    judged();
+    sg.ok(&["detach", "--all"]);
+}
