@@ -14,6 +14,7 @@ mod recorder;
 mod records;
 mod rotate;
 mod table;
+mod vpc;
 mod wake;
 
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ use interfaces::{Interfaces, is_busy};
 use metrics::Tallies;
 use recorder::Recorder;
 use table::TableWatch;
+use vpc::{Vpc, VpcEvent};
 use wake::{Signals, at, next, systemd, watch_files};
 
 /// How often it is looked whether other programs are to be read from; systemd's watchdog is told as
@@ -91,6 +93,7 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
         Some(address) => Some(MetricsServer::bind(address).await?),
         None => None,
     };
+    let (vpc, mut events) = Vpc::new(options.paths.clone());
     let mut agent = Agent {
         files: RuleFiles::new(options.files),
         interfaces: Interfaces::new(options.attaching),
@@ -100,6 +103,7 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
         reload_at: None,
         follow_at: None,
         table: TableWatch::new(),
+        vpc,
         failure: None,
         tell,
     };
@@ -107,7 +111,12 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
     let mut scrapes = server.map(MetricsServer::start);
     systemd(&[NotifyState::Ready]);
     agent
-        .serve(&mut signals, &mut touched, &links, &mut scrapes)
+        .serve(
+            &mut signals,
+            &mut touched,
+            &links,
+            (&mut scrapes, &mut events),
+        )
         .await?;
     systemd(&[NotifyState::Stopping]);
     agent.close_window();
@@ -140,6 +149,8 @@ struct Agent<'t> {
     /// When to look at the interfaces again.
     follow_at: Option<Instant>,
     table: TableWatch,
+    /// The VPC that this host belongs to.
+    vpc: Vpc,
     /// The latest failure, so that one that lasts is told once.
     failure: Option<String>,
     tell: &'t mut dyn FnMut(&Notice<'_>),
@@ -157,6 +168,7 @@ impl Agent<'_> {
         if let Some(log) = flow_log {
             self.recorder = Some(Recorder::open(log, &self.host()?)?);
         }
+        self.look_at_vpc();
         if let Err(error) = self.apply()
             && !self.is_put_off(&error)
         {
@@ -171,7 +183,10 @@ impl Agent<'_> {
         signals: &mut Signals,
         touched: &mut Option<mpsc::Receiver<()>>,
         links: &LinkWatch,
-        scrapes: &mut Option<mpsc::Receiver<Scrape>>,
+        (scrapes, events): (
+            &mut Option<mpsc::Receiver<Scrape>>,
+            &mut mpsc::Receiver<VpcEvent>,
+        ),
     ) -> Result<(), AgentError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -195,6 +210,7 @@ impl Agent<'_> {
                     changed.map_err(system("watch the interfaces"))?;
                     self.follow_within(SETTLE);
                 }
+                Some(event) = events.recv() => self.take_event(event),
                 scrape = next(scrapes) => self.answer(scrape),
                 _ = tick.tick() => self.tick(),
                 () = at(window_end) => {
@@ -252,7 +268,8 @@ impl Agent<'_> {
     }
 
     fn apply(&mut self) -> Result<(), AgentError> {
-        if self.files.is_empty() {
+        // The rules are those of the VPC then.
+        if self.files.is_empty() || self.vpc.is_joined() {
             let host = self.host()?;
             return self.interfaces.retry(&host);
         }
@@ -312,10 +329,12 @@ impl Agent<'_> {
         }
         // Events of new programs are read from now on.
         self.tick_recorder();
+        self.vpc.poke();
     }
 
     fn tick(&mut self) {
         systemd(&[NotifyState::Watchdog]);
+        self.look_at_vpc();
         self.tick_recorder();
         self.look_at_table();
     }
@@ -353,7 +372,8 @@ impl Agent<'_> {
 
     fn answer(&mut self, scrape: Scrape) {
         let host = Host::open(&self.paths);
-        let text = host.and_then(|host| metrics::exposition(&host, &self.tallies));
+        let text = host
+            .and_then(|host| metrics::exposition(&host, &self.tallies, self.vpc.health.as_ref()));
         let text = match text {
             Ok(text) => Some(text),
             Err(error) => {

@@ -17,6 +17,7 @@ mod serve;
 mod show;
 mod top;
 pub(crate) mod value;
+mod vpc;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,7 @@ pub(crate) use replay::{Only, ReplayArgs};
 pub(crate) use serve::{ApiArgs, AuditArgs, ServeArgs};
 pub(crate) use show::{Show, ShowArgs, ShowRulesArgs};
 pub(crate) use top::TopArgs;
+pub(crate) use vpc::{VpcArgs, VpcJoinArgs, VpcRolesArgs, VpcVerb};
 
 /// Where the desired state is unless told otherwise.
 const STATE_DIR: &str = "/var/lib/sg";
@@ -117,6 +119,7 @@ pub(crate) enum Verb {
     Upgrade(UpgradeArgs),
     Status(StatusArgs),
     Show(ShowArgs),
+    Vpc(VpcArgs),
     Flows(FlowsArgs),
     Top(TopArgs),
     Logs(LogsArgs),

@@ -30,13 +30,16 @@ pub(crate) mod templates;
 pub(crate) mod test;
 pub(crate) mod top;
 pub(crate) mod upgrade;
+pub(crate) mod vpc;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sg_ctl::host::paths::Paths;
-use sg_ctl::host::state::State;
+use sg_ctl::host::state::{State, StateError};
 use sg_ctl::host::{Host, HostError, SshConnection, WayIn};
+
+use sg_ctl::vpc::joined::Joined;
 
 use crate::cli::{Global, KeepSsh};
 use crate::output::names::Names;
@@ -63,6 +66,18 @@ impl Context {
             },
             verbose: global.verbose,
         }
+    }
+
+    /// The VPC that this host belongs to.
+    fn vpc(&self) -> Result<Option<Joined>, HostError> {
+        Joined::load(&self.paths.state).map_err(|source| {
+            let path = self.paths.state.clone();
+            HostError::from(StateError::Io {
+                action: "read to which VPC this host belongs from",
+                path,
+                source,
+            })
+        })
     }
 
     fn host(&self) -> Result<Host, HostError> {

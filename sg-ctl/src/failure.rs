@@ -11,6 +11,7 @@ use sg_ctl::agent::AgentError;
 use sg_ctl::host::HostError;
 use sg_ctl::host::dataplane::DataplaneError;
 use sg_ctl::replay::{CaptureError, ReplayError};
+use sg_ctl::vpc::etcd::EtcdError;
 use sg_policy::compile::CompileError;
 use sg_policy::rulefile::{Diagnostic, Report};
 
@@ -166,6 +167,9 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<AgentError>() {
         return error.help();
     }
+    if let Some(error) = error.downcast_ref::<EtcdError>() {
+        return error.help().map(str::to_owned);
+    }
     // `explain` and `replay` compile without a host.
     if let Some(error) = error.downcast_ref::<CompileError>() {
         return error.help();
@@ -182,6 +186,10 @@ fn status(error: &anyhow::Error) -> u8 {
         error.is::<Refusal>()
             || error.is::<Report>()
             || error.is::<CaptureError>()
+            || matches!(
+                error.downcast_ref(),
+                Some(EtcdError::Denied(_) | EtcdError::Access(_))
+            )
             || matches!(error.downcast_ref(), Some(ReplayError::Compile(_)))
             || error
                 .downcast_ref::<HostError>()

@@ -50,6 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Upgrade(args) => cmd::upgrade::run(&args, &context),
         Verb::Status(args) => cmd::status::run(&args, &context),
         Verb::Show(args) => cmd::show::run(&args, &context),
+        Verb::Vpc(args) => cmd::vpc::run(args, &context),
         Verb::Flows(args) => cmd::flows::run(&args, &context),
         Verb::Top(args) => cmd::top::run(&args, &context),
         Verb::Logs(args) => cmd::logs::run(&args, &context),

@@ -31,6 +31,7 @@ pub(crate) mod time;
 pub(crate) mod top;
 pub(crate) mod trial;
 pub(crate) mod upgrade;
+pub(crate) mod vpc;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};

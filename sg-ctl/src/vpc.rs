@@ -5,12 +5,22 @@
 //! [`Document`], changes it and swaps it for the one in the [`Store`], which refuses when another
 //! change came before.
 
+pub mod claims;
 mod document;
+pub mod etcd;
+pub mod follow;
+pub mod joined;
+pub mod keys;
 mod local;
+pub mod record;
+mod remote;
+pub mod roles;
 mod store;
+pub mod wire;
 
 pub use document::{
     Document, DocumentError, Entries, Family, ListState, ManagedList, Owned, Owner, Owners,
 };
 pub use local::LocalStore;
+pub use remote::{EtcdStore, HostRow, MemberRow};
 pub use store::{Kept, Store, StoreError, Swap};

@@ -9,6 +9,7 @@ mod import;
 mod packets;
 mod policy;
 mod rule_file;
+mod values;
 
 use std::{fs, path::Path};
 
@@ -26,7 +27,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target {
         name: "packets",
         run: packets::run,
@@ -49,6 +50,12 @@ pub const TARGETS: [Target; 4] = [
         name: "import",
         run: import::run,
         seeds: import::seeds,
+        longest: 8192,
+    },
+    Target {
+        name: "values",
+        run: values::run,
+        seeds: values::seeds,
         longest: 8192,
     },
 ];

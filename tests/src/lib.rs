@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod big_tcp;
 pub mod conntrack;
+pub mod etcd;
 pub mod family;
 pub mod foreign;
 pub mod fuzz;
@@ -25,6 +26,7 @@ pub mod sg_ctl;
 pub mod topology;
 pub mod traffic;
 pub mod verifier;
+pub mod vpc_bench;
 pub mod wire;
 
 use std::{
@@ -41,6 +43,17 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// Asks `probe` again and again until it has an answer.
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    eventually_within(what, PATIENCE, probe)
+}
+
+/// The same, for what takes longer.
+pub fn eventually_within<T>(
+    what: &str,
+    patience: Duration,
+    mut probe: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = probe() {
             return answer;
@@ -49,6 +62,7 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
             Instant::now() < deadline,
             "not within {} s: {what}",
             DEADLINE.as_secs()
+            patience.as_secs()
         );
         thread::sleep(Duration::from_millis(5));
     }

@@ -25,6 +25,8 @@ const PREFIX: &str = "sg-t";
 
 /// Where pins live.
 pub const BPF_FS: &str = "/sys/fs/bpf";
+/// Where files lie in memory.
+const MEMORY: &str = "/dev/shm";
 
 /// Returns a name that no other test, in this process or another, uses at the same time.
 pub fn unique(label: &str) -> String {
@@ -112,24 +114,31 @@ enum Place {
     Namespaces,
     Pins,
     Directories,
+    Memory,
 }
 
 impl Place {
     /// Namespaces first: a process inside one may hold a file of the other places.
-    const ALL: [Self; 3] = [Self::Namespaces, Self::Pins, Self::Directories];
+    const ALL: [Self; 4] = [
+        Self::Namespaces,
+        Self::Pins,
+        Self::Directories,
+        Self::Memory,
+    ];
 
     fn directory(self) -> PathBuf {
         match self {
             Self::Namespaces => PathBuf::from(netns::DIRECTORY),
             Self::Pins => PathBuf::from(BPF_FS),
             Self::Directories => std::env::temp_dir(),
+            Self::Memory => PathBuf::from(MEMORY),
         }
     }
 
     fn remove(self, name: &str) {
         match self {
             Self::Namespaces => netns::remove(name),
-            Self::Pins | Self::Directories => {
+            Self::Pins | Self::Directories | Self::Memory => {
                 // Another run may be sweeping too: what is gone is gone.
                 let _ = fs::remove_dir_all(self.directory().join(name));
             }
@@ -145,6 +154,16 @@ impl Directory {
     /// Creates a directory for temporary files.
     pub fn temporary(label: &str) -> Self {
         Self::create(&std::env::temp_dir(), label)
+    }
+
+    /// Creates a directory for temporary files, in memory where there is such a place.
+    pub fn in_memory(label: &str) -> Self {
+        let memory = Path::new(MEMORY);
+        if memory.is_dir() {
+            Self::create(memory, label)
+        } else {
+            Self::temporary(label)
+        }
     }
 
     /// Creates a directory for pins.

@@ -1,6 +1,10 @@
 //! `cargo xtask bench`: builds the benchmark and runs it as root.
 
-use std::{ffi::OsString, path::PathBuf, process::Command};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -9,8 +13,8 @@ use crate::{cargo, privilege, root, setup};
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones, and attacks on the flow table), `control` (changes of rules, lists of flows, memory).
-    #[arg(value_name = "PART", value_parser = ["cost", "veth", "flood", "control"])]
+    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones, and attacks on the flow table), `control` (changes of rules, lists of flows, memory). `vpc`, by itself: a thousand hosts of a VPC on three nodes of etcd.
+    #[arg(value_name = "PART", value_parser = ["cost", "veth", "flood", "control", "vpc"])]
     parts: Vec<String>,
 
     /// Fewer and shorter runs: less than two minutes in all.
@@ -37,7 +41,10 @@ const UNRELIABLE: i32 = 3;
 /// # Errors
 /// When the set-up, the build or a measurement fails.
 pub(crate) fn run(arguments: &BenchArgs) -> Result<()> {
-    setup::run()?;
+    let toolchain = setup::run()?;
+    if arguments.parts.iter().any(|part| part == "vpc") {
+        return vpc(arguments, setup::etcd_directory(&toolchain).as_deref());
+    }
     setup::provide_programs(&PROGRAMS)?;
     let built = cargo::build(&[
         "--release",
@@ -68,6 +75,32 @@ pub(crate) fn run(arguments: &BenchArgs) -> Result<()> {
         Some(UNRELIABLE) => std::process::exit(UNRELIABLE),
         _ => bail!("the benchmark failed: {status}"),
     }
+}
+
+/// Measures a VPC of many hosts.
+fn vpc(arguments: &BenchArgs, etcd: Option<&Path>) -> Result<()> {
+    if arguments.parts.len() > 1 {
+        bail!("`vpc` is measured by itself: it takes the whole machine");
+    }
+    let built = cargo::build(&["--release", "--package=sg-tests", "--bin=sg-vpc-bench"])?;
+    let program = built.iter().find(|built| built.target == "sg-vpc-bench");
+    let program = program.context("cargo built no program sg-vpc-bench")?;
+    let mut words: Vec<OsString> = vec!["env".into()];
+    if let Some(etcd) = etcd {
+        let mut word = OsString::from("SG_ETCD_DIR=");
+        word.push(etcd);
+        words.push(word);
+    }
+    words.push(program.path.clone().into());
+    if arguments.quick {
+        words.extend(["--hosts", "100", "--groups", "10", "--seconds", "5"].map(OsString::from));
+    }
+    let status = privilege::elevate(&words)?.status();
+    let status = status.context("cannot run the benchmark")?;
+    if !status.success() {
+        bail!("the benchmark failed: {status}");
+    }
+    Ok(())
 }
 
 /// The commit of the source, with a `+` when it was changed since.

@@ -1,9 +1,11 @@
-//! `cargo xtask demo`: two security groups, two guarded hosts, four connections.
+//! `cargo xtask demo`: two security groups, two guarded hosts, four connections; and, as a second act,
+//! many hosts of one VPC.
 
 mod host;
 pub(crate) mod network;
 mod report;
 mod story;
+mod vpc;
 
 use std::{
     fs,
@@ -16,6 +18,7 @@ use console::style;
 
 pub(crate) use host::{Part, play};
 pub(crate) use network::remove;
+pub(crate) use vpc::{VpcDemoArgs, run as run_vpc};
 
 use crate::{progress::Step, root};
 use network::{DIRECTORY, HOSTS, Host, Network, output};
@@ -37,7 +40,7 @@ pub(crate) fn run(arguments: &DemoArgs) -> Result<()> {
     let sg_ctl = fs::canonicalize(&arguments.sg_ctl)
         .with_context(|| format!("cannot find {}", arguments.sg_ctl.display()))?;
     let step = Step::start("network", "a router and four hosts in namespaces");
-    let network = Network::build()?;
+    let network = Network::build(&HOSTS)?;
     step.done("up");
     for (host, group) in guarded() {
         attach(&sg_ctl, host, group)?;

@@ -61,9 +61,17 @@ enum Task {
     /// Builds sg-ctl, lays out a small network in namespaces, attaches two security groups and
     /// tries who reaches whom. Removes everything again; nothing outside its namespaces changes.
     /// Exits with 0 only if each connection fared as its rules say.
+    ///
+    /// `cargo xtask demo vpc` is the second act: three hosts of one VPC, on three nodes of etcd. A new
+    /// app server joins and reaches the database without anyone writing an address, one leaves and no
+    /// longer does, and a node is killed meanwhile.
     Demo {
+        /// Which act.
+        #[arg(value_enum)]
+        act: Option<Act>,
+
         /// Leave the network and the rules in place, to play with.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "act")]
         keep: bool,
 
         /// Remove what an earlier demo has left, with `--keep` or by being killed.
@@ -73,6 +81,10 @@ enum Task {
         /// A ready sg-ctl: neither set-up nor build.
         #[arg(long, hide = true, value_name = "FILE")]
         sg_ctl: Option<PathBuf>,
+
+        /// The directory of etcd.
+        #[arg(long, hide = true, value_name = "DIR", requires = "sg_ctl")]
+        etcd: Option<PathBuf>,
     },
 
     /// A part in the demo, played inside a namespace.
@@ -189,10 +201,23 @@ enum Task {
     Dist(dist::DistArgs),
 }
 
+/// An act of the demo.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Act {
+    /// Many hosts of one VPC.
+    Vpc,
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Setup => setup::run().map(drop),
         Task::Demo { clean: true, .. } => clean(),
+        Task::Demo {
+            act: Some(Act::Vpc),
+            sg_ctl,
+            etcd,
+            ..
+        } => demo_vpc(sg_ctl, etcd),
         Task::Demo { keep, sg_ctl, .. } => demo(keep, sg_ctl),
         Task::DemoHost(part) => demo::play(&part),
         Task::Tour { sg_ctl } => tour::run(sg_ctl.as_deref()),
@@ -244,6 +269,26 @@ fn demo(keep: bool, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
     again.extend(["--sg-ctl".into(), sg_ctl.into()]);
     if keep {
         again.push("--keep".into());
+    }
+    // Takes this process's place, unless it cannot start.
+    Err(privilege::elevate(&again)?.exec().into())
+}
+
+/// The same for the second act.
+fn demo_vpc(sg_ctl: Option<PathBuf>, etcd: Option<PathBuf>) -> anyhow::Result<()> {
+    let (sg_ctl, etcd) = if let Some(ready) = sg_ctl {
+        (ready, etcd)
+    } else {
+        let toolchain = setup::run()?;
+        (cargo::build_sg_ctl()?, setup::etcd_directory(&toolchain))
+    };
+    if privilege::is_root() {
+        return demo::run_vpc(&demo::VpcDemoArgs { sg_ctl, etcd });
+    }
+    let mut again: Vec<OsString> = vec![std::env::current_exe()?.into(), "demo".into()];
+    again.extend(["vpc".into(), "--sg-ctl".into(), sg_ctl.into()]);
+    if let Some(etcd) = etcd {
+        again.extend(["--etcd".into(), etcd.into()]);
     }
     // Takes this process's place, unless it cannot start.
     Err(privilege::elevate(&again)?.exec().into())

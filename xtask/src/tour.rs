@@ -12,7 +12,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cargo, demo::network::Network, privilege, progress::Step, root, setup};
+use crate::{
+    cargo,
+    demo::network::{HOSTS, Network},
+    privilege,
+    progress::Step,
+    root, setup,
+};
 use stage::Stage;
 
 /// The page.
@@ -31,7 +37,7 @@ pub(crate) fn run(sg_ctl: Option<&Path>) -> Result<()> {
         let sg_ctl = fs::canonicalize(sg_ctl)
             .with_context(|| format!("cannot find {}", sg_ctl.display()))?;
         let step = Step::start("network", "a router and four hosts in namespaces");
-        let _network = Network::build()?;
+        let _network = Network::build(&HOSTS)?;
         step.done("up");
         let step = Step::start("tour", "walking");
         let mut stage = Stage::build(&sg_ctl)?;

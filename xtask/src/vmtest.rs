@@ -37,6 +37,10 @@ const NETWORK: &str = "net::";
 /// What the names of tests begin with that run the command again and again: for real machines.
 const COMMAND: &str = "host::";
 
+/// What the names of tests begin with that start many processes of the command and of etcd. What they
+/// show does not depend on the kernel.
+const HOSTS: &str = "vpc::";
+
 /// What the names of tests begin with that race two CPUs at one flow table. What they show does not
 /// depend on the kernel, but emulation is no place for them: each test run of XDP rewrites the
 /// kernel's dispatcher, and an emulated CPU that runs it meanwhile ends in an unhandled INT3.
@@ -217,7 +221,7 @@ fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
     if let Some(filter) = filter {
         runs.push(("tests", format!("{TESTS} {filter}")));
     } else {
-        let skipped = [NETWORK, COMMAND, RACES, BENCHMARK, OTHER_SIDE].join(" --skip ");
+        let skipped = [NETWORK, COMMAND, HOSTS, RACES, BENCHMARK, OTHER_SIDE].join(" --skip ");
         runs.push(("program", format!("{TESTS} --skip {skipped}")));
         runs.push(("network", format!("{TESTS} {NETWORK}")));
     }

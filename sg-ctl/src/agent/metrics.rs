@@ -13,6 +13,7 @@ use sg_common::flow::FlowState;
 
 use crate::host::{Guard, Host, HostError, InterfaceStatus, Mode, Snapshot, Suppressed, Traffic};
 use crate::record::event;
+use crate::vpc::follow::Health;
 use sg_policy::model::Direction;
 
 /// What the agent itself counts.
@@ -70,18 +71,87 @@ struct OfVersion {
 ///
 /// # Errors
 /// When state or kernel cannot be read.
-pub(super) fn exposition(host: &Host, tallies: &Tallies) -> Result<String, HostError> {
+pub(super) fn exposition(
+    host: &Host,
+    tallies: &Tallies,
+    vpc: Option<&Health>,
+) -> Result<String, HostError> {
     let mut registry = Registry::with_prefix("sg");
     let snapshot = host.snapshot()?;
     interfaces(&mut registry, &snapshot.status.interfaces);
     flows(&mut registry, &snapshot);
     policy(&mut registry, &snapshot);
     own(&mut registry, tallies);
+    if let Some(health) = vpc {
+        membership(&mut registry, health);
+    }
     let mut text = String::new();
     match text::encode(&mut text, &registry) {
         // Memory is all that a String can lack, and that does not come back as an error.
         Ok(()) | Err(std::fmt::Error) => Ok(text),
     }
+}
+
+/// The VPC, as this host sees it.
+fn membership(registry: &mut Registry, health: &Health) {
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(value.cast_signed());
+        registry.register(name, help, gauge);
+    };
+    gauge(
+        "vpc_connected",
+        "Whether etcd is followed",
+        u64::from(health.connected),
+    );
+    gauge(
+        "vpc_since_seconds",
+        "Since when it is, or is not, Unix time",
+        health.since,
+    );
+    gauge(
+        "vpc_rules_wanted_revision",
+        "Revision of the newest rules",
+        health.rules_wanted,
+    );
+    gauge(
+        "vpc_rules_enforced_revision",
+        "Revision of the rules in force",
+        health.rules_enforced,
+    );
+    let is_refused = u64::from(health.rules_refused.is_some());
+    gauge(
+        "vpc_rules_refused",
+        "Whether the newest rules were refused",
+        is_refused,
+    );
+    gauge("vpc_hosts", "Hosts that were heard of", health.hosts as u64);
+    let behind = health.behind.len() as u64;
+    gauge(
+        "vpc_hosts_behind",
+        "Those that do not enforce the newest rules",
+        behind,
+    );
+    gauge(
+        "vpc_conflicts",
+        "Addresses that are claimed twice",
+        health.conflict_count as u64,
+    );
+    gauge(
+        "vpc_refused_claims",
+        "Claims that the rules do not allow",
+        health.refused_count as u64,
+    );
+    gauge(
+        "vpc_lost_records",
+        "Records gone without a farewell",
+        health.lost as u64,
+    );
+    gauge(
+        "vpc_damaged_records",
+        "Records that are not understood",
+        health.damaged.len() as u64,
+    );
 }
 
 fn interfaces(registry: &mut Registry, interfaces: &[InterfaceStatus]) {

@@ -54,6 +54,11 @@ pub(crate) struct ApplyArgs {
     #[arg(short = 'n', long, conflicts_with = "confirm_within")]
     pub(crate) dry_run: bool,
 
+    /// In a VPC: wait until every host that is heard of enforces the rules, at most this long (`5s`).
+    /// Those that do not are named then, with exit status 2.
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    pub(crate) wait: Option<Duration>,
+
     #[command(flatten)]
     pub(crate) trial: Trial,
 

@@ -2,8 +2,10 @@
 
 mod change;
 mod setup;
+mod vpc;
 
 pub(super) use setup::{COMPLETIONS, MAN, TEMPLATES};
+pub(super) use vpc::{SHOW_HOSTS, VPC, VPC_JOIN, VPC_ROLES};
 
 pub(super) use change::{ADOPT, APPLY, CONFIRM, ISOLATE, MODE, RESTORE, ROLLBACK, UPGRADE};
 

@@ -5,7 +5,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::{Format, Named, help};
 
-/// Show groups, rules, interfaces, members or the traffic that is never filtered.
+/// Show groups, rules, interfaces, members, hosts or the traffic that is never filtered.
 ///
 /// Prints what was applied last, as it is kept in the state directory.
 #[derive(Args, Debug)]
@@ -29,6 +29,9 @@ pub(crate) enum Show {
     /// Addresses that carry a group, and where each comes from.
     #[command(after_long_help = help::SHOW_MEMBERS)]
     Members(Format),
+    /// Hosts of the VPC: what they enforce, and when they were last heard of.
+    #[command(after_long_help = help::SHOW_HOSTS)]
+    Hosts(Format),
     /// Traffic that groups never filter: what it is, where it is on, how much of it passed.
     #[command(after_long_help = help::SHOW_INFRA)]
     Infra(Format),

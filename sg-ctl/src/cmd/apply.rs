@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use sg_ctl::host::{ApplyRequest, ApplySummary};
 
-use super::{Context, PENDING, rule_files, way_in};
+use super::{Context, PENDING, rule_files, vpc, way_in};
 use crate::cli::ApplyArgs;
 use crate::output::change::ApplyView;
 use crate::output::{self, note};
@@ -12,6 +12,10 @@ use crate::output::{self, note};
 /// Puts rule files in force, or shows what that would change.
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let (model, origins) = rule_files::rules(&args.files)?;
+    if let Some(joined) = context.vpc()? {
+        return vpc::apply(args, (model, origins), joined);
+    }
+    rule_files::check_is_of_one_host(&model)?;
     let confirm_within = args.trial.confirm_within;
     let request = ApplyRequest {
         model,

@@ -8,6 +8,7 @@ use sg_policy::model::Model;
 
 use super::{Context, rule_files, way_in};
 use crate::cli::AttachArgs;
+use crate::failure::refusal;
 use crate::output::change::AttachView;
 use crate::output::{self, note};
 
@@ -16,7 +17,15 @@ pub(crate) fn run(args: AttachArgs, context: &Context) -> anyhow::Result<ExitCod
     let rules = if args.files.is_empty() {
         None
     } else {
-        Some(rule_files::rules(&args.files)?)
+        if context.vpc()?.is_some() {
+            return Err(refusal(
+                "this host belongs to a VPC, whose rules are for all of its hosts",
+                "`sg-ctl apply -f …` changes them; attach without -f",
+            ));
+        }
+        let rules = rule_files::rules(&args.files)?;
+        rule_files::check_is_of_one_host(&rules.0)?;
+        Some(rules)
     };
     let by_default = rules
         .as_ref()

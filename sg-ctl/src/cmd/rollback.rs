@@ -4,12 +4,15 @@ use std::process::ExitCode;
 
 use sg_ctl::host::SshConnection;
 
-use super::{Context, apply};
+use super::{Context, apply, vpc};
 use crate::cli::RollbackArgs;
 use crate::output::change::ApplyView;
 
 /// Returns to the rules before the last change.
 pub(crate) fn run(args: &RollbackArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(joined) = context.vpc()? {
+        return vpc::rollback(args, joined);
+    }
     if args.dry_run.dry_run {
         let host = context.host()?;
         let summary = host.would_roll_back(SshConnection::current())?;

@@ -51,6 +51,20 @@ pub(super) fn rules(files: &[PathBuf]) -> anyhow::Result<(Model, Origins)> {
     Ok((model, origins))
 }
 
+/// Refuses the rules of a VPC on a host of none.
+///
+/// # Errors
+/// When they are.
+pub(super) fn check_is_of_one_host(model: &Model) -> anyhow::Result<()> {
+    if model.hosts.is_empty() {
+        return Ok(());
+    }
+    Err(refusal(
+        "the rule files have `hosts`, and this host belongs to no VPC",
+        "`sg-ctl vpc join` makes it belong to one; the rules of one host have `interfaces`",
+    ))
+}
+
 /// Prints warnings to standard error.
 pub(super) fn warn(warnings: &Report) {
     if !warnings.diagnostics.is_empty() {

@@ -8,7 +8,7 @@ use sg_ctl::host::state::State;
 use sg_ctl::host::{Host, HostError};
 use sg_policy::model::{Model, SecurityGroup, Side};
 
-use super::{Context, check_attached, print_list};
+use super::{Context, check_attached, print_list, vpc};
 use crate::cli::{Show, ShowArgs, ShowRulesArgs};
 use crate::failure::refusal;
 use crate::output::counted::CountedRuleView;
@@ -21,6 +21,16 @@ use crate::output::time::WallClock;
 
 /// Shows one part of what was applied.
 pub(crate) fn run(args: &ShowArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    match (&args.what, context.vpc()?) {
+        (Show::Hosts(format), joined) => return vpc::hosts(format.json, joined),
+        (Show::Members(format), Some(joined)) => match vpc::members(format.json, joined) {
+            Ok(code) => return Ok(code),
+            Err(error) => note(format_args!(
+                "{error:#}: these are the members in force here"
+            )),
+        },
+        _ => {}
+    }
     let host = context.host()?;
     let state = host.state()?;
     match &args.what {
@@ -58,6 +68,7 @@ pub(crate) fn run(args: &ShowArgs, context: &Context) -> anyhow::Result<ExitCode
             let members = MemberView::all(&state.model, &interfaces, &addresses);
             print_list(&members, format.json, "no members", MemberView::table)?;
         }
+        Show::Hosts(_) => {}
         Show::Infra(format) => {
             let mut kinds = Vec::new();
             for (name, record) in &state.attachments {

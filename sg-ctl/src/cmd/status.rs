@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use sg_ctl::host::HostError;
 
-use super::Context;
+use super::{Context, vpc};
 use crate::cli::StatusArgs;
 use crate::output::status::StatusView;
+use crate::output::vpc::{HealthView, WithVpc};
 use crate::output::{self, note};
 
 /// Exit status: something is not as it should be.
@@ -39,9 +40,16 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<ExitCo
     if args.check {
         return Ok(code);
     }
+    let vpc = vpc::health(context)?;
     if args.format.json {
-        output::json(&view)?;
+        output::json(&WithVpc {
+            status: &view,
+            vpc: vpc.as_ref(),
+        })?;
         return Ok(code);
+    }
+    if let Some(health) = &vpc {
+        output::text(HealthView(health))?;
     }
     if view.is_empty() {
         note("no interface is attached");

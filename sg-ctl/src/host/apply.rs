@@ -296,6 +296,16 @@ pub(super) struct Planned {
 }
 
 impl Planned {
+    /// Whether it is another than what is in force.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// The policy that it is.
+    pub(super) fn policy(&self) -> PolicySummary {
+        PolicySummary::new(&self.next.model, &self.policy.image, self.kernel_bytes)
+    }
+
     fn summary(self, begin: Instant) -> ApplySummary {
         let Self { next, .. } = self;
         let mut notes = self.notes;

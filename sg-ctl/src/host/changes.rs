@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::diff::{PartDiff, PartKind, diff};
+use super::diff::{PartDiff, PartKind, diff, interfaces};
 use sg_policy::model::Model;
 
 /// Names that come, go or mean something else.
@@ -54,11 +54,12 @@ impl Changes {
     pub fn between(old: &Model, new: &Model) -> Self {
         use PartKind::{Group, Interface, Members, PrefixList};
         let diff = diff(old, new);
+        let entries = [old, new].map(interfaces);
         Self {
             groups: Difference::of(Group, &diff, [&old.groups, &new.groups]),
             prefix_lists: Difference::of(PrefixList, &diff, [&old.prefix_lists, &new.prefix_lists]),
             members: Difference::of(Members, &diff, [&old.members, &new.members]),
-            interfaces: Difference::of(Interface, &diff, [&old.interfaces, &new.interfaces]),
+            interfaces: Difference::of(Interface, &diff, entries.each_ref().map(AsRef::as_ref)),
             diff,
         }
     }

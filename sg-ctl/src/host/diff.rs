@@ -1,5 +1,6 @@
 //! What changes line by line, in the words of rule files.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -72,7 +73,7 @@ pub(super) fn diff(old: &Model, new: &Model) -> Vec<PartDiff> {
     );
     compare(
         PartKind::Interface,
-        (&old.interfaces, &new.interfaces),
+        (&interfaces(old), &interfaces(new)),
         by_lines(interface),
         &mut parts,
     );
@@ -84,6 +85,17 @@ pub(super) fn diff(old: &Model, new: &Model) -> Vec<PartDiff> {
         &mut parts,
     );
     parts
+}
+
+/// The interfaces of a host, or those of the hosts of a VPC.
+pub(super) fn interfaces(model: &Model) -> Cow<'_, BTreeMap<String, InterfaceSpec>> {
+    if model.hosts.is_empty() {
+        return Cow::Borrowed(&model.interfaces);
+    }
+    let hosts = model.hosts.iter();
+    let hosts = hosts.map(|(name, spec)| (name.to_string(), spec.clone()));
+    let interfaces = model.interfaces.clone().into_iter();
+    Cow::Owned(interfaces.chain(hosts).collect())
 }
 
 /// Compares what both sides have under a name; `lines` tells what only the old one and what only the

@@ -210,7 +210,7 @@ impl fmt::Display for ApplyView<'_> {
 const SHOWN: usize = 50;
 
 /// The lines that a part loses and gains, below its name.
-fn part_lines(part: &PartDiff) -> Vec<String> {
+pub(super) fn part_lines(part: &PartDiff) -> Vec<String> {
     let heading = format!("{} {}", part.kind.words(), part.name);
     let mut text = vec![Tone::Heading.paint(heading.trim_end())];
     for (sign, tone, lines) in [

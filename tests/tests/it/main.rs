@@ -34,3 +34,4 @@ mod truncated;
 mod untracked;
 mod verifier;
 mod vlan;
+mod vpc;

@@ -128,7 +128,7 @@ impl Network {
     ///
     /// # Errors
     /// When a program fails, another demo runs, or there is a network that was kept.
-    pub(crate) fn build() -> Result<Self> {
+    pub(crate) fn build(hosts: &[&'static Host]) -> Result<Self> {
         if kept_marker().exists() {
             bail!(
                 "a network of an earlier demo was kept\nhelp: remove it: cargo xtask demo --clean"
@@ -152,7 +152,7 @@ impl Network {
         let router = format!("{NAMESPACE_PREFIX}{ROUTER}");
         add_namespace(&router)?;
         // No IPv6 here: its chatter would only fill the log.
-        for host in HOSTS {
+        for host in hosts {
             add_namespace(&host.namespace())?;
             let [a, b, c, _] = host.address.octets();
             let (name, namespace) = (host.name, host.namespace());
@@ -176,7 +176,7 @@ impl Network {
             )?;
         }
         set(&router, "net/ipv4/ip_forward", "1")?;
-        for host in HOSTS.into_iter().filter(|host| !host.ports.is_empty()) {
+        for host in hosts.iter().filter(|host| !host.ports.is_empty()) {
             network.servers.push(serve(host)?);
         }
         Ok(network)
@@ -227,7 +227,8 @@ fn kept_marker() -> PathBuf {
 /// # Errors
 /// When something is there and stays.
 pub(crate) fn remove() -> Result<()> {
-    let names = HOSTS.map(|host| host.name);
+    let hosts = HOSTS.into_iter().chain(super::vpc::hosts());
+    let names: Vec<_> = hosts.map(|host| host.name).collect();
     for name in names.into_iter().chain([ROUTER]) {
         let namespace = format!("{NAMESPACE_PREFIX}{name}");
         if !Path::new("/run/netns").join(&namespace).exists() {

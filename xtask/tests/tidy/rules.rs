@@ -155,6 +155,28 @@ pub(crate) const WORDS: &[Boundary] = &[
     },
     Boundary {
         within: &["sg-ctl/src/"],
+        except: &[
+            "sg-ctl/src/vpc/etcd.rs",
+            "sg-ctl/src/vpc/etcd/",
+            "sg-ctl/src/vpc/follow/",
+        ],
+        banned: &["etcd_client"],
+        why: "one client of etcd, behind one set of errors",
+    },
+    Boundary {
+        within: &[
+            "sg-ctl/src/vpc/claims.rs",
+            "sg-ctl/src/vpc/claims/",
+            "sg-ctl/src/vpc/keys.rs",
+            "sg-ctl/src/vpc/record.rs",
+            "sg-ctl/src/vpc/roles.rs",
+        ],
+        except: &[],
+        banned: &["fs", "tokio", "Instant", "SystemTime", "dataplane"],
+        why: "who is a member is decided by data alone",
+    },
+    Boundary {
+        within: &["sg-ctl/src/"],
         // Where errors of all kinds, clap's too, become exit codes: failure.rs.
         except: &[
             "sg-ctl/src/cli",

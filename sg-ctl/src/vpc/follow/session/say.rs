@@ -1,0 +1,163 @@
+//! What a host says to its VPC: which addresses it has, and what it enforces.
+
+use tokio::time::Instant;
+
+use super::{REPORT, Session};
+use crate::vpc::etcd::EtcdError;
+use crate::vpc::follow::{Follower, unix_seconds};
+use crate::vpc::joined;
+use crate::vpc::keys::Key;
+use crate::vpc::record::{self, Claimed, Enforced};
+
+impl Follower {
+    /// Makes the lease last; a new one takes all of this host's keys.
+    pub(super) async fn keep_lease(&mut self, session: &mut Session) -> Result<(), EtcdError> {
+        let Some(lease) = self.lease else {
+            return self.publish(session).await;
+        };
+        match session.etcd.keep(lease).await {
+            Err(EtcdError::NoLease) => {
+                self.lease = None;
+                session.reported = None;
+                self.publish(session).await
+            }
+            result => result,
+        }
+    }
+
+    /// Writes what this host brings into its groups, where that has changed. What etcd refuses to take
+    /// is tried again later.
+    pub(super) async fn publish(&mut self, session: &mut Session) -> Result<(), EtcdError> {
+        match self.try_publish(session).await {
+            Err(error @ (EtcdError::Denied(_) | EtcdError::NoSpace | EtcdError::Other(_))) => {
+                let help = error
+                    .help()
+                    .map(|help| format!("\nhelp: {help}"))
+                    .unwrap_or_default();
+                self.tell(|health| health.unwritten = Some(format!("{error}{help}")));
+                Ok(())
+            }
+            Err(EtcdError::NoLease) => {
+                self.lease = None;
+                self.tell(|health| health.unwritten = Some(EtcdError::NoLease.to_string()));
+                Ok(())
+            }
+            Ok(()) => {
+                self.tell(|health| health.unwritten = None);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn try_publish(&mut self, session: &mut Session) -> Result<(), EtcdError> {
+        let mut is_new = false;
+        let lease = if let Some(lease) = self.lease {
+            lease
+        } else {
+            is_new = true;
+            session.etcd.grant(self.joined.ttl).await?
+        };
+        // By the leader's word: an address that comes here was claimed elsewhere before.
+        let tip = session.etcd.tip(&self.keys.rules()).await?;
+        let own = self.own(&session.own, tip.revision);
+        let gone = session.own.keys().filter(|key| !own.contains_key(key));
+        let gone: Vec<_> = gone.cloned().collect();
+        let changed = own
+            .iter()
+            .filter(|(key, claimed)| is_new || session.own.get(key) != Some(claimed));
+        let changed: Vec<_> = changed
+            .map(|(key, claimed)| (key.clone(), claimed.clone()))
+            .collect();
+        for (key, claimed) in changed {
+            let pair = (self.keys.record(&key), record::write(&claimed));
+            session.etcd.put(vec![pair], Some(lease)).await?;
+            session.own.insert(key, claimed);
+        }
+        self.lease = Some(lease);
+        for key in gone {
+            let pair = (self.keys.record(&key), record::write(&Claimed::new()));
+            match session.etcd.put(vec![pair], Some(lease)).await {
+                // Whoever takes a group from a host takes its right to say so, too: the rules do not
+                // count the record any more.
+                Ok(_) | Err(EtcdError::Denied(_)) => session.own.remove(&key),
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    /// When this host is to say what it enforces.
+    pub(super) fn report_at(&self, session: &Session) -> Option<Instant> {
+        self.lease?;
+        match &session.reported {
+            None => Some(Instant::now()),
+            Some((last, at)) => {
+                let now = self.enforced(last.clock);
+                (now != *last).then(|| *at + REPORT)
+            }
+        }
+    }
+
+    fn enforced(&self, clock: u64) -> Enforced {
+        let done = self.channels.done.borrow();
+        Enforced {
+            rules: done.rules,
+            revision: done.revision,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            clock,
+            refused: self
+                .health
+                .rules_refused
+                .as_ref()
+                .map(|text| text.chars().take(200).collect()),
+        }
+    }
+
+    pub(super) async fn report(&mut self, session: &mut Session) -> Result<(), EtcdError> {
+        let enforced = self.enforced(unix_seconds());
+        let pair = (self.keys.enforced(&self.joined.host), enforced.write());
+        let written = session.etcd.put(vec![pair], self.lease).await;
+        session.reported = Some((enforced, Instant::now()));
+        match written {
+            Ok(_) | Err(EtcdError::Denied(_) | EtcdError::NoSpace) => Ok(()),
+            Err(EtcdError::NoLease) => {
+                self.lease = None;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks which hosts are behind.
+    pub(super) async fn look_around(&mut self, session: &mut Session) -> Result<(), EtcdError> {
+        const MOST: usize = 20;
+        let (pairs, _) = session.etcd.all(&self.keys.all_enforced(), None).await?;
+        let wanted = self.rules.as_ref().map_or(0, |kept| kept.revision);
+        let mut behind = Vec::new();
+        for pair in &pairs {
+            if let Some(Key::Enforced(host)) = self.keys.parse(&pair.key) {
+                let enforced = Enforced::read(&pair.value);
+                if enforced.is_none_or(|enforced| enforced.rules < wanted) {
+                    behind.push(host);
+                }
+            }
+        }
+        behind.truncate(MOST);
+        let revision = self.revision;
+        self.tell(|health| {
+            health.hosts = pairs.len();
+            health.behind = behind;
+            health.revision = revision;
+        });
+        Ok(())
+    }
+
+    pub(super) fn write_cache(&self, session: &mut Session) {
+        if let Some(state) = self.cache.as_deref().filter(|_| session.cache_is_old) {
+            let bytes = self.claims.to_cache(self.revision);
+            // Without it the next agent knows less, and no harm is done.
+            session.cache_is_old = joined::save_cache(state, &bytes).is_err();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The rules document as etcd keeps it: JSON with its format's version, compressed.
+
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::Document;
+use super::record::MAX_VALUE;
+
+/// The version that is written, and the latest that is read.
+const FORMAT: u32 = 1;
+/// Room in a request for keys and what else goes with the document, twice: the one before is kept.
+const MOST: usize = (MAX_VALUE - 4096) / 2;
+/// Bytes of JSON that a document may have: what decompresses to more is no document.
+const MOST_JSON: u64 = 256 << 20;
+/// Rules compress to a tenth at this level, in the time of a few system calls.
+const LEVEL: i32 = 3;
+
+/// Why a document is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// It is no document.
+    #[error("the rules document is damaged: {0}")]
+    Damaged(String),
+    /// A later sg-ctl wrote it.
+    #[error("the rules document is of format {found}, this sg-ctl reads up to {FORMAT}")]
+    TooNew {
+        /// Its format.
+        found: u32,
+        /// The version of the sg-ctl that wrote it.
+        version: String,
+    },
+    /// It does not fit into a value of etcd.
+    #[error("the rules take {0} bytes, compressed; etcd has room for {MOST}")]
+    TooLarge(usize),
+}
+
+impl WireError {
+    /// The remedy, as one sentence for the user.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Damaged(_) => {
+                "the last policy stays in force; `sg-ctl rollback` returns to the document before"
+                    .to_owned()
+            }
+            Self::TooNew { version, .. } => format!(
+                "the last policy stays in force; install sg-ctl {version} or later on this host"
+            ),
+            Self::TooLarge(_) => {
+                "write address ranges in place of many addresses, or make two VPCs".to_owned()
+            }
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<D> {
+    format: u32,
+    version: String,
+    document: D,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    format: u32,
+    #[serde(default)]
+    version: String,
+}
+
+/// Writes a document.
+///
+/// # Errors
+/// When it does not fit.
+pub fn write(document: &Document) -> Result<Vec<u8>, WireError> {
+    let stored = Stored {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        document,
+    };
+    let damaged = |error: &dyn std::fmt::Display| WireError::Damaged(error.to_string());
+    let json = serde_json::to_vec(&stored).map_err(|error| damaged(&error))?;
+    let bytes = zstd::bulk::compress(&json, LEVEL).map_err(|error| damaged(&error))?;
+    if bytes.len() > MOST {
+        return Err(WireError::TooLarge(bytes.len()));
+    }
+    Ok(bytes)
+}
+
+/// Reads a document, and checks that it is whole.
+///
+/// # Errors
+/// When it is damaged, or too new.
+pub fn read(value: &[u8]) -> Result<Document, WireError> {
+    let damaged = |error: &dyn std::fmt::Display| {
+        let text: String = error.to_string().chars().take(200).collect();
+        WireError::Damaged(text)
+    };
+    let decoder = zstd::stream::read::Decoder::new(value).map_err(|error| damaged(&error))?;
+    let mut json = Vec::new();
+    let mut bounded = decoder.take(MOST_JSON);
+    let read = bounded.read_to_end(&mut json);
+    read.map_err(|error| damaged(&error))?;
+    let header: Header = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+    if header.format > FORMAT {
+        return Err(WireError::TooNew {
+            found: header.format,
+            version: header.version.chars().take(32).collect(),
+        });
+    }
+    let stored: Stored<Document> =
+        serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+    let document = stored.document;
+    document.check().map_err(|error| damaged(&error))?;
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sg_policy::model::Model;
+
+    use super::*;
+    use crate::vpc::Owners;
+
+    fn compressed(json: &str) -> Vec<u8> {
+        zstd::bulk::compress(json.as_bytes(), LEVEL).unwrap()
+    }
+
+    #[test]
+    fn documents_are_read_as_they_are_written() {
+        let document = Document::new(Model::new(), Owners::default());
+        assert_eq!(read(&write(&document).unwrap()), Ok(document));
+    }
+
+    #[test]
+    fn what_is_damaged_or_too_new_is_refused_and_told_apart() {
+        let too_new = read(&compressed(r#"{"format":2,"version":"9.1.0","other":[]}"#));
+        let error = too_new.expect_err("it is newer");
+        assert!(error.help().contains("9.1.0"), "{error}");
+        let group = r#"{"format":1,"version":"","document":{"model":{"groups":{},"prefix_lists":{},"members":{},"interfaces":{"eth0":{"groups":["none"]}},"limits":{}}}}"#;
+        for value in [
+            &b""[..],
+            b"rules",
+            &compressed("{}"),
+            &compressed("[1"),
+            &compressed(r#"{"format":1}"#),
+            &compressed(group),
+            &write(&Document::new(Model::new(), Owners::default())).unwrap()[..20],
+        ] {
+            assert!(matches!(read(value), Err(WireError::Damaged(_))));
+        }
+    }
+
+    #[test]
+    fn what_grows_without_end_is_no_document() {
+        let bomb = zstd::bulk::compress(&vec![b' '; (MOST_JSON as usize) + 10], LEVEL).unwrap();
+        assert!(bomb.len() < 100_000);
+        assert!(matches!(read(&bomb), Err(WireError::Damaged(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_the_reader_panic(value in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&value);
+        }
+    }
+}
