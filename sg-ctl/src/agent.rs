@@ -4,6 +4,7 @@
 //! they change, attaches interfaces as they come, follows addresses, writes flow records and metrics.
 //! All on one thread, one thing after another; each change is an operation of [`host`](crate::host).
 
+mod descriptors;
 mod error;
 mod files;
 mod http;
@@ -21,7 +22,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -53,9 +53,6 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How long to wait for another sg-ctl that is changing the host.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Descriptors that are enough for everything that the agent does.
-const DESCRIPTORS: u64 = 65_536;
-
 /// How often everything is looked at that nobody told has changed: links that others take off, files
 /// behind mounts.
 const RECHECK: Duration = Duration::from_secs(30);
@@ -84,7 +81,7 @@ pub struct Options {
 /// # Panics
 /// Outside a tokio runtime with I/O and time.
 pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<(), AgentError> {
-    raise_descriptors();
+    descriptors::raise();
     let mut signals = Signals::new()?;
     // Watching begins first, so that nothing happens unseen.
     let mut touched = watch_files(&options.files)?;
@@ -121,21 +118,6 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
     systemd(&[NotifyState::Stopping]);
     agent.close_window();
     Ok(())
-}
-
-/// Takes as many descriptors as this process may have: an interface being attached needs some fifty,
-/// and clients of the metrics have theirs at the same time.
-fn raise_descriptors() {
-    // With fewer it goes as far as it gets.
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        let _ = setrlimit(
-            Resource::RLIMIT_NOFILE,
-            hard.min(DESCRIPTORS).max(soft),
-            hard,
-        );
-    }
 }
 
 struct Agent<'t> {

@@ -41,10 +41,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Asks `probe` again and again until it has an answer.
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
 pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
-    eventually_within(what, PATIENCE, probe)
+    eventually_within(what, DEADLINE, probe)
 }
 
 /// The same, for what takes longer.
@@ -61,7 +59,6 @@ pub fn eventually_within<T>(
         assert!(
             Instant::now() < deadline,
             "not within {} s: {what}",
-            DEADLINE.as_secs()
             patience.as_secs()
         );
         thread::sleep(Duration::from_millis(5));
