@@ -4,6 +4,8 @@ use crate::addr::Addr;
 
 /// `flags` bit: the verdict was not carried out because the interface only audits.
 pub const EVENT_AUDITED: u8 = 1 << 0;
+/// `flags` bit: the frame has no header of its link, and begins with the IP header.
+pub const EVENT_BARE: u8 = 1 << 1;
 
 /// One verdict: 72 bytes.
 #[repr(C)]
@@ -65,7 +67,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The beginning of the frame, from its Ethernet header on; a VLAN tag that the hook had beside
+    /// The beginning of the frame, from the header of its link on, if it has one; a VLAN tag that the hook had beside
     /// it is not in it.
     pub fn frame(&self) -> &[u8] {
         &self.bytes[..SNAP.min(self.captured as usize)]

@@ -13,6 +13,8 @@ pub const FLOW_LAYOUT: u32 = 2;
 pub const PROGRAMS_XDP: [&str; 2] = ["sg_xdp_inbound", "sg_xdp_outbound"];
 /// Programs that judge frames at TC, by direction.
 pub const PROGRAMS_TC: [&str; 2] = ["sg_tc_inbound", "sg_tc_outbound"];
+/// Programs that judge packets without a header of their link, at TC, by direction.
+pub const PROGRAMS_IP: [&str; 2] = ["sg_ip_inbound", "sg_ip_outbound"];
 /// Program that returns the low 32 bits of jiffies: how user space reads the programs' clock.
 pub const PROGRAM_CLOCK: &str = "sg_clock";
 /// Program that opens the flow of a [`FlowSeed`](crate::flow::FlowSeed), which it is run with.
@@ -59,7 +61,8 @@ pub const MAP_IMAGES: [&str; 3] = ["IMAGE_SMALL", "IMAGE_LARGE", "IMAGE_HUGE"];
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 /// Direction → program that a gate at XDP goes on to.
 pub const MAP_XDP_PROGRAMS: &str = "XDP_PROGRAMS";
-/// Direction → program that a gate at TC goes on to.
+/// Direction, and two more for packets without a header of their link → program that a gate at TC goes
+/// on to.
 pub const MAP_TC_PROGRAMS: &str = "TC_PROGRAMS";
 /// Every map that is pinned and shared by all interfaces.
 pub const SHARED_MAPS: [&str; 19] = [

@@ -2,7 +2,7 @@
 
 use crate::event::SNAP;
 
-/// A frame, from its Ethernet header on.
+/// A frame, from the header of its link on, if it has one.
 pub trait Packet {
     /// A checked window into the frame.
     type View: View;
@@ -38,6 +38,13 @@ pub trait Packet {
 
     /// Copies the beginning of the frame; returns how many bytes of it.
     fn copy_start(&self, to: &mut [u8; SNAP]) -> u32;
+
+    /// The protocol (`EtherType`) of a frame that has no header of its link and begins with that
+    /// protocol's, as tunnels have them; `None` for Ethernet.
+    #[inline(always)]
+    fn bare(&self) -> Option<u16> {
+        None
+    }
 
     /// The VLAN tag that the hook carries beside the frame (VLAN id, 0 = none).
     fn vlan_beside(&self) -> u16;
@@ -96,6 +103,46 @@ impl<'a> Packet for Slice<'a> {
         let start = &self.0[..self.0.len().min(SNAP)];
         to[..start.len()].copy_from_slice(start);
         start.len() as u32
+    }
+
+    fn vlan_beside(&self) -> u16 {
+        0
+    }
+
+    fn segment_data(&self) -> u32 {
+        0
+    }
+
+    fn segments(&self) -> u32 {
+        0
+    }
+}
+
+/// A frame without a header of its link, in user-space memory: its protocol, its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Bare<'a>(pub u16, pub &'a [u8]);
+
+impl<'a> Packet for Bare<'a> {
+    type View = Slice<'a>;
+
+    fn len(&self) -> u32 {
+        self.1.len() as u32
+    }
+
+    fn readable_len(&self) -> u32 {
+        self.len()
+    }
+
+    fn view<const N: usize>(&self, offset: u32) -> Option<Slice<'a>> {
+        Slice(self.1).view::<N>(offset)
+    }
+
+    fn copy_start(&self, to: &mut [u8; SNAP]) -> u32 {
+        Slice(self.1).copy_start(to)
+    }
+
+    fn bare(&self) -> Option<u16> {
+        Some(self.0)
     }
 
     fn vlan_beside(&self) -> u16 {

@@ -64,6 +64,9 @@ enum Extent {
 #[inline(always)]
 pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reason> {
     parsed.clear();
+    if let Some(protocol) = packet.bare() {
+        return network(packet, 0, protocol, parsed);
+    }
     // A tag that the hook carries beside the frame is the outermost one.
     let beside = packet.vlan_beside();
     let Some(ethernet) = packet.view::<{ EthHdr::LEN }>(0) else {
@@ -94,6 +97,17 @@ pub fn frame<P: Packet>(packet: &P, parsed: &mut Parsed) -> Result<Payload, Reas
     // Tagged or not: one path from here on.
     let offset = bounded(packet, offset);
     parsed.vlan = VlanIds::from_bits(forget(u64::from(vlan), packet.noise()) as u32);
+    network(packet, offset, ether_type, parsed)
+}
+
+/// Parses what a frame carries, whatever its link.
+#[inline(always)]
+fn network<P: Packet>(
+    packet: &P,
+    offset: u32,
+    ether_type: u16,
+    parsed: &mut Parsed,
+) -> Result<Payload, Reason> {
     match ether_type {
         ETH_IPV4 => ipv4(packet, offset, Extent::Whole, parsed)?,
         ETH_IPV6 => ipv6(packet, offset, Extent::Whole, parsed)?,

@@ -12,7 +12,7 @@ mod scratch;
 
 use crate::datapath::{Datapath, Flow, Settings};
 use crate::ends::Ends;
-use crate::event::{EVENT_AUDITED, Event};
+use crate::event::{EVENT_AUDITED, EVENT_BARE, Event};
 use crate::flow::{Direction, FLOW_OPENED_OUTBOUND, FlowKey, FlowState, Opening};
 use crate::icmp::{self, Query};
 use crate::infra::infrastructure;
@@ -356,6 +356,12 @@ fn report<P: Packet, D: Datapath>(
         Query::Request(_) | Query::Reply(_) => parsed.icmp_id,
         Query::None => 0,
     };
+    let flags = flags
+        | if packet.bare().is_some() {
+            EVENT_BARE
+        } else {
+            0
+        };
     let event = Event {
         time_ns: 0,
         local: ends.local,

@@ -70,7 +70,7 @@ pub fn bench_xdp(ctx: XdpContext) -> u32 {
 #[classifier]
 pub fn bench_tc_egress(ctx: TcContext) -> i32 {
     vary(ctx.data(), ctx.data_end());
-    tc_action(judge::<_, true>(&TcPacket::new(&ctx)))
+    tc_action(judge::<_, true>(&TcPacket::<false>::new(&ctx)))
 }
 
 /// [`bench_xdp`] with the kernel's LRU hash and LPM trie.
@@ -85,7 +85,7 @@ pub fn bench_xdp_kernel(ctx: XdpContext) -> u32 {
 #[classifier]
 pub fn bench_tc_kernel(ctx: TcContext) -> i32 {
     vary(ctx.data(), ctx.data_end());
-    let packet = TcPacket::new(&ctx);
+    let packet = TcPacket::<false>::new(&ctx);
     tc_action(KernelTables::<true>::new().map(|tables| tables.judge(&packet)))
 }
 

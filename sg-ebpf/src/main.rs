@@ -47,14 +47,28 @@ pub fn sg_xdp_outbound(ctx: XdpContext) -> u32 {
 #[classifier]
 #[inline(always)]
 pub fn sg_tc_inbound(ctx: TcContext) -> i32 {
-    tc_verdict::<false>(&ctx)
+    tc_verdict::<false, false>(&ctx)
 }
 
 /// TC: what a host sends, or receives from its workload.
 #[classifier]
 #[inline(always)]
 pub fn sg_tc_outbound(ctx: TcContext) -> i32 {
-    tc_verdict::<true>(&ctx)
+    tc_verdict::<false, true>(&ctx)
+}
+
+/// TC, on a link without a header: what a host receives, or sends to its workload.
+#[classifier]
+#[inline(always)]
+pub fn sg_ip_inbound(ctx: TcContext) -> i32 {
+    tc_verdict::<true, false>(&ctx)
+}
+
+/// TC, on a link without a header: what a host sends, or receives from its workload.
+#[classifier]
+#[inline(always)]
+pub fn sg_ip_outbound(ctx: TcContext) -> i32 {
+    tc_verdict::<true, true>(&ctx)
 }
 
 /// Returns the low 32 bits of jiffies, for user space to read the clock by.
@@ -86,8 +100,8 @@ fn xdp_verdict<const OUTBOUND: bool>(ctx: &XdpContext) -> u32 {
 }
 
 #[inline(always)]
-fn tc_verdict<const OUTBOUND: bool>(ctx: &TcContext) -> i32 {
-    match judge::<_, OUTBOUND>(&TcPacket::new(ctx)) {
+fn tc_verdict<const BARE: bool, const OUTBOUND: bool>(ctx: &TcContext) -> i32 {
+    match judge::<_, OUTBOUND>(&TcPacket::<BARE>::new(ctx)) {
         // "No opinion" lets the programs behind this one have theirs (TCX_NEXT is the same number).
         Some(Verdict::Pass) => TC_ACT_UNSPEC,
         Some(Verdict::Drop) => TC_ACT_SHOT,

@@ -20,9 +20,10 @@ use sg_common::work::Work;
 #[btf_map]
 pub(crate) static XDP_PROGRAMS: ProgramArray<2> = ProgramArray::new();
 
-/// Direction → program, for the gates at TC. Written by user space; read by gates alone.
+/// Direction → program, for the gates at TC; two for Ethernet, two for links without a header. Written
+/// by user space; read by gates alone.
 #[btf_map]
-pub(crate) static TC_PROGRAMS: ProgramArray<2> = ProgramArray::new();
+pub(crate) static TC_PROGRAMS: ProgramArray<4> = ProgramArray::new();
 
 /// 0 → zone of the packet in hand, and working memory. Written by gates, and here. 392 B per CPU.
 #[btf_map]

@@ -178,12 +178,12 @@ impl Packet for XdpPacket<'_> {
     }
 }
 
-/// A frame at a TC hook.
-pub(crate) struct TcPacket<'a> {
+/// A frame at a TC hook; `BARE` if links have no header there.
+pub(crate) struct TcPacket<'a, const BARE: bool> {
     ctx: &'a TcContext,
 }
 
-impl<'a> TcPacket<'a> {
+impl<'a, const BARE: bool> TcPacket<'a, BARE> {
     #[inline(always)]
     pub(crate) const fn new(ctx: &'a TcContext) -> Self {
         Self { ctx }
@@ -200,7 +200,7 @@ impl<'a> TcPacket<'a> {
     }
 }
 
-impl Packet for TcPacket<'_> {
+impl<const BARE: bool> Packet for TcPacket<'_, BARE> {
     type View = Window;
 
     #[inline(always)]
@@ -246,7 +246,16 @@ impl Packet for TcPacket<'_> {
     }
 
     #[inline(always)]
+    fn bare(&self) -> Option<u16> {
+        // SAFETY: a read of the context, which lives as long as the program runs.
+        BARE.then(|| u16::from_be(unsafe { (*self.ctx.skb.skb).protocol } as u16))
+    }
+
+    #[inline(always)]
     fn vlan_beside(&self) -> u16 {
+        if BARE {
+            return 0;
+        }
         // SAFETY: reads of the context, which lives as long as the program runs.
         unsafe {
             let skb = self.ctx.skb.skb;

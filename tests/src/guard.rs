@@ -93,6 +93,7 @@ impl<'a> Guard<'a> {
             side: spec.side,
             hook: Hook::Tc,
             tc,
+            stripped: None,
             flows: MIN_FLOWS,
             settings: settings(&spec, interface.index, hz, 0),
             interface,

@@ -25,6 +25,7 @@ pub mod scratch;
 pub mod sg_ctl;
 pub mod topology;
 pub mod traffic;
+pub mod tunnel;
 pub mod verifier;
 pub mod vpc_bench;
 pub mod wire;

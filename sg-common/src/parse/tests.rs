@@ -1,7 +1,7 @@
 //! The parser on frames built by hand.
 
 use super::*;
-use crate::packet::Slice;
+use crate::packet::{Bare, Slice};
 use crate::proto::DEST_OPTIONS;
 
 fn parse(frame_bytes: &[u8]) -> (Result<Payload, Reason>, Parsed) {
@@ -101,4 +101,26 @@ fn a_frame_without_a_whole_ethernet_header_has_no_tags_of_the_frame_before() {
     let cut = frame(&Slice(&tagged[..13]), &mut parsed);
     assert_eq!(cut, Err(Reason::MalformedEthernet));
     assert_eq!(parsed.vlan.ids(), [0, 0]);
+}
+
+#[test]
+fn a_packet_without_a_link_header_is_read_as_behind_one() {
+    let udp = [0, 1, 0, 2, 0, 8, 0, 0];
+    let framed = ipv6(UDP, [0x20; 16], &udp);
+    let (result, behind) = parse(&framed);
+    assert_eq!(result, Ok(Payload::Ip));
+    let mut parsed = Parsed::NOTHING;
+    let packet = &framed[14..];
+    assert_eq!(frame(&Bare(ETH_IPV6, packet), &mut parsed), Ok(Payload::Ip));
+    let moved = Parsed {
+        transport_offset: parsed.transport_offset + 14,
+        end: parsed.end + 14,
+        ..parsed
+    };
+    assert_eq!(moved, behind);
+    // What the kernel says it is it must be.
+    let mut is_bare = |protocol, bytes| frame(&Bare(protocol, bytes), &mut parsed);
+    assert_eq!(is_bare(ETH_IPV4, packet), Err(Reason::MalformedIpv4));
+    assert_eq!(is_bare(ETH_IPV6, &packet[..39]), Err(Reason::MalformedIpv6));
+    assert_eq!(is_bare(0x8847, packet), Ok(Payload::NonIp));
 }

@@ -246,6 +246,7 @@ pub(super) fn is_busy(error: &HostError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::dataplane::Link;
 
     fn interface(name: &str, loopback: bool) -> Interface {
         Interface {
@@ -257,7 +258,7 @@ mod tests {
             lower: None,
             peer: None,
             peer_namespace: None,
-            ethernet: true,
+            link: Link::Ethernet,
             loopback,
             xdp: None,
         }

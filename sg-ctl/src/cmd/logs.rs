@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sg_common::event::Record;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::host::dataplane::{self, DataplaneError, EventStream, ProgramMessages};
+use sg_ctl::host::dataplane::{self, DataplaneError, Entry, EventStream, ProgramMessages};
 use sg_ctl::host::{Host, HostError, Suppressed, file};
 use sg_ctl::record::flowlog;
 use tokio::time::{MissedTickBehavior, interval};
@@ -149,9 +149,11 @@ async fn follow<W: Write>(context: &Context, printer: &mut Printer<'_, W>) -> an
 struct Session {
     host: Host,
     events: EventStream,
-    /// All programs of a zone share one buffer for messages.
+    /// A program of each zone.
     programs: BTreeMap<u32, u32>,
-    messages: Vec<(String, ProgramMessages)>,
+    /// The programs that judge, of all zones together, and what they have to say.
+    judges: Vec<(Entry, u32)>,
+    messages: Vec<ProgramMessages>,
     names: Names,
     may_reload: bool,
     is_over: bool,
@@ -164,13 +166,12 @@ impl Session {
         let events = host.events()?;
         let state = host.state()?;
         let programs = host.programs()?;
+        let judges = host.dataplane().programs()?;
         let mut messages = Vec::new();
-        for (name, record) in &state.attachments {
-            let program = programs.get(&record.zone);
-            match program.map(|program| ProgramMessages::open(*program)) {
-                Some(Ok(source)) => messages.push((name.clone(), source)),
-                Some(Err(error)) => note(format_args!("warning: {name}: {error}")),
-                None => {}
+        for (entry, program) in &judges {
+            match ProgramMessages::open(*program) {
+                Ok(source) => messages.push(source),
+                Err(error) => note(format_args!("warning: {}: {error}", entry.name())),
             }
         }
         Ok(Self {
@@ -178,6 +179,7 @@ impl Session {
             host,
             events,
             programs,
+            judges,
             messages,
             may_reload: false,
             is_over: false,
@@ -220,7 +222,8 @@ impl Session {
     /// Prints what does not come as events: how many were lost, and messages of the programs.
     fn tick<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<()> {
         self.may_reload = true;
-        self.is_over = self.host.programs()? != self.programs;
+        self.is_over = self.host.programs()? != self.programs
+            || self.host.dataplane().programs()? != self.judges;
         let mut lost = 0;
         for zone in self.programs.keys() {
             let counters = self.host.dataplane().counters(*zone)?;
@@ -230,10 +233,11 @@ impl Session {
             }
         }
         printer.lost(lost)?;
-        for (interface, source) in &mut self.messages {
-            for message in source.take() {
-                printer.message(interface, message.level, &message.text)?;
-            }
+        for message in self.messages.iter_mut().flat_map(ProgramMessages::take) {
+            let zone = message.zone();
+            let interface = zone.and_then(|zone| self.names.of_zone(zone));
+            let interface = interface.unwrap_or("unknown");
+            printer.message(interface, message.level, &message.text)?;
         }
         Ok(())
     }

@@ -233,6 +233,7 @@ impl Host {
                 |(((ready, plan), (ingress, reason)), (existing, failures))| {
                     let mut own = std::mem::take(&mut notes);
                     own.extend(ready.isolated.then(|| isolate::note(&ready.name)));
+                    own.extend(stripped_note(&plan, ingress));
                     own.extend(failures);
                     AttachSummary {
                         interface: ready.name,
@@ -311,6 +312,7 @@ impl Host {
             side: spec.side,
             hook: spec.hook,
             tc: HookKind::tc(),
+            stripped: interface.stripped_vlan(&survey.present),
             flows: next.model.limits.flow_table_size,
             settings: settings::settings(&spec, interface.index, hz, 0),
             interface,
@@ -340,6 +342,20 @@ impl Host {
         };
         Ok((ready, plan))
     }
+}
+
+/// Tells of tags that XDP does not see.
+fn stripped_note(plan: &AttachPlan, ingress: HookKind) -> Option<String> {
+    let vlan = plan.stripped.as_ref()?;
+    let name = &plan.interface.name;
+    let is_xdp = matches!(ingress, HookKind::XdpNative | HookKind::XdpGeneric);
+    is_xdp.then(|| {
+        format!(
+            "{name}'s driver takes VLAN tags off what it receives, before XDP sees it: packets of {vlan} \
+             are judged as untagged ones, and answers to them do not pass as such; use --hook auto or \
+             tc, or switch it off: ethtool -K {name} rxvlan off"
+        )
+    })
 }
 
 /// What is attached once a plan is carried out.

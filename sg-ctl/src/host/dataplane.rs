@@ -58,7 +58,7 @@ pub use gate::{Entry, Gate, Gates};
 pub use haste::Haste;
 pub use hook::HookKind;
 pub use image::ImageInfo;
-pub use interface::{Interface, Lower, XdpProgram, routes};
+pub use interface::{Interface, Link, Lower, XdpProgram, routes};
 pub use links::{AttachedHook, Attachment, Before, HookSide, program_name};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use peer::in_namespace;

@@ -201,7 +201,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::dataplane::{AttachedHook, HookKind};
+    use crate::host::dataplane::{AttachedHook, HookKind, Link};
 
     fn interface(name: &str, index: u32) -> Interface {
         Interface {
@@ -209,7 +209,7 @@ mod tests {
             name: name.to_owned(),
             kind: None,
             bus: None,
-            ethernet: true,
+            link: Link::Ethernet,
             loopback: false,
             controller: None,
             lower: None,

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use sg_common::event::Record;
+use sg_common::event::{EVENT_BARE, Record};
 use sg_common::flow::Direction;
 use sg_common::reason::{Reason, Verdict};
 use sg_ctl::record::flowlog::{self, Gap};
@@ -92,7 +92,11 @@ impl Capture {
         let event = &record.event;
         self.writer.write(&Captured {
             interface: Some(&view.event.interface),
-            link: pcapng::ETHERNET,
+            link: if event.flags & EVENT_BARE == 0 {
+                pcapng::ETHERNET
+            } else {
+                pcapng::RAW
+            },
             time: clock.unix_ns(event.time_ns),
             data: record.frame(),
             original: event.length,

@@ -11,6 +11,8 @@ use sg_common::flow::Direction;
 
 /// Link type of frames with Ethernet headers.
 pub const ETHERNET: u16 = 1;
+/// Link type of packets that begin with their IP header.
+pub const RAW: u16 = 101;
 
 /// `if_tsresol`: nanoseconds.
 const NANOSECONDS: u8 = 9;

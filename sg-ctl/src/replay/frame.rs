@@ -9,11 +9,13 @@ const LOOP: u16 = 108;
 const SLL: u16 = 113;
 const IPV4: u16 = 228;
 const IPV6: u16 = 229;
+const PPP: u16 = 9;
+const NFLOG: u16 = 239;
 const SLL2: u16 = 276;
 
 /// What is supported, in words.
 pub const SUPPORTED: &str =
-    "capture on an Ethernet interface, on `any` (Linux cooked), or raw IP packets";
+    "capture on an Ethernet interface, on `any` (Linux cooked), PPP, NFLOG, or raw IP packets";
 
 /// Bytes of an Ethernet header.
 pub(super) const ETHERNET_HEADER: usize = 14;
@@ -35,14 +37,13 @@ pub(super) struct Framed {
 pub fn is_supported(link: u16) -> bool {
     matches!(
         link,
-        ETHERNET | NULL | RAW | LOOP | SLL | IPV4 | IPV6 | SLL2
+        ETHERNET | NULL | PPP | RAW | LOOP | SLL | IPV4 | IPV6 | NFLOG | SLL2
     ) || RAW_BSD.contains(&link)
 }
 
 /// Link types that captures have and that cannot be judged, by name.
-const OTHERS: [(u16, &str); 17] = [
+const OTHERS: [(u16, &str); 15] = [
     (8, "SLIP"),
-    (9, "PPP"),
     (50, "PPP in HDLC"),
     (51, "PPPoE"),
     (104, "Cisco HDLC"),
@@ -57,7 +58,6 @@ const OTHERS: [(u16, &str); 17] = [
     (220, "USB"),
     (226, "Solaris ipnet"),
     (227, "CAN"),
-    (239, "NFLOG"),
 ];
 
 /// A link type as people call it: its number, and its name if that is known.
@@ -88,6 +88,14 @@ pub(super) fn ethernet(
             });
         }
         NULL | LOOP => (4, by_version(data.get(4..)?), None),
+        PPP => {
+            let (header, ethertype) = ppp(data)?;
+            (header, ethertype, None)
+        }
+        NFLOG => {
+            let packet = nflog(data)?;
+            (packet, by_version(&data[packet..]), None)
+        }
         SLL => {
             let header = data.get(..16)?;
             (16, be16(header, 14), Some(header[1] == OUTGOING))
@@ -106,6 +114,45 @@ pub(super) fn ethernet(
         length: original.max(data.len()) - header + ETHERNET_HEADER,
         sent,
     })
+}
+
+/// The length of a PPP header and the `EtherType` of what follows (RFC 1661 §2, RFC 1662 §3.1): the
+/// address and control fields may be there or not.
+fn ppp(data: &[u8]) -> Option<(usize, u16)> {
+    let at = if data.starts_with(&[0xff, 0x03]) {
+        2
+    } else {
+        0
+    };
+    // A protocol number is one byte if that is odd.
+    let (length, protocol) = match data.get(at)? {
+        byte if byte & 1 == 1 => (1, u16::from(*byte)),
+        _ => (2, be16(data.get(at..at + 2)?, 0)),
+    };
+    let ethertype = match protocol {
+        0x0021 => 0x0800,
+        0x0057 => 0x86dd,
+        // Link control and the like: what is no IP.
+        _ => 0x880b,
+    };
+    Some((at + length, ethertype))
+}
+
+/// Where the packet begins that an NFLOG record has: behind a header of four bytes come attributes,
+/// each with its length and its type in the order of bytes of the capturing machine, padded to four
+/// bytes (`include/uapi/linux/netfilter/nfnetlink_log.h`).
+fn nflog(data: &[u8]) -> Option<usize> {
+    const PAYLOAD: u16 = 9;
+    let mut at = 4;
+    loop {
+        let head = data.get(at..at + 4)?;
+        let word = |low: usize| u16::from_le_bytes([head[low], head[low + 1]]);
+        let length = usize::from(word(0));
+        if word(2) & 0x7fff == PAYLOAD {
+            return Some(at + 4);
+        }
+        at += length.max(4).next_multiple_of(4);
+    }
 }
 
 /// The `EtherType` of an IP packet, by its version; what is neither is a malformed IPv4 packet.
@@ -141,6 +188,27 @@ mod tests {
 
     fn with_header(ethertype: [u8; 2]) -> Vec<u8> {
         [&NOBODY[..], &ethertype, &PACKET].concat()
+    }
+
+    #[test]
+    fn ppp_and_nflog_are_taken_off() {
+        for header in [&[0x00, 0x21][..], &[0x21], &[0xff, 0x03, 0x00, 0x21]] {
+            let (frame, found) = framed(PPP, header, 20 + header.len()).expect("supported");
+            assert_eq!(
+                (frame, found.length),
+                (with_header([8, 0]), 34),
+                "{header:?}"
+            );
+        }
+        let (frame, _) = framed(PPP, &[0xc0, 0x21], 22).expect("supported");
+        assert_eq!(frame[12..14], [0x88, 0x0b]);
+        // A prefix of five bytes and its padding, then the packet.
+        let attributes = [
+            2, 0, 0, 0, 9, 0, 10, 0, b'i', b'n', b':', b' ', 0, 0, 0, 0, 24, 0, 9, 0,
+        ];
+        let (frame, found) = framed(NFLOG, &attributes, 40).expect("supported");
+        assert_eq!((frame, found.length), (with_header([8, 0]), 34));
+        assert!(framed(NFLOG, &attributes[..8], 28).is_none());
     }
 
     #[test]

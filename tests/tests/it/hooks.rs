@@ -32,6 +32,7 @@ fn hooks_are_as_the_kernel_says(
             side: Side::Nic,
             hook,
             tc,
+            stripped: None,
             flows: MIN_FLOWS,
             settings: settings(&InterfaceSpec::default(), interface.index, hz, 0),
             interface,

@@ -22,4 +22,5 @@ mod shares;
 mod stated;
 mod tags;
 mod top;
+mod tunnel;
 mod upgrade;

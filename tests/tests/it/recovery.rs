@@ -138,15 +138,15 @@ impl Machinery {
     /// The hooks, as attach puts them on.
     fn attach_hooks(&self, zone: u32) {
         let interface = Interface::find(GUARDED).expect("it is there");
-        let hz = Dataplane::hz().expect("the kernel tells");
         let plan = AttachPlan {
             zone,
             replaces: None,
             side: Side::Nic,
             hook: Hook::Auto,
             tc: HookKind::tc(),
+            stripped: None,
             flows: MIN_FLOWS,
-            settings: settings(&InterfaceSpec::default(), interface.index, hz, 0),
+            settings: settings(&InterfaceSpec::default(), interface.index, 250, 0),
             interface,
         };
         self.dataplane().attach(&plan).expect("attaches");

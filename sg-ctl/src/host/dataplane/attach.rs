@@ -19,7 +19,7 @@ use super::error::DataplaneError;
 use super::filters::filter_pin;
 use super::gate::{self, Entry, Gate, GateMaps};
 use super::hook::{self, Choice, HookKind};
-use super::interface::Interface;
+use super::interface::{Interface, Link};
 use super::links::{Attachment, HookSide, link_pin};
 use super::pins::{PinDir, pin_error};
 use super::{Dataplane, links, privilege, program, sys};
@@ -41,6 +41,8 @@ pub struct AttachPlan {
     pub hook: Hook,
     /// The form of TC to use: [`HookKind::Tcx`] or [`HookKind::Clsact`], see [`HookKind::tc`].
     pub tc: HookKind,
+    /// A VLAN that is made of the interface and whose tags the driver takes off before XDP sees them.
+    pub stripped: Option<String>,
     /// Flows that the flow table has room for, if this attachment is the first and makes it.
     pub flows: u32,
     /// The settings; until [`Dataplane::enforce`] they drop and log nothing.
@@ -125,8 +127,12 @@ impl Dataplane {
         if interface.loopback {
             return Err(DataplaneError::Loopback { name: name() });
         }
-        if !interface.ethernet {
-            return Err(DataplaneError::NotEthernet { name: name() });
+        match interface.link {
+            Link::Other => return Err(DataplaneError::UnknownLink { name: name() }),
+            Link::None if matches!(plan.hook, Hook::Xdp | Hook::XdpGeneric) => {
+                return Err(DataplaneError::NoXdp { name: name() });
+            }
+            Link::None | Link::Ethernet => {}
         }
         let is_same = |other: &Interface| other.index == interface.index;
         if attached
@@ -200,7 +206,7 @@ impl Doors<'_> {
     /// Makes the gate of a hook.
     fn gate(&mut self, kind: HookKind, side: HookSide) -> Result<Gate, DataplaneError> {
         let (plan, zone) = (self.plan, self.plan.zone);
-        let entry = Entry::of(kind, side, plan.side);
+        let entry = Entry::of(kind, side, plan.side, plan.interface.link);
         program::ensure(self.pins, self.maps, &[entry])?;
         gate::hold(self.pins, self.maps, entry, zone)?;
         let gate = self.maps.gate(entry, zone)?;
@@ -214,7 +220,12 @@ impl Doors<'_> {
             kind,
             reason,
             or_tc,
-        } = hook::choose(plan.hook, &plan.interface, plan.tc);
+        } = hook::choose(
+            plan.hook,
+            &plan.interface,
+            plan.tc,
+            plan.stripped.as_deref(),
+        );
         if !matches!(kind, HookKind::XdpNative | HookKind::XdpGeneric) {
             self.tc(HookSide::Ingress)?;
             return Ok((kind, reason));

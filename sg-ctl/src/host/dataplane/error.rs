@@ -187,9 +187,15 @@ pub enum DataplaneError {
         /// The names that exist.
         existing: Vec<String>,
     },
-    /// The interface carries frames that do not begin with an Ethernet header.
-    #[error("{name} is not an Ethernet interface")]
-    NotEthernet {
+    /// The interface's packets begin neither with an Ethernet header nor with an IP header.
+    #[error("packets of {name} begin neither with an Ethernet header nor with an IP header")]
+    UnknownLink {
+        /// Name of the interface.
+        name: String,
+    },
+    /// The interface has no XDP.
+    #[error("packets of {name} have no Ethernet header, without which there is no XDP")]
+    NoXdp {
         /// Name of the interface.
         name: String,
     },
@@ -300,9 +306,8 @@ impl DataplaneError {
             }
             Self::Vanished { .. } => "attach it again when it is there".to_owned(),
             Self::NoInterface { name, existing } => near(name, existing),
-            Self::NotEthernet { .. } => {
-                "attach to the Ethernet interface that carries its traffic".to_owned()
-            }
+            Self::UnknownLink { .. } => "attach to the interface that carries its traffic".to_owned(),
+            Self::NoXdp { .. } => "use --hook auto or --hook tc".to_owned(),
             Self::AlreadyAttached { name } => {
                 format!("`sg-ctl apply` changes its policy; to attach anew: sg-ctl detach {name}")
             }
@@ -346,7 +351,8 @@ impl DataplaneError {
                 | Self::NothingLoaded { .. }
                 | Self::Vanished { .. }
                 | Self::NoInterface { .. }
-                | Self::NotEthernet { .. }
+                | Self::UnknownLink { .. }
+                | Self::NoXdp { .. }
                 | Self::Loopback { .. }
                 | Self::AlreadyAttached { .. }
                 | Self::ForeignXdp { .. }

@@ -14,10 +14,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::maps::MapData;
 use sg_common::flow::Direction;
-use sg_common::names::{MAP_TC_PROGRAMS, MAP_WORK, MAP_XDP_PROGRAMS, PROGRAMS_TC, PROGRAMS_XDP};
+use sg_common::names::{
+    MAP_TC_PROGRAMS, MAP_WORK, MAP_XDP_PROGRAMS, PROGRAMS_IP, PROGRAMS_TC, PROGRAMS_XDP,
+};
 
 use super::error::DataplaneError;
 use super::hook::HookKind;
+use super::interface::Link;
 use super::links::HookSide;
 use super::maps::map_error;
 use super::pins::{PinDir, pin_error, remove_pin};
@@ -36,19 +39,24 @@ pub enum Entry {
     Xdp(Direction),
     /// At TC.
     Tc(Direction),
+    /// At TC, for packets without a header of their link.
+    Ip(Direction),
 }
 
 impl Entry {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Xdp(Direction::Inbound),
         Self::Xdp(Direction::Outbound),
         Self::Tc(Direction::Inbound),
         Self::Tc(Direction::Outbound),
+        Self::Ip(Direction::Inbound),
+        Self::Ip(Direction::Outbound),
     ];
 
-    /// The one that a hook of an interface goes on to, of which `side` is protected.
-    pub const fn of(kind: HookKind, hook: HookSide, side: Side) -> Self {
+    /// The one that a hook of an interface goes on to, whose packets begin with `link` and of which
+    /// `side` is protected.
+    pub const fn of(kind: HookKind, hook: HookSide, side: Side, link: Link) -> Self {
         let direction = match (hook, side) {
             (HookSide::Ingress, Side::Nic) | (HookSide::Egress, Side::Workload) => {
                 Direction::Inbound
@@ -59,6 +67,7 @@ impl Entry {
         };
         match kind {
             HookKind::XdpNative | HookKind::XdpGeneric => Self::Xdp(direction),
+            HookKind::Tcx | HookKind::Clsact if matches!(link, Link::None) => Self::Ip(direction),
             HookKind::Tcx | HookKind::Clsact => Self::Tc(direction),
         }
     }
@@ -73,6 +82,7 @@ impl Entry {
         match self {
             Self::Xdp(direction) => PROGRAMS_XDP[direction as usize],
             Self::Tc(direction) => PROGRAMS_TC[direction as usize],
+            Self::Ip(direction) => PROGRAMS_IP[direction as usize],
         }
     }
 
@@ -85,7 +95,7 @@ impl Entry {
     pub(super) const fn array(self) -> &'static str {
         match self {
             Self::Xdp(_) => MAP_XDP_PROGRAMS,
-            Self::Tc(_) => MAP_TC_PROGRAMS,
+            Self::Tc(_) | Self::Ip(_) => MAP_TC_PROGRAMS,
         }
     }
 
@@ -93,6 +103,7 @@ impl Entry {
     pub(super) const fn index(self) -> u32 {
         match self {
             Self::Xdp(direction) | Self::Tc(direction) => direction as u32,
+            Self::Ip(direction) => direction as u32 + 2,
         }
     }
 }

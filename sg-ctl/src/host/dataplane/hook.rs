@@ -2,7 +2,7 @@
 
 use aya::util::KernelVersion;
 
-use super::interface::Interface;
+use super::interface::{Interface, Link};
 use sg_policy::model::Hook;
 
 /// What holds a program at an interface.
@@ -54,8 +54,14 @@ pub(super) struct Choice {
 /// anyway.
 const PARAVIRTUAL_BUSES: [&str; 3] = ["virtio", "vmbus", "xen"];
 
-/// Chooses the ingress hook; `tc` is the form of TC to use.
-pub(super) fn choose(wanted: Hook, interface: &Interface, tc: HookKind) -> Choice {
+/// Chooses the ingress hook; `tc` is the form of TC to use, `stripped` a VLAN whose tags the driver
+/// takes off before XDP sees them.
+pub(super) fn choose(
+    wanted: Hook,
+    interface: &Interface,
+    tc: HookKind,
+    stripped: Option<&str>,
+) -> Choice {
     let choice = |kind, reason: &str| Choice {
         kind,
         reason: reason.to_owned(),
@@ -65,6 +71,10 @@ pub(super) fn choose(wanted: Hook, interface: &Interface, tc: HookKind) -> Choic
         Hook::Xdp => choice(HookKind::XdpNative, "as asked for"),
         Hook::XdpGeneric => choice(HookKind::XdpGeneric, "as asked for"),
         Hook::Tc => choice(tc, "as asked for"),
+        Hook::Auto if interface.link == Link::None => choice(
+            tc,
+            "because its packets have no Ethernet header, without which there is no XDP",
+        ),
         Hook::Auto => match (&interface.xdp, &interface.kind, &interface.bus) {
             (Some(program), ..) => choice(
                 tc,
@@ -74,10 +84,20 @@ pub(super) fn choose(wanted: Hook, interface: &Interface, tc: HookKind) -> Choic
                 tc,
                 &format!("because XDP on a {kind} device costs more than it saves"),
             ),
-            (None, None, Some(bus)) if !PARAVIRTUAL_BUSES.contains(&bus.as_str()) => Choice {
-                kind: HookKind::XdpNative,
-                reason: format!("because it is a {bus} device"),
-                or_tc: true,
+            (None, None, Some(bus)) if !PARAVIRTUAL_BUSES.contains(&bus.as_str()) => match stripped
+            {
+                Some(vlan) => choice(
+                    tc,
+                    &format!(
+                        "because the driver takes VLAN tags off (rx-vlan-offload) before XDP sees \
+                         packets of {vlan}"
+                    ),
+                ),
+                None => Choice {
+                    kind: HookKind::XdpNative,
+                    reason: format!("because it is a {bus} device"),
+                    or_tc: true,
+                },
             },
             (None, None, bus) => choice(
                 tc,
@@ -101,7 +121,7 @@ mod tests {
             name: "eth0".to_owned(),
             kind: kind.map(str::to_owned),
             bus: bus.map(str::to_owned),
-            ethernet: true,
+            link: Link::Ethernet,
             loopback: false,
             controller: None,
             lower: None,
@@ -123,7 +143,7 @@ mod tests {
             (Some("bond"), None, HookKind::Tcx),
             (Some("vlan"), None, HookKind::Tcx),
         ] {
-            let choice = choose(Hook::Auto, &interface(kind, bus), HookKind::Tcx);
+            let choice = choose(Hook::Auto, &interface(kind, bus), HookKind::Tcx, None);
             assert_eq!(choice.kind, expected, "{kind:?} {bus:?}");
             assert_eq!(choice.or_tc, expected == HookKind::XdpNative);
         }
@@ -136,7 +156,7 @@ mod tests {
             id: 7,
             generic: false,
         });
-        let choice = choose(Hook::Auto, &taken, HookKind::Clsact);
+        let choice = choose(Hook::Auto, &taken, HookKind::Clsact, None);
         assert_eq!(choice.kind, HookKind::Clsact);
         assert!(choice.reason.contains("program 7"), "{}", choice.reason);
     }
@@ -149,8 +169,25 @@ mod tests {
             (Hook::XdpGeneric, HookKind::XdpGeneric),
             (Hook::Tc, HookKind::Tcx),
         ] {
-            let choice = choose(wanted, &veth, HookKind::Tcx);
+            let choice = choose(wanted, &veth, HookKind::Tcx, None);
             assert_eq!((choice.kind, choice.or_tc), (kind, false));
         }
+    }
+
+    #[test]
+    fn auto_leaves_xdp_where_tags_or_headers_are_missing() {
+        let nic = interface(None, Some("pci"));
+        let choice = choose(Hook::Auto, &nic, HookKind::Tcx, Some("eth0.5"));
+        assert_eq!((choice.kind, choice.or_tc), (HookKind::Tcx, false));
+        assert!(choice.reason.contains("eth0.5"), "{}", choice.reason);
+        let asked = choose(Hook::Xdp, &nic, HookKind::Tcx, Some("eth0.5"));
+        assert_eq!(asked.kind, HookKind::XdpNative);
+        let tunnel = Interface {
+            link: Link::None,
+            ..interface(Some("wireguard"), None)
+        };
+        let choice = choose(Hook::Auto, &tunnel, HookKind::Tcx, None);
+        assert_eq!(choice.kind, HookKind::Tcx);
+        assert!(choice.reason.contains("no Ethernet header"));
     }
 }

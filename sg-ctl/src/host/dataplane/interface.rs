@@ -17,6 +17,7 @@ use netlink_packet_route::link::{
 use super::error::DataplaneError;
 use super::maps::system_error;
 use super::netlink::dump;
+use super::sys;
 
 /// The XDP program of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,36 @@ pub struct XdpProgram {
     pub id: u32,
     /// Whether it runs in the kernel's generic path and not in the driver.
     pub generic: bool,
+}
+
+/// What the packets of an interface begin with, where programs see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// An Ethernet header.
+    Ethernet,
+    /// The IP header: tunnels, PPP, `tun`.
+    None,
+    /// Something else.
+    Other,
+}
+
+impl Link {
+    /// As the kernel has it (`dev_is_mac_header_xmit`, `include/linux/if_arp.h`, v6.18).
+    const fn of(kind: LinkLayerType) -> Self {
+        match kind {
+            LinkLayerType::Ether => Self::Ethernet,
+            LinkLayerType::None
+            | LinkLayerType::Rawip
+            | LinkLayerType::Ppp
+            | LinkLayerType::Tunnel
+            | LinkLayerType::Tunnel6
+            | LinkLayerType::Sit
+            | LinkLayerType::Ipgre
+            | LinkLayerType::Ip6gre
+            | LinkLayerType::Void => Self::None,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The interface that another one sends its frames by.
@@ -51,8 +82,8 @@ pub struct Interface {
     pub kind: Option<String>,
     /// Bus of the device behind it (`pci`, `virtio`, …); none for virtual devices.
     pub bus: Option<String>,
-    /// Whether frames begin with an Ethernet header.
-    pub ethernet: bool,
+    /// What its packets begin with.
+    pub link: Link,
     /// Whether it is a loopback.
     pub loopback: bool,
     /// Index of the bridge, bond or the like that the interface is a port of.
@@ -107,6 +138,19 @@ impl Interface {
         })
     }
 
+    /// The name of a VLAN that is made of the interface and whose tags its driver takes off what it
+    /// receives, before XDP sees it: there, packets of that VLAN look like untagged ones.
+    pub fn stripped_vlan(&self, all: &[Self]) -> Option<String> {
+        let is_vlan = |each: &&Self| {
+            let lower = each.lower.filter(|lower| lower.index == self.index);
+            lower.is_some_and(|lower| lower.vlan.is_some())
+        };
+        let vlan = all.iter().find(is_vlan)?;
+        // A driver that does not tell has no such offload.
+        let strips = sys::strips_vlans(&self.name).unwrap_or(false);
+        strips.then(|| vlan.name.clone())
+    }
+
     /// The addresses of the interface, of both families.
     ///
     /// # Errors
@@ -146,7 +190,7 @@ impl Interface {
             name: String::new(),
             kind: None,
             bus: None,
-            ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+            link: Link::of(message.header.link_layer_type),
             loopback: message.header.flags.contains(LinkFlags::Loopback),
             controller: None,
             lower: None,

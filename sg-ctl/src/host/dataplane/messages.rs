@@ -17,7 +17,15 @@ pub struct ProgramMessage {
     pub text: String,
 }
 
-/// The messages of the programs of one interface, which share one buffer.
+impl ProgramMessage {
+    /// The zone that it is about.
+    pub fn zone(&self) -> Option<u32> {
+        let number = self.text.strip_prefix("zone ")?.split_whitespace().next()?;
+        number.parse().ok()
+    }
+}
+
+/// The messages of a program; those that were loaded together share one buffer.
 pub struct ProgramMessages {
     logger: EbpfLogger<Collector>,
     collector: Collector,

@@ -21,6 +21,7 @@ use nix::libc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+pub(super) use ethtool::strips_vlans;
 pub(super) use memory::{MappedSlots, MappedWords};
 pub use program::Run;
 pub(super) use program::{GateCode, attach_xdp, program_id, run};
@@ -29,6 +30,7 @@ pub(super) use ring::tests::Ring;
 pub(super) use ring::{MappedRing, Record};
 pub(super) use tcx::{TcxProgram, attach_tcx, tcx_programs};
 
+mod ethtool;
 mod memory;
 mod program;
 mod ring;

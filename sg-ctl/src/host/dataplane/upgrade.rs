@@ -14,6 +14,7 @@ use super::error::DataplaneError;
 use super::filters::{filter_pin, filter_programs, find_filter, next_filter_pin};
 use super::gate::{self, Entry, Gate, GateMaps};
 use super::hook::HookKind;
+use super::interface::Link;
 use super::links::{self, Attachment, HookSide, program_error};
 use super::maps::system_error;
 use super::pins::{PinDir, pin_error, remove_pin};
@@ -29,11 +30,14 @@ impl Dataplane {
         self.pins.build_of(zone)
     }
 
-    /// The programs that stand at their places, with their ids.
+    /// The programs that stand at their places, with their ids; none when nothing is loaded.
     ///
     /// # Errors
-    /// When nothing is loaded.
+    /// When the kernel does not tell.
     pub fn programs(&self) -> Result<Vec<(Entry, u32)>, DataplaneError> {
+        if !self.is_prepared() {
+            return Ok(Vec::new());
+        }
         let maps = GateMaps::open(&self.pins)?;
         let mut programs = Vec::new();
         for entry in Entry::ALL {
@@ -87,7 +91,12 @@ impl NewGates {
         let mut gates = Vec::new();
         for hook in HookSide::ALL {
             if let Some(attached) = attachment.hook(hook) {
-                let entry = Entry::of(attached.kind, hook, side);
+                let link = attachment
+                    .interface
+                    .as_ref()
+                    .map(|interface| interface.link);
+                let link = link.unwrap_or(Link::Ethernet);
+                let entry = Entry::of(attached.kind, hook, side, link);
                 program::ensure(pins, &maps, &[entry])?;
                 gates.push((hook, entry, maps.gate(entry, attachment.zone)?));
             }

@@ -161,6 +161,7 @@ fn qdisc_removed(sg: &SgCtl<'_>, host: &Host) -> Taken {
             side: Protects::Nic,
             hook: Hook::Tc,
             tc: HookKind::Clsact,
+            stripped: None,
             flows: 1024,
             settings,
         };

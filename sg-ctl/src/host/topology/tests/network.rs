@@ -91,7 +91,7 @@ impl Net {
             name: format!("if{index}"),
             kind: kind.map(str::to_owned),
             bus: None,
-            ethernet: true,
+            link: crate::host::dataplane::Link::Ethernet,
             loopback: false,
             controller,
             lower,

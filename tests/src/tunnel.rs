@@ -1,0 +1,99 @@
+//! A pair of interfaces whose packets have no header of a link: `tun` devices in two namespaces,
+//! joined by a thread that carries packets across.
+#![expect(unsafe_code, reason = "one ioctl, and waiting for its descriptors")]
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read as _, Write as _},
+    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use nix::libc;
+
+use crate::netns::Namespace;
+
+/// Name of both interfaces.
+pub const NAME: &str = "tun0";
+
+/// `TUNSETIFF`, `IFF_TUN` and `IFF_NO_PI` (`include/uapi/linux/if_tun.h`).
+const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+const IFF_TUN: libc::c_short = 1;
+const IFF_NO_PI: libc::c_short = 0x1000;
+
+/// Longer than any packet of the interfaces.
+const LONGEST: usize = 1 << 16;
+
+/// The pair. Dropped, it takes both interfaces with it.
+pub struct Tunnel {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tunnel {
+    /// Makes `tun0` in two namespaces.
+    pub fn between(one: &Namespace, other: &Namespace) -> Self {
+        let ends = [one, other].map(|namespace| namespace.enter(open));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let thread = thread::spawn(move || carry(ends, &over));
+        Self {
+            is_over,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Its panic has told what went wrong.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn open() -> File {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/net/tun")
+        .expect("the kernel has tun");
+    // SAFETY: a struct of integers and unions of them, for which zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(NAME.bytes()) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = IFF_TUN | IFF_NO_PI;
+    // SAFETY: the kernel reads and writes the request, which outlives the call.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF as _, &raw mut request) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    file
+}
+
+/// Carries packets both ways.
+fn carry(mut ends: [File; 2], over: &AtomicBool) {
+    let mut packet = vec![0; LONGEST];
+    while !over.load(Ordering::Relaxed) {
+        let mut ready = [&ends[0], &ends[1]].map(|end| libc::pollfd {
+            fd: end.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        });
+        // SAFETY: two descriptions, of descriptors that are open.
+        unsafe { libc::poll(ready.as_mut_ptr(), 2, 50) };
+        for from in 0..2 {
+            // Until nothing waits, or the end is down.
+            while let Ok(length) = ends[from].read(&mut packet) {
+                // An end that is down takes no packet.
+                drop(ends[1 - from].write(&packet[..length]));
+            }
+        }
+    }
+}
