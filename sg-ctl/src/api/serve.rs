@@ -155,7 +155,7 @@ impl Served {
             url: format!("{}://{address}", if is_plain { "http" } else { "https" }),
             first_key,
             keys: file,
-            router: router(&api, Names::new(names), tell),
+            router: router(&api, Names::new(names), is_plain, tell),
             api,
             listener,
         })

@@ -69,7 +69,8 @@ struct Endpoint<S> {
 }
 
 /// The router of API and console.
-pub fn router<S: Store>(api: &Arc<Api<S>>, names: Names, tell: Tell) -> Router {
+pub fn router<S: Store>(api: &Arc<Api<S>>, names: Names, is_plain: bool, tell: Tell) -> Router {
+    let pages = console::router(api, names.clone(), is_plain);
     let endpoint = Arc::new(Endpoint {
         api: Arc::clone(api),
         names,
@@ -79,7 +80,7 @@ pub fn router<S: Store>(api: &Arc<Api<S>>, names: Names, tell: Tell) -> Router {
     Router::new()
         .route("/", get(answer::<S>).post(answer::<S>))
         .with_state(endpoint)
-        .merge(console::router(api))
+        .merge(pages)
 }
 
 /// Which service a request is for: their answers differ in form.

@@ -216,6 +216,12 @@ pub(crate) const WORDS: &[Boundary] = &[
         why: "calls are forms and trees; only server/ and console/ know HTTP",
     },
     Boundary {
+        within: &["sg-ctl/src/api/"],
+        except: &["sg-ctl/src/api/console"],
+        banned: &["maud"],
+        why: "only the console writes pages",
+    },
+    Boundary {
         within: &["sg-ctl/src/api/actions/", "sg-ctl/src/api/actions.rs"],
         except: &[],
         banned: &[

@@ -1,0 +1,82 @@
+//! The guarded interfaces of this host, and which groups they carry.
+
+use maud::{Markup, html};
+
+use super::Scene;
+use super::look::{Notice, Page, csrf, empty};
+use crate::api::world::Eni;
+use crate::vpc::Owned;
+
+/// The page.
+pub(super) fn page(scene: &Scene, notice: Option<Notice>) -> Markup {
+    let interfaces = &scene.world.interfaces;
+    let body = html! {
+        @if interfaces.is_empty() {
+            (empty("No interface is guarded", "On the host, `sg-ctl attach IFACE` guards one; it is shown here then.", &html! {}))
+        } @else {
+            div.scroll { table {
+                caption.hide { "Guarded interfaces" }
+                thead { tr { th scope="col" { "Interface" } th scope="col" { "Mode" } th scope="col" { "Addresses" } th scope="col" { "Security groups" } th scope="col" { "Change" } } }
+                tbody { @for each in interfaces { (row(scene, each)) } }
+            } }
+        }
+    };
+    Page {
+        title: "Interfaces",
+        place: "/interfaces",
+        trail: &[],
+        acts: html! {},
+        notice,
+        body,
+    }
+    .html(scene)
+}
+
+fn row(scene: &Scene, each: &Eni) -> Markup {
+    let groups = &scene.document.model().groups;
+    let file = scene.document.file_of(Owned::Interface, &each.name);
+    html! {
+        tr {
+            th scope="row" { (scene.world.place.host) "/" (each.name) span.note { code { (each.id) } } }
+            td {
+                @if !each.in_use { span.badge.gone { "not guarded now" } }
+                @else if each.spec.audit { span.badge.never { "audit" } }
+                @else { span.badge.done { "enforced" } }
+            }
+            td { @for address in &each.addresses { code.part { (address) } } }
+            td {
+                @for name in &each.spec.groups {
+                    @if let Some(group) = groups.get(name) { a.part href={ "/groups/" (group.id) } { bdi { (name) } } }
+                }
+            }
+            td {
+                @if let Some(file) = file {
+                    span.badge.file title="A rule file says which groups it carries: change it there" { (if file.is_empty() { "rule file" } else { file }) }
+                } @else if scene.may_change() { (choice(scene, each)) }
+            }
+        }
+    }
+}
+
+fn choice(scene: &Scene, each: &Eni) -> Markup {
+    let groups = scene.document.model().groups.values();
+    html! {
+        details {
+            summary { "Change groups" }
+            form method="post" action={ "/interfaces/" (each.id) } {
+                (csrf(scene))
+                fieldset.choice {
+                    legend { "Groups of " (each.name) ", 1 to " (scene.document.model().limits.groups_per_interface) }
+                    @for (number, group) in (1..).zip(groups) {
+                        label.check {
+                            input type="checkbox" name={ "group." (number) ".id" } value=(group.id) checked[each.spec.groups.contains(&group.name)];
+                            " " bdi { (group.name) }
+                        }
+                    }
+                }
+                p.quiet { "A change that would shut out this browser's own address is refused." }
+                button.primary type="submit" { "Save groups" }
+            }
+        }
+    }
+}
