@@ -70,19 +70,23 @@ impl Context {
 
     /// The VPC that this host belongs to.
     fn vpc(&self) -> Result<Option<Joined>, HostError> {
-        Joined::load(&self.paths.state).map_err(|source| {
-            let path = self.paths.state.clone();
-            HostError::from(StateError::Io {
-                action: "read to which VPC this host belongs from",
-                path,
-                source,
-            })
-        })
+        joined(&self.paths)
     }
 
     fn host(&self) -> Result<Host, HostError> {
         Host::open(&self.paths)
     }
+}
+
+/// The VPC that the host of these paths belongs to.
+fn joined(paths: &Paths) -> Result<Option<Joined>, HostError> {
+    Joined::load(&paths.state).map_err(|source| {
+        HostError::from(StateError::Io {
+            action: "read to which VPC this host belongs from",
+            path: paths.state.clone(),
+            source,
+        })
+    })
 }
 
 /// How the user comes in.

@@ -9,7 +9,7 @@ use sg_ctl::api::serve::{Options, ServeError, Served, Tls};
 use sg_ctl::api::world::Place;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Context;
+use super::{Context, joined};
 use crate::cli::{ApiArgs, ServeArgs};
 use crate::failure::refusal;
 use crate::output::{self, note};
@@ -58,6 +58,15 @@ fn host_name() -> String {
 
 /// Opens the API, with the remedy if it cannot be had.
 pub(super) async fn open(options: Options) -> anyhow::Result<Served> {
+    if let Some(joined) = joined(&options.paths)? {
+        return Err(refusal(
+            format!(
+                "the API changes the rules of one host, and this one belongs to the VPC {}",
+                joined.vpc
+            ),
+            "change the VPC's rules by `sg-ctl apply -f …`, or serve the API on a host of its own",
+        ));
+    }
     let tell = Arc::new(|text: &str| note(text));
     let opened = Served::open(options, tell).await;
     opened.map_err(|error: ServeError| match error.help() {
