@@ -142,9 +142,9 @@ fn without_privileges_every_verb_says_what_to_do() {
 #[test]
 fn completions_exist_for_every_shell_that_is_installed_for() {
     for (shell, word) in [
-        ("bash", "complete -F"),
+        ("bash", " -F _clap_complete_sg_ctl sg-ctl"),
         ("zsh", "#compdef"),
-        ("fish", "complete -c"),
+        ("fish", "complete --keep-order"),
     ] {
         let output = sg_ctl(&["completions", shell]);
         assert!(output.status.success());
