@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod dist;
+mod ec2;
 mod fuzz;
 mod install;
 mod lint;
@@ -102,6 +103,20 @@ enum Task {
     #[command(verbatim_doc_comment)]
     Test(test::TestArgs),
 
+    /// Lets AWS's clients loose on `sg-ctl serve`
+    ///
+    /// boto3 (the acceptance cases), the AWS CLI, the SDK for JavaScript, Ansible and Terraform, in
+    /// pinned versions, against interfaces in namespaces, and a look whether a change is in force when
+    /// its call is answered. Terraform and its provider may be absent: that is said, and its calls are
+    /// made without it. `SG_TF_PLUGINS` names a mirror of providers.
+    ///
+    /// Examples:
+    ///   cargo xtask ec2
+    ///   cargo xtask ec2 --only cases,terraform
+    ///   cargo xtask ec2 --only at_once --rounds 200
+    #[command(verbatim_doc_comment)]
+    Ec2(ec2::Ec2Args),
+
     /// Runs the kernel tests on other kernels, in virtual machines
     ///
     /// Fetches Debian's kernels by the package client (no root needed), boots each in QEMU, loads
@@ -197,6 +212,7 @@ fn main() -> ExitCode {
         Task::DemoHost(part) => demo::play(&part),
         Task::Tour { sg_ctl } => tour::run(sg_ctl.as_deref()),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Ec2(arguments) => ec2::run(&arguments),
         Task::Vmtest(arguments) => vmtest::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),

@@ -263,3 +263,6 @@ fn seconds(text: &str) -> Option<i64> {
     let stamp = jiff::tz::TimeZone::UTC.to_timestamp(time).ok()?;
     Some(stamp.as_second())
 }
+
+#[cfg(test)]
+mod tests;

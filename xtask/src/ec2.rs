@@ -1,0 +1,56 @@
+//! `cargo xtask ec2`: AWS's clients against `sg-ctl serve`.
+
+use std::ffi::OsString;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{cargo, privilege, root, setup};
+
+/// Programs that the parts call, and the package that holds each.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("ip", "iproute2"),
+    ("jq", "jq"),
+    ("python3", "python3-venv"),
+];
+
+/// Options of `cargo xtask ec2`.
+#[derive(clap::Args)]
+pub(crate) struct Ec2Args {
+    /// Run these parts: `cases`, `cli`, `node`, `ansible`, `terraform`, `at_once`.
+    #[arg(long, value_name = "PARTS")]
+    only: Option<String>,
+
+    /// How often a port is opened, tried, shut and tried.
+    #[arg(long, default_value_t = 20)]
+    rounds: u32,
+}
+
+/// Builds sg-ctl and runs the parts, as root.
+///
+/// # Errors
+/// When the build or a part fails.
+pub(crate) fn run(arguments: &Ec2Args) -> Result<()> {
+    let toolchain = setup::run()?;
+    setup::provide_programs(&PROGRAMS)?;
+    let sg_ctl = cargo::build_sg_ctl()?;
+    let work = toolchain.tools.join("ec2");
+    let mut words: Vec<OsString> = vec![
+        "env".into(),
+        "python3".into(),
+        root().join("tests/ec2/run.py").into(),
+        sg_ctl.into(),
+        "--work".into(),
+        work.into(),
+        "--rounds".into(),
+        arguments.rounds.to_string().into(),
+    ];
+    if let Some(parts) = &arguments.only {
+        words.extend(["--only".into(), parts.into()]);
+    }
+    let mut command = privilege::elevate(&words).context("cannot run the clients")?;
+    let status = command.status().context("cannot run the clients")?;
+    if !status.success() {
+        bail!("not every client got what AWS gives it");
+    }
+    Ok(())
+}
