@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: two security groups, two guarded hosts, four connections.
 
+mod console;
 mod host;
 pub(crate) mod network;
 mod report;
@@ -11,8 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ::console::style;
 use anyhow::{Context, Result};
-use console::style;
 
 pub(crate) use host::{Part, play};
 pub(crate) use network::remove;
@@ -27,6 +28,8 @@ pub(crate) struct DemoArgs {
     pub(crate) keep: bool,
     /// The program to show.
     pub(crate) sg_ctl: PathBuf,
+    /// Serve API and console in place of the connections.
+    pub(crate) console: bool,
 }
 
 /// The log of each guarded host.
@@ -36,6 +39,9 @@ type Logs = Vec<(&'static Host, String)>;
 pub(crate) fn run(arguments: &DemoArgs) -> Result<()> {
     let sg_ctl = fs::canonicalize(&arguments.sg_ctl)
         .with_context(|| format!("cannot find {}", arguments.sg_ctl.display()))?;
+    if arguments.console {
+        return console::run(&sg_ctl);
+    }
     let step = Step::start("network", "a router and four hosts in namespaces");
     let network = Network::build()?;
     step.done("up");

@@ -11,6 +11,7 @@ mod install;
 mod lint;
 mod privilege;
 mod progress;
+mod screenshots;
 mod setup;
 mod soak;
 mod test;
@@ -62,7 +63,13 @@ enum Task {
     /// Builds sg-ctl, lays out a small network in namespaces, attaches two security groups and
     /// tries who reaches whom. Removes everything again; nothing outside its namespaces changes.
     /// Exits with 0 only if each connection fared as its rules say.
+    ///
+    /// `console` serves API and console on loopback in that network, in place of the connections.
     Demo {
+        /// What to show in place of the connections.
+        #[arg(value_enum, value_name = "WHAT", conflicts_with_all = ["keep", "clean"])]
+        what: Option<Show>,
+
         /// Leave the network and the rules in place, to play with.
         #[arg(long)]
         keep: bool,
@@ -79,6 +86,12 @@ enum Task {
     /// A part in the demo, played inside a namespace.
     #[command(hide = true, subcommand)]
     DemoHost(demo::Part),
+
+    /// Takes pictures of every page of the console, in both schemes, narrow and wide
+    ///
+    /// Drives a browser through the console on a host in a namespace, as the tests do, and leaves
+    /// the pictures in target/screenshots.
+    Screenshots,
 
     /// Walks through sg-ctl in namespaces and writes docs/tour.md of what it sees.
     ///
@@ -208,8 +221,11 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Setup => setup::run().map(drop),
         Task::Demo { clean: true, .. } => clean(),
-        Task::Demo { keep, sg_ctl, .. } => demo(keep, sg_ctl),
+        Task::Demo {
+            keep, sg_ctl, what, ..
+        } => demo(keep, what, sg_ctl),
         Task::DemoHost(part) => demo::play(&part),
+        Task::Screenshots => screenshots::run(),
         Task::Tour { sg_ctl } => tour::run(sg_ctl.as_deref()),
         Task::Test(arguments) => test::run(&arguments),
         Task::Ec2(arguments) => ec2::run(&arguments),
@@ -246,7 +262,7 @@ fn clean() -> anyhow::Result<()> {
 }
 
 /// Builds as the caller, then runs the demo as root: in another program if need be.
-fn demo(keep: bool, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
+fn demo(keep: bool, what: Option<Show>, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
     let sg_ctl = if let Some(ready) = sg_ctl {
         ready
     } else {
@@ -254,15 +270,29 @@ fn demo(keep: bool, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
         cargo::build_sg_ctl()?
     };
     if privilege::is_root() {
-        return demo::run(&demo::DemoArgs { keep, sg_ctl });
+        return demo::run(&demo::DemoArgs {
+            keep,
+            sg_ctl,
+            console: what == Some(Show::Console),
+        });
     }
     let mut again: Vec<OsString> = vec![std::env::current_exe()?.into(), "demo".into()];
     again.extend(["--sg-ctl".into(), sg_ctl.into()]);
+    if what == Some(Show::Console) {
+        again.push("console".into());
+    }
     if keep {
         again.push("--keep".into());
     }
     // Takes this process's place, unless it cannot start.
     Err(privilege::elevate(&again)?.exec().into())
+}
+
+/// What the demo can show.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Show {
+    /// API and console on loopback.
+    Console,
 }
 
 /// Returns the root directory of the repository.

@@ -43,6 +43,14 @@ pub(crate) struct Host {
     pub(crate) group: Option<&'static str>,
 }
 
+/// The router, as a host that guards the links of others.
+pub(crate) const ROUTER_HOST: Host = Host {
+    name: ROUTER,
+    title: "router",
+    address: Ipv4Addr::LOCALHOST,
+    ports: &[],
+    group: None,
+};
 /// Somewhere on the internet.
 pub(crate) const CLIENT: Host = Host {
     name: "client",
