@@ -183,6 +183,7 @@ impl Network {
                 ),
             )?;
         }
+        ip(&router, "link set lo up\n")?;
         set(&router, "net/ipv4/ip_forward", "1")?;
         for host in HOSTS.into_iter().filter(|host| !host.ports.is_empty()) {
             network.servers.push(serve(host)?);

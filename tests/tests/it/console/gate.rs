@@ -48,6 +48,12 @@ fn without_session_token_or_name_nothing_is_shown_and_nothing_changes() {
     let namespace = &network.router;
     let sg = SgCtl::new(namespace);
     let _serving = serve(&sg);
+    let browser = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html,*/*";
+    let (status, answer) = request(namespace, browser, "");
+    assert!(
+        status == 303 && answer.contains("location: /groups"),
+        "{answer}"
+    );
     let (status, answer) = request(namespace, GET, "");
     assert_eq!(status, 303);
     assert!(answer.contains("location: /sign-in"));
