@@ -38,7 +38,7 @@ pub(crate) use exchange::{ExportArgs, ExportFormat, ImportArgs};
 pub(crate) use explain::{ExplainArgs, TestArgs};
 pub(crate) use flows::{FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
 pub(crate) use replay::{Only, ReplayArgs};
-pub(crate) use serve::{ApiArgs, AuditArgs, ServeArgs};
+pub(crate) use serve::{ApiArgs, AuditArgs, ConsoleArgs, ServeArgs};
 pub(crate) use show::{Show, ShowArgs, ShowRulesArgs};
 pub(crate) use top::TopArgs;
 pub(crate) use vpc::{VpcArgs, VpcJoinArgs, VpcRolesArgs, VpcVerb};
@@ -126,6 +126,7 @@ pub(crate) enum Verb {
     Agent(AgentArgs),
     Serve(ServeArgs),
     Audit(AuditArgs),
+    Console(ConsoleArgs),
     Explain(ExplainArgs),
     Test(TestArgs),
     Check(CheckArgs),

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod confirm;
+pub(crate) mod console;
 pub(crate) mod detach;
 pub(crate) mod explain;
 pub(crate) mod export;

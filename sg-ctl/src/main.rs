@@ -57,6 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Agent(args) => cmd::agent::run(args, &context),
         Verb::Serve(args) => cmd::serve::run(args, &context),
         Verb::Audit(args) => cmd::audit::run(&args, &context),
+        Verb::Console(args) => cmd::console::run(&args, &context),
         Verb::Explain(args) => cmd::explain::run(&args, &context),
         Verb::Test(args) => cmd::test::run(&args),
         Verb::Check(args) => cmd::check::run(&args),

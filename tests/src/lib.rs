@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod big_tcp;
+pub mod browser;
 pub mod conntrack;
 pub mod etcd;
 pub mod family;

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: two security groups, two guarded hosts, four connections; and, as a second act,
 //! many hosts of one VPC.
 
+mod console;
 mod host;
 pub(crate) mod network;
 mod report;
@@ -13,8 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ::console::style;
 use anyhow::{Context, Result};
-use console::style;
 
 pub(crate) use host::{Part, play};
 pub(crate) use network::remove;
@@ -30,6 +31,8 @@ pub(crate) struct DemoArgs {
     pub(crate) keep: bool,
     /// The program to show.
     pub(crate) sg_ctl: PathBuf,
+    /// Serve API and console in place of the connections.
+    pub(crate) console: bool,
 }
 
 /// The log of each guarded host.
@@ -39,6 +42,9 @@ type Logs = Vec<(&'static Host, String)>;
 pub(crate) fn run(arguments: &DemoArgs) -> Result<()> {
     let sg_ctl = fs::canonicalize(&arguments.sg_ctl)
         .with_context(|| format!("cannot find {}", arguments.sg_ctl.display()))?;
+    if arguments.console {
+        return console::run(&sg_ctl);
+    }
     let step = Step::start("network", "a router and four hosts in namespaces");
     let network = Network::build(&HOSTS)?;
     step.done("up");

@@ -11,6 +11,7 @@ mod install;
 mod lint;
 mod privilege;
 mod progress;
+mod screenshots;
 mod setup;
 mod soak;
 mod test;
@@ -65,14 +66,15 @@ enum Task {
     ///
     /// `cargo xtask demo vpc` is the second act: three hosts of one VPC, on three nodes of etcd. A new
     /// app server joins and reaches the database without anyone writing an address, one leaves and no
-    /// longer does, and a node is killed meanwhile.
+    /// longer does, and a node is killed meanwhile. `cargo xtask demo console` serves API and console
+    /// on loopback in the first network, in place of the connections.
     Demo {
         /// Which act.
-        #[arg(value_enum)]
+        #[arg(value_enum, conflicts_with_all = ["keep", "clean"])]
         act: Option<Act>,
 
         /// Leave the network and the rules in place, to play with.
-        #[arg(long, conflicts_with = "act")]
+        #[arg(long)]
         keep: bool,
 
         /// Remove what an earlier demo has left, with `--keep` or by being killed.
@@ -91,6 +93,12 @@ enum Task {
     /// A part in the demo, played inside a namespace.
     #[command(hide = true, subcommand)]
     DemoHost(demo::Part),
+
+    /// Takes pictures of every page of the console, in both schemes, narrow and wide
+    ///
+    /// Drives a browser through the console on a host in a namespace, as the tests do, and leaves
+    /// the pictures in target/screenshots.
+    Screenshots,
 
     /// Walks through sg-ctl in namespaces and writes docs/tour.md of what it sees.
     ///
@@ -217,10 +225,12 @@ enum Task {
 }
 
 /// An act of the demo.
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Act {
     /// Many hosts of one VPC.
     Vpc,
+    /// API and console on loopback.
+    Console,
 }
 
 fn main() -> ExitCode {
@@ -233,8 +243,11 @@ fn main() -> ExitCode {
             etcd,
             ..
         } => demo_vpc(sg_ctl, etcd),
-        Task::Demo { keep, sg_ctl, .. } => demo(keep, sg_ctl),
+        Task::Demo {
+            keep, sg_ctl, act, ..
+        } => demo(keep, act, sg_ctl),
         Task::DemoHost(part) => demo::play(&part),
+        Task::Screenshots => screenshots::run(),
         Task::Tour { sg_ctl } => tour::run(sg_ctl.as_deref()),
         Task::Test(arguments) => test::run(&arguments),
         Task::Ec2(arguments) => ec2::run(&arguments),
@@ -271,7 +284,7 @@ fn clean() -> anyhow::Result<()> {
 }
 
 /// Builds as the caller, then runs the demo as root: in another program if need be.
-fn demo(keep: bool, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
+fn demo(keep: bool, act: Option<Act>, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
     let sg_ctl = if let Some(ready) = sg_ctl {
         ready
     } else {
@@ -279,10 +292,17 @@ fn demo(keep: bool, sg_ctl: Option<PathBuf>) -> anyhow::Result<()> {
         cargo::build_sg_ctl()?
     };
     if privilege::is_root() {
-        return demo::run(&demo::DemoArgs { keep, sg_ctl });
+        return demo::run(&demo::DemoArgs {
+            keep,
+            sg_ctl,
+            console: act == Some(Act::Console),
+        });
     }
     let mut again: Vec<OsString> = vec![std::env::current_exe()?.into(), "demo".into()];
     again.extend(["--sg-ctl".into(), sg_ctl.into()]);
+    if act == Some(Act::Console) {
+        again.push("console".into());
+    }
     if keep {
         again.push("--keep".into());
     }

@@ -20,8 +20,11 @@ use crate::{progress::Step, toolchain::Toolchain};
 
 /// Programs that the build, the demo and the tests call, and files that these need, each with the
 /// package that holds it.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("ip", "iproute2"),
+    // The browser that tests drive through the console.
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     // Makes etcd's client out of the description of its protocol.
     ("protoc", "protobuf-compiler"),
     (

@@ -3,7 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -32,9 +32,26 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     seed: Option<u64>,
 
+    /// Where to keep pictures of the console's pages.
+    #[arg(skip)]
+    pictures: Option<PathBuf>,
+
     /// Passed on to the test programs, such as `--test-threads 1` or `--nocapture`.
     #[arg(last = true)]
     test_program_args: Vec<String>,
+}
+
+impl TestArgs {
+    /// One test, which keeps pictures of what it sees.
+    pub(crate) fn pictures(test: &str, directory: PathBuf) -> Self {
+        Self {
+            filter: Some(test.to_owned()),
+            long: false,
+            seed: None,
+            pictures: Some(directory),
+            test_program_args: Vec::new(),
+        }
+    }
 }
 
 /// What one tier, or all of them, came to.
@@ -111,6 +128,9 @@ fn environment(
     }
     if let Some(directory) = std::env::var_os("SG_CAPTURES") {
         words.push(set("SG_CAPTURES", &directory));
+    }
+    if let Some(directory) = &arguments.pictures {
+        words.push(set("SG_SCREENSHOTS", directory.as_os_str()));
     }
     if let Some(seed) = arguments.seed {
         words.push(set("SG_SEED", seed.to_string().as_ref()));

@@ -51,6 +51,10 @@ const RACES: &str = "flood::";
 /// one under load left that to a thread and dropped what came meanwhile.
 const BENCHMARK: &str = "bench::";
 
+/// What the names of tests begin with that drive a browser, which guests have not; what they show does
+/// not depend on the kernel.
+const BROWSER: &str = "console::";
+
 /// What the names of cases contain that repeat others with the sides swapped. Emulation takes ten
 /// times as long, and what differs between kernels is not the side, one constant of the programs;
 /// both are compared with the oracle.
@@ -221,7 +225,10 @@ fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
     if let Some(filter) = filter {
         runs.push(("tests", format!("{TESTS} {filter}")));
     } else {
-        let skipped = [NETWORK, COMMAND, HOSTS, RACES, BENCHMARK, OTHER_SIDE].join(" --skip ");
+        let skipped = [
+            NETWORK, COMMAND, HOSTS, RACES, BENCHMARK, BROWSER, OTHER_SIDE,
+        ];
+        let skipped = skipped.join(" --skip ");
         runs.push(("program", format!("{TESTS} --skip {skipped}")));
         runs.push(("network", format!("{TESTS} {NETWORK}")));
     }

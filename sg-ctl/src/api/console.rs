@@ -95,6 +95,11 @@ pub fn router<S: Store>(api: &Arc<Api<S>>, hosts: Hosts, is_plain: bool) -> Rout
     router.with_state(console)
 }
 
+/// What a browser is answered that asks for `/`.
+pub(super) fn welcome() -> Response<Body> {
+    Reply::to("/groups").response()
+}
+
 /// What a page is made of.
 struct Scene {
     document: Arc<Document>,

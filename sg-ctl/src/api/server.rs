@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN, USER_AGENT,
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN, USER_AGENT,
 };
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::routing::get;
@@ -95,6 +95,12 @@ async fn answer<S: Store>(
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response<Body> {
+    // Whoever types the address into a browser looks for the console.
+    let accepts = request.headers().get(ACCEPT);
+    let is_browser = accepts.is_some_and(|kinds| kinds.as_bytes().starts_with(b"text/html"));
+    if is_browser && request.method() == Method::GET && request.uri().query().is_none() {
+        return console::welcome();
+    }
     let mut service = Service::Ec2;
     let (id, answer) = match endpoint.admit(request, &peer, &mut service).await {
         Ok((caller, form)) => {

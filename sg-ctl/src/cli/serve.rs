@@ -47,6 +47,15 @@ EXAMPLES:
   What happened to the group web in the last hour?
     sg-ctl audit --group web --since 1h";
 
+/// Below the long help of `console`.
+const CONSOLE: &str = "\
+EXAMPLES:
+  On the host, for a browser there or at the other end of `ssh -L 8790:127.0.0.1:8790 HOST`:
+    sg-ctl console
+
+  Where the console has another address:
+    sg-ctl console --url https://sg.example.net:8790";
+
 /// How the API shows itself, and to whom.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "API options")]
@@ -105,6 +114,20 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) api: ApiArgs,
+}
+
+/// Print a link that signs a browser in to the console, once.
+///
+/// `sg-ctl serve` shows a console at its address: groups, a rule editor, interfaces, traffic. One signs in
+/// there with the id and the secret of a key, or with this link, which needs none: whoever may read the
+/// state directory may do what the first key may. It works for 30 seconds, and a new one ends the one
+/// before.
+#[derive(Args, Debug)]
+#[command(after_long_help = CONSOLE)]
+pub(crate) struct ConsoleArgs {
+    /// Where the console is.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8790")]
+    pub(crate) url: String,
 }
 
 /// Tell who changed rules over the API, and who was refused.

@@ -104,6 +104,12 @@ pub(super) fn welcome(served: &Served, region: &str) -> String {
     let keys = keys.display();
     let vpc = served.api.place().vpc_id();
     let endpoint = format!("EC2 endpoint  {url}  ({vpc})\n");
+    let console = super::console::link(url, &served.api.paths().state);
+    let console = console.map_or_else(
+        |_| format!("{url}/groups"),
+        |link| format!("{link}  (once, for 30 s)"),
+    );
+    let endpoint = format!("{endpoint}console       {console}\n");
     let Some(key) = &served.first_key else {
         return format!("{endpoint}keys          {keys}\n");
     };

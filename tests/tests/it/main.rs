@@ -3,6 +3,7 @@
 mod audit;
 mod awkward;
 mod bench;
+mod console;
 mod datagrams;
 mod flood;
 mod flow_table;

@@ -1,8 +1,10 @@
 //! What runs inside the demo's hosts: servers and a client, plain TCP, just enough HTTP for curl.
 
 use std::{
+    fs::File,
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd as _,
     thread,
     time::Duration,
 };
@@ -39,6 +41,11 @@ pub(crate) enum Part {
         /// Port.
         port: u16,
     },
+    /// Carries what comes in to a server, and its answers out.
+    Relay {
+        /// Address and port.
+        peer: SocketAddr,
+    },
     /// Stays connected: sends lines of its input, and prints what comes back.
     Chat {
         /// Address and port.
@@ -68,6 +75,21 @@ impl Attempt {
     }
 }
 
+/// Carries standard input to a server, and what it answers to standard output.
+fn relay(peer: SocketAddr) -> Result<()> {
+    let stream = TcpStream::connect(peer)?;
+    let mut to = stream.try_clone()?;
+    thread::spawn(move || {
+        // Either end may go away first.
+        let _ = io::copy(&mut io::stdin().lock(), &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    // Without the buffer of the standard stream, which waits for the end of a line.
+    let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    io::copy(&mut &stream, &mut out)?;
+    Ok(())
+}
+
 /// Plays a part.
 ///
 /// # Errors
@@ -75,6 +97,7 @@ impl Attempt {
 pub(crate) fn play(part: &Part) -> Result<()> {
     match part {
         Part::Serve { name, ports } => serve(name, ports),
+        Part::Relay { peer } => relay(*peer),
         Part::Connect { peer, patience } => {
             match ask(*peer, Duration::from_millis(*patience)) {
                 Ok(answer) => println!("answer {answer}"),

@@ -43,6 +43,14 @@ pub(crate) struct Host {
     pub(crate) group: Option<&'static str>,
 }
 
+/// The router, as a host that guards the links of others.
+pub(crate) const ROUTER_HOST: Host = Host {
+    name: ROUTER,
+    title: "router",
+    address: Ipv4Addr::LOCALHOST,
+    ports: &[],
+    group: None,
+};
 /// Somewhere on the internet.
 pub(crate) const CLIENT: Host = Host {
     name: "client",
@@ -175,6 +183,7 @@ impl Network {
                 ),
             )?;
         }
+        ip(&router, "link set lo up\n")?;
         set(&router, "net/ipv4/ip_forward", "1")?;
         for host in hosts.iter().filter(|host| !host.ports.is_empty()) {
             network.servers.push(serve(host)?);

@@ -1,0 +1,88 @@
+//! `cargo xtask demo console`: the demo's network, with API and console on loopback.
+
+use std::{
+    io::{BufRead as _, BufReader, stdin},
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::Path,
+    process::{Child, Stdio},
+    thread,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::network::{APP, DATABASE, Host, Network, ROUTER_HOST, output};
+use crate::progress::Step;
+
+/// Where API and console are, on the router and outside.
+const ADDRESS: &str = "127.0.0.1:8790";
+
+/// Lays out the network, guards two of its hosts, and serves until Enter is pressed.
+pub(super) fn run(sg_ctl: &Path) -> Result<()> {
+    let step = Step::start("network", "a router and four hosts in namespaces");
+    let _network = Network::build()?;
+    step.done("up");
+    for Host { name, address, .. } in [APP, DATABASE] {
+        let step = Step::start(name, "guarding its link, on the router");
+        let mut attach = ROUTER_HOST.command(sg_ctl);
+        attach.args(["attach", name, "--side", "workload", "--address"]);
+        output(attach.arg(address.to_string()))?;
+        step.done("enforced");
+    }
+    let listener =
+        TcpListener::bind(ADDRESS).with_context(|| format!("cannot listen on {ADDRESS}"))?;
+    let mut serving = Serving(
+        ROUTER_HOST
+            .command(sg_ctl)
+            .args(["serve", "--listen", ADDRESS, "--host", "demo"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start `sg-ctl serve`")?,
+    );
+    let stdout = serving
+        .0
+        .stdout
+        .take()
+        .context("`sg-ctl serve` has no output")?;
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            println!("{line}");
+        }
+    });
+    thread::spawn(move || relay(&listener));
+    println!(
+        "\nTwo guarded hosts: app {}, database {}. Enter ends it all.\n",
+        APP.address, DATABASE.address
+    );
+    stdin().lock().read_line(&mut String::new())?;
+    Ok(())
+}
+
+/// An `sg-ctl serve`, ended when dropped.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Hands every connection to a process on the router.
+fn relay(listener: &TcpListener) {
+    let Ok(this) = std::env::current_exe() else {
+        return;
+    };
+    for stream in listener.incoming().flatten() {
+        let Ok(other) = stream.try_clone() else {
+            continue;
+        };
+        let mut command = ROUTER_HOST.command(&this);
+        command
+            .args(["demo-host", "relay", ADDRESS])
+            .stdin(OwnedFd::from(stream))
+            .stdout(OwnedFd::from(other));
+        thread::spawn(move || command.status());
+    }
+}
