@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::network::{APP, DATABASE, Host, Network, ROUTER_HOST, output};
+use super::network::{APP, DATABASE, HOSTS, Host, Network, ROUTER_HOST, output};
 use crate::progress::Step;
 
 /// Where API and console are, on the router and outside.
@@ -20,7 +20,7 @@ const ADDRESS: &str = "127.0.0.1:8790";
 /// Lays out the network, guards two of its hosts, and serves until Enter is pressed.
 pub(super) fn run(sg_ctl: &Path) -> Result<()> {
     let step = Step::start("network", "a router and four hosts in namespaces");
-    let _network = Network::build()?;
+    let _network = Network::build(&HOSTS)?;
     step.done("up");
     for Host { name, address, .. } in [APP, DATABASE] {
         let step = Step::start(name, "guarding its link, on the router");
