@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets AWS's clients loose on `sg-ctl serve`, each as its users do, and on a real interface.
 
-    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,at_once]
+    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,at_once,attack]
 
 Makes environments with the pinned versions in DIR, two network namespaces with guarded interfaces between
 them, and one endpoint, which every part then uses at the same time. Needs root. A part that cannot be had
@@ -26,7 +26,7 @@ SERVER, CLIENT = f"ec2s{os.getpid()}", f"ec2c{os.getpid()}"
 KEY, SECRET = "AKIDEXAMPLEEXAMPLE00", "example-secret"
 ENDPOINT = "http://127.0.0.1:8790"
 INTERFACES = 5
-PARTS = ["cases", "cli", "node", "ansible", "terraform", "at_once"]
+PARTS = ["cases", "cli", "node", "ansible", "terraform", "at_once", "attack"]
 PATIENCE = 600
 
 
@@ -84,7 +84,7 @@ def network():
 
 @contextlib.contextmanager
 def endpoint(sg_ctl, work):
-    """sg-ctl with state, pins and key of its own; answers the ids of its interfaces."""
+    """sg-ctl with state, pins and key of its own; answers its process id."""
     state, pins = work / f"state-{os.getpid()}", pathlib.Path(f"/sys/fs/bpf/ec2-{os.getpid()}")
     state.mkdir(mode=0o700)
     keys = state / "keys.json"
@@ -102,7 +102,7 @@ def endpoint(sg_ctl, work):
             if server.poll() is not None:
                 sys.exit("sg-ctl serve has ended")
             time.sleep(0.1)
-        yield state
+        yield server.pid
     finally:
         if server:
             server.terminate()
@@ -128,7 +128,7 @@ def plugin_mirror():
     return next((place for place in places if place and glob.glob(f"{place}/*/hashicorp/aws")), None)
 
 
-def parts(arguments, work, python, bin_dir, enis):
+def parts(arguments, work, python, pid, enis):
     """The commands of each part, one after the other."""
     cases = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", HERE / "cases", "--endpoint", ENDPOINT,
              f"--eni={enis[0]}", f"--eni={enis[1]}", "--secure"]
@@ -144,6 +144,7 @@ def parts(arguments, work, python, bin_dir, enis):
         "terraform": terraform,
         "at_once": [[python, HERE / "at_once.py", ENDPOINT, "--eni", enis[2], "--host", "10.250.2.1", "--netns", CLIENT,
                      "--rounds", arguments.rounds]],
+        "attack": [[python, HERE / "attack.py", ENDPOINT, "--pid", pid]],
     }
     if "node" in arguments.only:
         commands["node"] = [["node", node_modules(work) / "walk.mjs", ENDPOINT]]
@@ -183,8 +184,8 @@ def main():
     bin_dir = environment(arguments.work, "requirements.txt")
     python = bin_dir / "python"
     passed, failed = [], []
-    with network(), endpoint(arguments.sg_ctl.resolve(), arguments.work):
-        commands = parts(arguments, arguments.work, python, bin_dir, interfaces(python))
+    with network(), endpoint(arguments.sg_ctl.resolve(), arguments.work) as pid:
+        commands = parts(arguments, arguments.work, python, pid, interfaces(python))
         with concurrent.futures.ThreadPoolExecutor(len(commands)) as pool:
             running = {pool.submit(work_through, part, each, bin_dir): part for part, each in commands.items()}
             for done in concurrent.futures.as_completed(running):

@@ -5,6 +5,7 @@
 //! `tests/data/fuzz`: those that failed once, and such as no seed leads to quickly.
 //! A new target is a function and its line in [`TARGETS`].
 
+mod call;
 mod import;
 mod packets;
 mod policy;
@@ -27,7 +28,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target {
         name: "packets",
         run: packets::run,
@@ -57,6 +58,12 @@ pub const TARGETS: [Target; 5] = [
         run: values::run,
         seeds: values::seeds,
         longest: 8192,
+    },
+    Target {
+        name: "call",
+        run: call::run,
+        seeds: call::seeds,
+        longest: 4096,
     },
 ];
 

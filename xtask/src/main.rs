@@ -125,7 +125,7 @@ enum Task {
     /// Examples:
     ///   cargo xtask ec2
     ///   cargo xtask ec2 --only cases,terraform
-    ///   cargo xtask ec2 --only at_once --rounds 200
+    ///   cargo xtask ec2 --rounds 200
     #[command(verbatim_doc_comment)]
     Ec2(ec2::Ec2Args),
 
