@@ -144,7 +144,11 @@ if (polled) {
     if (!isPaused && !document.hidden) {
       try {
         const answer = await fetch(location.href, { credentials: "same-origin" });
-        if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
+        if (answer.redirected) {
+          live.textContent = "Your session has ended: sign in again";
+          return;
+        }
+        if (!answer.ok) throw new Error(answer.statusText);
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         if (!isPaused) polled.replaceChildren(...one("[data-poll]", page).childNodes);
         if (wasLost) live.textContent = "Live again";

@@ -190,6 +190,22 @@ fn every_page_has_names_contrast_and_room_in_both_schemes() {
 }
 
 #[test]
+fn traffic_says_when_the_host_is_lost_and_when_the_session_is() {
+    let network = Network::new(&["app", "db"]);
+    let sg = SgCtl::new(&network.router);
+    guarded(&sg, &network);
+    let serving = serve(&sg);
+    let browser = browser(&sg, &network.router);
+    browser.open(&format!("{URL}/traffic"));
+    assert_eq!(browser.text("[data-live]"), "Live");
+    drop(serving);
+    browser.wait("document.querySelector('[data-live]').innerText.includes('does not answer')");
+    // Sessions live in memory.
+    let _serving = serve(&sg);
+    browser.wait("document.querySelector('[data-live]').innerText.includes('session has ended')");
+}
+
+#[test]
 fn hostile_text_is_shown_as_text_and_never_runs() {
     let network = Network::new(&["app", "db"]);
     let sg = SgCtl::new(&network.router);
