@@ -182,9 +182,7 @@ pub(crate) fn seed<P: Packet>(packet: &P) -> u32 {
 /// The tables of one interface, for packets of one direction: a constant, so that LLVM leaves out
 /// what belongs to the other one.
 pub(crate) struct Kernel<const OUTBOUND: bool> {
-    zone: u32,
     settings: SharedSettings,
-    counters: *mut ZoneCounters,
     work: *mut Work,
 }
 
@@ -199,16 +197,17 @@ impl<const OUTBOUND: bool> Kernel<OUTBOUND> {
     #[inline(always)]
     pub(crate) fn new() -> Option<Self> {
         let work = maps::WORK.get_ptr_mut(0)?;
-        let zone = field!(work, zone);
+        let settings = SharedSettings::in_force(field!(work, zone))?;
+        Some(Self { settings, work })
+    }
+
+    /// The counters of the interface. Looked up where they are wanted: what is kept from the beginning
+    /// takes room on the stack, of which Linux 6.1 has none to spare.
+    #[inline(always)]
+    fn counters(&self) -> Option<*mut ZoneCounters> {
+        let zone = field!(self.work, zone);
         let (page, place) = (zone / PAGE_ZONES, zone % PAGE_ZONES);
-        let counters = maps::COUNTERS.get_value_ptr_mut(page, &place)?;
-        let settings = SharedSettings::in_force(zone)?;
-        Some(Self {
-            zone,
-            settings,
-            counters,
-            work,
-        })
+        maps::COUNTERS.get_value_ptr_mut(page, &place)
     }
 
     /// The working memory of this run.
@@ -226,7 +225,7 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
 
     #[inline(always)]
     fn zone(&self) -> u32 {
-        self.zone
+        field!(self.work, zone)
     }
 
     #[inline(always)]
@@ -304,11 +303,15 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     fn count(&self, code: u8, audited: bool, packets: u32, bytes: u32) {
         let side = usize::from(OUTBOUND);
         let slot = usize::from(code) & (REASON_SLOTS - 1);
+        // sg-ctl makes them before any gate leads here.
+        let Some(counters) = self.counters() else {
+            return;
+        };
         // SAFETY: this CPU's map value; both indexes are masked to the arrays' lengths.
         let (reason, audit) = unsafe {
             (
-                &raw mut (*self.counters).reasons[side][slot],
-                &raw mut (*self.counters).audited[side],
+                &raw mut (*counters).reasons[side][slot],
+                &raw mut (*counters).audited[side],
             )
         };
         add(reason, packets, bytes);
@@ -320,7 +323,7 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     #[inline(always)]
     fn count_rule(&self, outcome: Outcome, packets: u32, bytes: u32) {
         sg_count_rule(
-            self.zone,
+            self.zone(),
             outcome.to_bits(),
             u64::from(packets) << 32 | u64::from(bytes),
         );
@@ -329,13 +332,15 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
     #[inline(always)]
     fn may_log(&self, outcome: Outcome) -> bool {
         let interval = self.settings.log_interval();
-        if interval == 0 || sg_may_log(self.zone, interval) != 0 {
+        if interval == 0 || sg_may_log(self.zone(), interval) != 0 {
             return true;
         }
         // Hidden, so that LLVM keeps the mask, see `pipeline::finish`.
         let slot = opaque(u64::from(outcome.code())) as usize & (REASON_SLOTS - 1);
-        let suppressed = field!(self.counters, events_suppressed[slot]) + 1;
-        set_field!(self.counters, suppressed, events_suppressed[slot]);
+        if let Some(counters) = self.counters() {
+            let suppressed = field!(counters, events_suppressed[slot]) + 1;
+            set_field!(counters, suppressed, events_suppressed[slot]);
+        }
         false
     }
 
@@ -354,9 +359,9 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
                 (*record).pad = 0;
             }
             slot.submit(0);
-        } else {
-            let lost = field!(self.counters, events_lost) + 1;
-            set_field!(self.counters, lost, events_lost);
+        } else if let Some(counters) = self.counters() {
+            let lost = field!(counters, events_lost) + 1;
+            set_field!(counters, lost, events_lost);
         }
     }
 }
