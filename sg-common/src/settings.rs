@@ -89,7 +89,7 @@ pub struct InterfaceSettings {
     pub log_interval: u64,
     /// Jiffies until which [`PICKUP_ATTACH`] opens flows.
     pub pickup_until: u64,
-    /// Jiffies after which the settings [before](before) these are in force; 0 = never.
+    /// Jiffies after which the settings [`before`] these are in force; 0 = never.
     pub rollback_at: u64,
     /// Slots of the flow table that the interface is sure of; 0 = it has no share.
     pub flow_share: u64,

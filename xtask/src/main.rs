@@ -165,7 +165,7 @@ enum Task {
 
     /// Runs what takes too long to be run for every change
     ///
-    /// Fuzzing, the tests on a busy machine, the long random tests, all kernels: some hours. Each part
+    /// AWS's clients, packages, all kernels, a busy machine, fuzzing, long random tests: some hours. Each part
     /// is run also when one before it failed; a table at the end says how each went.
     ///
     /// Examples:

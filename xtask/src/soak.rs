@@ -28,7 +28,7 @@ pub(crate) struct SoakArgs {
     fuzz_time: String,
 }
 
-/// A part, in the order in which they are run.
+/// A part.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     /// Every fuzz target, guided by coverage.
@@ -37,18 +37,31 @@ enum Part {
     Busy,
     /// The tests with a hundred times as many random packets.
     Long,
+    /// AWS's clients at the endpoint.
+    Clients,
+    /// The packages, installed and used in empty roots.
+    Packages,
     /// All kernels.
     Kernels,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Fuzz, Self::Busy, Self::Long, Self::Kernels];
+    const ALL: [Self; 6] = [
+        Self::Clients,
+        Self::Packages,
+        Self::Kernels,
+        Self::Busy,
+        Self::Fuzz,
+        Self::Long,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Fuzz => "fuzz",
             Self::Busy => "busy",
             Self::Long => "long",
+            Self::Clients => "clients",
+            Self::Packages => "packages",
             Self::Kernels => "kernels",
         }
     }
@@ -58,6 +71,8 @@ impl Part {
             Self::Fuzz => task(&["fuzz", "--time", fuzz_time]),
             Self::Busy => while_busy(|| (0..BUSY_RUNS).try_for_each(|_| task(&["test"]))),
             Self::Long => task(&["test", "--long"]),
+            Self::Clients => task(&["ec2"]),
+            Self::Packages => task(&["dist", "--check"]),
             Self::Kernels => task(&["vmtest", "--kernel", "all"]),
         }
     }

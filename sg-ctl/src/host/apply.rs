@@ -111,7 +111,7 @@ impl Host {
         } = request;
         let document = state.document().with_files(model, origins)?;
         let state = without_keeping(state);
-        let planned = self.plan_rules(state, document, way_in, confirm_within.is_some())?;
+        let planned = self.plan_rules(&state, document, way_in, confirm_within.is_some())?;
         self.put_in_force(&lock, &planned, confirm_within)?;
         Ok(planned.summary(begin))
     }
@@ -130,7 +130,7 @@ impl Host {
         } = request;
         let state = self.state()?;
         let document = state.document().with_files(model, origins)?;
-        let mut planned = self.plan_rules(without_keeping(state), document, way_in, false)?;
+        let mut planned = self.plan_rules(&without_keeping(state), document, way_in, false)?;
         if self.directory.is_pending() {
             planned.notes.push(
                 "another change is under way or was interrupted; it comes to its end before"
@@ -190,20 +190,20 @@ impl Host {
             document = settled.into_document();
         }
         let way_in = WayIn { ssh, keep: false };
-        self.plan_rules(state, document, way_in, on_trial)
+        self.plan_rules(&state, document, way_in, on_trial)
     }
 
     /// Checks and compiles new rules. Changes nothing.
     pub(super) fn plan_rules(
         &self,
-        state: State,
+        state: &State,
         document: Document,
         way_in: WayIn,
         on_trial: bool,
     ) -> Result<Planned, HostError> {
         let survey = self.survey()?;
         let attachments = survey.attachments.as_slice();
-        Self::check_all_recorded(&state, attachments)?;
+        Self::check_all_recorded(state, attachments)?;
         let (model, owners) = document.into_parts();
         let changes = Changes::between(&state.model, &model);
         let mut next = State {
@@ -214,7 +214,7 @@ impl Host {
         };
         next.forget_rollback();
         if on_trial {
-            next.put_on_trial(&state, |_| true);
+            next.put_on_trial(state, |_| true);
         }
         let mut notes = check_interfaces(&next)?;
         let image = compile_policy(&mut next, attachments, None)?;

@@ -166,7 +166,9 @@ impl Host {
             owners,
             ..state.clone()
         };
-        next.forget_rollback();
+        if rules_change {
+            next.forget_rollback();
+        }
         let surroundings = Surroundings::read()?;
         let (mut all, mut plans) = (Vec::new(), Vec::new());
         for one in coming {

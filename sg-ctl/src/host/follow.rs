@@ -29,7 +29,7 @@ impl Host {
         let before = state.document();
         let rules_changed = !is_same_but_members(&before, &document);
         let is_known = before == document;
-        let planned = self.plan_rules(state, document, WayIn::default(), false)?;
+        let planned = self.plan_rules(&state, document, WayIn::default(), false)?;
         if !is_known || planned.is_new() {
             self.put_in_force(&lock, &planned, None)?;
         }

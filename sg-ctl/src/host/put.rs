@@ -29,7 +29,7 @@ impl Host {
         }
         let before = client.map(|client| (client, state.clone()));
         take_assignments(&mut state, &document);
-        let planned = self.plan_rules(state, document, WayIn::default(), false)?;
+        let planned = self.plan_rules(&state, document, WayIn::default(), false)?;
         let attachments = &planned.survey.attachments;
         if let Some((client, mut before)) = before
             && let Some(interface) =
@@ -55,7 +55,7 @@ impl Host {
         for (what, name) in names {
             document.adopt(*what, name)?;
         }
-        let planned = self.plan_rules(state, document, WayIn::default(), false)?;
+        let planned = self.plan_rules(&state, document, WayIn::default(), false)?;
         self.put_in_force(&lock, &planned, None)
     }
 }

@@ -79,7 +79,7 @@ impl StateDir {
         self.path.join("state.old.json")
     }
 
-    /// The file of the [previous](StateLock::previous) state.
+    /// The file of the [previous](StateDir::previous) state.
     fn kept(&self) -> PathBuf {
         self.path.join("state.previous.json")
     }
@@ -233,7 +233,7 @@ impl StateLock {
         write().map_err(io_error("write", &path))
     }
 
-    /// Makes the prepared state the state; the old one becomes the [previous](Self::previous) one
+    /// Makes the prepared state the state; the old one becomes the [previous](StateDir::previous) one
     /// when `keeps_old`.
     ///
     /// # Errors

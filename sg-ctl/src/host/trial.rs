@@ -304,9 +304,10 @@ pub(super) fn write_settings(
         if let Some((name, record)) = record_of(state, attachment.zone) {
             let known = dataplane.settings(attachment.zone)?;
             let pickup_until = pickup_until(dataplane, &known, hz)?;
-            let rollback_at = match record.unconfirmed {
-                true => known.rollback_at.max(1),
-                false => 0,
+            let rollback_at = if record.unconfirmed {
+                known.rollback_at.max(1)
+            } else {
+                0
             };
             let desired = desired(state, name, record)?;
             let mut settings = desired.settings(known.ifindex, hz, pickup_until, rollback_at);

@@ -56,6 +56,7 @@ impl State {
     /// What is in force once the deadline has passed: the rules and what the command line said of
     /// each interface before the change. An interface that was not guarded before only audits. What
     /// was cut off stays so, and so does a way in that is kept open.
+    #[must_use]
     pub fn settled(&self) -> Self {
         let mut settled = self.clone();
         settled.return_to_rules_before();
