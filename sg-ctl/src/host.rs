@@ -15,6 +15,7 @@ mod detach;
 mod diff;
 mod error;
 mod existing;
+mod explain;
 pub mod file;
 mod flows;
 mod follow;
@@ -51,6 +52,7 @@ pub use desired::guarded;
 pub use detach::Target;
 pub use diff::{PartDiff, PartKind};
 pub use error::HostError;
+pub use explain::Explained;
 pub use flows::LiveFlow;
 pub use follow::Enforcement;
 pub use guard::Guard;
@@ -69,7 +71,7 @@ pub use upgrade::{UpgradeSummary, Upgraded};
 use shares::Shares;
 
 use crate::host::crash::{CrashPoint, reach};
-use crate::host::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo};
+use crate::host::dataplane::{Attachment, Dataplane, EventStream, FlowTableInfo, haste};
 use crate::host::paths::Paths;
 use crate::host::state::{AttachmentRecord, State, StateDir, StateLock};
 use desired::{compile_policy, zone_policies};
@@ -139,7 +141,7 @@ impl Host {
         if !layouts.is_empty() {
             return Err(HostError::OtherLayout { layouts });
         }
-        self.dataplane.calm();
+        haste::calm();
         self.settle(&lock)?;
         let state = self.directory.load()?;
         let state = self.undo_unconfirmed(&lock, state)?;

@@ -1,14 +1,12 @@
 //! `sg-ctl explain`.
 
-use std::collections::HashMap;
 use std::io::BufRead as _;
 use std::process::ExitCode;
 
-use sg_common::flow::{Direction, FlowEntry, FlowKey};
-use sg_common::settings::MODE_AUDIT;
-use sg_ctl::host::{self, HostError};
+use sg_common::flow::Direction;
+use sg_ctl::host::{self, Explained, HostError};
 use sg_policy::compile::RuleNumbers;
-use sg_policy::explain::{LiveFlows, Place, Probe, explain};
+use sg_policy::explain::{Place, Probe, explain};
 use sg_policy::model::{InterfaceSpec, Model};
 
 use super::{Context, rule_files};
@@ -39,44 +37,21 @@ fn in_force(
     probe: &Probe,
 ) -> anyhow::Result<ExitCode> {
     let host = context.host()?;
-    let state = host.state()?;
     let interface = match interface {
         Some(name) => name,
-        None => only(state.attachments.keys(), "attached")?,
+        None => only(host.state()?.attachments.keys(), "attached")?,
     };
-    let Some(record) = state.attachments.get(&interface) else {
-        return Err(HostError::not_attached(&interface, &state).into());
-    };
-    let guards = host.guards()?;
-    let of_this = guards.iter().find(|(name, _)| *name == interface);
-    if let Some(text) = of_this.and_then(|(name, guard)| guard.note(name)) {
-        note(text);
-    }
-    let clock = host.dataplane().clock()?;
-    let (model, zones) = host.zone_policies(&state)?;
-    let place = Place {
-        model: &model,
-        zones,
-        zone: record.zone,
-        settings: host.dataplane().settings_in_force(record.zone)?,
-        hz: clock.hz,
-        now: clock.now,
-        isolated: record.isolated.is_some(),
-    };
-    let flows: HashMap<FlowKey, FlowEntry> = host
-        .flows()?
-        .into_iter()
-        .map(|flow| (flow.key, flow.entry))
-        .collect();
-    let live = LiveFlows {
-        flow: &|key: &FlowKey| flows.get(key).copied(),
-        has_room: &|key: &FlowKey| host.has_room(key).unwrap_or(true),
-    };
-    let audits = place.settings.mode == MODE_AUDIT;
-    let mut numbers = state.numbers.clone();
-    let explanation = explain(&place, probe, &mut numbers, Some(&live)).map_err(HostError::from)?;
-    let view = ExplanationView::new(Some(&interface), probe, &explanation, &numbers, audits);
-    print(args, &view)
+    host.explain(&interface, probe, |found| {
+        found.note.iter().for_each(note);
+        let Explained {
+            explanation,
+            numbers,
+            audits,
+            ..
+        } = found;
+        let view = ExplanationView::new(Some(&interface), probe, explanation, numbers, *audits);
+        print(args, &view)
+    })?
 }
 
 /// By rule files alone.

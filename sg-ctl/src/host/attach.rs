@@ -16,6 +16,7 @@ use super::{
     Deadline, Host, HostError, PolicySummary, Shares, flow_table_note, isolate, rule_counters_note,
     settings,
 };
+use crate::host::dataplane::haste;
 use crate::host::dataplane::{
     AttachPlan, Attachment, Dataplane, FlowTableInfo, HookKind, Interface, Seeded,
 };
@@ -198,7 +199,7 @@ impl Host {
         let (hooks, installed, existing) =
             self.transact(&lock, &next, rules_change, |dataplane| {
                 dataplane.prepare(next.model.limits.flow_table_size)?;
-                let _haste = dataplane.hurry();
+                let _haste = haste::hurry();
                 let hooks = dataplane.attach_all(&plans)?;
                 let is_on_trial = |each: &Ready| next.attachments[&each.name].unconfirmed;
                 let rollback_at = match along.confirm_within {

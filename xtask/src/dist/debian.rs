@@ -28,7 +28,7 @@ if [ \"$1\" = configure ] && [ -d /run/systemd/system ]; then
     for unit in UNITS; do systemctl try-restart \"$unit\"; done
 fi
 if [ \"$1\" = configure ] && [ -d /sys/fs/bpf/sg ]; then
-    sg-ctl upgrade || true
+    sg-ctl upgrade || echo 'sg-ctl: the programs in force are still the old ones: see sg-ctl status' >&2
 fi
 ";
 

@@ -7,7 +7,7 @@ use sg_policy::model::{Direction, Family};
 
 use super::Scene;
 use super::editor::{fields, suggestions, sum};
-use super::look::{Notice, Page, csrf};
+use super::look::{Notice, Page, csrf, of_group};
 use super::names::Names;
 use super::rows::{Faults, Row};
 use crate::api::form::Form;
@@ -217,16 +217,5 @@ pub(super) fn tags_page(
             }
         }
     };
-    Page {
-        title: "Edit tags",
-        place: "/groups",
-        trail: &[
-            ("/groups".to_owned(), "Security groups".to_owned()),
-            (format!("/groups/{}", group.id), group.name.clone()),
-        ],
-        acts: html! {},
-        notice,
-        body,
-    }
-    .html(scene)
+    of_group(scene, "Edit tags", group, notice, body)
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use sg_policy::model::{DEFAULT_GROUP, Direction, Peer, Rule, SecurityGroup};
 
 use super::hits::{ago, bytes};
-use super::look::{Notice, Page, copyable, csrf, empty};
+use super::look::{Notice, Page, copyable, csrf, empty, of_group};
 use super::names::Names;
 use super::rows::{kind_of, protocol_text};
 use super::{Query, Scene, changes};
@@ -310,16 +310,5 @@ pub(super) fn delete(scene: &Scene, group: &SecurityGroup, notice: Option<Notice
             }
         }
     };
-    Page {
-        title: "Delete security group",
-        place: "/groups",
-        trail: &[
-            ("/groups".to_owned(), "Security groups".to_owned()),
-            (format!("/groups/{}", group.id), group.name.clone()),
-        ],
-        acts: html! {},
-        notice,
-        body,
-    }
-    .html(scene)
+    of_group(scene, "Delete security group", group, notice, body)
 }

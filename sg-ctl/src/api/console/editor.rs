@@ -6,7 +6,7 @@ use sg_policy::rulefile::console_types;
 
 use super::Scene;
 use super::details::source;
-use super::look::{Notice, Page, csrf};
+use super::look::{Notice, csrf, of_group};
 use super::names::Names;
 use super::plan::Plan;
 use super::rows::{Faults, ORIGINS, Row, kind_of, prefix};
@@ -185,18 +185,7 @@ pub(super) fn page(scene: &Scene, sheet: Sheet<'_>) -> Markup {
         }
         (suggestions(&names))
     };
-    Page {
-        title: &title,
-        place: "/groups",
-        trail: &[
-            ("/groups".to_owned(), "Security groups".to_owned()),
-            (format!("/groups/{}", group.id), group.name.clone()),
-        ],
-        acts: html! {},
-        notice: sheet.notice,
-        body,
-    }
-    .html(scene)
+    of_group(scene, &title, group, sheet.notice, body)
 }
 
 fn preview(plan: &Plan<'_>, warnings: &[String], names: &Names<'_>) -> Markup {

@@ -1,6 +1,7 @@
 //! What all pages share: head, navigation, notices, small pieces.
 
 use maud::{DOCTYPE, Markup, html};
+use sg_policy::model::SecurityGroup;
 
 use super::Scene;
 
@@ -69,6 +70,28 @@ pub(super) struct Page<'p> {
     pub(super) notice: Option<Notice>,
     /// The rest.
     pub(super) body: Markup,
+}
+
+/// A page about one group, below its details.
+pub(super) fn of_group(
+    scene: &Scene,
+    title: &str,
+    group: &SecurityGroup,
+    notice: Option<Notice>,
+    body: Markup,
+) -> Markup {
+    Page {
+        title,
+        place: "/groups",
+        trail: &[
+            ("/groups".to_owned(), "Security groups".to_owned()),
+            (format!("/groups/{}", group.id), group.name.clone()),
+        ],
+        acts: html! {},
+        notice,
+        body,
+    }
+    .html(scene)
 }
 
 impl Page<'_> {

@@ -1,20 +1,22 @@
 //! Why a packet passes or not: the pipeline's answer in words.
 
-use std::collections::HashMap;
-
 use maud::{Markup, html};
-use sg_common::flow::{Direction, FlowEntry, FlowKey};
-use sg_policy::explain::{LiveFlows, Place, Probe, explain};
+use sg_common::flow::Direction;
+use sg_policy::explain::Probe;
 use tokio::task::spawn_blocking;
 
 use super::look::{Page, empty};
 use super::{Query, Scene, forms};
 use crate::host::paths::Paths;
-use crate::host::{Host, HostError};
+use crate::host::{Explained, Host, HostError};
 
 /// An answer, as data that outlives the host.
 struct Answer {
     passes: bool,
+    /// Whether what is denied passes all the same.
+    audits: bool,
+    /// That the packet is not judged, or that others see it first.
+    note: Option<String>,
     reason: String,
     rule: Option<(String, String, String)>,
     steps: Vec<(&'static str, String)>,
@@ -80,7 +82,13 @@ fn form(query: &Query, names: &[&str]) -> Markup {
 fn shown(answer: &Answer) -> Markup {
     html! {
         section.card.answer aria-live="polite" {
-            h2 { @if answer.passes { span.badge.done { "passes" } } @else { span.badge.gone { "dropped" } } " " (answer.reason) }
+            h2 {
+                @if answer.passes { span.badge.done { "passes" } }
+                @else if answer.audits { span.badge.gone { "denied, but passes: the interface only audits" } }
+                @else { span.badge.gone { "dropped" } }
+                " " (answer.reason)
+            }
+            @if let Some(note) = &answer.note { p.notice.refused role="alert" { (note) } }
             @if let Some((group, id, words)) = &answer.rule { p { "Rule of " a href={ "/groups/" (id) } { bdi { (group) } } ": " (words) } }
             ol.steps { @for (step, finding) in &answer.steps { li { strong { (step) } " " (finding) } } }
             @if !answer.near.is_empty() {
@@ -112,58 +120,72 @@ async fn answer(query: &Query, paths: Paths) -> Result<Answer, String> {
 }
 
 fn ask(paths: &Paths, interface: &str, probe: &Probe) -> Result<Answer, HostError> {
-    let host = Host::open(paths)?;
-    let state = host.state()?;
-    let Some(record) = state.attachments.get(interface) else {
-        return Err(HostError::not_attached(interface, &state));
-    };
-    let clock = host.dataplane().clock()?;
-    let (model, zones) = host.zone_policies(&state)?;
-    let place = Place {
-        model: &model,
-        zones,
-        zone: record.zone,
-        settings: host.dataplane().settings_in_force(record.zone)?,
-        hz: clock.hz,
-        now: clock.now,
-        isolated: record.isolated.is_some(),
-    };
-    let flows: HashMap<FlowKey, FlowEntry> = host
-        .flows()?
-        .into_iter()
-        .map(|flow| (flow.key, flow.entry))
-        .collect();
-    let live = LiveFlows {
-        flow: &|key: &FlowKey| flows.get(key).copied(),
-        has_room: &|key: &FlowKey| host.has_room(key).unwrap_or(true),
-    };
-    let mut numbers = state.numbers.clone();
-    let found = explain(&place, probe, &mut numbers, Some(&live))?;
-    let rule = numbers.rule(found.rule).map(|rule| {
-        let words = format!(
-            "{} {} {} ({})",
-            rule.direction, rule.service, rule.peer, rule.rule_id
-        );
-        (rule.group.clone(), rule.group_id.to_string(), words)
-    });
-    let near = found.nearest.iter().map(|near| {
-        let misses: Vec<_> = near.misses.iter().map(|(_, text)| text.as_str()).collect();
-        (
-            near.group.name.clone(),
-            format!("{} {}", near.rule.service, near.rule.peer),
-            misses.join(", "),
-        )
-    });
-    Ok(Answer {
-        passes: found.passes(),
-        reason: found.reason.name().to_owned(),
-        rule,
-        near: near.collect(),
-        steps: found
-            .steps
-            .into_iter()
-            .map(|step| (step.step, step.finding))
-            .collect(),
-        hints: found.hints,
-    })
+    Host::open(paths)?.explain(interface, probe, Answer::new)
+}
+
+impl Answer {
+    fn new(found: &Explained<'_>) -> Self {
+        let Explained {
+            explanation,
+            numbers,
+            audits,
+            note,
+        } = found;
+        let rule = numbers.rule(explanation.rule).map(|rule| {
+            let words = format!(
+                "{} {} {} ({})",
+                rule.direction, rule.service, rule.peer, rule.rule_id
+            );
+            (rule.group.clone(), rule.group_id.to_string(), words)
+        });
+        let near = explanation.nearest.iter().map(|near| {
+            let misses: Vec<_> = near.misses.iter().map(|(_, text)| text.as_str()).collect();
+            (
+                near.group.name.clone(),
+                format!("{} {}", near.rule.service, near.rule.peer),
+                misses.join(", "),
+            )
+        });
+        let steps = explanation.steps.iter();
+        Self {
+            passes: explanation.passes(),
+            audits: *audits,
+            note: note.clone(),
+            reason: explanation.reason.name().to_owned(),
+            rule,
+            near: near.collect(),
+            steps: steps
+                .map(|step| (step.step, step.finding.clone()))
+                .collect(),
+            hints: explanation.hints.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(passes: bool, audits: bool, note: Option<&str>) -> String {
+        let answer = Answer {
+            passes,
+            audits,
+            note: note.map(str::to_owned),
+            reason: "no-rule".to_owned(),
+            rule: None,
+            steps: Vec::new(),
+            near: Vec::new(),
+            hints: Vec::new(),
+        };
+        shown(&answer).into_string()
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_dropped_where_nothing_is() {
+        assert!(page(false, false, None).contains("dropped"));
+        let audited = page(false, true, None);
+        assert!(audited.contains("only audits") && !audited.contains("dropped"));
+        let unguarded = page(false, false, Some("eth0: no program is attached"));
+        assert!(unguarded.contains("no program is attached"));
+    }
 }

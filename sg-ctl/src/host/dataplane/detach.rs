@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use sg_common::settings::InterfaceSettings;
 
 use super::error::DataplaneError;
-use super::{Dataplane, flows, links, rules};
+use super::{Dataplane, flows, haste, links, rules};
 
 impl Dataplane {
     /// Takes the programs of a zone off their hooks and forgets its settings, counters and flows.
@@ -14,7 +14,7 @@ impl Dataplane {
     /// # Errors
     /// When pins cannot be removed. A zone that has none is no error.
     pub fn detach(&mut self, zone: u32) -> Result<(), DataplaneError> {
-        let _haste = self.hurry();
+        let _haste = haste::hurry();
         links::detach(&self.pins, zone)?;
         if self.pins.zones()?.is_empty() {
             self.maps = OnceCell::new();
@@ -33,7 +33,7 @@ impl Dataplane {
     /// When pins cannot be removed.
     pub fn detach_all(&mut self) -> Result<(), DataplaneError> {
         self.maps = OnceCell::new();
-        let _haste = self.hurry();
+        let _haste = haste::hurry();
         for pins in self.pins.all_versions()? {
             for zone in pins.zones()? {
                 links::detach(&pins, zone)?;

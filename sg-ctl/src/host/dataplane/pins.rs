@@ -112,11 +112,6 @@ impl PinDir {
         }
     }
 
-    /// Marks that the kernel has been told to hurry: a symbolic link.
-    pub(super) fn haste(&self) -> PathBuf {
-        self.path.join("haste")
-    }
-
     /// The pin of the program that opens flows.
     pub(super) fn seed(&self) -> PathBuf {
         self.path.join("seed")
