@@ -57,8 +57,8 @@ pub(crate) fn display(command: &Command) -> String {
 /// A program that cargo has built.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Executable {
-    /// Package it belongs to.
-    pub(crate) package: String,
+    /// Directory of the package it belongs to.
+    pub(crate) directory: PathBuf,
     /// Name of the target inside the package.
     pub(crate) target: String,
     /// Whether it is a test program rather than the target itself.
@@ -112,8 +112,7 @@ fn executable(message: &str) -> Option<Executable> {
     let message: Value = serde_json::from_str(message).ok()?;
     let manifest = PathBuf::from(message["manifest_path"].as_str()?);
     Some(Executable {
-        // Each package's directory bears its name, but for sg-tests, which lives in tests/.
-        package: manifest.parent()?.file_name()?.to_str()?.to_owned(),
+        directory: manifest.parent()?.to_owned(),
         target: message["target"]["name"].as_str()?.to_owned(),
         is_test: message["profile"]["test"].as_bool()?,
         path: message["executable"].as_str()?.into(),
@@ -126,11 +125,11 @@ mod tests {
 
     #[test]
     fn executables_are_read_from_cargo_messages() {
-        let message = r#"{"reason":"compiler-artifact","manifest_path":"/r/tests/Cargo.toml",
+        let message = r#"{"reason":"compiler-artifact","manifest_path":"/r/sg/policy/Cargo.toml",
             "target":{"kind":["test"],"name":"it"},"profile":{"test":true},
             "executable":"/r/target/debug/deps/it-0"}"#;
         let expected = Executable {
-            package: "tests".into(),
+            directory: "/r/sg/policy".into(),
             target: "it".into(),
             is_test: true,
             path: "/r/target/debug/deps/it-0".into(),

@@ -74,6 +74,7 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
     let etcd = setup::etcd_directory(&toolchain);
     let executables = cargo::build(&["--workspace", "--bins", "--tests"])?;
     let sg_ctl = cargo::find_sg_ctl(&executables)?;
+    let needs_root = |program: &Executable| program.directory == root().join(KERNEL_TESTS);
     let options = || arguments.filter.iter().chain(&arguments.test_program_args);
 
     // The programs themselves: cargo would build some of them anew, and must not run as root.
@@ -86,12 +87,12 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
         words.extend(options().map(OsString::from));
         words
     };
-    for program in tests().filter(|program| program.package != KERNEL_TESTS) {
+    for program in tests().filter(|program| !needs_root(program)) {
         unit.run(program, &mut plain(&command_line(program)))?;
     }
     let mut doc = cargo(&["test", "--quiet", "--workspace", "--doc", "--"]);
     unit.run_titled("documentation", doc.args(options()))?;
-    for program in tests().filter(|program| program.package == KERNEL_TESTS) {
+    for program in tests().filter(|program| needs_root(program)) {
         let command = privilege::elevate(&command_line(program));
         kernel.run(
             program,
@@ -114,11 +115,10 @@ fn environment(
         word.push(value);
         word
     };
-    let manifest_dir = root().join(&program.package);
     let mut words = vec![
         "env".into(),
         set("SG_CTL", sg_ctl.as_os_str()),
-        set("CARGO_MANIFEST_DIR", manifest_dir.as_os_str()),
+        set("CARGO_MANIFEST_DIR", program.directory.as_os_str()),
     ];
     if let Some(directory) = etcd {
         words.push(set("SG_ETCD_DIR", directory.as_os_str()));
@@ -141,8 +141,10 @@ fn environment(
 impl Counts {
     /// Runs a test program where cargo would.
     fn run(&mut self, program: &Executable, command: &mut Command) -> Result<()> {
-        let title = format!("{}, {}", program.package, program.target);
-        self.run_titled(&title, command.current_dir(root().join(&program.package)))
+        let directory = &program.directory;
+        let package = directory.strip_prefix(root()).unwrap_or(directory);
+        let title = format!("{}, {}", package.display(), program.target);
+        self.run_titled(&title, command.current_dir(directory))
     }
 
     /// Runs a test program, shows its output and adds up its results.
