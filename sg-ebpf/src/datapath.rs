@@ -207,7 +207,9 @@ impl<const OUTBOUND: bool> Kernel<OUTBOUND> {
     fn counters(&self) -> Option<*mut ZoneCounters> {
         let zone = field!(self.work, zone);
         let (page, place) = (zone / PAGE_ZONES, zone % PAGE_ZONES);
-        maps::COUNTERS.get_value_ptr_mut(page, &place)
+        maps::COUNTERS
+            .get_value_ptr_mut(page, &place)
+            .map(<*mut [ZoneCounters; 1]>::cast)
     }
 
     /// The working memory of this run.

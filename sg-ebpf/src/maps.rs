@@ -40,7 +40,9 @@ pub(crate) static INTERFACES: Array<InterfaceSettings, { before(MAX_ZONES) as us
 #[btf_map]
 pub(crate) static COUNTERS: ArrayOfMaps<CounterPage, { PAGES as usize }> = ArrayOfMaps::new();
 
-type CounterPage = PerCpuArray<ZoneCounters, { PAGE_ZONES as usize }>;
+/// The values are arrays of one: before Linux 6.3, a map whose values have the type of a struct differs
+/// from one without types, as user space makes pages, by what the kernel found when it looked for timers.
+type CounterPage = PerCpuArray<[ZoneCounters; 1], { PAGE_ZONES as usize }>;
 
 /// Rule of an interface → its counters. Entries are made by user space, and written here. 2 MiB, and
 /// for each entry some 100 B and 56 B per CPU.
