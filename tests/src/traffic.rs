@@ -107,7 +107,7 @@ fn echo(mut stream: &TcpStream, stop: &AtomicBool) {
                     return;
                 }
             }
-            Err(error) if is_timeout(&error) => {}
+            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return,
         }
     }
@@ -261,12 +261,14 @@ fn udp_round(
 /// # Errors
 /// When it does not come.
 pub fn ping(namespace: &Namespace, address: impl Into<IpAddr>) -> io::Result<()> {
-    ping_round(namespace, address.into(), PATIENCE)
+    let address = address.into();
+    uninterrupted(|| ping_round(namespace, address, PATIENCE))
 }
 
 /// Whether an echo request stays without an answer.
 pub fn ping_is_silent(namespace: &Namespace, address: impl Into<IpAddr>) -> bool {
-    match ping_round(namespace, address.into(), SILENCE) {
+    let address = address.into();
+    match uninterrupted(|| ping_round(namespace, address, SILENCE)) {
         Ok(()) => false,
         Err(error) if is_timeout(&error) => true,
         Err(error) => panic!("the echo request was refused loudly: {error}"),
@@ -302,10 +304,12 @@ fn ping_round(namespace: &Namespace, address: IpAddr, timeout: Duration) -> io::
     Ok(())
 }
 
-/// What sockets report when their timeout has passed.
 /// Tries again what a signal to another thread has cut short: a time limit of a socket keeps the kernel
 /// from doing so by itself (signal(7)).
-fn uninterrupted<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+///
+/// # Errors
+/// Those of `act`, but for interruptions.
+pub fn uninterrupted<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match act() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -314,6 +318,7 @@ fn uninterrupted<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
+/// What sockets report when their timeout has passed.
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

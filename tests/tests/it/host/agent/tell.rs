@@ -8,7 +8,7 @@ use sg_tests::{
     netns::Namespace,
     sg_ctl::SgCtl,
     topology::Network,
-    traffic::{Connection, Server, tcp_is_silent},
+    traffic::{Connection, Server, tcp_is_silent, uninterrupted},
 };
 
 use super::{REFUSED, SSH, get, start};
@@ -136,7 +136,7 @@ fn a_service_manager_is_told_how_the_agent_is() {
     let wait_for = |wanted: &str| {
         let mut bytes = [0; 256];
         loop {
-            let length = socket.recv(&mut bytes).expect(wanted);
+            let length = uninterrupted(|| socket.recv(&mut bytes)).expect(wanted);
             let text = String::from_utf8_lossy(&bytes[..length]);
             if text.lines().any(|line| line == wanted) {
                 return;
