@@ -1,12 +1,13 @@
-//! The command line: types for clap, no behaviour.
+//! The command line: which verbs there are, what they all take, and who runs them.
 //!
-//! The first line of a verb's comment is its summary in lists; the paragraph below it and the
-//! examples of [`help`] are what `--help` and the manual pages teach.
+//! A verb is one file: its arguments, what `--help` says beyond them, how it is run, what it prints
+//! as text and as JSON, and its tests. The first line of the comment of its `Args` is its summary in
+//! lists; the paragraph below it and its `HELP` are what `--help` and the manual pages teach.
+//! What several verbs take is in [`shared`], what several print in [`output`].
 
 mod adopt;
 mod agent;
 mod apply;
-mod arguments;
 mod attach;
 mod audit;
 mod check;
@@ -41,35 +42,46 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use clap_complete::ArgValueCompleter;
-use sg_ctl::record::flowlog;
 
-use arguments::help;
 use shared::Context;
 
 pub(crate) use completions::answer as complete;
 
-pub(crate) use arguments::about::{CompletionsArgs, ManArgs, SchemaArgs, TemplatesArgs};
-pub(crate) use arguments::agent::AgentArgs;
-pub(crate) use arguments::attach::{AttachArgs, DetachArgs, Hook, Log, Side};
-pub(crate) use arguments::change::{
-    AdoptArgs, ApplyArgs, ConfirmArgs, DryRun, IsolateArgs, KeepSsh, Mode, ModeArgs, RestoreArgs,
-    RollbackArgs, Trial, UpgradeArgs,
-};
-pub(crate) use arguments::exchange::{ExportArgs, ExportFormat, ImportArgs};
-pub(crate) use arguments::explain::{ExplainArgs, TestArgs};
-pub(crate) use arguments::flows::{
-    FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb,
-};
-pub(crate) use arguments::replay::{Only, ReplayArgs};
-pub(crate) use arguments::serve::{ApiArgs, AuditArgs, ConsoleArgs, ServeArgs};
-pub(crate) use arguments::show::{Show, ShowArgs, ShowRulesArgs};
-pub(crate) use arguments::top::TopArgs;
-pub(crate) use arguments::vpc::{VpcArgs, VpcJoinArgs, VpcRolesArgs, VpcVerb};
-pub(crate) use shared::candidates::Named;
+/// Below the help of sg-ctl.
+pub(crate) const EXIT_STATUS: &str = "\
+Exit status: 0 done, 1 refused or bad input (nothing was changed), 2 system error, 3 a dry run found
+something to change, 4 `status` has problems to tell.";
+
+/// Below the long help of sg-ctl.
+pub(crate) const SG_CTL: &str = "\
+EXIT STATUS:
+  0  done
+  1  refused, or bad input; nothing was changed
+  2  system error
+  3  a dry run found something to change
+  With --json an error is an object on standard error: error, help, findings, status.
+
+FILES:
+  /var/lib/sg        desired state (--state-dir, SG_STATE_DIR)
+  /sys/fs/bpf/sg     programs and maps in the kernel (--pin-dir, SG_PIN_DIR)
+
+EXAMPLES:
+  Write rules, check them, guard an interface, look at what happens:
+    sg-ctl check web.yaml
+    sg-ctl attach eth0 --group web -f web.yaml
+    sg-ctl status
+    sg-ctl logs -f --denied
+
+  Change the rules of all interfaces at one moment:
+    sg-ctl apply -f web.yaml -f office.yaml";
+
+/// Of `--color`.
+pub(crate) const COLOR: &str = "\
+When to use colours: `always`, `never`, or `auto`, which is on a terminal unless `NO_COLOR` is set";
 
 /// Where the desired state is unless told otherwise.
 const STATE_DIR: &str = "/var/lib/sg";
+
 /// The variable that tells otherwise.
 const STATE_DIR_VARIABLE: &str = "SG_STATE_DIR";
 
@@ -86,7 +98,7 @@ const STATE_DIR_VARIABLE: &str = "SG_STATE_DIR";
     propagate_version = true,
     max_term_width = 100
 )]
-#[command(after_help = help::EXIT_STATUS, after_long_help = help::SG_CTL)]
+#[command(after_help = EXIT_STATUS, after_long_help = SG_CTL)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -110,7 +122,7 @@ pub(crate) struct Global {
 
     /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
-    #[arg(hide_possible_values = true, long_help = help::COLOR)]
+    #[arg(hide_possible_values = true, long_help = COLOR)]
     pub(crate) color: Color,
 
     /// Show more: numbers of rules, and each cause of an error on its own line.
@@ -132,143 +144,36 @@ pub(crate) enum Color {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
-    Attach(AttachArgs),
-    Detach(DetachArgs),
-    Apply(ApplyArgs),
-    Adopt(AdoptArgs),
-    Rollback(RollbackArgs),
-    Confirm(ConfirmArgs),
-    Mode(ModeArgs),
-    Isolate(IsolateArgs),
-    Restore(RestoreArgs),
-    Upgrade(UpgradeArgs),
-    Status(StatusArgs),
-    Show(ShowArgs),
-    Vpc(VpcArgs),
-    Flows(FlowsArgs),
-    Top(TopArgs),
-    Logs(LogsArgs),
-    Agent(AgentArgs),
-    Serve(ServeArgs),
-    Audit(AuditArgs),
-    Console(ConsoleArgs),
-    Explain(ExplainArgs),
-    Test(TestArgs),
-    Check(CheckArgs),
-    Replay(ReplayArgs),
-    Import(ImportArgs),
-    Export(ExportArgs),
-    Schema(SchemaArgs),
-    Templates(TemplatesArgs),
-    Completions(CompletionsArgs),
-    Man(ManArgs),
-}
-
-/// The switch of every verb that prints data.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Format {
-    /// Print one JSON document in place of text.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Show what is guarded, and whether it is in order.
-///
-/// Prints every interface with its groups, hooks and packets by verdict, the top drop reasons, and
-/// everything that is not as it should be: an interface that only audits, is missing or half
-/// attached, and a kernel that enforces something else than the state on disk says. Ends with exit
-/// status 4 if there is anything of the kind.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::STATUS)]
-pub(crate) struct StatusArgs {
-    /// Only these interfaces, and what concerns all; without a name every one.
-    #[arg(value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
-    pub(crate) interfaces: Vec<String>,
-
-    /// Print packets and bytes of every reason.
-    #[arg(long)]
-    pub(crate) counters: bool,
-
-    /// Print nothing: the exit status tells scripts whether everything is in order.
-    #[arg(long, conflicts_with_all = ["counters", "json"])]
-    pub(crate) check: bool,
-
-    #[command(flatten)]
-    pub(crate) format: Format,
-}
-
-/// Print verdicts as they were logged.
-///
-/// Prints the events that wait in the kernel's buffer, and with -f goes on until it is interrupted.
-/// What is logged is a setting of the interface (`log:` in rule files, `attach --log`): dropped
-/// packets and new flows unless set otherwise. Reading takes events out of the buffer, those too
-/// that a filter leaves out, so there is one reader at a time. Events that found the buffer full
-/// are counted and told. Messages of the programs themselves, which tell of faults, are printed too.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::LOGS)]
-pub(crate) struct LogsArgs {
-    /// Go on, and print events as they happen, until interrupted.
-    #[arg(short = 'F', visible_short_alias = 'f', long)]
-    pub(crate) follow: bool,
-
-    /// Only packets that were dropped, or would have been if the interface did not only audit.
-    #[arg(long)]
-    pub(crate) denied: bool,
-
-    /// Only events of this interface.
-    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
-    pub(crate) interface: Option<String>,
-
-    /// Form of the lines.
-    #[arg(
-        long = "format",
-        value_enum,
-        value_name = "FORM",
-        conflicts_with = "json"
-    )]
-    pub(crate) form: Option<LogFormat>,
-
-    /// Columns of AWS flow logs to print, and in which order: names divided by blanks or commas,
-    /// also in the form `${name}`.
-    #[arg(long, value_name = "FIELDS", conflicts_with_all = ["json", "form"])]
-    pub(crate) fields: Option<flowlog::Format>,
-
-    /// Write the beginnings of the packets in place of lines, for Wireshark: pcapng, each with verdict,
-    /// reason and rule as its comment; `-` is standard output.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[arg(conflicts_with_all = ["json", "form", "fields"])]
-    pub(crate) pcapng: Option<PathBuf>,
-
-    /// Print one JSON document per line in place of text.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Form of the lines of a log.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// Text for people.
-    Text,
-    /// One JSON document per line.
-    Json,
-    /// The default line of AWS VPC Flow Logs (version 2), one per packet; what is not IP is left out.
-    Vpc,
-}
-
-/// Check rule files and show what they come to.
-///
-/// Reads the files as `apply` would and reports every mistake with its place and remedy. Needs no
-/// privileges and touches nothing. Without mistakes it prints the merged rules of each interface:
-/// what may come in and what may go out, group by group.
-#[derive(Args, Debug)]
-#[command(after_long_help = help::CHECK)]
-pub(crate) struct CheckArgs {
-    /// Rule file (YAML or JSON).
-    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
-    pub(crate) files: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) format: Format,
+    Attach(attach::Args),
+    Detach(detach::Args),
+    Apply(apply::Args),
+    Adopt(adopt::Args),
+    Rollback(rollback::Args),
+    Confirm(confirm::Args),
+    Mode(mode::Args),
+    Isolate(isolate::Args),
+    Restore(restore::Args),
+    Upgrade(upgrade::Args),
+    Status(status::Args),
+    Show(show::Args),
+    Vpc(vpc::Args),
+    Flows(flows::Args),
+    Top(top::Args),
+    Logs(logs::Args),
+    Agent(agent::Args),
+    Serve(serve::Args),
+    Audit(audit::Args),
+    Console(console::Args),
+    Explain(explain::Args),
+    Test(test::Args),
+    Check(check::Args),
+    Replay(replay::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Schema(schema::Args),
+    Templates(templates::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the verb that the command line names.

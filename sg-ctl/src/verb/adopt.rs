@@ -5,11 +5,40 @@ use std::process::ExitCode;
 use sg_ctl::vpc::Owned;
 
 use crate::failure::refusal;
+use crate::verb::output;
 use crate::verb::shared::Context;
-use crate::verb::{AdoptArgs, output};
+
+/// What the help of `adopt` says beyond the options.
+const HELP: &str = "\
+EXAMPLES:
+  Write down what Terraform made, and go on with a rule file:
+    sg-ctl export --format yaml > rules.yaml
+    sg-ctl adopt web db
+    sg-ctl apply -f rules.yaml";
+
+/// Hand over to rule files what the API owns.
+///
+/// What the API made (Terraform, the AWS CLI, the console) `apply` leaves alone, and refuses files that
+/// define it. Adopted, it belongs to rule files for good: the next `apply` replaces it, or removes it
+/// when no file defines it; the API shows it and changes it no more. What is enforced stays the same.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Security groups.
+    #[arg(value_name = "GROUP", required_unless_present_any = ["prefix_lists", "interfaces"])]
+    pub(crate) groups: Vec<String>,
+
+    /// A prefix list; may be repeated.
+    #[arg(long = "prefix-list", value_name = "NAME")]
+    pub(crate) prefix_lists: Vec<String>,
+
+    /// An interface, whose groups the API chose; may be repeated.
+    #[arg(long = "interface", value_name = "IFACE")]
+    pub(crate) interfaces: Vec<String>,
+}
 
 /// Hands over to rule files what the API owns.
-pub(crate) fn run(args: AdoptArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(joined) = context.vpc()? {
         return Err(refusal(
             format!(

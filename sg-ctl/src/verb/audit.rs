@@ -6,12 +6,56 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sg_ctl::api::audit::{Entry, read};
 
-use crate::verb::AuditArgs;
 use crate::verb::output::table::Table;
-use crate::verb::shared::{Context, print_list};
+use crate::verb::shared::arguments::Format;
+use crate::verb::shared::{Context, print_list, value};
+
+/// What the help of `audit` says beyond the options.
+const HELP: &str = "\
+JSON: an array of objects with these fields:
+  time, name and key (whose), address, agent (what the client calls itself), action, parameters,
+  request (id of the answer), result (ok, or the code of the refusal), message, before and after
+  (revisions), added and removed (rules: id to words), groups (id to name)
+
+EXAMPLES:
+  Who opened this rule?
+    sg-ctl audit --rule sgr-0123456789abcdef0
+
+  What happened to the group web in the last hour?
+    sg-ctl audit --group web --since 1h";
+
+/// Tell who changed rules over the API, and who was refused.
+///
+/// Reads the audit log of the state directory: one entry for each call that changed something or was to.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Only what made, changed or removed this rule, by id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) rule: Option<String>,
+
+    /// Only what touched this group, by id or name.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+
+    /// Only calls of this key, by its name or id.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+
+    /// Only calls of the last 5m, 2h.
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    pub(crate) since: Option<Duration>,
+
+    /// Only calls that were refused.
+    #[arg(long)]
+    pub(crate) refused: bool,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
 
 /// Tells who changed rules over the API.
-pub(crate) fn run(args: &AuditArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let directory = &context.paths.state;
     let mut entries = read(directory)
         .with_context(|| format!("cannot read the audit log in {}", directory.display()))?;
@@ -28,7 +72,7 @@ fn begin(since: Duration) -> String {
     then.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
-fn is_wanted(entry: &Entry, args: &AuditArgs, begin: Option<&str>) -> bool {
+fn is_wanted(entry: &Entry, args: &Args, begin: Option<&str>) -> bool {
     let names = |id: &String| entry.parameters.values().any(|value| value == id);
     let rule =
         |id: &String| entry.added.contains_key(id) || entry.removed.contains_key(id) || names(id);

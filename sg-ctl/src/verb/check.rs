@@ -1,17 +1,50 @@
 //! `sg-ctl check`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueHint;
 use serde::Serialize;
 use sg_policy::compile::RuleNumbers;
 use sg_policy::model::Model;
 use sg_policy::rulefile::{self, Diagnostic, Parsed};
 
 use crate::failure::REFUSED;
-use crate::verb::CheckArgs;
 use crate::verb::output::rule::{MergedRuleView, RuleView};
 use crate::verb::output::{self, note};
+use crate::verb::shared::arguments::Format;
 use crate::verb::shared::rule_files;
+
+/// What the help of `check` says beyond the options.
+const HELP: &str = "\
+JSON: an object with these fields:
+  valid       whether the files may be applied
+  findings    errors and warnings: severity, file, line, column, field, message, help
+  interfaces  name, groups, and rules, in the order that picks the deciding one: group, group_id,
+              direction, id, protocol (tcp, udp, icmp, icmpv6, all, or a number), from_port,
+              to_port, icmp_type, icmp_code, peer (a range, pl:NAME or sg:NAME), description,
+              file, line, ranges (address ranges that the peer stands for), untracked (protocols
+              whose flows need no tracking when this rule admits them)
+
+EXAMPLES:
+    sg-ctl check rules.yaml
+    sg-ctl check groups.yaml interfaces.yaml --json";
+
+/// Check rule files and show what they come to.
+///
+/// Reads the files as `apply` would and reports every mistake with its place and remedy. Needs no
+/// privileges and touches nothing. Without mistakes it prints the merged rules of each interface:
+/// what may come in and what may go out, group by group.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Rule file (YAML or JSON).
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -29,7 +62,7 @@ struct Interface<'a> {
 }
 
 /// Checks rule files and prints what they come to.
-pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let sources = rule_files::open(&args.files)?;
     let result = rulefile::read(&sources);
     if args.format.json {

@@ -4,8 +4,11 @@ pub(crate) mod logline;
 pub(crate) mod view;
 
 use std::io::BufRead as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueHint;
+use clap_complete::ArgValueCompleter;
 use sg_common::flow::Direction;
 use sg_ctl::host::{self, Explained, HostError};
 use sg_policy::compile::RuleNumbers;
@@ -13,17 +16,96 @@ use sg_policy::explain::{Place, Probe, explain};
 use sg_policy::model::{InterfaceSpec, Model};
 
 use crate::failure::refusal;
-use crate::verb::ExplainArgs;
 use crate::verb::explain::logline::LogLine;
 use crate::verb::explain::view::ExplanationView;
 use crate::verb::output::{self, note};
-use crate::verb::shared::{Context, rule_files};
+use crate::verb::shared::arguments::Format;
+use crate::verb::shared::candidates::Named;
+use crate::verb::shared::{Context, rule_files, value};
+
+/// The ways to give `explain` a packet.
+const USAGE: &str = "\
+sg-ctl explain [OPTIONS] --inbound <PROTOCOL> <SOURCE> [DESTINATION]
+       sg-ctl explain [OPTIONS] --outbound <PROTOCOL> <SOURCE> [DESTINATION]
+       sg-ctl explain [OPTIONS] --log <LINE>";
+
+/// What the help of `explain` says beyond the options.
+const HELP: &str = "\
+JSON: an object with these fields:
+  interface, packet, verdict (allow or deny), audited, reason, rule (number, id, group, group_id),
+  steps      step and finding of each
+  nearest    rules that come near: id, group, protocol, ports, peer, why, file, line
+  elsewhere  groups that would admit the packet and that the interface does not carry
+  hints      what a denied packet may be a part of, in words
+
+EXAMPLES:
+  May the internet reach the web server, and if not, why not:
+    sg-ctl explain --interface eth0 --inbound tcp 203.0.113.7:40000 443
+
+  Why was this packet dropped:
+    sg-ctl explain --log \"$(sg-ctl logs --denied --json | tail -1)\"
+
+  What would a rule file do:
+    sg-ctl explain -f web.yaml --group web --outbound udp 10.0.0.2:53
+    sg-ctl explain -f web.yaml --group web --inbound icmp 203.0.113.7 --icmp 3/4";
+
+/// Explain why a packet passes or is dropped.
+///
+/// Goes through the steps of the decision for one packet at one interface: by the rules in force and
+/// the live flows, or by rule files alone (-f). A packet that passes is shown with the rule that
+/// decides and whether it is tracked; one that is dropped with the rules that come nearest and what
+/// keeps each from admitting it. The packet is given as source and destination on the wire, or as a
+/// line of the log. Of the protected side's end the address may be left out.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+#[command(override_usage = USAGE)]
+#[command(group(clap::ArgGroup::new("packet").required(true)))]
+pub(crate) struct Args {
+    /// The interface; may be left out if there is only one.
+    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
+    pub(crate) interface: Option<String>,
+
+    /// Rule file to ask in place of the rules in force; may be repeated.
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// With -f: group to carry in place of those that the rule files say; may be repeated.
+    #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(add = ArgValueCompleter::new(Named::Group))]
+    #[arg(requires = "files")]
+    pub(crate) groups: Vec<String>,
+
+    /// A packet that reaches the protected side.
+    #[arg(long, num_args = 2..=3, group = "packet")]
+    #[arg(value_names = ["PROTOCOL", "SOURCE", "DESTINATION"])]
+    pub(crate) inbound: Option<Vec<String>>,
+
+    /// A packet that leaves the protected side.
+    #[arg(long, num_args = 2..=3, group = "packet")]
+    #[arg(value_names = ["PROTOCOL", "SOURCE", "DESTINATION"])]
+    pub(crate) outbound: Option<Vec<String>>,
+
+    /// The packet of a line that `sg-ctl logs` printed, text or JSON; `-` reads the line.
+    #[arg(long, value_name = "LINE", group = "packet")]
+    pub(crate) log: Option<String>,
+
+    /// Type and code of the ICMP message; an echo request unless said otherwise.
+    #[arg(long, value_name = "TYPE[/CODE]", value_parser = value::message, conflicts_with = "log")]
+    pub(crate) icmp: Option<[u8; 2]>,
+
+    /// Flags of the TCP segment, such as SYN,ACK; SYN unless said otherwise.
+    #[arg(long, value_name = "FLAGS", value_parser = value::tcp_flags, conflicts_with = "log")]
+    pub(crate) flags: Option<u8>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
 
 /// Jiffies per second where no kernel is asked; nothing that is explained depends on it.
 const OFFLINE_HZ: u64 = 1000;
 
 /// Explains what becomes of a packet.
-pub(crate) fn run(args: &ExplainArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (interface, probe) = packet(args)?;
     if args.files.is_empty() {
         in_force(args, context, interface, &probe)
@@ -34,7 +116,7 @@ pub(crate) fn run(args: &ExplainArgs, context: &Context) -> anyhow::Result<ExitC
 
 /// By the rules in force, and the live flows.
 fn in_force(
-    args: &ExplainArgs,
+    args: &Args,
     context: &Context,
     interface: Option<String>,
     probe: &Probe,
@@ -58,11 +140,7 @@ fn in_force(
 }
 
 /// By rule files alone.
-fn offline(
-    args: &ExplainArgs,
-    interface: Option<String>,
-    probe: &Probe,
-) -> anyhow::Result<ExitCode> {
+fn offline(args: &Args, interface: Option<String>, probe: &Probe) -> anyhow::Result<ExitCode> {
     let model = rule_files::model(&args.files)?;
     let interface = match interface {
         Some(name) => Some(name),
@@ -142,7 +220,7 @@ fn only<'n>(mut names: impl Iterator<Item = &'n String>, place: &str) -> anyhow:
     }
 }
 
-fn print(args: &ExplainArgs, view: &ExplanationView<'_>) -> anyhow::Result<ExitCode> {
+fn print(args: &Args, view: &ExplanationView<'_>) -> anyhow::Result<ExitCode> {
     if args.format.json {
         output::json(view)?;
     } else {
@@ -152,7 +230,7 @@ fn print(args: &ExplainArgs, view: &ExplanationView<'_>) -> anyhow::Result<ExitC
 }
 
 /// The packet that is asked about, and the interface if it is named.
-fn packet(args: &ExplainArgs) -> anyhow::Result<(Option<String>, Probe)> {
+fn packet(args: &Args) -> anyhow::Result<(Option<String>, Probe)> {
     if let Some(line) = &args.log {
         let line = match line.as_str() {
             "-" => {

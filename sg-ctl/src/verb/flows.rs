@@ -1,5 +1,6 @@
 //! `sg-ctl flows`.
 
+pub(crate) mod filter;
 pub(crate) mod share;
 
 use std::net::IpAddr;
@@ -7,23 +8,137 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use clap::{Subcommand, ValueEnum};
 use sg_common::addr::Addr;
 use sg_common::flow::FlowState;
-use sg_ctl::host::state::State;
-use sg_ctl::host::{Host, LiveFlow, shares};
-use sg_policy::compile::RuleNumbers;
+use sg_ctl::host::{LiveFlow, shares};
 
 use crate::failure::refusal;
+use crate::verb::flows::filter::{FlowFilter, wanted};
 use crate::verb::flows::share::ShareView;
 use crate::verb::output::flow::FlowView;
-use crate::verb::output::{self, counted, packet};
-use crate::verb::shared::{Context, check_attached, print_list};
-use crate::verb::{FlowFilter, FlowGrouping, FlowOrder, FlowsArgs, FlowsKillArgs, FlowsVerb};
+use crate::verb::output::{self, counted};
+use crate::verb::shared::arguments::Format;
+use crate::verb::shared::{Context, print_list};
+
+/// What the help of `flows` says beyond the options.
+const HELP: &str = "\
+JSON: an array of objects with these fields:
+  interface, opened (inbound or outbound), protocol, local, local_port, remote, remote_port,
+  icmp_type, icmp_id, vlan (ids, outer first), state, age_ms, idle_ms, expires_in_ms,
+  packets_in, packets_out, bytes_in, bytes_out,
+  rule (number, id, group, group_id of the rule that admitted the flow, or null)
+with --by, of objects with these:
+  of (what the flows have in common), flows, packets, bytes, percent (of the flows that match)
+
+EXAMPLES:
+    sg-ctl flows
+    sg-ctl flows --by remote --top 10
+    sg-ctl flows --by state --interface eth0
+    sg-ctl flows --interface eth0 --protocol tcp --remote 203.0.113.0/24
+    sg-ctl flows --top 10 --watch
+    sg-ctl flows --json | jq 'map(.bytes_out) | add'
+    sg-ctl flows kill --rule sgr-934118424544edd63";
+
+/// What the help of `flows kill` says beyond the options.
+const KILL_HELP: &str = "\
+JSON: an object with the field `killed`, the number of flows
+
+EXAMPLES:
+  End what a rule admitted that is gone now:
+    sg-ctl flows kill --rule sgr-934118424544edd63
+
+  Cut one peer off whom the rules no longer admit:
+    sg-ctl flows kill --remote 203.0.113.7";
+
+/// List live flows, or end some.
+///
+/// A flow is a connection or an exchange of datagrams that a rule admitted and that is tracked:
+/// its packets pass in both directions whatever the rules say about the answers. Each is shown
+/// with the rule that admitted it. Filters are combined; a flow must match all of them.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Option<SubVerb>,
+
+    #[command(flatten)]
+    pub(crate) filter: FlowFilter,
+
+    /// What comes first; by interface and latest activity without it.
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub(crate) sort: Option<FlowOrder>,
+
+    /// Only the first N, by bytes unless --sort says otherwise.
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<usize>,
+
+    /// Add flows up by what they have in common, most flows first; --top N shows the first N.
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "sort")]
+    pub(crate) by: Option<FlowGrouping>,
+
+    /// List again and again, every 2 seconds unless said otherwise, until interrupted.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "json")]
+    pub(crate) watch: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum SubVerb {
+    Kill(KillArgs),
+}
+
+/// Forget flows: their next packets are judged by the rules.
+///
+/// Removing a rule leaves the flows that it admitted alive, as on AWS; this ends them. A packet of
+/// a flow that was ended passes only if a rule admits it now. Say which flows, or --all.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = KILL_HELP)]
+pub(crate) struct KillArgs {
+    #[command(flatten)]
+    pub(crate) filter: FlowFilter,
+
+    /// Every flow.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+/// What flows have in common.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlowGrouping {
+    /// The remote address.
+    Remote,
+    /// The state.
+    State,
+    /// The interface.
+    Interface,
+    /// The rule that admitted them.
+    Rule,
+}
+
+/// What comes first.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlowOrder {
+    /// Most bytes, both directions together.
+    Bytes,
+    /// Most packets, both directions together.
+    Packets,
+    /// Oldest.
+    Age,
+    /// Longest without a packet.
+    Idle,
+}
 
 /// Lists live flows, or ends some.
-pub(crate) fn run(args: &FlowsArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    if let Some(FlowsVerb::Kill(args)) = &args.verb {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(SubVerb::Kill(args)) = &args.verb {
         return kill(args, context);
     }
     if let Some(by) = args.by {
@@ -42,7 +157,7 @@ pub(crate) fn run(args: &FlowsArgs, context: &Context) -> anyhow::Result<ExitCod
 }
 
 /// Adds flows up.
-fn grouped(args: &FlowsArgs, by: FlowGrouping, context: &Context) -> anyhow::Result<ExitCode> {
+fn grouped(args: &Args, by: FlowGrouping, context: &Context) -> anyhow::Result<ExitCode> {
     let title = share::title(by);
     let Some(seconds) = args.watch else {
         let views = sums(args, by, context)?;
@@ -57,7 +172,7 @@ fn grouped(args: &FlowsArgs, by: FlowGrouping, context: &Context) -> anyhow::Res
     }
 }
 
-fn sums(args: &FlowsArgs, by: FlowGrouping, context: &Context) -> anyhow::Result<Vec<ShareView>> {
+fn sums(args: &Args, by: FlowGrouping, context: &Context) -> anyhow::Result<Vec<ShareView>> {
     let host = context.host()?;
     let state = host.state()?;
     let flows = wanted(&host, &state, &args.filter)?;
@@ -90,7 +205,7 @@ fn sums(args: &FlowsArgs, by: FlowGrouping, context: &Context) -> anyhow::Result
 }
 
 /// The flows that are asked for, in the order that is asked for.
-fn list(args: &FlowsArgs, context: &Context) -> anyhow::Result<Vec<FlowView>> {
+fn list(args: &Args, context: &Context) -> anyhow::Result<Vec<FlowView>> {
     let host = context.host()?;
     let state = host.state()?;
     let mut flows = wanted(&host, &state, &args.filter)?;
@@ -138,7 +253,7 @@ fn rank(flow: &LiveFlow, order: FlowOrder) -> u64 {
 }
 
 /// Ends flows.
-fn kill(args: &FlowsKillArgs, context: &Context) -> anyhow::Result<ExitCode> {
+fn kill(args: &KillArgs, context: &Context) -> anyhow::Result<ExitCode> {
     if args.all != args.filter.is_everything() {
         return Err(refusal(
             "which flows to end is not said",
@@ -161,130 +276,4 @@ fn kill(args: &FlowsKillArgs, context: &Context) -> anyhow::Result<ExitCode> {
         output::text(format_args!("{flows} ended: rules judge what comes next\n"))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The live flows that match every filter.
-fn wanted(host: &Host, state: &State, filter: &FlowFilter) -> anyhow::Result<Vec<LiveFlow>> {
-    check_attached(state, filter.interface.as_deref())?;
-    let mut flows = host.flows()?;
-    flows.retain(|flow| is_wanted(filter, flow, &state.numbers));
-    Ok(flows)
-}
-
-impl FlowFilter {
-    /// Whether nothing is filtered out.
-    fn is_everything(&self) -> bool {
-        let Self {
-            interface,
-            protocol,
-            local,
-            remote,
-            port,
-            group,
-            rule,
-            state,
-        } = self;
-        interface.is_none()
-            && protocol.is_none()
-            && local.is_none()
-            && remote.is_none()
-            && port.is_none()
-            && group.is_none()
-            && rule.is_none()
-            && state.is_none()
-    }
-}
-
-/// Whether a flow matches every filter.
-fn is_wanted(filter: &FlowFilter, flow: &LiveFlow, numbers: &RuleNumbers) -> bool {
-    let FlowFilter {
-        interface,
-        protocol,
-        local,
-        remote,
-        port,
-        group,
-        rule,
-        state,
-    } = filter;
-    let key = &flow.key;
-    let has_port = |port: u16| {
-        packet::has_ports(key.protocol()) && [key.local_port(), key.remote_port()].contains(&port)
-    };
-    let record = numbers.rule(flow.entry.rule);
-    let is_of_group = |name: &String| {
-        record.is_some_and(|record| record.group == *name || record.group_id.as_str() == name)
-    };
-    interface
-        .as_ref()
-        .is_none_or(|name| **name == *flow.interface)
-        && protocol.is_none_or(|number| number == key.protocol())
-        && local.is_none_or(|range| contains(range, key.local))
-        && remote.is_none_or(|range| contains(range, key.remote))
-        && port.is_none_or(has_port)
-        && group.as_ref().is_none_or(is_of_group)
-        && rule
-            .as_ref()
-            .is_none_or(|id| record.is_some_and(|record| record.rule_id.as_str() == id))
-        && state
-            .as_ref()
-            .is_none_or(|name| FlowState(flow.entry.state).name() == name)
-}
-
-fn contains(range: IpNet, address: Addr) -> bool {
-    range.contains(&IpAddr::from(address))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-    use crate::verb::output::flow::tests::flow;
-    use crate::verb::output::names::tests::numbers;
-    use crate::verb::{Cli, Verb};
-
-    /// Whether `sg-ctl flows ARGUMENTS` shows a flow of eth0 between 10.0.1.5:443 and
-    /// 203.0.113.7:40000.
-    fn shows(protocol: u8, arguments: &str) -> bool {
-        let words = ["sg-ctl", "flows"]
-            .into_iter()
-            .chain(arguments.split_whitespace());
-        let Verb::Flows(args) = Cli::try_parse_from(words).expect("arguments").verb else {
-            panic!("not the verb `flows`");
-        };
-        is_wanted(&args.filter, &flow(protocol), &numbers())
-    }
-
-    #[test]
-    fn a_flow_must_match_every_filter() {
-        for arguments in [
-            "",
-            "--interface eth0 --remote 203.0.113.0/24 --port 443",
-            "--protocol tcp --local 10.0.1.5",
-            "--port 40000",
-            "--group web --rule sgr-0123456789abcdef0",
-            "--group sg-0123456789abcdef0 --state established",
-        ] {
-            assert!(shows(6, arguments), "{arguments}");
-        }
-        for arguments in [
-            "--interface eth1 --port 443",
-            "--protocol udp",
-            "--local 10.0.2.0/24",
-            "--remote ::/0",
-            "--port 80 --protocol tcp",
-            "--group db",
-            "--rule sgr-0000000000000000f",
-            "--state closing",
-        ] {
-            assert!(!shows(6, arguments), "{arguments}");
-        }
-    }
-
-    #[test]
-    fn only_protocols_with_ports_have_ports() {
-        assert!(!shows(1, "--port 443"));
-        assert!(shows(1, "--protocol icmp"));
-    }
 }

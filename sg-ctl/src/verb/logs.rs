@@ -1,16 +1,17 @@
 //! `sg-ctl logs`.
 
 pub(crate) mod lines;
+pub(crate) mod printer;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sg_common::event::Record;
-use sg_common::reason::{Reason, Verdict};
+use clap::{ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 use sg_ctl::host::dataplane::{self, DataplaneError, Entry, EventStream, ProgramMessages};
 use sg_ctl::host::{Host, HostError, Suppressed, file};
 use sg_ctl::record::flowlog;
@@ -18,21 +19,118 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::failure::refusal;
 use crate::verb::logs::lines::{Capture, Form, Log};
-use crate::verb::output::event::EventView;
+use crate::verb::logs::printer::Printer;
 use crate::verb::output::names::Names;
 use crate::verb::output::time::WallClock;
 use crate::verb::output::{counted, note};
+use crate::verb::shared::candidates::Named;
 use crate::verb::shared::stop::Stop;
 use crate::verb::shared::{Context, check_attached, names};
-use crate::verb::{LogFormat, LogsArgs};
+
+/// What the help of `logs` says beyond the options.
+const HELP: &str = "\
+LINES:
+  time, interface, direction, verdict (ALLOW, DENY, AUDIT-DENY), reason, protocol,
+  source -> destination as on the wire, then as far as the packet has them
+  flags= (TCP), type= code= (ICMP), vlan=, length=, and rule= group= of the deciding rule
+
+JSON: one object per line; `type` tells which:
+  verdict  time, interface, direction, verdict (allow or deny), audited, reason, protocol, source,
+           source_port, destination, destination_port, tcp_flags, icmp_type, icmp_code, vlan,
+           length, rule (number, id, group, group_id, or null)
+  lost     time, events (lost since the last such line), total (lost since attach)
+  suppressed  time, interface, reason, events (not logged since the last such line, for there were
+           more than log_limit), total (not logged since attach)
+  message  time, interface, level, text (a message of the programs themselves)
+
+FIELDS:
+  of AWS: version, account-id, interface-id, srcaddr, dstaddr, srcport, dstport, protocol, packets,
+          bytes, start, end, action, log-status, tcp-flags, type, pkt-srcaddr, pkt-dstaddr,
+          flow-direction
+  ours:   sg-rule-id, sg-name (group), sg-reason
+
+EXAMPLES:
+  What was dropped until now, and what is being dropped:
+    sg-ctl logs --denied
+    sg-ctl logs -f --denied --interface eth0
+
+  For tools that read AWS VPC Flow Logs, and with what those cannot say:
+    sg-ctl logs -f --format vpc
+    sg-ctl logs -f --fields 'version srcaddr dstaddr dstport action sg-reason sg-rule-id'
+
+  Dropped packets for Wireshark (their first 128 bytes), those that wait and those to come:
+    sg-ctl logs --denied --pcapng drops.pcapng
+    sg-ctl logs -f --denied --pcapng - | wireshark -k -i -
+
+  Who knocks on closed ports:
+    sg-ctl logs --json | jq -r 'select(.reason == \"no-rule\") | .source' | sort | uniq -c";
+
+/// Print verdicts as they were logged.
+///
+/// Prints the events that wait in the kernel's buffer, and with -f goes on until it is interrupted.
+/// What is logged is a setting of the interface (`log:` in rule files, `attach --log`): dropped
+/// packets and new flows unless set otherwise. Reading takes events out of the buffer, those too
+/// that a filter leaves out, so there is one reader at a time. Events that found the buffer full
+/// are counted and told. Messages of the programs themselves, which tell of faults, are printed too.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Go on, and print events as they happen, until interrupted.
+    #[arg(short = 'F', visible_short_alias = 'f', long)]
+    pub(crate) follow: bool,
+
+    /// Only packets that were dropped, or would have been if the interface did not only audit.
+    #[arg(long)]
+    pub(crate) denied: bool,
+
+    /// Only events of this interface.
+    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
+    pub(crate) interface: Option<String>,
+
+    /// Form of the lines.
+    #[arg(
+        long = "format",
+        value_enum,
+        value_name = "FORM",
+        conflicts_with = "json"
+    )]
+    pub(crate) form: Option<Format>,
+
+    /// Columns of AWS flow logs to print, and in which order: names divided by blanks or commas,
+    /// also in the form `${name}`.
+    #[arg(long, value_name = "FIELDS", conflicts_with_all = ["json", "form"])]
+    pub(crate) fields: Option<flowlog::Format>,
+
+    /// Write the beginnings of the packets in place of lines, for Wireshark: pcapng, each with verdict,
+    /// reason and rule as its comment; `-` is standard output.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["json", "form", "fields"])]
+    pub(crate) pcapng: Option<PathBuf>,
+
+    /// Print one JSON document per line in place of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Form of the lines of a log.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Text for people.
+    Text,
+    /// One JSON document per line.
+    Json,
+    /// The default line of AWS VPC Flow Logs (version 2), one per packet; what is not IP is left out.
+    Vpc,
+}
 
 /// How often counters of lost events and messages of the programs are looked at.
 const TICK: Duration = Duration::from_secs(1);
+
 /// Events that are written before anything else gets its turn.
 const TURN: usize = 4096;
 
 /// Prints verdicts that were logged, and with `--follow` those to come.
-pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let host = context.host()?;
     check_attached(&host.state()?, args.interface.as_deref())?;
     let capture = args.pcapng.as_deref().map(capture).transpose()?;
@@ -97,13 +195,13 @@ fn capture(path: &Path) -> anyhow::Result<Capture> {
 }
 
 /// The form of the lines that is asked for.
-fn form(args: &LogsArgs) -> Form {
+fn form(args: &Args) -> Form {
     match (&args.fields, args.form) {
         (Some(fields), _) => Form::FlowLog(fields.clone()),
-        (None, Some(LogFormat::Vpc)) => Form::FlowLog(flowlog::Format::default()),
-        (None, Some(LogFormat::Json)) => Form::Json,
+        (None, Some(Format::Vpc)) => Form::FlowLog(flowlog::Format::default()),
+        (None, Some(Format::Json)) => Form::Json,
         (None, None) if args.json => Form::Json,
-        (None, Some(LogFormat::Text) | None) => Form::Text,
+        (None, Some(Format::Text) | None) => Form::Text,
     }
 }
 
@@ -242,182 +340,5 @@ impl Session {
             printer.message(interface, message.level, &message.text)?;
         }
         Ok(())
-    }
-}
-
-/// Prints what is wanted of the log.
-struct Printer<'a, W> {
-    args: &'a LogsArgs,
-    clock: WallClock,
-    log: Log<W>,
-    /// Where packets go in place of lines.
-    capture: Option<Capture>,
-    /// Events lost since attach, as far as they have been told.
-    lost: u64,
-    /// Events not logged since attach, by zone and reason, as far as they have been told.
-    suppressed: BTreeMap<(u32, &'static str), u64>,
-}
-
-impl<W: Write> Printer<'_, W> {
-    fn event(&mut self, record: &Record, names: &Names) -> io::Result<()> {
-        let view = EventView::new(&record.event, &self.clock, names);
-        let is_wanted =
-            (view.event.is_denied() || !self.args.denied) && self.is_of(&view.event.interface);
-        match &mut self.capture {
-            _ if !is_wanted => Ok(()),
-            Some(capture) => capture.packet(record, &view, &self.clock),
-            None => self.log.verdict(&view),
-        }
-    }
-
-    /// Verdicts shown so far.
-    fn shown(&self) -> u64 {
-        let captured = self.capture.as_ref();
-        captured.map_or(self.log.verdicts(), Capture::packets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.log.flush()?;
-        self.capture.as_mut().map_or(Ok(()), Capture::flush)
-    }
-
-    fn message(&mut self, interface: &str, level: &str, text: &str) -> io::Result<()> {
-        if self.is_of(interface) {
-            self.log
-                .message(&self.clock.now_text(), interface, level, text)?;
-        }
-        Ok(())
-    }
-
-    /// Tells of losses, if `total` is more than has been told.
-    fn lost(&mut self, total: u64) -> io::Result<()> {
-        let more = total.saturating_sub(self.lost);
-        // Counters begin anew when an interface is attached.
-        self.lost = total;
-        if more > 0 {
-            self.log.lost(&self.clock.now_text(), more, total)?;
-        }
-        Ok(())
-    }
-
-    /// Tells how many events of an interface were not logged, as far as it has not been told.
-    fn suppressed(&mut self, zone: u32, interface: &str, all: &[Suppressed]) -> io::Result<()> {
-        let time = self.clock.now_text();
-        for Suppressed { reason, events } in all {
-            let told = self.suppressed.insert((zone, reason), *events).unwrap_or(0);
-            // Counters begin anew when an interface is attached.
-            let more = if told > *events {
-                *events
-            } else {
-                *events - told
-            };
-            let is_wanted = !self.args.denied || is_denied(reason);
-            if more > 0 && is_wanted && self.is_of(interface) {
-                let counts = (more, *events);
-                self.log.suppressed(&time, interface, reason, counts)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_of(&self, interface: &str) -> bool {
-        self.args
-            .interface
-            .as_ref()
-            .is_none_or(|wanted| wanted == interface)
-    }
-}
-
-/// Whether packets are dropped for a reason of this name.
-fn is_denied(name: &str) -> bool {
-    let mut reasons = Reason::ALL.iter();
-    reasons.any(|reason| reason.name() == name && reason.verdict() == Verdict::Drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sg_common::event::{Event, SNAP};
-
-    use crate::verb::output::event::tests::{denied, passed};
-    use crate::verb::output::names::tests::names;
-
-    fn written(args: &LogsArgs, write: impl FnOnce(&mut Printer<'_, &mut Vec<u8>>)) -> String {
-        let mut bytes = Vec::new();
-        let mut printer = Printer {
-            args,
-            clock: WallClock::now().expect("time"),
-            log: Log::new(&mut bytes, form(args)),
-            capture: None,
-            lost: 0,
-            suppressed: BTreeMap::new(),
-        };
-        write(&mut printer);
-        let text = String::from_utf8(bytes).expect("UTF-8");
-        anstream::adapter::strip_str(&text).to_string()
-    }
-
-    fn record(event: Event) -> Record {
-        Record {
-            event,
-            captured: 0,
-            pad: 0,
-            bytes: [0; SNAP],
-        }
-    }
-
-    fn all() -> LogsArgs {
-        LogsArgs {
-            follow: false,
-            denied: false,
-            interface: None,
-            form: None,
-            fields: None,
-            pcapng: None,
-            json: false,
-        }
-    }
-
-    #[test]
-    fn filters_leave_out_what_is_not_asked_for() {
-        let lines = |args: &LogsArgs| {
-            let text = written(args, |printer| {
-                printer.event(&record(denied()), &names()).expect("memory");
-                printer.event(&record(passed()), &names()).expect("memory");
-                printer.message("eth1", "error", "fault").expect("memory");
-            });
-            text.lines().count()
-        };
-        assert_eq!(lines(&all()), 3);
-        let denied_only = LogsArgs {
-            denied: true,
-            ..all()
-        };
-        assert_eq!(lines(&denied_only), 2);
-        let eth1 = LogsArgs {
-            interface: Some("eth1".to_owned()),
-            ..all()
-        };
-        assert_eq!(lines(&eth1), 1);
-    }
-
-    #[test]
-    fn losses_are_told_when_they_grow() {
-        let text = written(&all(), |printer| {
-            for total in [0, 5, 5, 7, 1] {
-                printer.lost(total).expect("memory");
-            }
-        });
-        let told: Vec<_> = text
-            .lines()
-            .map(|line| line.split_once(' ').expect("time").1)
-            .collect();
-        assert_eq!(
-            told,
-            [
-                "5 events lost since attach: the buffer was full",
-                "2 more events lost: the buffer was full (7 since attach)",
-            ]
-        );
     }
 }

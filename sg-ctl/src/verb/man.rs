@@ -1,20 +1,36 @@
 //! `sg-ctl man`.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, io};
 
 use anyhow::Context as _;
 use clap::builder::Resettable;
-use clap::{Command, CommandFactory as _};
+use clap::{Command, CommandFactory as _, ValueHint};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::verb::{Cli, ManArgs, output};
+use crate::verb::{Cli, output};
+
+/// What the help of `man` says beyond the options.
+const HELP: &str = "\
+EXAMPLES:
+    sg-ctl man | man -l -
+    sg-ctl man /usr/local/share/man/man1";
+
+/// Print the manual page, or write all pages into a directory.
+///
+/// There is one page for sg-ctl and one for each verb, in the format of man(7).
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Directory for the pages, made if it is not there; without it the page of sg-ctl is printed.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: Option<PathBuf>,
+}
 
 /// Prints the page of sg-ctl, or writes the pages of all verbs.
-pub(crate) fn run(args: &ManArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     if let Some(directory) = &args.directory {

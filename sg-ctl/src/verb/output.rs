@@ -6,6 +6,7 @@
 //! asks for all.
 
 pub(crate) mod change;
+pub(crate) mod deadline;
 pub(crate) mod event;
 pub(crate) mod flow;
 pub(crate) mod names;
@@ -14,7 +15,6 @@ pub(crate) mod problem;
 pub(crate) mod rule;
 pub(crate) mod table;
 pub(crate) mod time;
-pub(crate) mod trial;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -119,4 +119,10 @@ pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
 pub(crate) fn note(text: impl Display) {
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// What a view prints, without colours.
+#[cfg(test)]
+pub(crate) fn plain(view: &impl Display) -> String {
+    anstream::adapter::strip_str(&view.to_string()).to_string()
 }

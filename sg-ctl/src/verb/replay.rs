@@ -4,28 +4,144 @@ pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::{ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 use indicatif::{ProgressBar, ProgressStyle};
+use ipnet::IpNet;
 use sg_common::reason::Verdict;
 use sg_ctl::host;
 use sg_ctl::host::state::Overrides;
 use sg_ctl::replay::{self, Capture, DropWriter, Guard, IFINDEX, Replay, Skip, Tally, ZONE};
 
 use crate::failure::{REFUSED, refusal, report};
+use crate::verb::output;
 use crate::verb::output::names::Names;
 use crate::verb::output::time::WallClock;
 use crate::verb::replay::view::{PacketView, Subject, SummaryView};
-use crate::verb::shared::{Context, rule_files};
-use crate::verb::{Only, ReplayArgs, output};
+use crate::verb::shared::arguments::{Hook, Side};
+use crate::verb::shared::candidates::Named;
+use crate::verb::shared::{Context, rule_files, value};
+
+/// What the help of `replay` says beyond the options.
+const HELP: &str = "\
+LINES:
+  number of the packet in its capture, then as `sg-ctl logs` prints verdicts
+
+JSON: one object per line; `type` tells which:
+  verdict  capture, index (number of the packet in its capture, from 1), cut (whether the capture
+           lacks part of its headers, for which zeros stand), and the fields of `sg-ctl logs`:
+           time, interface, direction, verdict (allow or deny), audited (always false), reason,
+           protocol, source, source_port, destination, destination_port, tcp_flags, icmp_type,
+           icmp_code, vlan, length, rule (number, id, group, group_id, or null)
+  summary  captures, interface, groups, side, hook, first, latest (times), packets, judged, passed,
+           dropped (packets and bytes), cut, skipped (not-local, link-type, too-short, too-long),
+           reasons (direction, verdict, reason, packets, bytes),
+           rules (all of the interface: group, group_id, direction, id, protocol, ports, peer,
+           flows, packets, bytes, latest),
+           drops (direction, reason, protocol, local, remote, port, icmp_type, icmp_code, packets,
+           bytes, first), other_drops (packets of more kinds than are listed)
+
+HOW PACKETS ARE TAKEN:
+  Both ends local: outbound. A frame without IP addresses: inbound, unless the capture says that
+  this host sent it.
+  The first packet comes at the moment of attaching: for 120 s connections that are under way are
+  picked up, unless tcp_pickup says otherwise. Time never runs back.
+  Bytes that were not captured are zeros. An IPv4 packet of length 0 has what is in its frame:
+  segmentation offload was to fill the length in. Frames beyond 3 KiB are judged by their first
+  3 KiB, with lengths to match; one whose headers go on beyond that is skipped, too-long.
+  Time passes in steps of 1 ms. `audit` and `log` of the interface do not matter.
+  Ethernet, Linux cooked (SLL, SLL2), raw IP and BSD loopback captures are taken.
+
+EXAMPLES:
+  What would these rules have dropped of yesterday's traffic?
+    sg-ctl replay eth0.pcap -f web.yaml -i eth0 --group web --local 10.0.1.5 --only dropped
+
+  Only the counts, and the drops for Wireshark:
+    sg-ctl replay eth0.pcap -f web.yaml -i eth0 --local 10.0.1.5 --summary \\
+      --write-dropped drops.pcapng
+
+  Who would have been turned away:
+    sg-ctl replay day-*.pcap -f web.yaml -i eth0 --local 10.0.1.0/24 --only dropped --json |
+      jq -r 'select(.type == \"verdict\") | .source' | sort | uniq -c";
+
+/// Show what rules would have done to captured traffic.
+///
+/// Runs the packets of pcap and pcapng files through the programs that `attach` would attach, in
+/// the kernel, and prints what becomes of each and what all of it comes to. Flows open, are
+/// answered and expire as the times in the capture say. Nothing is attached, and neither the state
+/// directory nor anything in force is read or changed; it takes the privileges of `attach`.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Capture (pcap or pcapng), `-` for standard input; several are taken as one, in this order.
+    #[arg(value_name = "CAPTURE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) captures: Vec<PathBuf>,
+
+    /// Rule file to judge by (YAML or JSON); may be repeated.
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The interface whose traffic it is: groups, side and settings are those that the rule files
+    /// give it. One of which they say nothing carries the group `default`.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) interface: String,
+
+    /// Addresses of the protected side, an address or a range; may be repeated. Packets from them
+    /// are outbound, packets to them inbound, and others are left out and counted. Single
+    /// addresses also are members of the interface's groups, as those of an attached interface are.
+    #[arg(short, long, value_name = "ADDRESS|CIDR", required = true)]
+    #[arg(value_parser = value::range, value_delimiter = ',')]
+    pub(crate) local: Vec<IpNet>,
+
+    /// Group that the interface carries, in place of those of the rule files; may be repeated.
+    #[arg(short, long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(add = ArgValueCompleter::new(Named::Group))]
+    pub(crate) groups: Vec<String>,
+
+    /// The program for what the interface receives: `tc`, else XDP.
+    #[arg(long, value_enum, value_name = "HOOK")]
+    pub(crate) hook: Option<Hook>,
+
+    /// Which side of the interface is protected; `nic` unless a rule file says otherwise.
+    #[arg(long, value_enum, value_name = "SIDE")]
+    pub(crate) side: Option<Side>,
+
+    /// Print only packets that passed, or that were dropped; all are counted.
+    #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "summary")]
+    pub(crate) only: Option<Only>,
+
+    /// Print no packets, only what they come to.
+    #[arg(long)]
+    pub(crate) summary: bool,
+
+    /// Write the packets that were dropped into a new pcapng file, each with its reason as comment.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) write_dropped: Option<PathBuf>,
+
+    /// Print one JSON document per packet and one of the summary, each on a line of its own.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which packets are printed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Only {
+    /// Packets that passed.
+    Passed,
+    /// Packets that were dropped.
+    Dropped,
+}
 
 /// Packets between two looks at the progress.
 const STRIDE: u64 = 4096;
 
 /// Judges the packets of captures and prints what becomes of them.
-pub(crate) fn run(args: ReplayArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let model = rule_files::model(&args.files)?;
     let overrides = Overrides {
         groups: (!args.groups.is_empty()).then_some(args.groups),

@@ -1,21 +1,108 @@
 //! `sg-ctl serve`.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use clap::ValueHint;
 use sg_ctl::api::serve::{Options, ServeError, Served, Tls};
 use sg_ctl::api::world::Place;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::refusal;
 use crate::verb::output::{self, note};
-use crate::verb::shared::{Context, joined};
-use crate::verb::{ApiArgs, ServeArgs};
+use crate::verb::shared::{Context, joined, value};
+
+/// What the help of `serve` says beyond the options.
+const HELP: &str = "\
+CLIENTS:
+  The first start makes a key and prints it once, as commands for the AWS CLI:
+    aws configure set aws_access_key_id AKID… --profile sg
+    aws configure set aws_secret_access_key … --profile sg
+    aws configure set endpoint_url http://127.0.0.1:8790 --profile sg
+    aws --profile sg --region us-east-1 ec2 describe-security-groups
+  Terraform, boto3, Ansible and the SDK for JavaScript take the same three: see docs/api.md.
+
+KEYS:
+  keys.json of the state directory, for root alone: a list of objects with the fields id, secret, role
+  (admin, read), name, and if wanted expires (seconds since 1970) and may_lock_out.
+
+SIGNALS:
+  SIGHUP            read the keys again
+  SIGTERM, SIGINT   end; enforcement goes on
+
+EXAMPLES:
+  For clients on this host:
+    sg-ctl serve
+
+  For other hosts, with a certificate made once:
+    sg-ctl serve --listen 0.0.0.0:8790 --tls --name sg.example.net";
+
+/// How the API shows itself, and to whom.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "API options")]
+pub(crate) struct ApiArgs {
+    /// File of the keys; `keys.json` of the state directory unless given.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keys: Option<PathBuf>,
+
+    /// A name by which clients know this host, beside its own, `localhost` and addresses; may be
+    /// repeated. Requests to other names are refused.
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// Encrypt, with a certificate of our own that is made once in the state directory.
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub(crate) tls: bool,
+
+    /// Encrypt, with this certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// The account that is shown: twelve digits.
+    #[arg(long, value_name = "DIGITS", default_value = "123456789012")]
+    #[arg(value_parser = value::account)]
+    pub(crate) account: String,
+
+    /// The region that is shown; clients may sign for any.
+    #[arg(long, value_name = "NAME", default_value = "us-east-1")]
+    pub(crate) region: String,
+
+    /// The VPC has IPv6: a new group begins with an outbound rule for it, too.
+    #[arg(long)]
+    pub(crate) ipv6: bool,
+
+    /// What this host is called in ids of interfaces; its host name unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+}
+
+/// Serve an EC2 endpoint for security groups, which AWS's clients use unchanged.
+///
+/// AWS CLI, boto3, Terraform, Ansible and the SDKs create groups, authorise and revoke rules, keep prefix
+/// lists and tags, and say which groups an interface carries. A change is in force when its call is
+/// answered. What rule files define is shown, and changed only there. Every call must be signed.
+/// `sg-ctl agent --api` does the same beside its other work.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Where to listen. Other hosts are served encrypted only.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8790")]
+    pub(crate) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
 
 /// Serves until it is told to end.
-pub(crate) fn run(args: ServeArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let options = options(args.api, args.listen, context);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,6 @@
 //! What several verbs share: the context they run in, and how they read what they are given.
 
+pub(crate) mod arguments;
 pub(crate) mod candidates;
 pub(crate) mod rule_files;
 pub(crate) mod stop;
@@ -14,10 +15,11 @@ use sg_ctl::host::{Host, HostError, SshConnection, WayIn};
 
 use sg_ctl::vpc::joined::Joined;
 
+use crate::verb::Global;
 use crate::verb::output::names::Names;
 use crate::verb::output::table::Table;
 use crate::verb::output::{self, note};
-use crate::verb::{Global, KeepSsh};
+use crate::verb::shared::arguments::KeepSsh;
 
 /// Exit status of a dry run that found something to change.
 pub(crate) const PENDING: u8 = 3;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::ValueHint;
 use serde::Deserialize;
 use sg_common::flow::Direction;
 use sg_ctl::host::HostError;
@@ -17,9 +18,57 @@ use sg_policy::rulefile::Source;
 
 use crate::failure::{REFUSED, refusal};
 use crate::verb::explain::{offline_place, probe, spec};
+use crate::verb::output;
+use crate::verb::shared::arguments::Format;
 use crate::verb::shared::{rule_files, value};
 use crate::verb::test::cases::{CaseView, CasesView};
-use crate::verb::{TestArgs, output};
+
+/// What the help of `test` says beyond the options.
+const HELP: &str = "\
+CASES:
+    rules: [web.yaml]              # beside this file
+    cases:
+      - name: the internet reaches the web server
+        groups: [web]              # or `interface: eth0`, which the rules describe
+        inbound: tcp 203.0.113.7:40000 443
+        expect: allow              # or `deny`
+      - groups: [web]
+        inbound: icmp 203.0.113.7
+        icmp: 3/4                  # type and code; an echo request without it
+        expect: deny
+        reason: no-rule            # `reason`, `rule` and `group` may be left out
+
+JSON: an object with these fields:
+  passed, failed, cases (file, name, packet, expected, verdict, reason, rule, group, passed, why)
+
+EXAMPLES:
+    sg-ctl test cases.yaml
+    sg-ctl test cases.yaml -f new-rules.yaml
+    sg-ctl test cases.yaml --junit report.xml";
+
+/// Test what rule files allow and deny.
+///
+/// Reads cases, each a packet and what is expected of it, and asks the rules: a policy's own tests,
+/// for continuous integration. Needs no privileges and touches nothing. Exits with 1 if a case
+/// fails.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Files of cases (YAML or JSON).
+    #[arg(value_name = "CASES", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) cases: Vec<PathBuf>,
+
+    /// Rule file to ask in place of those that the cases name; may be repeated.
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Write a report of the cases as `JUnit` XML, which CI systems read.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) junit: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
 
 /// A file of cases.
 #[derive(Debug, Deserialize)]
@@ -66,7 +115,7 @@ impl Expected {
 }
 
 /// Runs the cases of all files.
-pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut models: BTreeMap<Vec<PathBuf>, Model> = BTreeMap::new();
     let mut views = Vec::new();
     for path in &args.cases {

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use clap_complete::ArgValueCompleter;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyEvent};
 use sg_common::event::Event;
@@ -18,25 +20,90 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::verb::TopArgs;
 use crate::verb::output::event::EventView;
 use crate::verb::output::names::Names;
 use crate::verb::output::time::WallClock;
 use crate::verb::output::{self, note};
+use crate::verb::shared::candidates::Named;
 use crate::verb::shared::stop::Stop;
-use crate::verb::shared::{Context, check_attached, names};
+use crate::verb::shared::{Context, check_attached, names, value};
 use crate::verb::top::picture::{FlowsBy, Picture, Pressed, Screen, Wanted, draw};
+
+/// What the help says beyond the options.
+const HELP: &str = "\
+KEYS:
+  1, 2, 3, 4   everything; verdicts by reason; flows; drops. Tab and Shift-Tab go round
+  s            flows by bits or by packets per second
+  p            pause: the picture stands still, and goes on with another p
+  up, down     look further down in a long list (also k, j, and by pages)
+  ?            help
+  q            quit (also Esc and Ctrl-C)
+
+WHAT IT SHOWS:
+  Rates are those of the last interval, of packets on this interface and frames from the Ethernet
+  header on. PASS/S and BIT/S are what passes, DROP/S what is dropped, AUDIT/S what passes only
+  because the interface audits. PASSED and DROPPED count since attach.
+  Drops are counted all. Those that are listed are read along in the log of the interface, without
+  taking anything from `sg-ctl logs` or the agent; where `log:` leaves drops out there are none.
+  When nobody takes events out and the log is more than half full, the oldest make room for new
+  ones while the view is open or --json goes on; --once takes nothing.
+
+JSON: one object per interval, in one line, with these fields:
+  time, seconds (that rates are of), policy (generation, or null),
+  flow_table (live, room; or null), events_lost (since attach), problems (interface, text),
+  interfaces  name, state, log, events_lost, inbound and outbound: passed, dropped and audited, each
+              with packets, bytes, packets_per_second, bits_per_second;
+              reasons: direction, verdict, reason and the same four
+  flows       the fields of `sg-ctl flows`, in and out: packets_per_second, bits_per_second
+  drops       the latest first: the fields of `sg-ctl logs`
+
+EXAMPLES:
+    sg-ctl top
+    sg-ctl top --interface eth0 --interval 5s
+    sg-ctl top --once --top 20
+    sg-ctl top --json | jq '.interfaces[] | {name, drops: .inbound.dropped.packets_per_second}'";
+
+/// Watch interfaces, verdicts, flows and drops.
+///
+/// A view of the terminal that is drawn anew at each interval: packets that pass and are dropped by
+/// interface and direction, the flows that carry most, the latest drops, and how full the flow table
+/// is. When standard output is no terminal it prints one picture as text, as with --once.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Only this interface.
+    #[arg(short, long, value_name = "IFACE", add = ArgValueCompleter::new(Named::Attached))]
+    pub(crate) interface: Option<String>,
+
+    /// Time between two pictures, which rates are of: 1s, 10s, 1m.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = value::time)]
+    pub(crate) interval: Duration,
+
+    /// Print one picture as text, after one interval, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// With --once and --json: only the first N flows, and the latest N drops.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+
+    /// Print one JSON object per interval, until interrupted.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// Flows and drops that can be looked through on the screen.
 const LISTED: usize = 1000;
+
 /// Events that are read at a time: more than the kernel's buffer holds.
 const TURN: usize = 100_000;
+
 /// Percentage of the kernel's buffer from which on the oldest events make room for new ones, if
 /// nobody else takes them.
 const ROOM: u64 = 50;
 
 /// Shows what happens.
-pub(crate) fn run(args: &TopArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut top = Top::open(args, context)?;
     if args.json {
         top.objects()?;
@@ -54,7 +121,7 @@ pub(crate) fn run(args: &TopArgs, context: &Context) -> anyhow::Result<ExitCode>
 
 /// What was seen last.
 struct Top<'c> {
-    args: &'c TopArgs,
+    args: &'c Args,
     context: &'c Context,
     clock: WallClock,
     now: Snapshot,
@@ -67,7 +134,7 @@ struct Top<'c> {
 }
 
 impl<'c> Top<'c> {
-    fn open(args: &'c TopArgs, context: &'c Context) -> anyhow::Result<Self> {
+    fn open(args: &'c Args, context: &'c Context) -> anyhow::Result<Self> {
         let host = context.host()?;
         let now = host.snapshot()?;
         check_attached(&now.state, args.interface.as_deref())?;

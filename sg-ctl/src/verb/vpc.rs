@@ -1,38 +1,98 @@
 //! `sg-ctl vpc`, and what other verbs do on a host of a VPC.
 
 pub(crate) mod change;
+pub(crate) mod join;
 pub(crate) mod view;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use sg_ctl::vpc::etcd::Etcd;
-use sg_ctl::vpc::follow::{Health, withdraw};
-use sg_ctl::vpc::joined::{self, EtcdAccess, Joined};
+use clap::{Subcommand, ValueHint};
+use sg_ctl::vpc::follow::Health;
+use sg_ctl::vpc::joined::{self, Joined};
 use sg_ctl::vpc::keys::Keys;
 use sg_ctl::vpc::{EtcdStore, Store as _, StoreError, roles as etcd_roles};
 use sg_policy::model::{HostPattern, is_pattern};
 
+pub(crate) use change::{apply, rollback};
+
 use crate::failure::refusal;
 use crate::verb::output::{self, note};
+use crate::verb::shared::arguments::Format;
 use crate::verb::shared::{Context, print_list, rule_files};
 use crate::verb::vpc::view::{HealthView, HostView, VpcMemberView};
-use crate::verb::{VpcArgs, VpcJoinArgs, VpcRolesArgs, VpcVerb};
 
-pub(super) use change::{apply, rollback};
+/// What the help of `vpc` says beyond the options.
+const HELP: &str = "\
+FILES:
+  /var/lib/sg/vpc.json          the VPC, and how its etcd is reached
+  /var/lib/sg/vpc.status.json   what the agent last saw of it
+  /var/lib/sg/vpc.records.json  the records that it knows
 
-/// How long a farewell may take.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// The shortest time for which a host may be a member without being heard of.
-const LEAST_TTL: Duration = Duration::from_secs(2);
+EXAMPLES:
+    sg-ctl vpc join --etcd https://a:2379,https://b:2379,https://c:2379 \\
+        --ca ca.pem --cert app-3.pem --key app-3.key --vpc prod
+    sg-ctl vpc status
+    sg-ctl show hosts
+    sg-ctl vpc leave";
+
+/// What the help of `vpc roles` says beyond the options.
+const ROLES_HELP: &str = "\
+EXAMPLES:
+    sg-ctl vpc roles --vpc prod -f groups.yaml --host app-1,app-2,db
+    sg-ctl vpc roles | sh";
+
+/// Let this host share its groups with others, on etcd.
+///
+/// The hosts of a VPC have one set of rules, and know each other's addresses by the groups that these
+/// give to interfaces. etcd keeps both; the agent follows it. A host that does not reach etcd enforces
+/// what it knew last.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: SubVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum SubVerb {
+    Join(Box<join::Args>),
+    /// Leave the VPC: this host's addresses are members no more; its last policy stays in force.
+    Leave,
+    /// Show how the VPC is, as this host sees it.
+    Status(Format),
+    Roles(RolesArgs),
+}
+
+/// Print the users, roles and permissions that etcd needs.
+///
+/// Prints commands of etcdctl, and runs none. A host may read its VPC, and write what it says of
+/// itself: into the groups that the rules assign to it, and no others. The names of users are those of
+/// hosts, which their certificates have as common names. Run it again when groups are assigned anew:
+/// what exists is refused by etcd, and what is new is added.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = ROLES_HELP)]
+pub(crate) struct RolesArgs {
+    /// The VPC; that of this host unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) vpc: Option<String>,
+
+    /// Rule file with the assignments; those in etcd unless given.
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Hosts; several as `a,b` or repeated. Those that the rules name unless given.
+    #[arg(long = "host", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) hosts: Vec<String>,
+}
 
 /// Joins, leaves, shows.
-pub(crate) fn run(args: VpcArgs, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.verb {
-        VpcVerb::Join(args) => join(*args, context),
-        VpcVerb::Leave => leave(context),
-        VpcVerb::Status(format) => {
+        SubVerb::Join(args) => join::run(*args, context),
+        SubVerb::Leave => join::leave(context),
+        SubVerb::Status(format) => {
             let health = health(context)?.ok_or_else(no_vpc)?;
             if format.json {
                 output::json(&health)?;
@@ -41,7 +101,7 @@ pub(crate) fn run(args: VpcArgs, context: &Context) -> anyhow::Result<ExitCode> 
             }
             Ok(ExitCode::SUCCESS)
         }
-        VpcVerb::Roles(args) => roles(&args, context),
+        SubVerb::Roles(args) => roles(&args, context),
     }
 }
 
@@ -58,107 +118,6 @@ fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
         .build()
         .context("cannot start the event loop")?;
     Ok(runtime.block_on(work))
-}
-
-fn join(args: VpcJoinArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let host = match args.host {
-        Some(host) => host,
-        None => std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .context("cannot read this host's name")?
-            .trim()
-            .to_owned(),
-    };
-    let names = "names have letters, digits, `.`, `-` and `_`, at most 64";
-    if !HostPattern::is_host(&host) {
-        return Err(refusal(format!("`{host}` cannot be a host"), names));
-    }
-    let Some(keys) = Keys::new(&args.vpc) else {
-        return Err(refusal(format!("`{}` cannot be a VPC", args.vpc), names));
-    };
-    if args.host_ttl < LEAST_TTL {
-        return Err(refusal(
-            "--host-ttl is too short",
-            "give it at least 2s; 10m is usual",
-        ));
-    }
-    let before = context.vpc()?;
-    if let Some(before) = before.filter(|before| (&before.vpc, &before.host) != (&args.vpc, &host))
-    {
-        return Err(refusal(
-            format!("this host is {} of the VPC {}", before.host, before.vpc),
-            "leave it first: `sg-ctl vpc leave`",
-        ));
-    }
-    let absolute = |path: Option<std::path::PathBuf>| {
-        path.map(|path| std::path::absolute(&path).unwrap_or(path))
-    };
-    let access = EtcdAccess {
-        endpoints: args.etcd,
-        ca: absolute(args.ca),
-        cert: absolute(args.cert),
-        key: absolute(args.key),
-        user: args.user,
-        password_file: absolute(args.password_file),
-    };
-    let (rules, tip, endpoint) = block_on(async {
-        let mut etcd = Etcd::connect(&access, &keys.rules(), 0).await?;
-        let (rules, tip) = etcd.get(&keys.rules()).await?;
-        Ok::<_, anyhow::Error>((rules, tip, etcd.endpoint().to_owned()))
-    })??;
-    let joined = Joined {
-        vpc: args.vpc,
-        host,
-        etcd: access,
-        cluster: tip.cluster,
-        ttl: args.host_ttl,
-        grace: args.grace,
-    };
-    // What was known of it counts no more: it may be another etcd, or an older one.
-    Joined::forget(&context.paths.state).context("cannot write the state")?;
-    joined
-        .save(&context.paths.state)
-        .context("cannot write the state")?;
-    let Joined { vpc, host, .. } = &joined;
-    output::text(format_args!(
-        "this host is {host} of the VPC {vpc}, on {endpoint}\n"
-    ))?;
-    match rules {
-        Some(rules) => output::text(format_args!(
-            "its rules are at revision {}\n",
-            rules.modified
-        ))?,
-        None => note(format_args!("{vpc} has no rules yet: `sg-ctl apply -f …`")),
-    }
-    note("the agent follows it, within a second where it runs: `sg-ctl agent`");
-    Ok(ExitCode::SUCCESS)
-}
-
-fn leave(context: &Context) -> anyhow::Result<ExitCode> {
-    let joined = context.vpc()?.ok_or_else(no_vpc)?;
-    Joined::forget(&context.paths.state).context("cannot write the state")?;
-    let Joined { vpc, host, .. } = &joined;
-    let told = block_on(async {
-        let farewell = async {
-            // A name that cannot be one was refused when it was joined.
-            let Some(keys) = Keys::new(vpc) else {
-                return Ok(());
-            };
-            let mut etcd = Etcd::connect(&joined.etcd, &keys.rules(), 0).await?;
-            withdraw(&mut etcd, &keys, host).await
-        };
-        tokio::time::timeout(FAREWELL, farewell).await
-    })?;
-    output::text(format_args!(
-        "this host has left the VPC {vpc}; its last policy stays in force\n"
-    ))?;
-    match told {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => note(format_args!(
-            "its addresses stay members until they are lost: {error}"
-        )),
-        Err(_) => note("its addresses stay members until they are lost: etcd does not answer"),
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// How the VPC of this host is; `None` for a host of none.
@@ -224,7 +183,7 @@ pub(super) fn members(json: bool, joined: Joined) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn roles(args: &VpcRolesArgs, context: &Context) -> anyhow::Result<ExitCode> {
+fn roles(args: &RolesArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let joined = context.vpc()?;
     let name = match (&args.vpc, &joined) {
         (Some(name), _) => name.clone(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sg_ctl::host::Share;
 use sg_policy::compile::RuleNumbers;
 
-use crate::verb::FlowGrouping;
+use crate::verb::flows::FlowGrouping;
 use crate::verb::output::names::RuleRef;
 use crate::verb::output::table::Table;
 

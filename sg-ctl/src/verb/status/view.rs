@@ -9,9 +9,9 @@ use sg_ctl::host::{Guard, InterfaceStatus, Mode, Occupancy, Status, Suppressed, 
 use sg_policy::model::{LogMode, Side};
 
 use crate::verb::output::Tone;
+use crate::verb::output::deadline::DeadlineView;
 use crate::verb::output::problem::{Problem, problems};
 use crate::verb::output::table::{Table, or_dash};
-use crate::verb::output::trial::DeadlineView;
 use crate::verb::show::interface::word;
 
 /// Drop reasons that the table names.

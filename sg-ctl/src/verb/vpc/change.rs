@@ -10,10 +10,11 @@ use sg_policy::model::Model;
 use sg_policy::rulefile::Origins;
 
 use crate::failure::refusal;
+use crate::verb::output;
 use crate::verb::shared::PENDING;
 use crate::verb::vpc::view::VpcApplyView;
 use crate::verb::vpc::{block_on, failed, store};
-use crate::verb::{ApplyArgs, RollbackArgs, output};
+use crate::verb::{apply, rollback};
 
 /// Exit status: hosts were waited for in vain.
 const BEHIND: u8 = 2;
@@ -22,7 +23,7 @@ const ATTEMPTS: usize = 5;
 
 /// Changes the rules of a VPC as rule files say.
 pub(crate) fn apply(
-    args: &ApplyArgs,
+    args: &apply::Args,
     (model, origins): (Model, Origins),
     joined: Joined,
 ) -> anyhow::Result<ExitCode> {
@@ -107,7 +108,7 @@ fn change(
 }
 
 /// Returns the VPC to the rules before the last change.
-pub(crate) fn rollback(args: &RollbackArgs, joined: Joined) -> anyhow::Result<ExitCode> {
+pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<ExitCode> {
     let vpc = joined.vpc.clone();
     let store = store(joined)?;
     let view = block_on(async {
