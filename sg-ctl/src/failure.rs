@@ -15,8 +15,8 @@ use sg_ctl::vpc::etcd::EtcdError;
 use sg_policy::compile::CompileError;
 use sg_policy::rulefile::{Diagnostic, Report};
 
-use crate::cli::Cli;
-use crate::output::{Tone, counted, note};
+use crate::verb::Cli;
+use crate::verb::output::{Tone, counted, note};
 
 /// Exit status: what was asked is refused, or the input is bad. Nothing was changed.
 pub(crate) const REFUSED: u8 = 1;

@@ -1,0 +1,63 @@
+//! `sg-ctl adopt`.
+
+use std::process::ExitCode;
+
+use sg_ctl::vpc::Owned;
+
+use crate::failure::refusal;
+use crate::verb::output;
+use crate::verb::shared::Context;
+
+/// What the help of `adopt` says beyond the options.
+const HELP: &str = "\
+EXAMPLES:
+  Write down what Terraform made, and go on with a rule file:
+    sg-ctl export --format yaml > rules.yaml
+    sg-ctl adopt web db
+    sg-ctl apply -f rules.yaml";
+
+/// Hand over to rule files what the API owns.
+///
+/// What the API made (Terraform, the AWS CLI, the console) `apply` leaves alone, and refuses files that
+/// define it. Adopted, it belongs to rule files for good: the next `apply` replaces it, or removes it
+/// when no file defines it; the API shows it and changes it no more. What is enforced stays the same.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Security groups.
+    #[arg(value_name = "GROUP", required_unless_present_any = ["prefix_lists", "interfaces"])]
+    pub(crate) groups: Vec<String>,
+
+    /// A prefix list; may be repeated.
+    #[arg(long = "prefix-list", value_name = "NAME")]
+    pub(crate) prefix_lists: Vec<String>,
+
+    /// An interface, whose groups the API chose; may be repeated.
+    #[arg(long = "interface", value_name = "IFACE")]
+    pub(crate) interfaces: Vec<String>,
+}
+
+/// Hands over to rule files what the API owns.
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(joined) = context.vpc()? {
+        return Err(refusal(
+            format!(
+                "this host belongs to the VPC {}, of which the API owns nothing",
+                joined.vpc
+            ),
+            "`sg-ctl apply -f …` changes the VPC's rules",
+        ));
+    }
+    let of = |what, names: Vec<String>| names.into_iter().map(move |name| (what, name));
+    let names: Vec<_> = of(Owned::Group, args.groups)
+        .chain(of(Owned::PrefixList, args.prefix_lists))
+        .chain(of(Owned::Interface, args.interfaces))
+        .collect();
+    context.host()?.adopt(&names)?;
+    for (what, name) in names {
+        output::text(format_args!(
+            "the {what} {name} belongs to rule files now\n"
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

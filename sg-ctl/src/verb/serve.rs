@@ -1,0 +1,214 @@
+//! `sg-ctl serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use clap::ValueHint;
+use sg_ctl::api::serve::{Options, ServeError, Served, Tls};
+use sg_ctl::api::world::Place;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::refusal;
+use crate::verb::output::{self, note};
+use crate::verb::shared::{Context, joined, value};
+
+/// What the help of `serve` says beyond the options.
+const HELP: &str = "\
+CLIENTS:
+  The first start makes a key and prints it once, as commands for the AWS CLI:
+    aws configure set aws_access_key_id AKID… --profile sg
+    aws configure set aws_secret_access_key … --profile sg
+    aws configure set endpoint_url http://127.0.0.1:8790 --profile sg
+    aws --profile sg --region us-east-1 ec2 describe-security-groups
+  Terraform, boto3, Ansible and the SDK for JavaScript take the same three: see docs/api.md.
+
+KEYS:
+  keys.json of the state directory, for root alone: a list of objects with the fields id, secret, role
+  (admin, read), name, and if wanted expires (seconds since 1970) and may_lock_out.
+
+SIGNALS:
+  SIGHUP            read the keys again
+  SIGTERM, SIGINT   end; enforcement goes on
+
+EXAMPLES:
+  For clients on this host:
+    sg-ctl serve
+
+  For other hosts, with a certificate made once:
+    sg-ctl serve --listen 0.0.0.0:8790 --tls --name sg.example.net";
+
+/// How the API shows itself, and to whom.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "API options")]
+pub(crate) struct ApiArgs {
+    /// File of the keys; `keys.json` of the state directory unless given.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keys: Option<PathBuf>,
+
+    /// A name by which clients know this host, beside its own, `localhost` and addresses; may be
+    /// repeated. Requests to other names are refused.
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// Encrypt, with a certificate of our own that is made once in the state directory.
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub(crate) tls: bool,
+
+    /// Encrypt, with this certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// The account that is shown: twelve digits.
+    #[arg(long, value_name = "DIGITS", default_value = "123456789012")]
+    #[arg(value_parser = value::account)]
+    pub(crate) account: String,
+
+    /// The region that is shown; clients may sign for any.
+    #[arg(long, value_name = "NAME", default_value = "us-east-1")]
+    pub(crate) region: String,
+
+    /// The VPC has IPv6: a new group begins with an outbound rule for it, too.
+    #[arg(long)]
+    pub(crate) ipv6: bool,
+
+    /// What this host is called in ids of interfaces; its host name unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+}
+
+/// Serve an EC2 endpoint for security groups, which AWS's clients use unchanged.
+///
+/// AWS CLI, boto3, Terraform, Ansible and the SDKs create groups, authorise and revoke rules, keep prefix
+/// lists and tags, and say which groups an interface carries. A change is in force when its call is
+/// answered. What rule files define is shown, and changed only there. Every call must be signed.
+/// `sg-ctl agent --api` does the same beside its other work.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Where to listen. Other hosts are served encrypted only.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8790")]
+    pub(crate) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// Serves until it is told to end.
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let options = options(args.api, args.listen, context);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(serve(options))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the command line asks for.
+pub(super) fn options(args: ApiArgs, listen: std::net::SocketAddr, context: &Context) -> Options {
+    let tls = match (args.tls_cert, args.tls_key) {
+        (Some(certificate), Some(key)) => Tls::Files(certificate, key),
+        _ if args.tls => Tls::Own,
+        _ => Tls::Off,
+    };
+    Options {
+        paths: context.paths.clone(),
+        listen,
+        place: Place {
+            account: args.account,
+            region: args.region,
+            host: args.host.unwrap_or_else(host_name),
+            vpc: "default".to_owned(),
+            ipv6: args.ipv6,
+        },
+        keys: args.keys,
+        names: args.names,
+        tls,
+    }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// Opens the API, with the remedy if it cannot be had.
+pub(super) async fn open(options: Options) -> anyhow::Result<Served> {
+    if let Some(joined) = joined(&options.paths)? {
+        return Err(refusal(
+            format!(
+                "the API changes the rules of one host, and this one belongs to the VPC {}",
+                joined.vpc
+            ),
+            "change the VPC's rules by `sg-ctl apply -f …`, or serve the API on a host of its own",
+        ));
+    }
+    let tell = Arc::new(|text: &str| note(text));
+    let opened = Served::open(options, tell).await;
+    opened.map_err(|error: ServeError| match error.help() {
+        Some(help) => refusal(error.to_string(), help),
+        None => error.into(),
+    })
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    let region = options.place.region.clone();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let served = open(options).await?;
+    output::text(welcome(&served, &region))?;
+    let api = Arc::clone(&served.api);
+    let serving = served.run(Router::new());
+    tokio::pin!(serving);
+    loop {
+        tokio::select! {
+            () = &mut serving => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = hangup.recv() => match api.reload_keys() {
+                Ok(()) => note("the keys were read again"),
+                Err(error) => note(format!("warning: the old keys stay: {error}")),
+            },
+        }
+    }
+}
+
+/// What the first minute needs.
+pub(super) fn welcome(served: &Served, region: &str) -> String {
+    let Served { url, keys, .. } = served;
+    let keys = keys.display();
+    let vpc = served.api.place().vpc_id();
+    let endpoint = format!("EC2 endpoint  {url}  ({vpc})\n");
+    let console = super::console::link(url, &served.api.paths().state);
+    let console = console.map_or_else(
+        |_| format!("{url}/groups"),
+        |link| format!("{link}  (once, for 30 s)"),
+    );
+    let endpoint = format!("{endpoint}console       {console}\n");
+    let Some(key) = &served.first_key else {
+        return format!("{endpoint}keys          {keys}\n");
+    };
+    let set = |what: &str, value: &str| format!("  aws configure set {what} {value} --profile sg");
+    let lines = [
+        set("aws_access_key_id", &key.id),
+        set("aws_secret_access_key", &key.secret),
+        set("endpoint_url", url),
+    ];
+    format!(
+        "{endpoint}\nA key was made, in {keys}. It is shown this once:\n{}\n\nTry it:\n  aws --profile \
+         sg --region {region} ec2 describe-security-groups\n",
+        lines.join("\n")
+    )
+}

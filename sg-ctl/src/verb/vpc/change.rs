@@ -1,0 +1,155 @@
+//! Changes of the rules of a VPC.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sg_ctl::host::Changes;
+use sg_ctl::vpc::joined::Joined;
+use sg_ctl::vpc::{Document, Kept, Store as _, StoreError, Swap};
+use sg_policy::model::Model;
+use sg_policy::rulefile::Origins;
+
+use crate::failure::refusal;
+use crate::verb::output;
+use crate::verb::shared::PENDING;
+use crate::verb::vpc::view::VpcApplyView;
+use crate::verb::vpc::{block_on, failed, store};
+use crate::verb::{apply, rollback};
+
+/// Exit status: hosts were waited for in vain.
+const BEHIND: u8 = 2;
+/// How often a change is made again when others were faster.
+const ATTEMPTS: usize = 5;
+
+/// Changes the rules of a VPC as rule files say.
+pub(crate) fn apply(
+    args: &apply::Args,
+    (model, origins): (Model, Origins),
+    joined: Joined,
+) -> anyhow::Result<ExitCode> {
+    if !model.interfaces.is_empty() {
+        return Err(refusal(
+            format!(
+                "the rule files have `interfaces`, and this host belongs to the VPC {}",
+                joined.vpc
+            ),
+            "name them under `hosts` as HOST/INTERFACE; or `sg-ctl vpc leave`",
+        ));
+    }
+    if args.trial.confirm_within.is_some() {
+        return Err(refusal(
+            "--confirm-within is for the rules of one host",
+            "`sg-ctl rollback` returns the VPC to the rules before",
+        ));
+    }
+    let next = |kept: &Kept| Ok(kept.document.with_files(model.clone(), origins.clone())?);
+    change(joined, (args.dry_run, args.wait, args.format.json), next)
+}
+
+/// Changes the document, again when another change came before.
+fn change(
+    joined: Joined,
+    (dry_run, wait, json): (bool, Option<Duration>, bool),
+    next: impl Fn(&Kept) -> Result<Document, StoreError>,
+) -> anyhow::Result<ExitCode> {
+    let vpc = joined.vpc.clone();
+    let store = store(joined)?;
+    let view = block_on(async {
+        for _ in 0..ATTEMPTS {
+            let kept = store.load().await?;
+            let document = next(&kept)?;
+            let changes = Changes::between(kept.document.model(), document.model());
+            let is_new = *kept.document != document;
+            let mut view = VpcApplyView {
+                vpc: vpc.clone(),
+                applied: !dry_run,
+                changed: is_new,
+                revision: kept.revision,
+                changes,
+                behind: None,
+            };
+            if dry_run {
+                return Ok(Some(view));
+            }
+            if is_new || kept.revision == 0 {
+                let swap = Swap {
+                    from: kept.revision,
+                    document,
+                    way_in: None,
+                };
+                match store.swap(swap).await {
+                    Ok(revision) => view.revision = revision,
+                    Err(StoreError::Conflict { .. }) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(patience) = wait {
+                let behind = store.wait(view.revision, patience).await?;
+                view.behind = Some(behind.into_iter().map(|row| row.host).collect());
+            }
+            return Ok(Some(view));
+        }
+        Ok(None)
+    })?
+    .map_err(failed)?;
+    let Some(view) = view else {
+        return Err(refusal("others change the rules all the time", "try again"));
+    };
+    if json {
+        output::json(&view)?;
+    } else {
+        output::text(&view)?;
+    }
+    Ok(match &view.behind {
+        _ if dry_run && view.changed => ExitCode::from(PENDING),
+        Some(behind) if !behind.is_empty() => ExitCode::from(BEHIND),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// Returns the VPC to the rules before the last change.
+pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<ExitCode> {
+    let vpc = joined.vpc.clone();
+    let store = store(joined)?;
+    let view = block_on(async {
+        let Some(previous) = store.previous().await? else {
+            return Ok(None);
+        };
+        // Whatever there is now: it may be damaged.
+        let now = store.load().await.ok();
+        let empty = Model::new();
+        let before = now.as_ref().map_or(&empty, |kept| kept.document.model());
+        let changes = Changes::between(before, previous.model());
+        let is_dry = args.dry_run.dry_run;
+        let revision = match &now {
+            Some(kept) if is_dry => kept.revision,
+            _ if is_dry => 0,
+            _ => store.replace(&previous).await?,
+        };
+        Ok::<_, StoreError>(Some(VpcApplyView {
+            vpc,
+            applied: !is_dry,
+            changed: !changes.is_empty(),
+            revision,
+            changes,
+            behind: None,
+        }))
+    })?
+    .map_err(failed)?;
+    let Some(view) = view else {
+        return Err(refusal(
+            "there are no rules to return to",
+            "the rules have not changed yet",
+        ));
+    };
+    if args.format.json {
+        output::json(&view)?;
+    } else {
+        output::text(&view)?;
+    }
+    Ok(if !view.applied && view.changed {
+        ExitCode::from(PENDING)
+    } else {
+        ExitCode::SUCCESS
+    })
+}

@@ -1,0 +1,266 @@
+//! VPCs: how they are, their hosts and members.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use sg_ctl::host::Changes;
+use sg_ctl::vpc::claims::Reason;
+use sg_ctl::vpc::follow::{Health, unix_seconds};
+use sg_ctl::vpc::{HostRow, MemberRow};
+
+use crate::verb::output::change::part_lines;
+use crate::verb::output::table::Table;
+use crate::verb::output::time::span;
+use crate::verb::output::{Tone, counted};
+use crate::verb::status::view::StatusView;
+
+/// `status` with the VPC, as JSON.
+#[derive(Serialize)]
+pub(crate) struct WithVpc<'a> {
+    #[serde(flatten)]
+    pub(crate) status: &'a StatusView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vpc: Option<&'a Health>,
+}
+
+/// How a VPC is, in lines.
+pub(crate) struct HealthView<'a>(pub(crate) &'a Health);
+
+/// How long ago a moment was, by this host's clock.
+fn ago(moment: u64) -> String {
+    let passed = unix_seconds().saturating_sub(moment);
+    span(Duration::from_secs(passed))
+}
+
+impl fmt::Display for HealthView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(health) = self;
+        writeln!(f, "vpc {}: this host is {}", health.vpc, health.host)?;
+        if health.since == 0 {
+            return writeln!(f, "etcd: no agent has followed it yet: `sg-ctl agent`");
+        }
+        let since = ago(health.since);
+        if health.connected {
+            let word = Tone::Good.paint("followed");
+            writeln!(f, "etcd: {word} for {since}, by {}", health.endpoint)?;
+        } else {
+            let word = Tone::Bad.paint("away");
+            let why = health
+                .error
+                .as_deref()
+                .unwrap_or("no agent has followed it yet");
+            writeln!(f, "etcd: {word} for {since}: {why}")?;
+            writeln!(f, "the last policy stays in force")?;
+            if let Some(help) = &health.help {
+                writeln!(f, "help: {help}")?;
+            }
+        }
+        let (wanted, enforced) = (health.rules_wanted, health.rules_enforced);
+        writeln!(
+            f,
+            "rules: revision {wanted} wanted, {enforced} enforced here"
+        )?;
+        for text in [&health.rules_refused, &health.unwritten]
+            .into_iter()
+            .flatten()
+        {
+            writeln!(f, "{} {text}", Tone::Bad.paint("problem:"))?;
+        }
+        if health.hosts > 0 {
+            let hosts = counted(health.hosts as u64, "host");
+            match &health.behind[..] {
+                [] => writeln!(f, "hosts: {hosts}, none behind")?,
+                behind => writeln!(f, "hosts: {hosts}, behind: {}", behind.join(", "))?,
+            }
+        }
+        if health.lost > 0 {
+            let records = counted(health.lost as u64, "record");
+            writeln!(
+                f,
+                "lost: {records} gone without a farewell, members for the time of grace"
+            )?;
+        }
+        for conflict in &health.conflicts {
+            let (address, holder, void) = (conflict.address, &conflict.holder, &conflict.void);
+            writeln!(
+                f,
+                "conflict: {address} belongs to {holder}, which claimed it after {void}"
+            )?;
+        }
+        for refused in &health.refused {
+            let (place, group) = (&refused.place, &refused.group);
+            match refused.reason {
+                Reason::NotAssigned => {
+                    writeln!(f, "refused: {place} in {group}: the rules do not assign it")?;
+                }
+                Reason::Outside(address) => {
+                    writeln!(
+                        f,
+                        "refused: {place} in {group}: {address} is not in its `addresses`"
+                    )?;
+                }
+            }
+        }
+        for damaged in &health.damaged {
+            writeln!(f, "damaged: {damaged}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A host of the VPC. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct HostView {
+    host: String,
+    version: Option<String>,
+    rules: Option<u64>,
+    behind: bool,
+    refused: Option<String>,
+    heard: Option<u64>,
+}
+
+impl HostView {
+    /// A host, where the newest rules are of this revision.
+    pub(crate) fn new(row: HostRow, newest: u64) -> Self {
+        let enforced = row.enforced;
+        Self {
+            host: row.host,
+            behind: enforced
+                .as_ref()
+                .is_none_or(|enforced| enforced.rules < newest),
+            rules: enforced.as_ref().map(|enforced| enforced.rules),
+            heard: enforced
+                .as_ref()
+                .map(|enforced| unix_seconds().saturating_sub(enforced.clock)),
+            refused: enforced
+                .as_ref()
+                .and_then(|enforced| enforced.refused.clone()),
+            version: enforced.map(|enforced| enforced.version),
+        }
+    }
+
+    /// The table of hosts.
+    pub(crate) fn table(hosts: &[Self]) -> Table {
+        let mut table = Table::new(&["HOST", "VERSION", ">RULES", "STATE", "SAID"]);
+        for host in hosts {
+            let state = match (&host.refused, host.behind) {
+                (Some(_), _) => "refused",
+                (None, true) => "behind",
+                (None, false) => "newest",
+            };
+            let heard = host.heard.map_or_else(
+                || "-".to_owned(),
+                |seconds| format!("{} ago", span(Duration::from_secs(seconds))),
+            );
+            table.push([
+                host.host.clone(),
+                host.version.clone().unwrap_or_else(|| "?".to_owned()),
+                host.rules
+                    .map_or_else(|| "?".to_owned(), |rules| rules.to_string()),
+                state.to_owned(),
+                heard,
+            ]);
+        }
+        table
+    }
+}
+
+/// A member of a group of the VPC. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct VpcMemberView {
+    group: String,
+    address: String,
+    host: String,
+    interface: String,
+    since: u64,
+    age: u64,
+    counts: bool,
+}
+
+impl From<MemberRow> for VpcMemberView {
+    fn from(row: MemberRow) -> Self {
+        Self {
+            group: row.group,
+            address: row.address.to_string(),
+            host: row.place.host,
+            interface: row.place.interface,
+            since: row.since,
+            age: unix_seconds().saturating_sub(row.since),
+            counts: row.counts,
+        }
+    }
+}
+
+impl VpcMemberView {
+    /// The table of members.
+    pub(crate) fn table(members: &[Self]) -> Table {
+        let mut table = Table::new(&["GROUP", "ADDRESS", "HOST", "INTERFACE", "AGE", "COUNTS"]);
+        for member in members {
+            table.push([
+                member.group.clone(),
+                member.address.clone(),
+                member.host.clone(),
+                member.interface.clone(),
+                span(Duration::from_secs(member.age)),
+                if member.counts { "yes" } else { "no" }.to_owned(),
+            ]);
+        }
+        table
+    }
+}
+
+/// Answer of `apply` and `rollback` in a VPC. The names of the fields are those of the JSON form.
+#[derive(Debug, Serialize)]
+pub(crate) struct VpcApplyView {
+    /// The VPC.
+    pub(crate) vpc: String,
+    /// Whether it was done.
+    pub(crate) applied: bool,
+    /// Whether anything differs.
+    pub(crate) changed: bool,
+    /// The revision of the rules now.
+    pub(crate) revision: u64,
+    /// What differs.
+    pub(crate) changes: Changes,
+    /// Hosts that do not enforce them in time; `None` when nobody waited.
+    pub(crate) behind: Option<Vec<String>>,
+}
+
+impl fmt::Display for VpcApplyView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.changes.diff {
+            writeln!(f, "{}", part_lines(part).join("\n"))?;
+        }
+        if !self.changed {
+            writeln!(f, "nothing differs from the rules before")?;
+        }
+        let (vpc, revision) = (&self.vpc, self.revision);
+        if self.applied {
+            writeln!(f, "the rules of the VPC {vpc} are at revision {revision}")?;
+        } else {
+            writeln!(
+                f,
+                "dry run: nothing was changed; {vpc} is at revision {revision}"
+            )?;
+        }
+        match self.behind.as_deref() {
+            Some([]) => writeln!(f, "every host that is heard of enforces them"),
+            Some(hosts) => writeln!(
+                f,
+                "{} not enforce them yet: {}",
+                do_not(hosts),
+                hosts.join(", ")
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+fn do_not(hosts: &[String]) -> String {
+    let verb = if hosts.len() == 1 { "does" } else { "do" };
+    Tone::Bad.paint(format_args!(
+        "{} {verb}",
+        counted(hosts.len() as u64, "host")
+    ))
+}
