@@ -126,6 +126,10 @@ pub(super) fn compile_policy<'a>(
     let mut numbers = std::mem::take(&mut state.numbers);
     let (model, zones) = zone_policies(state, attachments.iter().chain(coming))?;
     let image = compile(&model, &zones, &mut numbers, state.generation);
+    if let Ok(image) = &image {
+        let before = state.before.as_ref().map(|before| &before.model);
+        numbers.forget_gone(image, before.into_iter().chain([&*model]));
+    }
     state.numbers = numbers;
     Ok(image?)
 }

@@ -1,11 +1,12 @@
 //! Rule numbers: how flows, events and images name a rule, in 31 bits, long after it is gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize, Serializer};
 use sg_common::image::Cell;
 
-use crate::model::{Direction, GroupId, Peer, Rule, RuleId, SecurityGroup, Service};
+use super::Image;
+use crate::model::{Direction, GroupId, Model, Peer, Rule, RuleId, SecurityGroup, Service};
 
 /// What a rule number stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +51,45 @@ impl Serialize for RuleNumbers {
     }
 }
 
+/// The most rules that are remembered after they are gone: they are for flows that a rule which is gone
+/// once admitted, and whoever may change rules must not fill a host's memory with them.
+const MOST_GONE: usize = 65_536;
+
 impl RuleNumbers {
+    /// Forgets the oldest numbers of rules that are gone, neither in an image nor in a model, when there
+    /// are more than 65 536 of them; no number is given out again for that.
+    pub fn forget_gone<'m>(&mut self, image: &Image, models: impl IntoIterator<Item = &'m Model>) {
+        if self.records.len() <= MOST_GONE {
+            return;
+        }
+        let in_force: HashSet<u32> = image.rules().iter().map(|key| key.rule).collect();
+        let mut known = HashSet::new();
+        for group in models.into_iter().flat_map(|model| model.groups.values()) {
+            for rule in group.inbound.iter().chain(&group.outbound) {
+                known.insert((&group.id, &rule.id));
+            }
+        }
+        self.forget_beyond(MOST_GONE, |number, record| {
+            in_force.contains(&number) || known.contains(&(&record.group_id, &record.rule_id))
+        });
+    }
+
+    /// `is_there` says which numbers are not gone.
+    fn forget_beyond(&mut self, most: usize, is_there: impl Fn(u32, &RuleRecord) -> bool) {
+        // The greatest stays, for the next number follows it.
+        let last = self.records.last_key_value().map(|(number, _)| *number);
+        let gone = self
+            .records
+            .iter()
+            .filter(|(number, record)| Some(**number) != last && !is_there(**number, record));
+        let gone: Vec<u32> = gone.map(|(number, _)| *number).collect();
+        for number in &gone[..gone.len().saturating_sub(most)] {
+            if let Some(record) = self.records.remove(number) {
+                self.numbers.remove(&(record.group_id, record.rule_id));
+            }
+        }
+    }
+
     /// The rule behind a number.
     pub fn rule(&self, number: u32) -> Option<&RuleRecord> {
         self.records.get(&number)
@@ -94,5 +133,41 @@ impl RuleNumbers {
             },
         );
         Some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Transport;
+
+    #[test]
+    fn the_oldest_rules_that_are_gone_are_forgotten_and_no_number_comes_again() {
+        let group = SecurityGroup::built_in();
+        let rules: Vec<Rule> = (1..=6)
+            .map(|port| {
+                let service = Service::Ports {
+                    protocol: Transport::Tcp,
+                    from: port,
+                    to: port,
+                };
+                let peer = "0.0.0.0/0".parse().expect("a peer");
+                Rule::new(&group.id, Direction::Inbound, service, peer)
+            })
+            .collect();
+        let mut numbers = RuleNumbers::default();
+        let number = |numbers: &mut RuleNumbers, rule: usize| {
+            numbers.number(&group, Direction::Inbound, &rules[rule])
+        };
+        let given: Vec<_> = (0..5)
+            .filter_map(|rule| number(&mut numbers, rule))
+            .collect();
+        assert_eq!(given, [1, 2, 3, 4, 5]);
+        // Of five, the second is in force; two that are gone stay, and the last given.
+        numbers.forget_beyond(2, |number, _| number == 2);
+        let left: Vec<u32> = numbers.records.keys().copied().collect();
+        assert_eq!(left, [2, 3, 4, 5]);
+        assert_eq!(number(&mut numbers, 0), Some(6), "as a new one");
+        assert_eq!(number(&mut numbers, 2), Some(3), "as before");
     }
 }

@@ -24,7 +24,7 @@ pub struct State {
     /// The interfaces that were detached by hand, by name: nothing attaches them by itself.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub detached: BTreeMap<String, Detached>,
-    /// The numbers of all rules that there ever were.
+    /// The numbers of rules, of those too that are gone.
     pub numbers: RuleNumbers,
     /// The rules that come back when a change on trial is not confirmed; `None` when it changed none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
