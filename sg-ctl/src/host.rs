@@ -38,6 +38,7 @@ mod suppressed;
 mod topology;
 mod trial;
 mod upgrade;
+mod uppers;
 mod zones;
 
 use std::borrow::Cow;

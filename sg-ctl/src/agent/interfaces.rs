@@ -258,6 +258,8 @@ mod tests {
             lower: None,
             peer: None,
             peer_namespace: None,
+            hardware: Vec::new(),
+            lower_elsewhere: None,
             link: Link::Ethernet,
             loopback,
             xdp: None,

@@ -1,5 +1,6 @@
 //! Connections that are older than their guard, and which of them an interface carries.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
@@ -7,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use sg_common::flow::Direction;
 
 use super::topology::Topology;
+use super::uppers::Uppers;
 use crate::host::dataplane::{
     Connection, Dataplane, DataplaneError, Interface, Seeded, Socket, Tracked, in_namespace,
     routes, sockets, tracked_connections,
@@ -21,6 +23,8 @@ pub(super) struct Passing {
     host: Topology,
     /// The workload's network namespace and its interface in there, if they are known.
     workload: Option<(i32, u32)>,
+    /// What is to be said of connections that nobody here knows.
+    unknown: Vec<String>,
 }
 
 impl Passing {
@@ -32,10 +36,16 @@ impl Passing {
     /// What passes through `interface`, which is in these surroundings.
     pub(super) fn among(surroundings: &Surroundings, interface: &Interface, side: Side) -> Self {
         let workload = interface.peer_namespace.zip(interface.peer);
+        let host = surroundings.seen_from(interface.index);
+        let unknown = match side {
+            Side::Nic => surroundings.uppers().notes(interface, &host),
+            Side::Workload => Vec::new(),
+        };
         Self {
             side,
-            host: surroundings.seen_from(interface.index),
+            host,
             workload: workload.filter(|_| side == Side::Workload),
+            unknown,
         }
     }
 
@@ -57,7 +67,7 @@ impl Passing {
         zone: u32,
         known: &Known,
     ) -> Result<(Seeded, Vec<String>), DataplaneError> {
-        let mut failures = known.failures.clone();
+        let mut failures = [&self.unknown[..], &known.failures].concat();
         let inside = self.workload.and_then(|(namespace, interface)| {
             let look = || Ok((Surroundings::read()?.seen_from(interface), Known::read()));
             let (topology, inside) = in_namespace(namespace, look)
@@ -79,6 +89,7 @@ pub(super) struct Surroundings {
     routes: Vec<routes::Route>,
     neighbours: Vec<routes::Neighbour>,
     stations: Vec<(Vec<u8>, u32)>,
+    uppers: OnceCell<Uppers>,
 }
 
 impl Surroundings {
@@ -88,11 +99,17 @@ impl Surroundings {
             routes: routes::routes()?,
             neighbours: routes::neighbours()?,
             stations: routes::stations()?,
+            uppers: OnceCell::new(),
         })
     }
 
+    /// The links of others that are made of interfaces here, looked for once.
+    fn uppers(&self) -> &Uppers {
+        self.uppers.get_or_init(|| Uppers::read(&self.interfaces))
+    }
+
     /// All of it, seen from an interface.
-    fn seen_from(&self, index: u32) -> Topology {
+    pub(super) fn seen_from(&self, index: u32) -> Topology {
         Topology::new(
             index,
             &self.interfaces,
@@ -105,7 +122,7 @@ impl Surroundings {
 
 /// The connections that this thread's network namespace knows, and what could not be asked.
 pub(super) struct Known {
-    connections: Vec<Tracked>,
+    pub(super) connections: Vec<Tracked>,
     failures: Vec<String>,
 }
 

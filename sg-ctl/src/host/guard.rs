@@ -215,6 +215,8 @@ mod tests {
             lower: None,
             peer: None,
             peer_namespace: None,
+            hardware: Vec::new(),
+            lower_elsewhere: None,
             xdp: None,
         }
     }

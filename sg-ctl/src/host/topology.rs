@@ -157,6 +157,11 @@ impl Topology {
         reached.filter(|_| is_known && that.here != reached)
     }
 
+    /// Whether frames of another interface, by its index, pass the interface.
+    pub(super) fn carries(&self, index: u32) -> bool {
+        self.ways.contains_key(&index)
+    }
+
     /// Whether an address is one of this host.
     pub(super) fn owns(&self, address: IpAddr) -> bool {
         self.place(address).own

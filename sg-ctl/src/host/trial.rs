@@ -115,7 +115,7 @@ impl Host {
         let policy = Policy::new(&next, attachments, None, image)?;
         self.transact(&lock, &next, false, |dataplane| {
             if let (false, Some(passing)) = (audit, &passing) {
-                passing.seed(dataplane, zone)?;
+                notes.extend(passing.seed(dataplane, zone)?.1);
             }
             policy.put_in_force(dataplane, &next, attachments, confirm_within)
         })?;

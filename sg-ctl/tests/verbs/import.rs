@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 use crate::command::{Scratch, assert_fails, sg_ctl, text};
 
 #[test]
@@ -105,4 +107,59 @@ fn what_cannot_be_read_for_import_is_not_taken_for_a_rule_file() {
         1,
         &["cannot read", "help: give it as text in UTF-8"],
     );
+}
+
+/// The most memory that a process had which this one started and which has ended, in bytes. What this
+/// one had when it started it counts, too.
+fn most_memory_of_children() -> u64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the kernel tells");
+    usage.max_rss().unsigned_abs() << 10
+}
+
+/// An account of so many groups, as `aws ec2 describe-security-groups --output json` tells it, in one
+/// line.
+fn account(groups: usize) -> String {
+    let range = |group: usize, number: usize| {
+        let range = format!("10.{number}.{}.0/24", group % 256);
+        format!(r#"{{"CidrIp":"{range}","Description":"rule of a colleague"}}"#)
+    };
+    let permission = |group: usize, port: u16| {
+        let ranges: Vec<_> = (0..4).map(|number| range(group, number)).collect();
+        format!(
+            r#"{{"IpProtocol":"tcp","FromPort":{port},"ToPort":{port},"UserIdGroupPairs":[],"IpRanges":[{}],"Ipv6Ranges":[],"PrefixListIds":[]}}"#,
+            ranges.join(",")
+        )
+    };
+    let group = |number: usize| {
+        let permissions = [22, 80, 443].map(|port| permission(number, port));
+        format!(
+            r#"{{"GroupId":"sg-{number:08x}","GroupName":"g{number}","Description":"x","VpcId":"vpc-0a1b2c3d","OwnerId":"111122223333","IpPermissions":[{}],"IpPermissionsEgress":[]}}"#,
+            permissions.join(",")
+        )
+    };
+    let groups: Vec<_> = (0..groups).map(group).collect();
+    format!(r#"{{"SecurityGroups":[{}]}}"#, groups.join(","))
+}
+
+#[test]
+fn import_takes_at_most_ten_times_the_memory_of_the_file() {
+    let scratch = Scratch::new("import-large");
+    let rules = scratch.0.join("rules.yaml").display().to_string();
+    let import = |groups: usize| {
+        let account = account(groups);
+        let output = sg_ctl(&[
+            "import",
+            &scratch.file("groups.json", &account),
+            "-o",
+            &rules,
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (account.len() as u64, most_memory_of_children())
+    };
+    // What any run takes, whatever it reads.
+    let (_, least) = import(1);
+    let (size, most) = import(3000);
+    let taken = most.saturating_sub(least);
+    println!("{taken} bytes for a file of {size}");
+    assert!(taken <= 10 * size, "{taken} bytes for a file of {size}");
 }

@@ -24,3 +24,4 @@ mod tags;
 mod top;
 mod tunnel;
 mod upgrade;
+mod uppers;

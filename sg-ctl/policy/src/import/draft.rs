@@ -2,6 +2,7 @@
 //! ids, addresses or names of their own.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use ipnet::IpNet;
 
@@ -84,8 +85,8 @@ impl Reference {
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) at: At,
-    /// The group that holds it.
-    pub(super) group: Reference,
+    /// The group that holds it; rules of one place share it.
+    pub(super) group: Rc<Reference>,
     pub(super) direction: Direction,
     pub(super) service: Service,
     pub(super) peer: Peer,
@@ -93,12 +94,12 @@ pub(super) struct Rule {
     pub(super) description: String,
 }
 
-/// Source or destination.
+/// Source or destination. Most are ranges: the others' room is not theirs.
 #[derive(Clone, Debug)]
 pub(super) enum Peer {
     Range(IpNet),
-    List(Reference),
-    Group(Reference),
+    List(Box<Reference>),
+    Group(Box<Reference>),
 }
 
 /// A prefix list; its entries may stand elsewhere.

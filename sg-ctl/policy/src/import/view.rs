@@ -78,7 +78,7 @@ impl<'a> View<'a> {
         let Value::List(items) = &self.node.value else {
             return Vec::new();
         };
-        let item = |(index, node): (usize, &'a std::rc::Rc<Node>)| Self {
+        let item = |(index, node): (usize, &'a Node)| Self {
             node,
             path: format!("{}[{index}]", self.path),
         };

@@ -258,7 +258,7 @@ pub(super) fn distinct_keys<'n>(
             cursor.refuse::<()>(problems, message, "keep one of the two");
             continue;
         }
-        distinct.push((&**name, &**key, &**value));
+        distinct.push((&**name, key, value));
     }
     Some(distinct)
 }

@@ -1,6 +1,7 @@
 //! From a model back to a rule file.
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::model::{
@@ -12,12 +13,38 @@ use crate::model::{
 ///
 /// What equals a default, derived ids included, is left out.
 pub fn to_json(model: &Model) -> Value {
-    let groups: Map<String, Value> = model
-        .groups
-        .iter()
-        .filter(|(_, group)| !group.is_built_in())
-        .map(|(name, group)| (name.clone(), group_value(group)))
-        .collect();
+    // Texts and numbers, under keys that are texts: nothing of it is refused.
+    serde_json::to_value(Document(model)).unwrap_or_default()
+}
+
+/// A rule file as it is written: one group after another, for as values they take many times the room
+/// of the text.
+struct Document<'a>(&'a Model);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(model) = self;
+        let mut document = serializer.serialize_map(None)?;
+        document.serialize_entry("security_groups", &Groups(model))?;
+        for (key, value) in other_sections(model) {
+            document.serialize_entry(&key, &value)?;
+        }
+        document.end()
+    }
+}
+
+/// The groups of a model.
+struct Groups<'a>(&'a Model);
+
+impl Serialize for Groups<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let groups = self.0.groups.iter();
+        let stated = groups.filter(|(_, group)| !group.is_built_in());
+        serializer.collect_map(stated.map(|(name, group)| (name, group_value(group))))
+    }
+}
+
+fn other_sections(model: &Model) -> Map<String, Value> {
     let lists: Map<String, Value> = model
         .prefix_lists
         .iter()
@@ -33,18 +60,17 @@ pub fn to_json(model: &Model) -> Value {
         .iter()
         .map(|(name, spec)| (name.to_string(), changed(spec, &InterfaceSpec::default())))
         .collect();
-    let mut document = Map::new();
-    document.insert("security_groups".to_owned(), groups.into());
-    insert_unless_empty(&mut document, "prefix_lists", lists.into());
-    insert_unless_empty(&mut document, "members", json!(model.members));
-    insert_unless_empty(&mut document, "interfaces", interfaces.into());
-    insert_unless_empty(&mut document, "hosts", hosts.into());
+    let mut sections = Map::new();
+    insert_unless_empty(&mut sections, "prefix_lists", lists.into());
+    insert_unless_empty(&mut sections, "members", json!(model.members));
+    insert_unless_empty(&mut sections, "interfaces", interfaces.into());
+    insert_unless_empty(&mut sections, "hosts", hosts.into());
     insert_unless_empty(
-        &mut document,
+        &mut sections,
         "limits",
         changed(&model.limits, &Limits::default()),
     );
-    document.into()
+    sections
 }
 
 fn insert_unless_empty(map: &mut Map<String, Value>, key: &str, value: Value) {
@@ -151,5 +177,5 @@ fn list_value(list: &PrefixList) -> Value {
 ///
 /// When the YAML library refuses a value, which it does for none that a model holds.
 pub fn to_yaml(model: &Model) -> Result<String, serde_saphyr::SerializeError> {
-    serde_saphyr::to_string(&to_json(model))
+    serde_saphyr::to_string(&Document(model))
 }

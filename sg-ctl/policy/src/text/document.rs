@@ -3,6 +3,7 @@
 //! Scalars stay text: what `443` or `yes` means is decided by the key it stands under.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::size_of;
 use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag, options};
@@ -16,23 +17,26 @@ const MAX_DEPTH: usize = 64;
 /// Nodes that aliases may add, so that a small file cannot become a huge tree.
 const MAX_ALIASED_NODES: usize = 1_000_000;
 
-/// A stretch of a source text.
+/// A stretch of a source text, which has less than 4 GiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     /// Index of the source.
-    pub(crate) file: usize,
+    pub(crate) file: u32,
     /// Line of the first character, from 1.
     pub(crate) line: u32,
     /// Column of the first character, from 1.
     pub(crate) column: u32,
     /// Byte offset of the first character.
-    pub(crate) start: usize,
+    pub(crate) start: u32,
     /// Byte offset past the last character.
-    pub(crate) end: usize,
+    pub(crate) end: u32,
 }
 
+// A document of 60 MB has five million of them.
+const _: () = assert!(size_of::<Node>() == 48, "a tree is as large as its nodes");
+
 /// One value of a document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     /// Where it stands.
     pub(crate) span: Span,
@@ -41,27 +45,16 @@ pub(crate) struct Node {
 }
 
 /// The kinds of values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// Nothing: an empty value, `null` or `~`.
     Null,
     /// Text, number or anything else that is one word.
     Scalar(Rc<str>),
     /// `[…]` or lines beginning with `-`.
-    List(Vec<Rc<Node>>),
+    List(Box<[Node]>),
     /// `{…}` or lines of `key: value`. Keys may repeat.
-    Mapping(Vec<(Rc<Node>, Rc<Node>)>),
-}
-
-impl Value {
-    /// Gives back the room for more entries: documents hold many small collections.
-    fn shrink(&mut self) {
-        match self {
-            Self::List(items) => items.shrink_to_fit(),
-            Self::Mapping(entries) => entries.shrink_to_fit(),
-            Self::Null | Self::Scalar(_) => {}
-        }
-    }
+    Mapping(Box<[(Node, Node)]>),
 }
 
 /// What tags such as `!Ref` mean.
@@ -76,13 +69,20 @@ pub(crate) enum Tags {
 
 /// A collection that is being read.
 struct Open {
-    node: Node,
+    span: Span,
+    content: Content,
     tag: Option<String>,
     anchor: usize,
     /// A key whose value has not come yet.
-    key: Option<Rc<Node>>,
+    key: Option<Node>,
     /// Nodes below it so far, those that aliases stand for included.
     size: usize,
+}
+
+/// What a collection holds so far.
+enum Content {
+    List(Vec<Node>),
+    Mapping(Vec<(Node, Node)>),
 }
 
 /// Builds the tree from parser events.
@@ -91,9 +91,10 @@ struct Builder<'p, 's> {
     tags: Tags,
     problems: &'p mut Problems<'s>,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Rc<Node>, usize)>,
+    /// What aliases may repeat, with its size.
+    anchors: HashMap<usize, (Node, usize)>,
     aliased: usize,
-    root: Option<Rc<Node>>,
+    root: Option<Node>,
     /// Texts so far: keys and words repeat without end.
     texts: HashSet<Rc<str>>,
 }
@@ -102,8 +103,8 @@ struct Builder<'p, 's> {
 fn path_to(open: &[Open]) -> String {
     let mut path = String::new();
     for collection in open {
-        match (&collection.node.value, &collection.key) {
-            (Value::List(items), _) => path.extend(["[", &items.len().to_string(), "]"]),
+        match (&collection.content, &collection.key) {
+            (Content::List(items), _) => path.extend(["[", &items.len().to_string(), "]"]),
             (_, Some(key)) => {
                 let dot = if path.is_empty() { "" } else { "." };
                 let name = match &key.value {
@@ -124,7 +125,7 @@ pub(crate) fn parse(
     source: &Source,
     tags: Tags,
     problems: &mut Problems<'_>,
-) -> Option<Rc<Node>> {
+) -> Option<Node> {
     let options = options! {
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
@@ -145,14 +146,15 @@ pub(crate) fn parse(
             Ok((event, span)) => builder.accept(event, span)?,
             Err(error) => {
                 let at = At::outside_keys(builder.span(*error.marker(), *error.marker()));
-                let help = slip::in_line(&source.text, at.span.start).unwrap_or(match tags {
-                    Tags::Refused => {
-                        "rule files are YAML; indent with spaces and quote text that holds `: `"
-                    }
-                    Tags::Functions => {
-                        "JSON or YAML, and all of it, can be imported: was the file cut off?"
-                    }
-                });
+                let help =
+                    slip::in_line(&source.text, at.span.start as usize).unwrap_or(match tags {
+                        Tags::Refused => {
+                            "rule files are YAML; indent with spaces and quote text that holds `: `"
+                        }
+                        Tags::Functions => {
+                            "JSON or YAML, and all of it, can be imported: was the file cut off?"
+                        }
+                    });
                 builder.problems.error(&at, error.info(), help);
                 return None;
             }
@@ -161,7 +163,7 @@ pub(crate) fn parse(
     let root = builder.root.take();
     if root.is_none() {
         let start = Span {
-            file,
+            file: file as u32,
             line: 1,
             column: 1,
             start: 0,
@@ -199,32 +201,33 @@ impl Builder<'_, '_> {
                 } else {
                     Value::Scalar(self.text(&text))
                 };
-                self.place(called(tag, Node { span, value }), anchor, 1);
-                Some(())
+                self.place(called(tag, Node { span, value }), anchor, 1)
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.begin(span, Value::List(Vec::new()), anchor, tag);
+                self.begin(span, Content::List(Vec::new()), anchor, tag);
                 Some(())
             }
             Event::MappingStart(_, anchor, _) => {
-                self.begin(span, Value::Mapping(Vec::new()), anchor, tag);
+                self.begin(span, Content::Mapping(Vec::new()), anchor, tag);
                 Some(())
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let mut closed = self.open.pop()?;
-                if let Value::Mapping(entries) = &closed.node.value {
+                let closed = self.open.pop()?;
+                if let Content::Mapping(entries) = &closed.content {
                     let open = &self.open;
                     let path = || path_to(open);
                     slip::in_keys(entries, path, self.tags, self.problems)?;
                 }
-                closed.node.value.shrink();
-                closed.node.span.end = span.end.max(closed.node.span.start);
-                self.place(
-                    called(closed.tag, closed.node),
-                    closed.anchor,
-                    closed.size + 1,
-                );
-                Some(())
+                let end = span.end.max(closed.span.start);
+                let node = Node {
+                    span: Span { end, ..closed.span },
+                    // Room for more is given back: documents hold many small collections.
+                    value: match closed.content {
+                        Content::List(items) => Value::List(items.into()),
+                        Content::Mapping(entries) => Value::Mapping(entries.into()),
+                    },
+                };
+                self.place(called(closed.tag, node), closed.anchor, closed.size + 1)
             }
             Event::Alias(id) => self.alias(span, id),
             _ => Some(()),
@@ -241,9 +244,10 @@ impl Builder<'_, '_> {
         new
     }
 
-    fn begin(&mut self, span: Span, value: Value, anchor: usize, tag: Option<String>) {
+    fn begin(&mut self, span: Span, content: Content, anchor: usize, tag: Option<String>) {
         self.open.push(Open {
-            node: Node { span, value },
+            span,
+            content,
             tag,
             anchor,
             key: None,
@@ -252,28 +256,44 @@ impl Builder<'_, '_> {
     }
 
     /// Puts a finished node of `size` nodes where it belongs.
-    fn place(&mut self, node: Rc<Node>, anchor: usize, size: usize) {
+    fn place(&mut self, node: Node, anchor: usize, size: usize) -> Option<()> {
         if anchor != 0 {
-            self.anchors.insert(anchor, (Rc::clone(&node), size));
+            self.repeat(node.span, size)?;
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(parent) = self.open.last_mut() else {
             self.root = Some(node);
-            return;
+            return Some(());
         };
         parent.size += size;
-        match &mut parent.node.value {
-            Value::List(items) => items.push(node),
-            Value::Mapping(entries) => match parent.key.take() {
+        match &mut parent.content {
+            Content::List(items) => items.push(node),
+            Content::Mapping(entries) => match parent.key.take() {
                 None => parent.key = Some(node),
                 Some(key) => entries.push((key, node)),
             },
-            // Only collections are opened.
-            Value::Null | Value::Scalar(_) => {}
         }
+        Some(())
+    }
+
+    /// Counts nodes that are there once more, for an alias or in case one comes; `None` when they
+    /// are too many.
+    fn repeat(&mut self, span: Span, size: usize) -> Option<()> {
+        self.aliased += size;
+        if self.aliased <= MAX_ALIASED_NODES {
+            return Some(());
+        }
+        let help = "write values out instead of repeating them by alias";
+        self.problems.error(
+            &At::outside_keys(span),
+            "aliases make the document too large",
+            help,
+        );
+        None
     }
 
     fn alias(&mut self, span: Span, id: usize) -> Option<()> {
-        let Some((node, size)) = self.anchors.get(&id).cloned() else {
+        let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
             let help = "an alias may stand only after the whole value that it repeats";
             self.problems.error(
                 &At::outside_keys(span),
@@ -282,18 +302,9 @@ impl Builder<'_, '_> {
             );
             return None;
         };
-        self.aliased += size;
-        if self.aliased > MAX_ALIASED_NODES {
-            let help = "write values out instead of repeating them by alias";
-            self.problems.error(
-                &At::outside_keys(span),
-                "aliases make the document too large",
-                help,
-            );
-            return None;
-        }
-        self.place(node, 0, size);
-        Some(())
+        self.repeat(span, size)?;
+        let (node, _) = self.anchors.get(&id)?;
+        self.place(node.clone(), 0, size)
     }
 
     /// The function that a tag names. Where tags mean nothing they are reported, and the outer
@@ -325,27 +336,27 @@ impl Builder<'_, '_> {
     fn span(&self, start: Marker, end: Marker) -> Span {
         let first = start.byte_offset().unwrap_or_default();
         Span {
-            file: self.file,
+            file: self.file as u32,
             line: start.line() as u32,
             column: start.col() as u32 + 1,
-            start: first,
-            end: end.byte_offset().unwrap_or(first),
+            start: first as u32,
+            end: end.byte_offset().unwrap_or(first) as u32,
         }
     }
 }
 
 /// A value, or the function of this name called with it.
-fn called(function: Option<String>, node: Node) -> Rc<Node> {
+fn called(function: Option<String>, node: Node) -> Node {
     let Some(name) = function else {
-        return Rc::new(node);
+        return node;
     };
     let span = node.span;
-    let name = Rc::new(Node {
+    let name = Node {
         span,
         value: Value::Scalar(name.into()),
-    });
-    Rc::new(Node {
+    };
+    Node {
         span,
-        value: Value::Mapping(vec![(name, Rc::new(node))]),
-    })
+        value: Value::Mapping([(name, node)].into()),
+    }
 }

@@ -145,7 +145,7 @@ impl At {
     /// The beginning of a source, for what concerns all of it.
     pub(crate) const fn of_file(file: usize) -> Self {
         Self::outside_keys(Span {
-            file,
+            file: file as u32,
             line: 1,
             column: 1,
             start: 0,
@@ -184,7 +184,7 @@ struct Found {
 }
 
 impl Found {
-    const fn place(&self) -> (usize, usize, usize) {
+    const fn place(&self) -> (u32, u32, usize) {
         (self.at.span.file, self.at.span.start, self.number)
     }
 }
@@ -222,7 +222,7 @@ impl<'a> Problems<'a> {
     /// The name of the file of a place.
     pub(crate) fn file(&self, at: &At) -> &str {
         self.sources
-            .get(at.span.file)
+            .get(at.span.file as usize)
             .map_or("", |source| &source.name)
     }
 
@@ -270,7 +270,7 @@ fn keep_first(found: &mut Vec<Found>, count: usize) {
 }
 
 fn diagnostic(sources: &[Source], found: Found) -> Diagnostic {
-    let source = sources.get(found.at.span.file);
+    let source = sources.get(found.at.span.file as usize);
     let (excerpt, marked) = source.map_or((String::new(), 0..0), |source| {
         excerpt(&source.text, &found.at.span)
     });
@@ -292,15 +292,20 @@ fn diagnostic(sources: &[Source], found: Found) -> Diagnostic {
 fn excerpt(text: &str, span: &Span) -> (String, Range<usize>) {
     // YAML ends lines with either sign, or with both.
     const LINE_ENDS: [char; 2] = ['\n', '\r'];
-    let start = text.floor_char_boundary(span.start);
+    // What fills a line of megabytes is shown by its beginning.
+    let last = span
+        .end
+        .min(span.start.saturating_add(CONTEXT_BYTES as u32));
+    let (start, last) = (span.start as usize, last as usize);
+    let start = text.floor_char_boundary(start);
     let nearest = text.ceil_char_boundary(start.saturating_sub(CONTEXT_BYTES));
     let from = text[nearest..start]
         .rfind(LINE_ENDS)
         .map_or(nearest, |end| nearest + end + 1);
-    let line_end = text[start..span.end.clamp(start, text.len())]
+    let line_end = text[start..text.floor_char_boundary(last.max(start))]
         .find(LINE_ENDS)
         .map(|length| start + length);
-    let end = line_end.unwrap_or_else(|| text.floor_char_boundary(span.end.max(start)));
+    let end = line_end.unwrap_or_else(|| text.floor_char_boundary(last.max(start)));
     let farthest = text.floor_char_boundary(end.saturating_add(CONTEXT_BYTES));
     let to = text[end..farthest]
         .find(LINE_ENDS)
@@ -312,7 +317,7 @@ fn excerpt(text: &str, span: &Span) -> (String, Range<usize>) {
 mod tests {
     use super::*;
 
-    fn span(start: usize, end: usize) -> Span {
+    fn span(start: u32, end: u32) -> Span {
         Span {
             file: 0,
             line: 1,
@@ -345,5 +350,8 @@ mod tests {
         let (line, marked) = excerpt(&text, &span(1002, 1003));
         assert_eq!(&line[marked], "1");
         assert!(line.len() <= 2 * CONTEXT_BYTES + 1, "{}", line.len());
+        let (line, marked) = excerpt(&text, &span(0, 2002));
+        assert!(line.len() <= 2 * CONTEXT_BYTES + 1, "{}", line.len());
+        assert_eq!(marked, 0..CONTEXT_BYTES);
     }
 }

@@ -1,7 +1,6 @@
 //! Slips that people make in YAML and JSON, and that parsers explain badly or not at all.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use super::document::{Node, Tags, Value};
 use super::report::{At, Problems};
@@ -37,7 +36,7 @@ pub(super) fn in_line(text: &str, place: usize) -> Option<&'static str> {
 
 /// Reports keys that are not what they seem; `None` if nothing after that would make sense.
 pub(super) fn in_keys(
-    entries: &[(Rc<Node>, Rc<Node>)],
+    entries: &[(Node, Node)],
     path: impl Fn() -> String,
     tags: Tags,
     problems: &mut Problems<'_>,

@@ -80,6 +80,8 @@ pub struct Interface {
     pub name: String,
     /// Kind of virtual device (`veth`, `tun`, `bridge`, …); none for most hardware.
     pub kind: Option<String>,
+    /// Hardware address; empty where there is none.
+    pub hardware: Vec<u8>,
     /// Bus of the device behind it (`pci`, `virtio`, …); none for virtual devices.
     pub bus: Option<String>,
     /// What its packets begin with.
@@ -90,6 +92,9 @@ pub struct Interface {
     pub controller: Option<u32>,
     /// The interface of this namespace that a VLAN, a macvlan or the like is made of.
     pub lower: Option<Lower>,
+    /// The same for one that is made of an interface of another namespace: that namespace's number,
+    /// and the interface's index there.
+    pub lower_elsewhere: Option<(i32, u32)>,
     /// Index of the other end of a pair, in the namespace that that is in.
     pub peer: Option<u32>,
     /// Number of the network namespace that the other end of a pair is in (veth, netkit); none when
@@ -189,11 +194,13 @@ impl Interface {
             index: message.header.index,
             name: String::new(),
             kind: None,
+            hardware: Vec::new(),
             bus: None,
             link: Link::of(message.header.link_layer_type),
             loopback: message.header.flags.contains(LinkFlags::Loopback),
             controller: None,
             lower: None,
+            lower_elsewhere: None,
             peer: None,
             peer_namespace: None,
             xdp: None,
@@ -202,6 +209,7 @@ impl Interface {
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name.clone_from(name),
+                LinkAttribute::Address(bytes) => interface.hardware.clone_from(bytes),
                 LinkAttribute::ParentDevBusName(bus) => interface.bus = Some(bus.clone()),
                 LinkAttribute::LinkInfo(infos) => {
                     interface.kind = infos.iter().find_map(|info| match info {
@@ -224,8 +232,10 @@ impl Interface {
                 // Others have their lower interface there.
                 interface.peer_namespace = None;
                 let is_upper = kind.is_some_and(|kind| UPPER_KINDS.contains(&kind));
-                interface.lower = link
-                    .filter(|_| is_upper && elsewhere.is_none())
+                let lower = link.filter(|_| is_upper);
+                interface.lower_elsewhere = elsewhere.zip(lower);
+                interface.lower = lower
+                    .filter(|_| elsewhere.is_none())
                     .map(|index| Lower { index, vlan });
             }
         }

@@ -1,12 +1,13 @@
-//! The network namespace at the other end of a veth: the workload's, with its sockets.
+//! Other network namespaces: that at the other end of a veth, the workload's, and those that links of
+//! this one are in.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -31,40 +32,71 @@ pub fn in_namespace<T: Send>(
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, DataplaneError> {
     let namespace = find(number).map_err(system_error("find the workload's network namespace"))?;
-    // A thread of its own: this one stays where it is.
-    let entered = thread::scope(|scope| {
+    enter(&namespace, work).map_err(system_error("enter the workload's network namespace"))
+}
+
+/// Runs `work` in every other network namespace that a name or a process leads to and that this
+/// process may enter. `work` is given this thread's namespace; the answers come with what leads there.
+pub fn in_others<T: Send>(work: impl Fn(&File) -> T + Sync) -> Vec<(String, T)> {
+    let Ok(this) = File::open("/proc/thread-self/ns/net") else {
+        return Vec::new();
+    };
+    let own = this.metadata().ok().map(|this| (this.dev(), this.ino()));
+    namespaces(own)
+        .filter_map(|(path, namespace)| {
+            Some((way_to(&path), enter(&namespace, || work(&this)).ok()?))
+        })
+        .collect()
+}
+
+/// What people call the namespace that a file stands for.
+fn way_to(path: &Path) -> String {
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    match path.strip_prefix("/proc") {
+        Ok(below) => {
+            let process = below.iter().next().unwrap_or_default().display();
+            format!("of process {process}")
+        }
+        Err(_) => name(path).unwrap_or_default(),
+    }
+}
+
+/// Runs `work` in a namespace, on a thread of its own: this one stays where it is.
+fn enter<T: Send>(namespace: &File, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
         let worker = scope.spawn(|| {
-            setns(&namespace, CloneFlags::CLONE_NEWNET)?;
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
             Ok(work())
         });
         worker.join().unwrap_or_else(|panic| resume_unwind(panic))
-    });
-    entered.map_err(|error: nix::Error| {
-        system_error("enter the workload's network namespace")(error.into())
     })
 }
 
 /// Opens the namespace of a number.
 fn find(number: i32) -> io::Result<File> {
-    let mut seen = HashSet::new();
-    for path in candidates() {
+    let is_it = |namespace: &File| number_of(namespace).is_ok_and(|found| found == Some(number));
+    let found = namespaces(None).find(|(_, namespace)| is_it(namespace));
+    found.map(|(_, namespace)| namespace).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            "no process and no name of `ip netns` leads to it",
+        )
+    })
+}
+
+/// The namespaces that something leads to, each once, but for the one with this device and inode.
+fn namespaces(but: Option<(u64, u64)>) -> impl Iterator<Item = (PathBuf, File)> {
+    let mut seen: HashSet<_> = but.into_iter().collect();
+    candidates().filter_map(move |path| {
         // What has gone meanwhile, or is not ours to see, is not it.
-        let Ok(metadata) = fs::metadata(&path) else {
-            continue;
-        };
-        if !seen.insert((metadata.dev(), metadata.ino())) {
-            continue;
-        }
-        if let Ok(file) = File::open(&path)
-            && number_of(file.as_raw_fd()).is_ok_and(|found| found == Some(number))
-        {
-            return Ok(file);
-        }
-    }
-    Err(io::Error::new(
-        io::ErrorKind::NotFound,
-        "no process and no name of `ip netns` leads to it",
-    ))
+        let metadata = fs::metadata(&path).ok()?;
+        let is_new = seen.insert((metadata.dev(), metadata.ino()));
+        let file = is_new.then(|| File::open(&path).ok())??;
+        Some((path, file))
+    })
 }
 
 /// Files that stand for network namespaces: those with names, and those of processes.
@@ -79,11 +111,14 @@ fn candidates() -> impl Iterator<Item = PathBuf> {
 }
 
 /// The number by which this thread's namespace knows another one, `None` if it does not.
-fn number_of(namespace: RawFd) -> io::Result<Option<i32>> {
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn number_of(namespace: &File) -> io::Result<Option<i32>> {
     let mut question = NsidMessage::default();
     question
         .attributes
-        .push(NsidAttribute::Fd(namespace.cast_unsigned()));
+        .push(NsidAttribute::Fd(namespace.as_raw_fd().cast_unsigned()));
     let answer = ask(RouteNetlinkMessage::GetNsId(question))?;
     let number = answer.iter().find_map(|message| match message {
         RouteNetlinkMessage::NewNsId(answer) => {

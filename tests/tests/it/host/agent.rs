@@ -1,5 +1,6 @@
 //! The agent on a host: what it follows, what it tells, and what is left when it ends.
 
+mod layouts;
 mod places;
 mod tell;
 

@@ -54,20 +54,67 @@ fn dry_runs_tell_what_would_be_done_and_change_nothing() {
     assert!(sg.ok(&["show", "rules"]).contains("192.0.2.0/24"));
 
     assert_eq!(sg.run(&["restore", "-n"]).code, 0);
-    let links = sg.pin_version().join("links");
-    let zone = std::fs::read_dir(links)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .next();
-    if let Some(zone) = zone {
-        std::fs::remove_dir_all(zone.path()).expect("it is ours");
-        let due = sg.run(&["restore", "-n"]);
-        assert_eq!(due.code, 3, "{due:?}");
-        assert!(due.stdout.contains("would be guarded again"), "{due:?}");
-        assert_eq!(sg.run(&["restore", "-n"]).code, 3, "nothing was done");
-    }
+    std::fs::remove_dir_all(sg.pin_version().join("zones/0")).expect("eth0 has it");
+    let due = sg.run(&["restore", "-n"]);
+    assert_eq!(due.code, 3, "{due:?}");
+    assert!(due.stdout.contains("would be guarded again"), "{due:?}");
+    assert_eq!(sg.run(&["restore", "-n"]).code, 3, "nothing was done");
     sg.ok(&["detach", "--all"]);
+}
+
+#[test]
+fn rules_that_say_nothing_of_an_interface_are_told_where_it_is_attached() {
+    let network = Network::new(&["eth0"]);
+    let sg = SgCtl::new(&network.router);
+    let attach = |rules: &str, words: &[&str]| {
+        let file = sg.rule_file("rules.yaml", rules);
+        let told = sg.run(&[&["attach", "eth0", "-f", &file], words].concat());
+        assert_eq!(told.code, 0, "{told:?}");
+        sg.ok(&["detach", "eth0"]);
+        told.stderr
+    };
+    let told = attach("security_groups: { web: {}, db: {} }", &[]);
+    for words in [
+        "warning: the rule files say nothing of eth0",
+        "`default`",
+        "(db, web)",
+        "--group NAME",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    for (rules, words) in [
+        ("security_groups: { web: {} }", &["--group", "web"][..]),
+        ("security_groups: { web: {} }", &["--group", "default"]),
+        ("security_groups: { default: {} }", &[]),
+        (
+            "{ security_groups: { web: {} }, interfaces: { eth0: { groups: [web] } } }",
+            &[],
+        ),
+        (
+            "{ security_groups: { web: {} }, interfaces: { 'eth*': { groups: [web] } } }",
+            &[],
+        ),
+    ] {
+        let told = attach(rules, words);
+        assert!(
+            !told.contains("say nothing of"),
+            "{rules} {words:?}: {told}"
+        );
+    }
+}
+
+#[test]
+fn the_log_is_followed_by_each_of_its_flags() {
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
+    let sg = SgCtl::new(&server.namespace);
+    let file = sg.rule_file("rules.yaml", RULES);
+    sg.ok(&["attach", "eth0", "-f", &file, "--log", "denied"]);
+    for (port, flag) in [(81, "-F"), (82, "-f"), (83, "--follow")] {
+        let mut log = sg.start(&["logs", flag]);
+        assert!(tcp_is_silent(&client.namespace, server.v4, port));
+        log.line_with(&["DENY", &format!(":{port} ")]);
+    }
 }
 
 #[test]

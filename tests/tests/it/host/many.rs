@@ -1,6 +1,9 @@
 //! Many interfaces: they share the programs, and are told apart.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use sg_ctl::host::dataplane::Dataplane;
 use sg_tests::{
@@ -54,6 +57,24 @@ fn programs(sg: &SgCtl<'_>) -> usize {
     programs.expect("the kernel tells").len()
 }
 
+/// `top` looks at all of them twice, an interval apart, not at one after the other.
+fn one_picture_takes_one_interval(sg: &SgCtl<'_>) {
+    let begin = Instant::now();
+    let top = sg.json(&["top", "--once", "--interval", "1s"]);
+    let told = begin.elapsed();
+    assert_eq!(top["interfaces"].as_array().map(Vec::len), Some(MANY));
+    let text = sg.ok(&["top", "--once", "--interval", "1s"]);
+    let is_missing = |name: &&String| {
+        let mut lines = text.lines();
+        !lines.any(|line| line.split_whitespace().next() == Some(name.as_str()))
+    };
+    let taps = (0..MANY).filter(|number| *number != 7);
+    let names: Vec<_> = taps.map(|number| format!("tap{number}")).collect();
+    assert_eq!(names.iter().find(is_missing), None, "{text}");
+    println!("a picture of {MANY} interfaces took {told:?}");
+    assert!(told < Duration::from_secs(MANY as u64 / 2), "{told:?}");
+}
+
 #[test]
 fn many_interfaces_share_programs_and_are_told_apart() {
     let network = Network::new(&["client", "server"]);
@@ -87,5 +108,6 @@ fn many_interfaces_share_programs_and_are_told_apart() {
     assert_eq!(enforcing(&sg), MANY);
     assert_eq!(programs(&sg), 2);
     judged();
+    one_picture_takes_one_interval(&sg);
     sg.ok(&["detach", "--all"]);
 }

@@ -1,5 +1,7 @@
 //! Rules, in groups and flat, and the groups that they name.
 
+use std::rc::Rc;
+
 use super::Reader;
 use crate::import::draft::{Peer, Reference, Rule};
 use crate::import::values;
@@ -33,10 +35,11 @@ impl Reader<'_, '_, '_> {
         if !item.entries().iter().any(says_more) {
             values::no_peer(&item.at(), self.problems);
         }
+        let group = Rc::new(Reference::new(group));
         let mut rule = |at: At, peer, description: &str| {
             self.draft.rules.push(Rule {
                 at,
-                group: Reference::new(group),
+                group: Rc::clone(&group),
                 direction,
                 service,
                 peer,
@@ -51,7 +54,7 @@ impl Reader<'_, '_, '_> {
                     "Ipv6Ranges" => range(&peer, "CidrIpv6", self.problems),
                     "PrefixListIds" => peer
                         .required("PrefixListId", self.problems)
-                        .map(|id| Peer::List(Reference::new(id))),
+                        .map(|id| Peer::List(Reference::new(id).into())),
                     _ => group_peer(&peer, owner, self.problems),
                 };
                 let description = peer.text("Description", self.problems).unwrap_or_default();
@@ -117,7 +120,7 @@ impl Reader<'_, '_, '_> {
         } else if item.get("CidrIpv6").is_some() {
             range(item, "CidrIpv6", self.problems)
         } else if let Some(list) = item.text("PrefixListId", self.problems) {
-            Some(Peer::List(Reference::new(list)))
+            Some(Peer::List(Reference::new(list).into()))
         } else if let Some(other) = item.get("ReferencedGroupInfo") {
             group_peer(&other, owner, self.problems)
         } else {
@@ -129,7 +132,7 @@ impl Reader<'_, '_, '_> {
         if let (Some(service), Some(peer)) = (service, peer) {
             self.draft.rules.push(Rule {
                 at: item.at(),
-                group: Reference::new(group),
+                group: Reference::new(group).into(),
                 direction,
                 service,
                 peer,
@@ -180,8 +183,9 @@ fn group_peer(item: &View<'_>, owner: &str, problems: &mut Problems<'_>) -> Opti
         .iter()
         .filter_map(|(word, fact)| Some(format!("{word} {}", fact.as_ref()?)));
     let about = facts.collect::<Vec<_>>().join(" ");
-    Some(Peer::Group(Reference {
+    let reference = Reference {
         about,
         ..Reference::new(key)
-    }))
+    };
+    Some(Peer::Group(reference.into()))
 }

@@ -89,7 +89,7 @@ impl<'a> Reader<'a, '_, '_, '_> {
             Direction::Outbound => ("DestinationPrefixListId", "DestinationSecurityGroupId"),
         };
         peers.push(match self.by_id(keys, list) {
-            Named::Known(list) => Named::Known(Peer::List(list)),
+            Named::Known(list) => Named::Known(Peer::List(list.into())),
             Named::Nothing => Named::Nothing,
             Named::Unknown => Named::Unknown,
         });
@@ -101,7 +101,7 @@ impl<'a> Reader<'a, '_, '_, '_> {
             found => found,
         };
         peers.push(match other {
-            Named::Known(group) => Named::Known(Peer::Group(group)),
+            Named::Known(group) => Named::Known(Peer::Group(group.into())),
             Named::Nothing => Named::Nothing,
             Named::Unknown => Named::Unknown,
         });
@@ -112,7 +112,7 @@ impl<'a> Reader<'a, '_, '_, '_> {
             let Named::Known(peer) = peer else { continue };
             self.draft.rules.push(Rule {
                 at: keys.at(),
-                group: group.clone(),
+                group: group.clone().into(),
                 direction,
                 service,
                 peer,

@@ -100,7 +100,7 @@ impl Reader<'_, '_, '_> {
         self.rules.push(Rule {
             draft: draft::Rule {
                 at,
-                group: Reference::new(group),
+                group: Reference::new(group).into(),
                 direction,
                 service,
                 peer,
@@ -121,7 +121,7 @@ impl Reader<'_, '_, '_> {
             return None;
         }
         if let Some(group) = text(item, &["remote_group_id", "Remote Security Group"]) {
-            return Some(Peer::Group(Reference::new(group)));
+            return Some(Peer::Group(Reference::new(group).into()));
         }
         let (everywhere, read): (_, fn(&str, &At, &mut Problems<'_>) -> _) = if is_v6 {
             ("::/0", values::range_v6)

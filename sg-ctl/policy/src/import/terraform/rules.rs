@@ -212,7 +212,7 @@ impl Reader<'_, '_, '_, '_> {
     fn itself(&mut self, rule: &Resource<'_>, common: &Common, peers: &mut Peers) {
         match self.attribute(rule, "self") {
             Attribute::Known(view) if view.as_text() == Some("true") => {
-                peers.add(Some(Peer::Group(common.group.clone())));
+                peers.add(Some(Peer::Group(common.group.clone().into())));
             }
             Attribute::Unknown => self.unknown_peer(rule, "self", peers),
             _ => {}
@@ -227,7 +227,7 @@ impl Reader<'_, '_, '_, '_> {
         for peer in peers.known {
             self.draft.rules.push(Rule {
                 at: common.at.clone(),
-                group: common.group.clone(),
+                group: common.group.clone().into(),
                 direction: common.direction,
                 service: common.service,
                 peer,
@@ -240,7 +240,7 @@ impl Reader<'_, '_, '_, '_> {
 
 fn add_group(peers: &mut Peers, group: Named) {
     match group {
-        Named::Known(name) => peers.add(Some(Peer::Group(group_ref(&name)))),
+        Named::Known(name) => peers.add(Some(Peer::Group(group_ref(&name).into()))),
         Named::Unknown => peers.incomplete = true,
         Named::Nothing => {}
     }
@@ -248,7 +248,7 @@ fn add_group(peers: &mut Peers, group: Named) {
 
 fn add_list(peers: &mut Peers, list: Named) {
     match list {
-        Named::Known(name) => peers.add(Some(Peer::List(Reference::new(name)))),
+        Named::Known(name) => peers.add(Some(Peer::List(Reference::new(name).into()))),
         Named::Unknown => peers.incomplete = true,
         Named::Nothing => {}
     }

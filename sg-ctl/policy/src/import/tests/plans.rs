@@ -20,7 +20,7 @@ macro_rules! plan {
     };
 }
 
-const PLANS: [(&str, &str, &str); 23] = [
+const PLANS: [(&str, &str, &str); 24] = [
     plan!("01-direct"),
     plan!("02-same-key"),
     plan!("03-key-in-value"),
@@ -44,6 +44,7 @@ const PLANS: [(&str, &str, &str); 23] = [
     plan!("21-mixed-exact-and-key"),
     plan!("22-default-and-modulo"),
     plan!("23-static-and-dynamic"),
+    plan!("24-dynamic-unknown"),
 ];
 
 /// What a model allows beyond what every host's group `default` does.
@@ -74,6 +75,29 @@ fn lines(model: &Model) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_dynamic_block_over_something_unknown_is_left_out_and_told() {
+    let (_, plan, _) = PLANS[23];
+    let result = imported(&[source(plan)]);
+    assert_eq!(
+        allowed(&result.model),
+        BTreeSet::from(["half inbound tcp 443 10.0.0.0/8".to_owned()])
+    );
+    let told: Vec<_> = result
+        .warnings
+        .diagnostics
+        .iter()
+        .map(|found| found.field.as_str())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "aws_security_group.dynamic.ingress[0]",
+            "aws_security_group.half.ingress[0]"
+        ]
+    );
+}
+
+#[test]
 fn no_plan_of_real_terraform_allows_more_than_its_apply_did() {
     let mut table = Vec::new();
     for (name, plan, applied) in PLANS {
@@ -96,7 +120,7 @@ fn no_plan_of_real_terraform_allows_more_than_its_apply_did() {
 }
 
 /// How much of what was applied each plan tells, and findings.
-const TABLE: [&str; 23] = [
+const TABLE: [&str; 24] = [
     "01-direct 3 of 3, 0 told",
     "02-same-key 2 of 2, 0 told",
     "03-key-in-value 0 of 2, 2 told",
@@ -120,6 +144,7 @@ const TABLE: [&str; 23] = [
     "21-mixed-exact-and-key 2 of 4, 2 told",
     "22-default-and-modulo 0 of 4, 5 told",
     "23-static-and-dynamic 2 of 6, 4 told",
+    "24-dynamic-unknown 1 of 3, 2 told",
 ];
 
 /// How a rule of a generated plan names its group.

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourHeader, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourHeader, NeighbourMessage,
+    NeighbourState,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia,
@@ -192,6 +193,28 @@ pub fn stations() -> Result<Vec<(Vec<u8>, u32)>, DataplaneError> {
         .iter()
         .filter(is_seen)
         .filter_map(|entry| Some((hardware_of(entry)?, entry.header.ifindex)))
+        .collect())
+}
+
+/// The hardware addresses that interfaces receive frames for beside their own, each with the index of
+/// the interface: those of links that are made of it, in whichever namespace these are. Groups are not
+/// among them, nor what is a port of a bridge.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn received() -> Result<Vec<(Vec<u8>, u32)>, DataplaneError> {
+    let is_own = |entry: &&NeighbourMessage| {
+        let of_bridge =
+            |each: &NeighbourAttribute| matches!(each, NeighbourAttribute::Controller(_));
+        !entry.attributes.iter().any(of_bridge) && entry.header.flags.contains(NeighbourFlags::Own)
+    };
+    // The lowest bit of the first byte tells groups.
+    let is_single = |hardware: &Vec<u8>| hardware.first().is_some_and(|byte| byte & 1 == 0);
+    Ok(entries(AddressFamily::Bridge)?
+        .iter()
+        .filter(is_own)
+        .filter_map(|entry| Some((hardware_of(entry)?, entry.header.ifindex)))
+        .filter(|(hardware, _)| is_single(hardware))
         .collect())
 }
 

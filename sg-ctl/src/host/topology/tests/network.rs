@@ -97,6 +97,8 @@ impl Net {
             lower,
             peer: None,
             peer_namespace: None,
+            hardware: Vec::new(),
+            lower_elsewhere: None,
             xdp: None,
         });
         index
