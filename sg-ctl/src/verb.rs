@@ -209,7 +209,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Replay(args) => replay::run(args, &context),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args, &context),
-        Verb::Schema(_) => schema::run(),
+        Verb::Schema(args) => schema::run(&args),
         Verb::Templates(args) => templates::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
