@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::agent::AgentError;
 use sg_ctl::host::HostError;
@@ -89,8 +90,8 @@ pub(crate) fn report(error: &anyhow::Error, verbose: bool) -> ExitCode {
 }
 
 /// A failure as JSON.
-#[derive(Serialize)]
-struct Failure<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Failure<'a> {
     error: String,
     help: Option<String>,
     findings: &'a [Diagnostic],

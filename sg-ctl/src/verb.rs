@@ -209,7 +209,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Replay(args) => replay::run(args, &context),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args, &context),
-        Verb::Schema(_) => schema::run(),
+        Verb::Schema(args) => schema::run(&args),
         Verb::Templates(args) => templates::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
@@ -218,12 +218,53 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{Command, CommandFactory as _};
 
     use super::*;
+
+    /// All verbs, also those of verbs, by their words, each with its whole help.
+    fn verbs() -> Vec<(String, Command, String)> {
+        fn add(above: &str, command: &Command, found: &mut Vec<(String, Command, String)>) {
+            for verb in command.get_subcommands() {
+                let words = format!("{above} {}", verb.get_name());
+                let help = verb.clone().render_long_help().to_string();
+                found.push((words.trim().to_owned(), verb.clone(), help));
+                add(&words, verb, found);
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        let mut found = Vec::new();
+        add("", &command, &mut found);
+        found
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_teaches_by_examples() {
+        for (words, _, help) in verbs() {
+            let top = words.split(' ').next().unwrap_or_default();
+            if words == top && top != "help" {
+                assert!(help.contains("EXAMPLES:\n"), "{words}: {help}");
+                assert!(help.contains(&format!("sg-ctl {top}")), "{words}: {help}");
+            }
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{words}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_verb_that_prints_data_documents_its_json() {
+        for (words, verb, help) in verbs() {
+            let takes_json = verb
+                .get_arguments()
+                .any(|argument| argument.get_id() == "json");
+            assert!(!takes_json || help.contains("JSON:"), "{words}: {help}");
+        }
     }
 }

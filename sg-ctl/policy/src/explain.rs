@@ -12,6 +12,7 @@ mod tests;
 
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::flow::{Direction, FlowEntry, FlowKey, FlowState};
 use sg_common::memory::Memory;
@@ -83,7 +84,7 @@ pub struct LiveFlows<'a> {
 }
 
 /// One step of the decision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// Its name, as ARCHITECTURE.md has it.
     pub step: &'static str,

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::changes::Changes;
 use super::desired::{check_groups, compile_policy, effective};
@@ -19,7 +20,7 @@ use sg_policy::model::Model;
 use sg_policy::rulefile::Origins;
 
 /// The policy that an operation compiled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PolicySummary {
     /// Generation number.
     pub generation: u64,
@@ -71,7 +72,7 @@ pub struct ApplyRequest {
 }
 
 /// What [`Host::apply`] did, or what it would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplySummary {
     /// The policy in force.
     pub policy: PolicySummary,
@@ -87,7 +88,6 @@ pub struct ApplySummary {
     /// What else the user should know.
     pub notes: Vec<String>,
     /// Time from the checked rules to the policy in force.
-    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
 }
 
@@ -326,14 +326,6 @@ impl Planned {
             duration: begin.elapsed(),
         }
     }
-}
-
-/// Writes a time as a number of milliseconds.
-pub(super) fn milliseconds<S: Serializer>(
-    time: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64() * 1000.0)
 }
 
 /// Checks what the new rules say about recorded interfaces; returns what cannot be done now.

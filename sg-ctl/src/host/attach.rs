@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
-use super::apply::milliseconds;
 use super::desired::{check_groups, compile_policy, effective};
 use super::existing::{Known, Passing, Surroundings};
 use super::guard::{Guard, Survey};
@@ -44,7 +42,7 @@ pub struct AttachRequest {
 }
 
 /// What [`Host::attach`] did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachSummary {
     /// Name of the interface.
     pub interface: String,
@@ -71,7 +69,6 @@ pub struct AttachSummary {
     /// What else the user should know.
     pub notes: Vec<String>,
     /// Time that it took.
-    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::diff::{PartDiff, PartKind, diff, interfaces};
 use sg_policy::model::Model;
 
 /// Names that come, go or mean something else.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// New names.
     pub added: Vec<String>,
@@ -35,7 +36,7 @@ impl Difference {
 }
 
 /// How one model differs from another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Changes {
     /// Security groups.
     pub groups: Difference,

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use sg_policy::model::{Direction, InterfaceSpec, Model, PrefixList, Rule, SecurityGroup};
 
 /// What a part of the rules is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartKind {
     /// A security group: rules, description, tags.
@@ -38,7 +39,7 @@ impl PartKind {
 }
 
 /// How one part of the rules differs, by lines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PartDiff {
     /// What it is.
     pub kind: PartKind,

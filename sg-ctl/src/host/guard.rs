@@ -1,14 +1,11 @@
 //! Whether an interface is guarded, now: the one answer that every sentence about it is made of.
 
-use serde::Serialize;
-
 use super::{Host, HostError};
 use crate::host::dataplane::{Attachment, Before, HookSide, Interface, program_name};
 use crate::host::state::State;
 
 /// Whether the packets of an interface meet our programs, in this network namespace, now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guard {
     /// All of them, and nobody else's programs before.
     Whole,

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use sg_common::flow::FlowKey;
 use sg_common::proto::TCP;
 
-use super::apply::milliseconds;
 use super::desired::compile_policy;
 use super::ssh::SshConnection;
 use super::trial::Policy;
@@ -30,7 +28,7 @@ pub enum IsolateRequest {
 }
 
 /// What [`Host::isolate`] did, or what it would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsolateSummary {
     /// Name of the interface.
     pub interface: String,
@@ -45,7 +43,6 @@ pub struct IsolateSummary {
     /// What else the user should know.
     pub notes: Vec<String>,
     /// Time that it took.
-    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::flow::FlowState;
 use sg_common::reason::Reason;
@@ -19,7 +20,7 @@ const NEARLY_FULL: u64 = 80;
 const NAMED: usize = 10;
 
 /// What flows have in common, and how many they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Share {
     /// State, interface, remote end or rule.
     pub of: String,
@@ -82,7 +83,7 @@ impl Host {
 }
 
 /// How full the flow table is, counted in flows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Occupancy {
     /// Flows that are alive.
     pub live: u64,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::flow::FlowKey;
 
@@ -26,7 +27,7 @@ pub struct Snapshot {
 }
 
 /// How fast something grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Rate {
     /// Packets per second.
     pub packets_per_second: f64,

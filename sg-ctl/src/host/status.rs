@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::counters::{Tally, ZoneCounters};
 use sg_common::reason::{Reason, Verdict};
@@ -23,7 +24,7 @@ use sg_policy::model::{Direction, LogMode, Side, is_pattern};
 const ATTEMPTS: usize = 5;
 
 /// Whether verdicts are carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// They are.
@@ -33,8 +34,7 @@ pub enum Mode {
 }
 
 /// When a change on trial is undone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
     /// After this time.
     In(Duration),
@@ -43,7 +43,7 @@ pub enum Deadline {
 }
 
 /// Packets and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Traffic {
     /// Packets.
     pub packets: u64,
@@ -59,7 +59,7 @@ impl Traffic {
 }
 
 /// What happened for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReasonCount {
     /// `inbound` or `outbound`.
     pub direction: &'static str,
@@ -68,13 +68,12 @@ pub struct ReasonCount {
     /// Whether it lets packets pass.
     pub passes: bool,
     /// How much.
-    #[serde(flatten)]
     pub traffic: Traffic,
 }
 
 /// What an attached interface is called now, when that is another name than the one it was attached
 /// by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renamed {
     /// Its name.
     pub to: String,
@@ -83,7 +82,7 @@ pub struct Renamed {
 }
 
 /// One interface under guard, or supposed to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceStatus {
     /// Name.
     pub name: String,
@@ -154,7 +153,7 @@ impl InterfaceStatus {
 }
 
 /// What is in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Generation of the state.
     pub generation: u64,

@@ -1,11 +1,12 @@
 //! Events that were not logged because there were too many.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::counters::ZoneCounters;
 use sg_common::reason::Reason;
 
 /// Events beyond the limit of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Suppressed {
     /// Name of the reason.
     pub reason: &'static str,

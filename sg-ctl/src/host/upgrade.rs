@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
-use super::apply::milliseconds;
 use super::desired::{compile_policy, desired};
 use super::existing::Passing;
 use super::trial::write_settings;
@@ -13,14 +13,14 @@ use super::{Host, HostError, record_of};
 use crate::host::dataplane::{BUILD, Dataplane, Interface, Relocated, Relocation};
 use crate::host::state::State;
 
-/// An interface that [`Host::upgrade`] has looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An interface whose programs an upgrade has looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Upgraded {
     /// Name of the interface.
     pub interface: String,
     /// Whether its programs were replaced; if not, they were those of this sg-ctl.
     pub replaced: bool,
-    /// Whose programs it had, `None` when that is not known.
+    /// Whose programs it had, null when that is not known.
     pub before: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub struct Upgraded {
 type Moved = Vec<(u32, Option<String>)>;
 
 /// What [`Host::upgrade`] did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeSummary {
     /// Whose programs all interfaces have now.
     pub build: String,
@@ -39,7 +39,6 @@ pub struct UpgradeSummary {
     /// What else the user should know.
     pub notes: Vec<String>,
     /// Time that it took.
-    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
 }
 

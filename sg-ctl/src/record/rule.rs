@@ -2,15 +2,16 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_policy::compile::RuleNumbers;
 
 /// A rule as flows and events name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RuleRef {
     /// The number that the programs know.
     pub number: u32,
-    /// The rule's id; `None` when the number is of another installation's state.
+    /// The rule's id; null when the number is of another installation's state.
     pub id: Option<String>,
     /// The group's name.
     pub group: Option<String>,

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueHint;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::{ApplyRequest, ApplySummary, Changes, Deadline, PolicySummary};
 
 use crate::verb::output::change::{part_lines, policy_text};
 use crate::verb::output::deadline::DeadlineView;
-use crate::verb::output::{self, Tone, note};
+use crate::verb::output::time::milliseconds;
+use crate::verb::output::{self, Tone};
 use crate::verb::shared::arguments::{Format, KeepSsh, Trial};
 use crate::verb::shared::{Context, PENDING, rule_files, value, way_in};
 use crate::verb::vpc;
@@ -118,19 +120,12 @@ pub(super) fn planned(summary: &ApplySummary, json: bool) -> anyhow::Result<Exit
 
 /// Prints what happened to the rules.
 pub(super) fn show(view: &ApplyView<'_>, json: bool) -> anyhow::Result<()> {
-    if json {
-        output::json(view)?;
-    } else {
-        output::text(view)?;
-        for text in view.notes() {
-            note(text);
-        }
-    }
+    output::print_with_notes(view, view.notes(), json)?;
     Ok(())
 }
 
-/// Answer of `apply` and `rollback`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `apply` and `rollback`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ApplyView<'a> {
     applied: bool,
     changed: bool,
@@ -165,7 +160,7 @@ impl<'a> ApplyView<'a> {
             not_attached: &summary.not_attached,
             deadline: None,
             notes: &summary.notes,
-            duration_ms: summary.duration.as_millis() as u64,
+            duration_ms: milliseconds(summary.duration),
         }
     }
 

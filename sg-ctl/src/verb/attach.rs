@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::ValueHint;
 use clap_complete::ArgValueCompleter;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::dataplane::{FlowTableInfo, Seeded};
 use sg_ctl::host::state::Overrides;
@@ -16,6 +17,7 @@ use sg_policy::model::Model;
 use crate::failure::refusal;
 use crate::verb::output::change::policy_text;
 use crate::verb::output::deadline::DeadlineView;
+use crate::verb::output::time::milliseconds;
 use crate::verb::output::{self, Tone, counted, note};
 use crate::verb::shared::arguments::{Format, Hook, KeepSsh, Log, Side, Trial};
 use crate::verb::shared::candidates::Named;
@@ -149,14 +151,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         note(warning);
     }
     let view = AttachView::new(&summary);
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-        for text in view.notes() {
-            note(text);
-        }
-    }
+    output::print_with_notes(&view, view.notes(), args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -174,12 +169,13 @@ fn carries_default(interface: &str, model: &Model) -> Option<String> {
     })
 }
 
-/// Answer of `attach`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `attach`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AttachView<'a> {
     interface: &'a str,
     zone: u32,
     groups: &'a [String],
+    #[schemars(extend("enum" = ["enforce", "audit"]))]
     mode: &'static str,
     deadline: Option<DeadlineView>,
     ingress: &'static str,
@@ -208,7 +204,7 @@ impl<'a> AttachView<'a> {
             existing: summary.existing,
             notes: &summary.notes,
             policy: &summary.policy,
-            duration_ms: summary.duration.as_millis() as u64,
+            duration_ms: milliseconds(summary.duration),
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueHint;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_policy::compile::RuleNumbers;
 use sg_policy::model::Model;
@@ -47,14 +48,14 @@ pub(crate) struct Args {
 }
 
 /// The answer as JSON.
-#[derive(Serialize)]
-struct Answer<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Answer<'a> {
     valid: bool,
     findings: &'a [Diagnostic],
     interfaces: Vec<Interface<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Interface<'a> {
     name: &'a str,
     groups: &'a [String],

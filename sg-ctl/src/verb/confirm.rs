@@ -4,9 +4,10 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap_complete::ArgValueCompleter;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::verb::output::{self, note};
+use crate::verb::output;
 use crate::verb::shared::Context;
 use crate::verb::shared::arguments::Format;
 use crate::verb::shared::candidates::Named;
@@ -38,19 +39,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (confirmed, notes) = context.host()?.confirm(&args.interfaces)?;
     let view = ConfirmView { confirmed, notes };
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-        for text in &view.notes {
-            note(text);
-        }
-    }
+    output::print_with_notes(&view, &view.notes, args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Answer of `confirm`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `confirm`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ConfirmView {
     /// Names of the interfaces.
     pub(crate) confirmed: Vec<String>,

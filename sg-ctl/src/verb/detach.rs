@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap_complete::ArgValueCompleter;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::Target;
 
@@ -73,11 +74,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         were_missing: target == Target::Missing,
         detached,
     };
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-    }
+    output::print(&view, args.format.json)?;
     Ok(if is_pending {
         ExitCode::from(PENDING)
     } else {
@@ -85,8 +82,8 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Answer of `detach`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `detach`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct DetachView {
     /// Names of the interfaces.
     pub(crate) detached: Vec<String>,

@@ -221,11 +221,7 @@ fn only<'n>(mut names: impl Iterator<Item = &'n String>, place: &str) -> anyhow:
 }
 
 fn print(args: &Args, view: &ExplanationView<'_>) -> anyhow::Result<ExitCode> {
-    if args.format.json {
-        output::json(view)?;
-    } else {
-        output::text(view)?;
-    }
+    output::print(view, args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
+use schemars::JsonSchema;
+use serde::Serialize;
 use sg_common::addr::Addr;
 use sg_common::flow::FlowState;
 use sg_ctl::host::{LiveFlow, shares};
@@ -156,6 +158,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// The answer of `kill` as JSON.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Killed {
+    /// Number of flows.
+    killed: usize,
+}
+
 /// Adds flows up.
 fn grouped(args: &Args, by: FlowGrouping, context: &Context) -> anyhow::Result<ExitCode> {
     let title = share::title(by);
@@ -270,7 +279,7 @@ fn kill(args: &KillArgs, context: &Context) -> anyhow::Result<ExitCode> {
         host.delete_flows(&keys)?
     };
     if args.format.json {
-        output::json(&serde_json::json!({ "killed": killed }))?;
+        output::json(&Killed { killed })?;
     } else {
         let flows = counted(killed as u64, "flow");
         output::text(format_args!("{flows} ended: rules judge what comes next\n"))?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{ValueEnum, ValueHint};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_policy::import::{self, Imported};
 use sg_policy::rulefile::{self, Diagnostic, Report};
@@ -131,8 +132,8 @@ impl From<&Args> for import::Options {
 }
 
 /// The answer as JSON.
-#[derive(Serialize)]
-struct Answer<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Answer<'a> {
     rules: Option<serde_json::Value>,
     findings: &'a [Diagnostic],
     /// Findings that are left out of `findings`: of very many only the first are told.

@@ -4,10 +4,13 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap_complete::ArgValueCompleter;
+use schemars::JsonSchema;
 use serde::Serialize;
+use sg_ctl::host::state::SshPeer;
 use sg_ctl::host::{IsolateRequest, IsolateSummary, SshConnection};
 
-use crate::verb::output::{self, Tone, counted, note};
+use crate::verb::output::time::milliseconds;
+use crate::verb::output::{self, Tone, counted};
 use crate::verb::shared::arguments::Format;
 use crate::verb::shared::candidates::Named;
 use crate::verb::shared::{Context, PENDING};
@@ -93,14 +96,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         host.isolate(&args.interface, &request)?
     };
     let view = IsolateView::new(&summary, !args.dry_run);
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-        for text in view.notes() {
-            note(text);
-        }
-    }
+    output::print_with_notes(&view, view.notes, args.format.json)?;
     Ok(if args.dry_run && summary.changed {
         ExitCode::from(PENDING)
     } else {
@@ -108,35 +104,47 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Answer of `isolate`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `isolate`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct IsolateView<'a> {
     applied: bool,
-    #[serde(flatten)]
-    summary: &'a IsolateSummary,
+    interface: &'a str,
+    /// Whether it is cut off now, or would be.
+    isolated: bool,
+    changed: bool,
+    /// Live flows that ended.
+    flows_cut: usize,
+    /// The SSH client that is admitted all the same.
+    kept: Option<SshPeer>,
+    notes: &'a [String],
+    duration_ms: u64,
 }
 
 impl<'a> IsolateView<'a> {
     /// The view of what was done, or would be.
-    pub(crate) const fn new(summary: &'a IsolateSummary, applied: bool) -> Self {
-        Self { applied, summary }
-    }
-
-    /// What the user should know besides.
-    pub(crate) const fn notes(&self) -> &[String] {
-        self.summary.notes.as_slice()
+    pub(crate) fn new(summary: &'a IsolateSummary, applied: bool) -> Self {
+        Self {
+            applied,
+            interface: &summary.interface,
+            isolated: summary.isolated,
+            changed: summary.changed,
+            flows_cut: summary.flows_cut,
+            kept: summary.kept,
+            notes: &summary.notes,
+            duration_ms: milliseconds(summary.duration),
+        }
     }
 }
 
 impl fmt::Display for IsolateView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IsolateSummary {
+        let Self {
             interface,
             isolated,
             flows_cut,
             kept,
             ..
-        } = self.summary;
+        } = self;
         let would = if self.applied { "is" } else { "would be" };
         if !isolated {
             let released = Tone::Good.paint("guarded by its groups again");

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap_complete::ArgValueCompleter;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::{Deadline, SshConnection};
 
 use crate::verb::output::deadline::DeadlineView;
-use crate::verb::output::{self, Tone, note};
+use crate::verb::output::{self, Tone};
 use crate::verb::shared::Context;
 use crate::verb::shared::arguments::{Format, Trial};
 use crate::verb::shared::candidates::Named;
@@ -66,21 +67,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         .host()?
         .set_mode(&args.interface, audit, confirm_within, ssh)?;
     let view = ModeView::new(&args.interface, audit, confirm_within, notes);
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-        for text in view.notes() {
-            note(text);
-        }
-    }
+    output::print_with_notes(&view, view.notes(), args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Answer of `mode`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `mode`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ModeView<'a> {
     interface: &'a str,
+    #[schemars(extend("enum" = ["enforce", "audit"]))]
     mode: &'static str,
     deadline: Option<DeadlineView>,
     notes: Vec<String>,

@@ -13,6 +13,7 @@ pub(crate) mod names;
 pub(crate) mod packet;
 pub(crate) mod problem;
 pub(crate) mod rule;
+pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod time;
 
@@ -21,6 +22,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Effects, Style};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Whether text is printed in full on a terminal that is too narrow for it.
@@ -79,6 +81,15 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
+/// The word that a setting has in rule files, and so in JSON.
+pub(crate) fn word(setting: &impl Serialize) -> String {
+    match serde_json::to_value(setting) {
+        Ok(serde_json::Value::String(word)) => word,
+        // Settings are enumerations without data.
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
 /// Prints text to standard output; `text` brings its own line ends.
 ///
 /// # Errors
@@ -103,11 +114,36 @@ pub(crate) fn screen(text: impl Display) -> io::Result<()> {
     stream.flush()
 }
 
-/// Prints one JSON document to standard output.
+/// Prints an answer: as one JSON document, or as text.
 ///
 /// # Errors
 /// When the stream cannot be written.
-pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn print<V: Serialize + JsonSchema + Display>(view: &V, json: bool) -> io::Result<()> {
+    if json { self::json(view) } else { text(view) }
+}
+
+/// Prints an answer, and beside its text what else the user should know: in JSON the answer has it.
+///
+/// # Errors
+/// When the stream cannot be written.
+pub(crate) fn print_with_notes<V: Serialize + JsonSchema + Display>(
+    view: &V,
+    notes: impl IntoIterator<Item = impl Display>,
+    json: bool,
+) -> io::Result<()> {
+    print(view, json)?;
+    for text in notes.into_iter().filter(|_| !json) {
+        note(text);
+    }
+    Ok(())
+}
+
+/// Prints one JSON document to standard output. An answer of a verb has a schema, which scripts may
+/// rely on: `sg-ctl schema --output`.
+///
+/// # Errors
+/// When the stream cannot be written.
+pub(crate) fn json(value: &(impl Serialize + JsonSchema)) -> io::Result<()> {
     // Standard output alone would be written line by line.
     let mut stream = io::BufWriter::new(io::stdout().lock());
     serde_json::to_writer_pretty(&mut stream, value)?;

@@ -1,5 +1,6 @@
 //! `sg-ctl replay`.
 
+pub(crate) mod packet;
 pub(crate) mod view;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use crate::failure::{REFUSED, refusal, report};
 use crate::verb::output;
 use crate::verb::output::names::Names;
 use crate::verb::output::time::WallClock;
-use crate::verb::replay::view::{PacketView, Subject, SummaryView};
+use crate::verb::replay::packet::PacketView;
+use crate::verb::replay::view::{Subject, SummaryView};
 use crate::verb::shared::arguments::{Hook, Side};
 use crate::verb::shared::candidates::Named;
 use crate::verb::shared::{Context, rule_files, value};

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap_complete::ArgValueCompleter;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::Restored;
 
@@ -71,10 +72,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What became of one interface. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// What became of one interface.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RestoredView<'a> {
     interface: &'a str,
+    #[schemars(extend("enum" = ["attached", "due", "intact", "missing", "failed"]))]
     result: &'static str,
     error: Option<String>,
     note: Option<String>,

@@ -8,6 +8,7 @@ pub(crate) mod value;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::paths::Paths;
 use sg_ctl::host::state::{State, StateError};
@@ -73,7 +74,7 @@ pub(crate) fn way_in(keep: KeepSsh) -> WayIn {
 }
 
 /// Prints a list; an empty one says so beside the data.
-pub(crate) fn print_list<V: Serialize>(
+pub(crate) fn print_list<V: Serialize + JsonSchema>(
     views: &[V],
     json: bool,
     nothing: &str,

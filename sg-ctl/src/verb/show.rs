@@ -25,7 +25,7 @@ use crate::verb::shared::{Context, check_attached, print_list};
 use crate::verb::show::counted::CountedRuleView;
 use crate::verb::show::group::{GroupView, MemberView};
 use crate::verb::show::infra::InfraView;
-use crate::verb::show::interface::Configured;
+use crate::verb::show::interface::{Configured, InterfaceView};
 use crate::verb::vpc;
 
 /// What the help of `show` says beyond the options.
@@ -72,7 +72,7 @@ EXAMPLES:
 const INTERFACES_HELP: &str = "\
 JSON: an array of objects with these fields:
   name (or pattern, which never is attached itself), attached, groups, side, hook (as asked for), audit, log, log_limit, related, tcp_pickup, infra,
-  timeouts (in seconds), flow_share (null: an equal one; `status --json` has the number)
+  timeouts_ms, flow_share (null: an equal one; `status --json` has the number)
 
 EXAMPLES:
     sg-ctl show interfaces";
@@ -98,7 +98,7 @@ EXAMPLES:
 const HOSTS_HELP: &str = "\
 JSON: a list of objects with these fields:
   host, version, rules (the revision that it enforces), behind (whether there is a newer one),
-  refused (why it does not enforce that, or null), heard (seconds ago)
+  refused (why it does not enforce that, or null), heard_ms (time since it was heard of)
 
 EXAMPLES:
     sg-ctl show hosts";
@@ -205,7 +205,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                     note(text);
                 }
             }
-            print_list(&interfaces, format.json, "no interfaces", Configured::table)?;
+            let views: Vec<_> = interfaces.iter().map(InterfaceView::from).collect();
+            print_list(&views, format.json, "no interfaces", InterfaceView::table)?;
         }
         Show::Members(format) => {
             let interfaces = Configured::all(&state);

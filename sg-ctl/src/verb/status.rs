@@ -11,9 +11,9 @@ use crate::verb::output::{self, note};
 use crate::verb::shared::Context;
 use crate::verb::shared::arguments::Format;
 use crate::verb::shared::candidates::Named;
-use crate::verb::status::view::StatusView;
+use crate::verb::status::view::{StatusView, WithVpc};
 use crate::verb::vpc;
-use crate::verb::vpc::view::{HealthView, WithVpc};
+use crate::verb::vpc::view::HealthView;
 
 /// What the help of `status` says beyond the options.
 const HELP: &str = "\

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_policy::model::Service;
 use sg_policy::rulefile::{TEMPLATES, console_types};
@@ -51,9 +52,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A name in lists. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A name in lists.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TemplateView {
+    #[schemars(extend("enum" = ["type", "template"]))]
     key: &'static str,
     name: &'static str,
     protocol: Option<String>,

@@ -160,11 +160,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             )
         })?;
     }
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-    }
+    output::print(&view, args.format.json)?;
     Ok(if view.failed() == 0 {
         ExitCode::SUCCESS
     } else {

@@ -49,7 +49,7 @@ WHAT IT SHOWS:
   ones while the view is open or --json goes on; --once takes nothing.
 
 JSON: one object per interval, in one line, with these fields:
-  time, seconds (that rates are of), policy (generation, or null),
+  time, interval_ms (that rates are of), policy (generation, or null),
   flow_table (live, room; or null), events_lost (since attach), problems (interface, text),
   interfaces  name, state, log, events_lost, inbound and outbound: passed, dropped and audited, each
               with packets, bytes, packets_per_second, bits_per_second;

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use sg_ctl::host::UpgradeSummary;
 use sg_ctl::host::dataplane::Relocated;
+use sg_ctl::host::{UpgradeSummary, Upgraded};
 
-use crate::verb::output::{self, Tone, note};
+use crate::verb::output::time::milliseconds;
+use crate::verb::output::{self, Tone};
 use crate::verb::shared::Context;
 use crate::verb::shared::arguments::Format;
 
@@ -44,35 +46,47 @@ pub(crate) struct Args {
 /// Replaces programs that another sg-ctl has loaded.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let summary = context.host()?.upgrade()?;
-    let view = UpgradeView(&summary);
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-        for text in &summary.notes {
-            note(text);
-        }
-    }
+    let view = UpgradeView::new(&summary);
+    output::print_with_notes(&view, view.notes, args.format.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Answer of `upgrade`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct UpgradeView<'a>(pub(crate) &'a UpgradeSummary);
+/// Answer of `upgrade`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct UpgradeView<'a> {
+    /// Version and digest of the programs of this sg-ctl.
+    build: &'a str,
+    interfaces: &'a [Upgraded],
+    /// What became of the flows, where the layout of the maps has changed.
+    flows: Option<Relocated>,
+    notes: &'a [String],
+    duration_ms: u64,
+}
+
+impl<'a> UpgradeView<'a> {
+    fn new(summary: &'a UpgradeSummary) -> Self {
+        Self {
+            build: &summary.build,
+            interfaces: &summary.interfaces,
+            flows: summary.flows,
+            notes: &summary.notes,
+            duration_ms: milliseconds(summary.duration),
+        }
+    }
+}
 
 impl fmt::Display for UpgradeView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let UpgradeSummary {
+        let Self {
             build,
             interfaces,
             flows,
             ..
-        } = self.0;
+        } = self;
         if interfaces.is_empty() {
             return writeln!(f, "no interface is attached");
         }
-        for each in interfaces {
+        for each in *interfaces {
             let name = &each.interface;
             if !each.replaced {
                 writeln!(f, "{name} has the programs of this sg-ctl ({build})")?;
@@ -101,8 +115,6 @@ impl fmt::Display for UpgradeView<'_> {
 mod tests {
     use std::time::Duration;
 
-    use sg_ctl::host::Upgraded;
-
     use super::*;
 
     #[test]
@@ -124,7 +136,7 @@ mod tests {
             duration: Duration::ZERO,
         };
         let plain = |summary: &UpgradeSummary| {
-            anstream::adapter::strip_str(&UpgradeView(summary).to_string()).to_string()
+            anstream::adapter::strip_str(&UpgradeView::new(summary).to_string()).to_string()
         };
         assert_eq!(
             plain(&summary),
@@ -132,7 +144,7 @@ mod tests {
              eth1 has new programs: 2-b in place of unknown ones\n\
              eth2 has the programs of this sg-ctl (2-b)\n"
         );
-        let json = serde_json::to_value(UpgradeView(&summary)).expect("JSON");
+        let json = serde_json::to_value(UpgradeView::new(&summary)).expect("JSON");
         assert_eq!(json["interfaces"][0]["before"], "1-a");
         summary.flows = Some(Relocated {
             kept: 7,

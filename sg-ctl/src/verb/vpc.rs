@@ -37,6 +37,19 @@ EXAMPLES:
     sg-ctl show hosts
     sg-ctl vpc leave";
 
+/// What the help of `vpc status` says beyond the options.
+const STATUS_HELP: &str = "\
+JSON: an object with these fields:
+  vpc, host (this one's name in it), connected (whether etcd is followed now), since (when that began,
+  in seconds since 1970), endpoint, error and help (why etcd is away, and what to do, or null),
+  revision (of the store), rules_wanted and rules_enforced (revisions), rules_refused and unwritten
+  (why, or null), conflicts and conflict_count (addresses that two interfaces claim: address, holder,
+  void), refused and refused_count (claims that do not count: group, place, reason), damaged (records
+  that were not understood), lost (records without a farewell), hosts, behind (names)
+
+EXAMPLES:
+    sg-ctl vpc status --json | jq '.rules_wanted == .rules_enforced'";
+
 /// What the help of `vpc roles` says beyond the options.
 const ROLES_HELP: &str = "\
 EXAMPLES:
@@ -61,6 +74,7 @@ pub(crate) enum SubVerb {
     /// Leave the VPC: this host's addresses are members no more; its last policy stays in force.
     Leave,
     /// Show how the VPC is, as this host sees it.
+    #[command(after_long_help = STATUS_HELP)]
     Status(Format),
     Roles(RolesArgs),
 }

@@ -9,69 +9,17 @@ use crate::command::{Scratch, assert_fails, sg_ctl, text, unprivileged};
 
 #[test]
 fn help_goes_to_standard_output_and_teaches() {
-    for verb in [
-        "attach",
-        "detach",
-        "apply",
-        "status",
-        "show",
-        "flows",
-        "logs",
-        "agent",
-        "explain",
-        "test",
-        "check",
-        "replay",
-        "import",
-        "export",
-        "schema",
-        "templates",
-        "completions",
-        "man",
+    for words in [
+        &["--help"][..],
+        &["attach", "--help"],
+        &["show", "rules", "--help"],
     ] {
-        let output = sg_ctl(&[verb, "--help"]);
-        assert!(output.status.success(), "{verb}");
-        let help = text(&output.stdout);
-        assert!(help.contains("EXAMPLES:\n"), "{verb}: {help}");
-        assert!(help.contains(&format!("sg-ctl {verb}")), "{verb}: {help}");
-        assert!(
-            help.lines().all(|line| line.chars().count() <= 100),
-            "{verb}: {help}"
-        );
+        let output = sg_ctl(words);
+        assert!(output.status.success(), "{words:?}");
+        assert!(text(&output.stdout).contains("EXAMPLES:"), "{words:?}");
     }
-    let output = sg_ctl(&["--help"]);
-    assert!(text(&output.stdout).contains("EXIT STATUS:"));
+    assert!(text(&sg_ctl(&["--help"]).stdout).contains("EXIT STATUS:"));
     assert!(sg_ctl(&["--version"]).status.success());
-}
-
-#[test]
-fn every_verb_that_prints_data_documents_its_json() {
-    for verb in [
-        &["attach"][..],
-        &["detach"],
-        &["apply"],
-        &["status"],
-        &["show", "groups"],
-        &["show", "rules"],
-        &["show", "interfaces"],
-        &["show", "members"],
-        &["show", "infra"],
-        &["flows"],
-        &["flows", "kill"],
-        &["top"],
-        &["logs"],
-        &["explain"],
-        &["test"],
-        &["check"],
-        &["replay"],
-        &["import"],
-        &["templates"],
-    ] {
-        let output = sg_ctl(&[verb, &["--help"]].concat());
-        let help = text(&output.stdout);
-        assert!(help.contains("--json"), "{verb:?}: {help}");
-        assert!(help.contains("JSON:"), "{verb:?}: {help}");
-    }
 }
 
 #[test]

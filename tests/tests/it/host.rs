@@ -1,6 +1,7 @@
 //! sg-ctl on hosts: the command itself, real sockets, live interfaces.
 
 mod agent;
+mod answers;
 mod arguments;
 mod attached;
 mod command;

@@ -1,5 +1,7 @@
 //! Kernel and network tests of sg, as root: `cargo xtask test`.
 
+#[path = "../../../sg-ctl/tests/verbs/answers.rs"]
+mod answers;
 mod audit;
 mod awkward;
 mod bench;

@@ -1,5 +1,6 @@
 //! Hosts of one VPC, on real etcd nodes in namespaces of their own, with real traffic between them.
 
+mod answers;
 mod failures;
 mod members;
 mod rights;
@@ -18,6 +19,9 @@ use sg_tests::{
 
 /// The longest that a change takes to reach a host, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Answers that are compared with their schemas here, for only a host of a VPC gives them.
+pub(crate) const ONLY_IN_A_VPC: [&str; 2] = ["show-hosts", "vpc-status"];
 
 /// Port of the database.
 const MYSQL: u16 = 3306;

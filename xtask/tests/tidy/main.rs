@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use rules::{Boundary, DEPENDENCIES, LONG_FILES, MAX_LINES, WORDS};
+use rules::{Boundary, DEPENDENCIES, LONG_FILES, MAX_LINES, MOST_ARCHITECTURE, WORDS};
 use serde_json::Value;
 use source::{File, Word, repository, words};
 
@@ -91,6 +91,11 @@ fn packages_depend_on_what_they_may() {
 fn the_architecture_describes_every_package() {
     let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md"))
         .expect("ARCHITECTURE.md is there to be read");
+    assert!(
+        architecture.len() <= MOST_ARCHITECTURE,
+        "ARCHITECTURE.md: {} bytes: it is a map, histories are in docs/design",
+        architecture.len()
+    );
     let packages = packages();
     // By directory, as people look for it.
     let directory = |package: &Value| {

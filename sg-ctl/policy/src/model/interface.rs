@@ -82,7 +82,7 @@ pub enum TcpPickup {
 }
 
 /// Traffic below or beside IP that groups never filter; each kind can be switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 // A state of an older version lacks the newer kinds.
 #[serde(default)]
 #[expect(
@@ -104,7 +104,7 @@ pub struct Infrastructure {
     pub dhcp4: bool,
     /// The host's DHCPv6 client.
     pub dhcp6: bool,
-    /// The link-local services of EC2; `None`: on if the host runs there.
+    /// The link-local services of EC2; null: on if the host runs there.
     pub ec2: Option<bool>,
 }
 

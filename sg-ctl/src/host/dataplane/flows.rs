@@ -1,5 +1,6 @@
 //! Lists and deletes entries of the flow table, through a mapping of its memory: no system calls.
 
+use schemars::JsonSchema;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -65,7 +66,7 @@ impl<K: Pod, V: Pod> Iterator for Entries<'_, K, V> {
 }
 
 /// Room and memory of a flow table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct FlowTableInfo {
     /// Live flows that fit.
     pub flows: u32,

@@ -6,8 +6,7 @@ use super::interface::{Interface, Link};
 use sg_policy::model::Hook;
 
 /// What holds a program at an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookKind {
     /// XDP in the driver.
     XdpNative,

@@ -17,7 +17,7 @@ use crate::host::crash::{CrashPoint, reach};
 const IMAGE_MAP: &str = "sg_image";
 
 /// The image in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageInfo {
     /// Generation number that the compiler was given.
     pub generation: u64,

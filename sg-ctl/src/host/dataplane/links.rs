@@ -17,8 +17,7 @@ use super::sys::{self, LinkTarget};
 use crate::host::crash::{CrashPoint, reach};
 
 /// The two hooks of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookSide {
     /// What the interface receives.
     Ingress,

@@ -5,6 +5,7 @@
 //! to flows since is copied afterwards. A flow opened in between is known to one side alone for that
 //! moment, and its packets are judged by the rules: these flows are counted.
 
+use schemars::JsonSchema;
 use std::collections::HashMap;
 
 use aya::maps::MapData;
@@ -61,7 +62,7 @@ pub struct Relocation<'a> {
 }
 
 /// What became of flows that were to be moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct Relocated {
     /// They are in the new table, with their counters.
     pub kept: usize,

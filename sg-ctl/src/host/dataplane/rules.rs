@@ -1,5 +1,6 @@
 //! Counters of rules: made for the rules in force, summed over CPUs and the flow table.
 
+use schemars::JsonSchema;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ pub struct RuleTotals {
 }
 
 /// Rules that are counted, and the memory that it takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct RuleCounterInfo {
     /// Rules, once for each interface that has them.
     pub rules: usize,

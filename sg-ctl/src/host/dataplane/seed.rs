@@ -1,5 +1,6 @@
 //! Flows that existed before their interface was guarded, put into the flow table.
 
+use schemars::JsonSchema;
 use std::io;
 use std::net::SocketAddr;
 
@@ -51,7 +52,7 @@ impl Connection {
 }
 
 /// What became of connections that were to be flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct Seeded {
     /// They are flows now.
     pub opened: usize,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use sg_policy::model::{Hook, InterfaceSpec, LogMode, Side};
@@ -68,7 +69,7 @@ pub struct Isolation {
 }
 
 /// A remote end of an SSH connection to this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SshPeer {
     /// Address of the client.
     pub client: IpAddr,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_policy::compile::RuleNumbers;
 use sg_policy::explain::{Explanation, NearMiss, Probe, Step};
@@ -14,11 +15,12 @@ use crate::verb::output::table::Table;
 /// Rules that are shown of those that come near.
 const SHOWN: usize = 5;
 
-/// Answer of `explain`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `explain`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ExplanationView<'a> {
     interface: Option<&'a str>,
     packet: String,
+    #[schemars(extend("enum" = ["allow", "deny"]))]
     verdict: &'static str,
     audited: bool,
     reason: &'static str,
@@ -32,7 +34,7 @@ pub(crate) struct ExplanationView<'a> {
 }
 
 /// A rule that does not admit the packet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NearView<'a> {
     id: &'a str,
     group: &'a str,

@@ -1,6 +1,7 @@
 //! Flows, added up by what they have in common.
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::Share;
 use sg_policy::compile::RuleNumbers;
@@ -9,8 +10,8 @@ use crate::verb::flows::FlowGrouping;
 use crate::verb::output::names::RuleRef;
 use crate::verb::output::table::Table;
 
-/// A sum as it is shown. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A sum as it is shown.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ShareView {
     #[serde(flatten)]
     share: Share,

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::event::{EVENT_BARE, Record};
 use sg_common::flow::Direction;
@@ -26,9 +27,9 @@ pub(crate) enum Form {
 }
 
 /// One line of the log. `type` of the JSON form tells which.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Entry<'a> {
+pub(crate) enum Entry<'a> {
     Verdict(&'a EventView),
     Lost {
         time: &'a str,

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::Deadline;
 
 use crate::verb::output::Tone;
-use crate::verb::output::time::span;
+use crate::verb::output::time::{milliseconds, span};
 
-/// When a change on trial is undone. The names of the fields are those of the JSON
-/// form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// When a change on trial is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct DeadlineView {
     /// Whether it is undone already.
     passed: bool,
@@ -22,7 +22,7 @@ pub(crate) struct DeadlineView {
 impl From<Deadline> for DeadlineView {
     fn from(deadline: Deadline) -> Self {
         let in_ms = match deadline {
-            Deadline::In(time) => Some(time.as_millis() as u64),
+            Deadline::In(time) => Some(milliseconds(time)),
             Deadline::Passed => None,
         };
         Self {

@@ -2,8 +2,10 @@
 
 mod line;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 use sg_common::event::Event as Logged;
 use sg_ctl::record::event::{End, Event};
@@ -98,12 +100,25 @@ impl Serialize for EventView {
     }
 }
 
-/// The JSON form.
-#[derive(Serialize)]
+impl JsonSchema for EventView {
+    fn schema_name() -> Cow<'static, str> {
+        Fields::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Fields::json_schema(generator)
+    }
+}
+
+/// A verdict.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Verdict")]
 struct Fields<'a> {
     time: &'a str,
     interface: &'a str,
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     direction: &'static str,
+    #[schemars(extend("enum" = ["allow", "deny"]))]
     verdict: &'static str,
     audited: bool,
     reason: String,

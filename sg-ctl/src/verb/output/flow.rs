@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::flow::FlowState;
 use sg_ctl::host::LiveFlow;
@@ -12,12 +13,13 @@ use sg_policy::compile::RuleNumbers;
 use crate::verb::output::names::RuleRef;
 use crate::verb::output::packet;
 use crate::verb::output::table::Table;
-use crate::verb::output::time::span;
+use crate::verb::output::time::{milliseconds, span};
 
-/// A flow as it is shown. The names of the fields are those of the JSON form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A flow as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct FlowView {
     pub(crate) interface: String,
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     opened: &'static str,
     pub(crate) protocol: String,
     local: IpAddr,
@@ -52,7 +54,6 @@ impl FlowView {
         let [inbound, outbound] = flow.traffic();
         let has_ports = packet::has_ports(key.protocol());
         let is_icmp = packet::is_icmp(key.protocol());
-        let milliseconds = |span: &Duration| span.as_millis() as u64;
         Self {
             interface: if interface.is_empty() {
                 format!("zone:{}", key.zone())
@@ -70,9 +71,9 @@ impl FlowView {
             icmp_id: is_icmp.then_some(key.local_port()),
             vlan: packet::vlan_ids(key.vlan()),
             state: FlowState(entry.state).name(),
-            age_ms: milliseconds(age),
-            idle_ms: milliseconds(idle),
-            expires_in_ms: milliseconds(expires_in),
+            age_ms: milliseconds(*age),
+            idle_ms: milliseconds(*idle),
+            expires_in_ms: milliseconds(*expires_in),
             packets_in: inbound.packets,
             packets_out: outbound.packets,
             bytes_in: inbound.bytes,
@@ -132,7 +133,7 @@ impl FlowView {
             "INTERFACE",
         ]);
         for flow in flows {
-            let milliseconds = |ms| span(Duration::from_millis(ms));
+            let time = |ms| span(Duration::from_millis(ms));
             let rule = flow.rule.as_ref();
             table.push([
                 Cell::new(&flow.interface),
@@ -141,9 +142,9 @@ impl FlowView {
                 Cell::new(flow.local_text()),
                 Cell::new(flow.remote_text()),
                 Cell::new(flow.state),
-                Cell::new(milliseconds(flow.age_ms)),
-                Cell::new(milliseconds(flow.idle_ms)),
-                Cell::new(milliseconds(flow.expires_in_ms)),
+                Cell::new(time(flow.age_ms)),
+                Cell::new(time(flow.idle_ms)),
+                Cell::new(time(flow.expires_in_ms)),
                 Cell::new(flow.packets_in),
                 Cell::new(flow.packets_out),
                 Cell::new(flow.bytes_in),

@@ -1,13 +1,14 @@
 //! What of `status` is not as it should be, and what to do about it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::{Deadline, InterfaceStatus, Status};
 
+use crate::verb::output::state::State;
 use crate::verb::output::time::span;
-use crate::verb::status::view::State;
 
 /// Something that is not as it should be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Problem<'a> {
     pub(crate) interface: Option<&'a str>,
     pub(crate) text: String,

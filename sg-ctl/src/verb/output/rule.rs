@@ -1,6 +1,7 @@
 //! Rules in lists: those of groups, and those of an interface merged.
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_policy::compile::RuleNumbers;
 use sg_policy::model::{
@@ -10,11 +11,12 @@ use sg_policy::model::{
 use crate::verb::output::Tone;
 use crate::verb::output::table::{Table, or_dash};
 
-/// A rule in lists. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A rule in lists.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RuleView<'a> {
     group: &'a str,
     group_id: &'a str,
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     direction: &'static str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,8 +134,8 @@ impl<'a> RuleView<'a> {
     }
 }
 
-/// A rule of an interface. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A rule of an interface.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MergedRuleView<'a> {
     #[serde(skip)]
     interface: &'a str,

@@ -94,6 +94,11 @@ impl WallClock {
     }
 }
 
+/// A span as JSON has it: whole milliseconds, in a field whose name ends in `_ms`.
+pub(crate) const fn milliseconds(span: Duration) -> u64 {
+    span.as_millis() as u64
+}
+
 /// A span in the two largest units that it has: `350ms`, `12s`, `4m05s`, `2h03m`, `5d04h`.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();

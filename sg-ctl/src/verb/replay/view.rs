@@ -1,68 +1,28 @@
-//! Captured packets, what would have become of them, and what all of it comes to.
+//! What replaying captures comes to.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sg_common::addr::Addr;
 use sg_common::counters;
 use sg_common::flow::Direction;
 use sg_common::reason::{Reason, Verdict};
-use sg_ctl::replay::{DropKey, DropTally, Judgement, Packet, Skip, Tally};
+use sg_ctl::host::Traffic;
+use sg_ctl::replay::{DropKey, DropTally, Skip, Tally};
 use sg_policy::compile::RuleNumbers;
 use sg_policy::model::{self, Hook, InterfaceSpec, Model, Side};
 
-use crate::verb::output::event::EventView;
-use crate::verb::output::names::Names;
 use crate::verb::output::table::{Table, or_dash};
 use crate::verb::output::time::{WallClock, span};
 use crate::verb::output::{Tone, counted, packet};
 
 /// Kinds of drops that text shows; JSON has all.
 const DROPS_SHOWN: usize = 20;
-
-/// A judged packet as it is shown. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
-pub(crate) struct PacketView<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    capture: &'a str,
-    index: u64,
-    cut: bool,
-    #[serde(flatten)]
-    event: EventView,
-}
-
-impl<'a> PacketView<'a> {
-    /// Describes what became of a packet.
-    pub(crate) fn new(
-        capture: &'a str,
-        packet: &Packet<'_>,
-        judgement: &Judgement,
-        clock: &WallClock,
-        names: &Names,
-    ) -> Self {
-        Self {
-            kind: "verdict",
-            capture,
-            index: packet.number,
-            cut: judgement.is_cut,
-            event: EventView::new(&judgement.event, clock, names),
-        }
-    }
-}
-
-impl Display for PacketView<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>6} {}", self.index, self.event)?;
-        if self.cut {
-            write!(f, " {}", Tone::Notable.paint("cut"))?;
-        }
-        Ok(())
-    }
-}
 
 /// What was replayed.
 #[derive(Debug)]
@@ -79,10 +39,11 @@ pub(crate) struct Subject<'a> {
     pub(crate) numbers: &'a RuleNumbers,
 }
 
-/// What judging captures comes to. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// What judging captures comes to.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SummaryView<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "summary"))]
     kind: &'static str,
     captures: &'a [PathBuf],
     interface: &'a str,
@@ -93,10 +54,11 @@ pub(crate) struct SummaryView<'a> {
     latest: Option<String>,
     packets: u64,
     judged: u64,
-    passed: Count,
-    dropped: Count,
+    passed: Traffic,
+    dropped: Traffic,
     cut: u64,
     #[serde(serialize_with = "by_name")]
+    #[schemars(with = "BTreeMap<String, u64>")]
     skipped: Vec<(Skip, u64)>,
     reasons: Vec<ReasonView>,
     rules: Vec<RuleView<'a>>,
@@ -106,25 +68,22 @@ pub(crate) struct SummaryView<'a> {
     duration: std::time::Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Count {
-    packets: u64,
-    bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ReasonView {
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     direction: &'static str,
+    #[schemars(extend("enum" = ["allow", "deny"]))]
     verdict: &'static str,
     reason: &'static str,
     #[serde(flatten)]
-    count: Count,
+    count: Traffic,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct RuleView<'a> {
     group: &'a str,
     group_id: &'a str,
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     direction: &'static str,
     id: &'a str,
     protocol: String,
@@ -132,12 +91,13 @@ struct RuleView<'a> {
     peer: String,
     flows: u64,
     #[serde(flatten)]
-    count: Count,
+    count: Traffic,
     latest: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DropView {
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     direction: &'static str,
     reason: &'static str,
     protocol: Option<String>,
@@ -147,16 +107,15 @@ struct DropView {
     icmp_type: Option<u8>,
     icmp_code: Option<u8>,
     #[serde(flatten)]
-    count: Count,
+    count: Traffic,
     first: String,
 }
 
-impl From<counters::Tally> for Count {
-    fn from(tally: counters::Tally) -> Self {
-        Self {
-            packets: tally.packets,
-            bytes: tally.bytes,
-        }
+/// Packets and bytes.
+const fn traffic(tally: counters::Tally) -> Traffic {
+    Traffic {
+        packets: tally.packets,
+        bytes: tally.bytes,
     }
 }
 
@@ -178,8 +137,8 @@ impl<'a> SummaryView<'a> {
             latest: time(latest),
             packets: tally.packets(),
             judged: tally.judged(),
-            passed: tally.verdict(Verdict::Pass).into(),
-            dropped: tally.verdict(Verdict::Drop).into(),
+            passed: traffic(tally.verdict(Verdict::Pass)),
+            dropped: traffic(tally.verdict(Verdict::Drop)),
             cut: tally.cut,
             skipped: skips.to_vec(),
             reasons: reasons(tally),
@@ -326,7 +285,7 @@ fn reasons(tally: &Tally) -> Vec<ReasonView> {
                 Verdict::Drop => "deny",
             },
             reason: reason.name(),
-            count: tally.reason(direction, *reason).into(),
+            count: traffic(tally.reason(direction, *reason)),
         })
     };
     Direction::ALL
@@ -354,7 +313,7 @@ fn rules<'a>(subject: &Subject<'a>, tally: &Tally, clock: &WallClock) -> Vec<Rul
                     ports: rule.service.ports_text(),
                     peer: rule.peer.to_string(),
                     flows: hits.map_or(0, |hits| hits.flows),
-                    count: hits.map(|hits| hits.passed).unwrap_or_default().into(),
+                    count: traffic(hits.map(|hits| hits.passed).unwrap_or_default()),
                     latest: hits.map(|hits| clock.text(hits.latest)),
                 });
             }
@@ -378,7 +337,7 @@ impl DropView {
             port: has_port.then_some(key.service),
             icmp_type: is_icmp.then_some(icmp_type),
             icmp_code: is_icmp.then_some(icmp_code),
-            count: drop.dropped.into(),
+            count: traffic(drop.dropped),
             first: clock.text(drop.first),
         }
     }

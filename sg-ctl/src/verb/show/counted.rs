@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::counters::RuleKey;
 use sg_ctl::host::RuleCount;
@@ -14,8 +15,8 @@ use crate::verb::output::rule::RuleView;
 use crate::verb::output::table::Table;
 use crate::verb::output::time::{WallClock, span};
 
-/// A rule of an interface. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A rule of an interface.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CountedRuleView<'a> {
     interface: &'a str,
     #[serde(flatten)]
@@ -25,7 +26,7 @@ pub(crate) struct CountedRuleView<'a> {
     counters: Option<CountersView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct CountersView {
     new_flows: u64,
     packets: u64,

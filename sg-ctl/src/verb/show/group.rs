@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_policy::model::Model;
 
 use crate::verb::output::table::{Table, or_dash};
 use crate::verb::show::interface::Configured;
 
-/// A group in lists. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A group in lists.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GroupView<'a> {
     name: &'a str,
     id: &'a str,
@@ -72,8 +73,8 @@ impl<'a> GroupView<'a> {
     }
 }
 
-/// An address that carries a group. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// An address that carries a group.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MemberView<'a> {
     group: &'a str,
     address: IpAddr,

@@ -1,6 +1,7 @@
 //! Traffic that groups never filter, and how much of it there was.
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_common::counters::ZoneCounters;
 use sg_common::flow::Direction;
@@ -11,9 +12,8 @@ use sg_common::settings::{
 
 use crate::verb::output::table::Table;
 
-/// Traffic that is never filtered, on one interface. The names of the fields are those of the JSON
-/// form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Traffic that is never filtered, on one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct InfraView {
     interface: String,
     traffic: &'static str,

@@ -1,18 +1,23 @@
 //! Interfaces as they are configured.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use comfy_table::Cell;
+use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::state::State;
-use sg_policy::model::{InterfaceSpec, is_pattern};
+use sg_policy::model::{
+    Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts, is_pattern,
+};
 
-use crate::verb::output::Tone;
 use crate::verb::output::table::Table;
+use crate::verb::output::time::milliseconds;
+use crate::verb::output::{Tone, word};
 
-/// An interface as rules and command line together configure it. The names of the fields are
-/// those of the JSON form.
-#[derive(Clone, Debug, Serialize)]
+/// An interface as rules and command line together configure it.
+#[derive(Clone, Debug)]
 pub(crate) struct Configured {
     /// Name, or pattern of names.
     pub(crate) name: String,
@@ -20,7 +25,6 @@ pub(crate) struct Configured {
     /// our programs now that they are.
     pub(crate) attached: bool,
     /// How it is to be guarded, with names of groups and no ids.
-    #[serde(flatten)]
     pub(crate) spec: InterfaceSpec,
 }
 
@@ -54,7 +58,82 @@ impl Configured {
             })
             .collect()
     }
+}
 
+/// An interface in lists.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct InterfaceView<'a> {
+    name: &'a str,
+    attached: bool,
+    groups: &'a [String],
+    /// Where the addresses of the protected side lie; anywhere when there are none.
+    #[schemars(with = "Vec<String>")]
+    addresses: &'a [IpNet],
+    side: Side,
+    hook: Hook,
+    audit: bool,
+    log: LogMode,
+    log_limit: u32,
+    related: Related,
+    tcp_pickup: TcpPickup,
+    infra: Infrastructure,
+    /// Idle times after which a flow is forgotten.
+    timeouts_ms: TimeoutsView,
+    flow_share: Option<u32>,
+}
+
+/// Idle times, by the names that rule files have for them.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TimeoutsView {
+    tcp_established: u64,
+    tcp_half_open: u64,
+    tcp_half_closed: u64,
+    tcp_closing: u64,
+    udp: u64,
+    udp_stream: u64,
+    icmp: u64,
+    other: u64,
+}
+
+impl From<&Timeouts> for TimeoutsView {
+    fn from(timeouts: &Timeouts) -> Self {
+        let time = |seconds| milliseconds(Duration::from_secs(u64::from(seconds)));
+        Self {
+            tcp_established: time(timeouts.tcp_established),
+            tcp_half_open: time(timeouts.tcp_half_open),
+            tcp_half_closed: time(timeouts.tcp_half_closed),
+            tcp_closing: time(timeouts.tcp_closing),
+            udp: time(timeouts.udp),
+            udp_stream: time(timeouts.udp_stream),
+            icmp: time(timeouts.icmp),
+            other: time(timeouts.other),
+        }
+    }
+}
+
+impl<'a> From<&'a Configured> for InterfaceView<'a> {
+    fn from(interface: &'a Configured) -> Self {
+        let spec = &interface.spec;
+        Self {
+            name: &interface.name,
+            attached: interface.attached,
+            groups: &spec.groups,
+            addresses: &spec.addresses,
+            side: spec.side,
+            hook: spec.hook,
+            audit: spec.audit,
+            log: spec.log,
+            log_limit: spec.log_limit,
+            related: spec.related,
+            tcp_pickup: spec.tcp_pickup,
+            infra: spec.infrastructure,
+            timeouts_ms: TimeoutsView::from(&spec.timeouts),
+            flow_share: spec.flow_share,
+        }
+    }
+}
+
+impl InterfaceView<'_> {
     /// The table of interfaces.
     pub(crate) fn table(interfaces: &[Self]) -> Table {
         let mut table = Table::new(&[
@@ -69,26 +148,21 @@ impl Configured {
             "TCP-PICKUP",
         ])
         .giving_way(&["TCP-PICKUP", "RELATED", "LOG", "HOOK", "SIDE"]);
-        for Configured {
-            name,
-            attached,
-            spec,
-        } in interfaces
-        {
+        for view in interfaces {
             table.push([
-                Cell::new(name),
-                match attached {
+                Cell::new(view.name),
+                match view.attached {
                     true => Tone::Good.cell("yes"),
-                    false if is_pattern(name) => Cell::new("-"),
+                    false if is_pattern(view.name) => Cell::new("-"),
                     false => Tone::Notable.cell("no"),
                 },
-                Cell::new(spec.groups.join(",")),
-                Cell::new(word(&spec.side)),
-                Cell::new(word(&spec.hook)),
-                mode(spec.audit),
-                Cell::new(word(&spec.log)),
-                Cell::new(word(&spec.related)),
-                Cell::new(word(&spec.tcp_pickup)),
+                Cell::new(view.groups.join(",")),
+                Cell::new(word(&view.side)),
+                Cell::new(word(&view.hook)),
+                mode(view.audit),
+                Cell::new(word(&view.log)),
+                Cell::new(word(&view.related)),
+                Cell::new(word(&view.tcp_pickup)),
             ]);
         }
         table
@@ -101,15 +175,6 @@ fn mode(audit: bool) -> Cell {
         Tone::Notable.cell("audit")
     } else {
         Cell::new("enforce")
-    }
-}
-
-/// The word that a setting has in rule files, and so in JSON.
-pub(crate) fn word(setting: &impl Serialize) -> String {
-    match serde_json::to_value(setting) {
-        Ok(serde_json::Value::String(word)) => word,
-        // Settings are enumerations without data.
-        Ok(_) | Err(_) => String::new(),
     }
 }
 
@@ -158,7 +223,8 @@ mod tests {
     #[test]
     fn rules_and_command_line_are_shown_together() {
         let interfaces = Configured::all(&state());
-        let table = Configured::table(&interfaces).to_string();
+        let views: Vec<_> = interfaces.iter().map(InterfaceView::from).collect();
+        let table = InterfaceView::table(&views).to_string();
         let plain = anstream::adapter::strip_str(&table).to_string();
         let rows: Vec<Vec<_>> = plain
             .lines()
@@ -182,9 +248,9 @@ mod tests {
         // Its settings are those of the pattern; the command line has others.
         assert_eq!(rows[1][..4], ["eth1", "yes", "default", "workload"]);
         assert_eq!(rows[2][..4], ["eth?", "-", "default", "workload"]);
-        let json = serde_json::to_value(&interfaces).expect("JSON");
+        let json = serde_json::to_value(&views).expect("JSON");
         assert_eq!(json[0]["hook"], "xdp-generic");
-        assert_eq!(json[0]["timeouts"]["udp"], 30);
+        assert_eq!(json[0]["timeouts_ms"]["udp"], 30_000);
         assert_eq!(json[0]["log_limit"], 10_000);
         assert_eq!(json[1]["log_limit"], 7);
         assert_eq!(json[2]["attached"], false);

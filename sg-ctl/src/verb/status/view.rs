@@ -3,22 +3,24 @@
 use std::cmp::Reverse;
 
 use comfy_table::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::dataplane::{FlowTableInfo, HookKind, RuleCounterInfo};
 use sg_ctl::host::{Guard, InterfaceStatus, Mode, Occupancy, Status, Suppressed, Traffic};
+use sg_ctl::vpc::follow::Health;
 use sg_policy::model::{LogMode, Side};
 
-use crate::verb::output::Tone;
 use crate::verb::output::deadline::DeadlineView;
 use crate::verb::output::problem::{Problem, problems};
+use crate::verb::output::state::State;
 use crate::verb::output::table::{Table, or_dash};
-use crate::verb::show::interface::word;
+use crate::verb::output::{Tone, word};
 
 /// Drop reasons that the table names.
 const TOP_REASONS: usize = 3;
 
-/// The answer of `status`. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// The answer of `status`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct StatusView<'a> {
     generation: u64,
     build: &'a str,
@@ -32,13 +34,22 @@ pub(crate) struct StatusView<'a> {
     not_attached: &'a [String],
 }
 
-#[derive(Debug, Serialize)]
+/// `status` with the VPC, as JSON.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct WithVpc<'a> {
+    #[serde(flatten)]
+    pub(crate) status: &'a StatusView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vpc: Option<&'a Health>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 struct ImageView {
     generation: u64,
     kernel_bytes: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TableView<'a> {
     #[serde(flatten)]
     info: FlowTableInfo,
@@ -58,7 +69,7 @@ impl TableView<'_> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct InterfaceView<'a> {
     name: &'a str,
     state: State,
@@ -83,61 +94,8 @@ struct InterfaceView<'a> {
     events_suppressed: &'a [Suppressed],
 }
 
-/// What becomes of the packets of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum State {
-    /// Verdicts are carried out.
-    Enforcing,
-    /// Packets are judged, and all pass.
-    Auditing,
-    /// It is cut off, whatever its groups say.
-    Isolated,
-    /// Others see packets before us, and may let them pass.
-    Preempted,
-    /// One of the two hooks is missing.
-    HalfAttached,
-    /// Our programs are there, but out of reach.
-    Unreachable,
-    /// The interface is there, but no program of ours.
-    NotAttached,
-    /// Another interface, which is not guarded, has the name now.
-    Replaced,
-    /// There is no such interface.
-    Missing,
-}
-
-impl State {
-    pub(crate) const fn of(interface: &InterfaceStatus) -> Self {
-        match (&interface.guard, interface.mode) {
-            (Guard::Missing, _) => Self::Missing,
-            (Guard::Replaced { .. }, _) => Self::Replaced,
-            (Guard::Open, _) => Self::NotAttached,
-            (Guard::Half { .. }, _) => Self::HalfAttached,
-            (Guard::Unreachable, _) => Self::Unreachable,
-            (Guard::Preempted(_), Mode::Enforce) => Self::Preempted,
-            _ if interface.isolated => Self::Isolated,
-            (_, Mode::Audit) => Self::Auditing,
-            (Guard::Whole, Mode::Enforce) => Self::Enforcing,
-        }
-    }
-
-    pub(crate) const fn tone(self) -> Tone {
-        match self {
-            Self::Enforcing => Tone::Good,
-            Self::Auditing | Self::Isolated => Tone::Notable,
-            Self::Preempted
-            | Self::HalfAttached
-            | Self::Unreachable
-            | Self::NotAttached
-            | Self::Replaced
-            | Self::Missing => Tone::Bad,
-        }
-    }
-}
-
 /// The same of both directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Directions {
     inbound: Traffic,
     outbound: Traffic,
@@ -149,9 +107,11 @@ impl From<[Traffic; 2]> for Directions {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct ReasonView {
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     direction: &'static str,
+    #[schemars(extend("enum" = ["allow", "deny"]))]
     verdict: &'static str,
     reason: &'static str,
     packets: u64,

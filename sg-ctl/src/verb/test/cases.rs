@@ -3,12 +3,13 @@
 use std::fmt;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::verb::output::{Tone, counted};
 
-/// A case. The names of the fields are those of the JSON form.
-#[derive(Clone, Debug, Serialize)]
+/// A case.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct CaseView {
     pub(crate) file: String,
     pub(crate) name: String,
@@ -31,7 +32,7 @@ impl CaseView {
 }
 
 /// All cases.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CasesView {
     passed: usize,
     failed: usize,

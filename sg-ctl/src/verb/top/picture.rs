@@ -6,7 +6,9 @@ mod sheets;
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::{
     InterfaceRates, InterfaceStatus, LiveFlow, Occupancy, Rate, Rates, Snapshot, Traffic,
@@ -19,7 +21,8 @@ pub(crate) use screen::{Pressed, Screen};
 use crate::verb::output::event::EventView;
 use crate::verb::output::flow::FlowView;
 use crate::verb::output::problem::{Problem, problems};
-use crate::verb::status::view::State;
+use crate::verb::output::state::State;
+use crate::verb::output::time::milliseconds;
 
 /// Percentage of the log from which on new events will not find room for long.
 const FULL: u64 = 99;
@@ -45,11 +48,12 @@ pub(crate) enum FlowsBy {
     Packets,
 }
 
-/// One picture. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// One picture.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Picture<'a> {
     time: String,
-    seconds: Option<f64>,
+    /// Time that rates are of; null in the first picture, which has none.
+    interval_ms: Option<u64>,
     policy: Option<u64>,
     flow_table: Option<&'a Occupancy>,
     events_lost: u64,
@@ -62,7 +66,7 @@ pub(crate) struct Picture<'a> {
     is_log_full: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct InterfacePart<'a> {
     name: &'a str,
     state: State,
@@ -74,16 +78,18 @@ struct InterfacePart<'a> {
     reasons: Vec<ReasonPart>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 struct DirectionPart {
     passed: Amount,
     dropped: Amount,
     audited: Amount,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 struct ReasonPart {
+    #[schemars(extend("enum" = ["inbound", "outbound"]))]
     direction: &'static str,
+    #[schemars(extend("enum" = ["allow", "deny"]))]
     verdict: &'static str,
     reason: &'static str,
     #[serde(flatten)]
@@ -91,7 +97,7 @@ struct ReasonPart {
 }
 
 /// How much, and how fast it grows; there are no rates before the second look.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 struct Amount {
     #[serde(flatten)]
     total: Traffic,
@@ -99,7 +105,7 @@ struct Amount {
     rate: Option<Rate>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FlowPart {
     #[serde(flatten)]
     view: FlowView,
@@ -136,7 +142,7 @@ impl<'a> Picture<'a> {
         problems.retain(|problem| problem.interface.is_none_or(is_wanted));
         Self {
             time,
-            seconds: rates.map(|rates| rates.seconds),
+            interval_ms: rates.map(|rates| milliseconds(Duration::from_secs_f64(rates.seconds))),
             policy: now.status.image.as_ref().map(|image| image.generation),
             flow_table: now.status.occupancy.as_ref(),
             events_lost: interfaces.iter().map(|part| part.events_lost).sum(),

@@ -95,11 +95,7 @@ fn change(
     let Some(view) = view else {
         return Err(refusal("others change the rules all the time", "try again"));
     };
-    if json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-    }
+    output::print(&view, json)?;
     Ok(match &view.behind {
         _ if dry_run && view.changed => ExitCode::from(PENDING),
         Some(behind) if !behind.is_empty() => ExitCode::from(BEHIND),
@@ -142,11 +138,7 @@ pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<
             "the rules have not changed yet",
         ));
     };
-    if args.format.json {
-        output::json(&view)?;
-    } else {
-        output::text(&view)?;
-    }
+    output::print(&view, args.format.json)?;
     Ok(if !view.applied && view.changed {
         ExitCode::from(PENDING)
     } else {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::Changes;
 use sg_ctl::vpc::claims::Reason;
@@ -11,26 +12,15 @@ use sg_ctl::vpc::{HostRow, MemberRow};
 
 use crate::verb::output::change::part_lines;
 use crate::verb::output::table::Table;
-use crate::verb::output::time::span;
+use crate::verb::output::time::{milliseconds, span};
 use crate::verb::output::{Tone, counted};
-use crate::verb::status::view::StatusView;
-
-/// `status` with the VPC, as JSON.
-#[derive(Serialize)]
-pub(crate) struct WithVpc<'a> {
-    #[serde(flatten)]
-    pub(crate) status: &'a StatusView<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) vpc: Option<&'a Health>,
-}
 
 /// How a VPC is, in lines.
 pub(crate) struct HealthView<'a>(pub(crate) &'a Health);
 
 /// How long ago a moment was, by this host's clock.
-fn ago(moment: u64) -> String {
-    let passed = unix_seconds().saturating_sub(moment);
-    span(Duration::from_secs(passed))
+fn since(moment: u64) -> Duration {
+    Duration::from_secs(unix_seconds().saturating_sub(moment))
 }
 
 impl fmt::Display for HealthView<'_> {
@@ -40,7 +30,7 @@ impl fmt::Display for HealthView<'_> {
         if health.since == 0 {
             return writeln!(f, "etcd: no agent has followed it yet: `sg-ctl agent`");
         }
-        let since = ago(health.since);
+        let since = span(since(health.since));
         if health.connected {
             let word = Tone::Good.paint("followed");
             writeln!(f, "etcd: {word} for {since}, by {}", health.endpoint)?;
@@ -109,15 +99,16 @@ impl fmt::Display for HealthView<'_> {
     }
 }
 
-/// A host of the VPC. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A host of the VPC.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct HostView {
     host: String,
     version: Option<String>,
     rules: Option<u64>,
     behind: bool,
     refused: Option<String>,
-    heard: Option<u64>,
+    /// Time since it was heard of.
+    heard_ms: Option<u64>,
 }
 
 impl HostView {
@@ -130,9 +121,9 @@ impl HostView {
                 .as_ref()
                 .is_none_or(|enforced| enforced.rules < newest),
             rules: enforced.as_ref().map(|enforced| enforced.rules),
-            heard: enforced
+            heard_ms: enforced
                 .as_ref()
-                .map(|enforced| unix_seconds().saturating_sub(enforced.clock)),
+                .map(|enforced| milliseconds(since(enforced.clock))),
             refused: enforced
                 .as_ref()
                 .and_then(|enforced| enforced.refused.clone()),
@@ -149,9 +140,9 @@ impl HostView {
                 (None, true) => "behind",
                 (None, false) => "newest",
             };
-            let heard = host.heard.map_or_else(
+            let heard = host.heard_ms.map_or_else(
                 || "-".to_owned(),
-                |seconds| format!("{} ago", span(Duration::from_secs(seconds))),
+                |ms| format!("{} ago", span(Duration::from_millis(ms))),
             );
             table.push([
                 host.host.clone(),
@@ -166,15 +157,15 @@ impl HostView {
     }
 }
 
-/// A member of a group of the VPC. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// A member of a group of the VPC.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct VpcMemberView {
     group: String,
     address: String,
     host: String,
     interface: String,
     since: u64,
-    age: u64,
+    age_ms: u64,
     counts: bool,
 }
 
@@ -186,7 +177,7 @@ impl From<MemberRow> for VpcMemberView {
             host: row.place.host,
             interface: row.place.interface,
             since: row.since,
-            age: unix_seconds().saturating_sub(row.since),
+            age_ms: milliseconds(since(row.since)),
             counts: row.counts,
         }
     }
@@ -202,7 +193,7 @@ impl VpcMemberView {
                 member.address.clone(),
                 member.host.clone(),
                 member.interface.clone(),
-                span(Duration::from_secs(member.age)),
+                span(Duration::from_millis(member.age_ms)),
                 if member.counts { "yes" } else { "no" }.to_owned(),
             ]);
         }
@@ -210,8 +201,8 @@ impl VpcMemberView {
     }
 }
 
-/// Answer of `apply` and `rollback` in a VPC. The names of the fields are those of the JSON form.
-#[derive(Debug, Serialize)]
+/// Answer of `apply` and `rollback` in a VPC.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct VpcApplyView {
     /// The VPC.
     pub(crate) vpc: String,
@@ -223,7 +214,7 @@ pub(crate) struct VpcApplyView {
     pub(crate) revision: u64,
     /// What differs.
     pub(crate) changes: Changes,
-    /// Hosts that do not enforce them in time; `None` when nobody waited.
+    /// Hosts that do not enforce them in time; null when nobody waited.
     pub(crate) behind: Option<Vec<String>>,
 }
 

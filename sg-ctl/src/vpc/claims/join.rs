@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sg_policy::model::{HostInterfaces, Model};
 
@@ -14,7 +15,7 @@ use super::Claims;
 const MOST: usize = 100;
 
 /// An interface of a host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The host.
     pub host: String,
@@ -29,7 +30,7 @@ impl fmt::Display for Place {
 }
 
 /// An address that two interfaces claim.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Conflict {
     /// The address.
     pub address: IpAddr,
@@ -40,7 +41,7 @@ pub struct Conflict {
 }
 
 /// Why a claim does not count.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The rules do not assign the group to the interface.
@@ -50,7 +51,7 @@ pub enum Reason {
 }
 
 /// A claim that does not count.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// The name of the group.
     pub group: String,

@@ -1,5 +1,6 @@
 //! How a VPC is, as one of its hosts sees it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::unix_seconds;
@@ -11,7 +12,7 @@ use crate::vpc::joined::Joined;
 const MOST_BAD: usize = 20;
 
 /// How a VPC is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Health {
     /// The VPC.

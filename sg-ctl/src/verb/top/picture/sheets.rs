@@ -3,10 +3,9 @@
 use sg_ctl::host::Rate;
 use sg_policy::model::Direction;
 
-use crate::verb::output::Tone;
 use crate::verb::output::names::RuleRef;
 use crate::verb::output::table::{Sheet, Table, Word};
-use crate::verb::show::interface::word;
+use crate::verb::output::{Tone, word};
 use crate::verb::top::picture::{Amount, DirectionPart, Picture};
 
 impl Picture<'_> {

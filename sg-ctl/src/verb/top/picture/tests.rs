@@ -271,7 +271,7 @@ fn text_has_everything_and_cuts_nothing_off() {
 fn json_has_amounts_and_rates() {
     let snapshot = snapshot();
     let json = serde_json::to_value(picture(&snapshot, Some(&rates()), &ALL)).expect("JSON");
-    assert_eq!(json["seconds"], 1.0);
+    assert_eq!(json["interval_ms"], 1000);
     assert_eq!(json["flow_table"]["live"], 2);
     assert_eq!(
         json["interfaces"][0]["inbound"]["dropped"],
