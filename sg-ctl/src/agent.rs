@@ -81,13 +81,13 @@ pub struct Options {
 /// # Panics
 /// Outside a tokio runtime with I/O and time.
 pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<(), AgentError> {
-    descriptors::raise();
+    let clients = descriptors::raise();
     let mut signals = Signals::new()?;
     // Watching begins first, so that nothing happens unseen.
     let mut touched = watch_files(&options.files)?;
     let links = LinkWatch::open().map_err(system("watch the interfaces"))?;
     let server = match options.metrics {
-        Some(address) => Some(MetricsServer::bind(address).await?),
+        Some(address) => Some(MetricsServer::bind(address, clients).await?),
         None => None,
     };
     let (vpc, mut events) = Vpc::new(options.paths.clone());

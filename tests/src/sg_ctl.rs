@@ -272,6 +272,18 @@ impl<'a> SgCtl<'a> {
         })
     }
 
+    /// Starts it with room for so many files and sockets; `None` where the program that limits it is not
+    /// there.
+    pub fn start_with_descriptors(&self, words: &[&str], most: u32) -> Option<Running> {
+        Command::new("prlimit").arg("--version").output().ok()?;
+        let mut command = self.command(Path::new("prlimit"));
+        command
+            .arg(format!("--nofile={most}:{most}"))
+            .arg(program())
+            .args(words);
+        Some(self.spawn(command, || {}))
+    }
+
     /// Starts it on a terminal of so many columns.
     pub fn start_on_terminal(&self, columns: u16, words: &[&str]) -> OnTerminal {
         let mut command = self.command(program());

@@ -21,8 +21,8 @@ use super::AgentError;
 
 /// Requests that may wait for an answer; more are refused.
 const WAITING: usize = 8;
-/// Connections at a time. Of more the oldest ends: who opens many keeps nobody else out, and takes no
-/// descriptors from the work on rules and interfaces.
+/// Most connections at a time. Of more the oldest ends: who opens many keeps nobody else out, and takes
+/// no descriptors from the work on rules and interfaces.
 const CONNECTIONS: usize = 32;
 /// Time for the headers of a request.
 const HEADERS: Duration = Duration::from_secs(5);
@@ -35,25 +35,31 @@ pub(super) type Scrape = oneshot::Sender<Option<String>>;
 /// Listens for scrapes and passes them on.
 pub(super) struct MetricsServer {
     listener: TcpListener,
+    /// Connections at a time.
+    most: usize,
 }
 
 impl MetricsServer {
-    /// Listens.
+    /// Listens. Clients may have so many descriptors.
     ///
     /// # Errors
     /// When the port is taken.
-    pub(super) async fn bind(address: SocketAddr) -> Result<Self, AgentError> {
+    pub(super) async fn bind(address: SocketAddr, clients: usize) -> Result<Self, AgentError> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| AgentError::Metrics { address, source })?;
-        Ok(Self { listener })
+        let most = clients.min(CONNECTIONS);
+        Ok(Self { listener, most })
     }
 
     /// Serves on a task of its own until the receiver of scrapes is dropped.
     pub(super) fn start(self) -> mpsc::Receiver<Scrape> {
         let (scrapes, receiver) = mpsc::channel(WAITING);
         tokio::spawn(async move {
-            let mut connections = Connections::default();
+            let mut connections = Connections {
+                most: self.most,
+                tasks: VecDeque::new(),
+            };
             loop {
                 let accepted = tokio::select! {
                     () = scrapes.closed() => return,
@@ -72,9 +78,10 @@ impl MetricsServer {
     }
 }
 
-/// The connections of a listener, no more than [`CONNECTIONS`].
-#[derive(Default)]
+/// The connections of a listener.
 struct Connections {
+    /// How many there may be.
+    most: usize,
     /// Oldest first.
     tasks: VecDeque<AbortHandle>,
 }
@@ -83,7 +90,7 @@ impl Connections {
     /// Serves another one.
     fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
         self.tasks.retain(|task| !task.is_finished());
-        while self.tasks.len() >= CONNECTIONS {
+        while self.tasks.len() >= self.most {
             if let Some(oldest) = self.tasks.pop_front() {
                 oldest.abort();
             }

@@ -2,9 +2,10 @@
 
 use std::{io::Write as _, net::TcpStream};
 
+use rstest::rstest;
 use sg_tests::{eventually, netns::Namespace, sg_ctl::SgCtl};
 
-use super::{METRICS, get, start, wait_for, wait_until_guarded};
+use super::{METRICS, get, start, wait_for, wait_until_guarded, wait_until_ready};
 
 #[test]
 fn interfaces_that_a_pattern_meant_are_forgotten_when_they_are_gone() {
@@ -47,8 +48,8 @@ fn interfaces_that_a_pattern_meant_are_forgotten_when_they_are_gone() {
     assert!(!status.stdout.contains("tap0"), "{status:#?}");
 }
 
-#[test]
-fn many_slow_connections_stop_no_work_of_the_agent() {
+#[rstest]
+fn many_slow_connections_stop_no_work_of_the_agent(#[values(None, Some(140))] most: Option<u32>) {
     let namespace = Namespace::new("agent");
     let sg = SgCtl::new(&namespace);
     let rules = |group: &str| {
@@ -57,7 +58,16 @@ fn many_slow_connections_stop_no_work_of_the_agent() {
         )
     };
     let file = sg.rule_file("rules.yaml", &rules("one"));
-    let _agent = start(&sg, &namespace, &["-f", &file]);
+    let words = ["agent", "--metrics", METRICS, "-f", &file];
+    let agent = match most {
+        Some(most) => sg.start_with_descriptors(&words, most),
+        None => Some(sg.start(&words)),
+    };
+    let Some(_agent) = agent else {
+        println!("skipped: `prlimit` is not installed (package util-linux)");
+        return;
+    };
+    wait_until_ready(&namespace);
     let slow: Vec<_> = namespace.enter(|| {
         let connect = |_| {
             let mut stream = TcpStream::connect(METRICS).ok()?;
