@@ -337,8 +337,8 @@ impl Join {
         self.add_groups(vec![group], problems);
         let name = self.groups.get(&reference.key)?.first()?.clone();
         let help = format!(
-            "it is imported as `{name}`, without rules; list the addresses that carry it under \
-             `members`"
+            "it is imported as `{name}`, with no rules but those of these files; list the \
+             addresses that carry it under `members`"
         );
         problems.warning(at, message, help);
         Some(name)

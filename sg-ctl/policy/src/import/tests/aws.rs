@@ -73,8 +73,8 @@ fn an_account_becomes_one_model() {
             "warning describe-security-groups.json:45 \
              SecurityGroups[1].IpPermissions[0].UserIdGroupPairs[2]: the group \
              `sg-0feedc0ffee000001` is not in the files (it is imported as \
-             `elsewhere:sg-0feedc0ffee000001`, without rules; list the addresses that carry it \
-             under `members`)",
+             `elsewhere:sg-0feedc0ffee000001`, with no rules but those of these files; list the \
+             addresses that carry it under `members`)",
             "warning describe-managed-prefix-lists.json:3 PrefixLists[0]: the entries of the \
              prefix list `com.amazonaws.global.cloudfront.origin-facing` are not given (until they \
              are listed under `prefix_lists`, rules that name it allow nothing)",
@@ -247,8 +247,8 @@ fn nothing_that_is_not_understood_is_left_out_in_silence() {
         findings_of(tags),
         [
             "warning a:1 [0]: the group `sg-0123456789abcdef0` is not in the files (it is imported \
-             as `elsewhere:sg-0123456789abcdef0`, without rules; list the addresses that carry it \
-             under `members`)",
+             as `elsewhere:sg-0123456789abcdef0`, with no rules but those of these files; list the \
+             addresses that carry it under `members`)",
             "warning a:3 [0].Tags: rules have no tags here: not carried over (put what matters \
              into the description of the rule)"
         ]

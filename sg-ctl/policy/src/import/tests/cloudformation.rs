@@ -50,8 +50,8 @@ fn a_template_becomes_a_model() {
     assert_eq!(model.prefix_lists["office"].max_entries, Some(4));
     let elsewhere = |name: &str| {
         format!(
-            "it is imported as `{name}`, without rules; list the addresses that carry it under \
-             `members`"
+            "it is imported as `{name}`, with no rules but those of these files; list the \
+             addresses that carry it under `members`"
         )
     };
     let default = |name: &str| format!("if the stack has another value: --parameter {name}=VALUE");

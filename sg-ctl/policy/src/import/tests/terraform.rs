@@ -61,8 +61,8 @@ fn a_state_becomes_a_model() {
         [
             "warning state.json:20 aws_security_group.bastion.ingress[1]: the group \
              `sg-0feedc0ffee000001` is not in the files (it is imported as \
-             `elsewhere:sg-0feedc0ffee000001`, without rules; list the addresses that carry it \
-             under `members`)",
+             `elsewhere:sg-0feedc0ffee000001`, with no rules but those of these files; list the \
+             addresses that carry it under `members`)",
             "warning state.json:41 aws_vpc_security_group_egress_rule.office.tags: rules have no tags \
              here: not carried over (put what matters into the description of the rule)",
         ]
