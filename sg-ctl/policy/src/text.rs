@@ -21,7 +21,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// Most bytes of one document: to import it takes ten times its size.
+/// Most bytes of one document: to import it takes eight to twelve times its size.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Reads all of a document, which may have no size of its own (a pipe).
