@@ -193,10 +193,7 @@ impl fmt::Display for ApplyView<'_> {
             )?,
         }
         writeln!(f, "{}", policy_text(self.policy, self.duration_ms))?;
-        match &self.deadline {
-            Some(deadline) => writeln!(f, "{deadline}"),
-            None => Ok(()),
-        }
+        output::last_line(f, self.deadline.as_ref())
     }
 }
 

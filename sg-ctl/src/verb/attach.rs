@@ -245,10 +245,7 @@ impl fmt::Display for AttachView<'_> {
             writeln!(f, "flows: {going_on} may go on")?;
         }
         writeln!(f, "{}", policy_text(self.policy, self.duration_ms))?;
-        match &self.deadline {
-            Some(deadline) => writeln!(f, "{deadline}"),
-            None => Ok(()),
-        }
+        output::last_line(f, self.deadline.as_ref())
     }
 }
 

@@ -112,10 +112,7 @@ impl fmt::Display for ModeView<'_> {
             let enforces = Tone::Good.paint("enforces");
             writeln!(f, "{} {enforces} its rules", self.interface)?;
         }
-        match &self.deadline {
-            Some(deadline) => writeln!(f, "{deadline}"),
-            None => Ok(()),
-        }
+        output::last_line(f, self.deadline.as_ref())
     }
 }
 

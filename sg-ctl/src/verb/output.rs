@@ -17,7 +17,7 @@ pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod time;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -79,6 +79,14 @@ impl Tone {
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
+}
+
+/// Writes a last line, where there is one.
+pub(crate) fn last_line(f: &mut fmt::Formatter<'_>, line: Option<&impl Display>) -> fmt::Result {
+    match line {
+        Some(line) => writeln!(f, "{line}"),
+        None => Ok(()),
+    }
 }
 
 /// The word that a setting has in rule files, and so in JSON.
