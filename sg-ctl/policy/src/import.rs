@@ -73,7 +73,7 @@ pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report>
     if draft.is_empty() && problems.is_empty() {
         let message = "there is no security group in the files";
         let help = "`sg-ctl import --help` tells which commands write what can be imported";
-        problems.error(&At::of_file(0), message, help);
+        problems.error(&At::NOWHERE, message, help);
     }
     let model = join::model(draft, &mut problems);
     let report = problems.finish();
@@ -90,24 +90,26 @@ pub fn import(sources: &[Source], options: &Options) -> Result<Imported, Report>
 /// Reads all documents; their trees are gone before the model is built.
 fn read(sources: &[Source], options: &Options, problems: &mut Problems<'_>) -> Draft {
     let mut draft = Draft::default();
-    let mut documents = Vec::new();
+    // Templates are read together, what is exported in one and used in another; the tree of any other
+    // document may go while it is read.
+    let (mut trees, mut others) = (Vec::new(), BTreeMap::new());
     for (file, source) in sources.iter().enumerate() {
         if let Some((message, help)) = formats::of_text(&source.text) {
-            problems.error(&At::of_file(file), message, help);
+            let at = problems.start_of(file);
+            problems.error(&at, message, help);
         } else if let Some(root) = document::parse(file, source, Tags::Functions, problems) {
-            documents.push((root, source.name.as_str()));
+            let format = options.format.or_else(|| formats::of(&View::root(&root)));
+            if format == Some(Format::CloudFormation) {
+                trees.push((file, root));
+            } else {
+                others.insert(file, (format, root));
+            }
         }
     }
-    let documents: Vec<_> = documents
+    let templates: Vec<_> = trees
         .iter()
-        .map(|(root, name)| (View::root(root), *name))
-        .map(|(root, name)| (options.format.or_else(|| formats::of(&root)), root, name))
+        .map(|(file, root)| (View::root(root), sources[*file].name.as_str()))
         .collect();
-    let templates = documents
-        .iter()
-        .filter(|(format, ..)| *format == Some(Format::CloudFormation))
-        .map(|(_, root, name)| (root.clone(), *name));
-    let templates: Vec<_> = templates.collect();
     let used = RefCell::default();
     let said = cloudformation::Said {
         parameters: &options.parameters,
@@ -115,15 +117,30 @@ fn read(sources: &[Source], options: &Options, problems: &mut Problems<'_>) -> D
         used: &used,
     };
     let exports = cloudformation::Exports::of(&templates, said);
-    for (format, root, name) in &documents {
+    let mut unread = trees
+        .iter()
+        .map(|(file, _)| file)
+        .zip(&templates)
+        .peekable();
+    for (file, source) in sources.iter().enumerate() {
+        if let Some((_, template)) = unread.next_if(|(its_file, _)| **its_file == file) {
+            let (root, name) = template;
+            cloudformation::read((root, name), said, &exports, &mut draft, problems);
+        }
+        let Some((format, root)) = others.remove(&file) else {
+            continue;
+        };
         match format {
-            Some(Format::Aws) => aws::read(root, name, &mut draft, problems),
-            Some(Format::Terraform) => terraform::read(root, &mut draft, problems),
-            Some(Format::OpenStack) => openstack::read(root, &mut draft, problems),
-            Some(Format::CloudFormation) => {
-                cloudformation::read((root, name), said, &exports, &mut draft, problems);
+            Some(Format::Aws) => aws::read(root, &source.name, &mut draft, problems),
+            Some(Format::Terraform) => {
+                terraform::read(&View::root(&root), &mut draft, problems);
             }
-            None => formats::report_unknown(root, problems),
+            Some(Format::OpenStack) => {
+                openstack::read(&View::root(&root), &mut draft, problems);
+            }
+            Some(Format::CloudFormation) | None => {
+                formats::report_unknown(&View::root(&root), problems);
+            }
         }
     }
     check_parameters(&templates, options, problems);
@@ -132,7 +149,7 @@ fn read(sources: &[Source], options: &Options, problems: &mut Problems<'_>) -> D
         // Not an error: what asks for it may hang on a condition that does not hold.
         let message = format!("nothing that was read imports the value `{name}`");
         let help = "look whether the name is right: --import NAME=VALUE";
-        problems.warning(&At::of_file(0), message, help);
+        problems.warning(&At::NOWHERE, message, help);
     }
     draft
 }
@@ -156,7 +173,7 @@ fn check_parameters(
                 let names: Vec<_> = declared.iter().map(String::as_str).collect();
                 format!("there are: {}", names.join(", "))
             };
-            problems.error(&At::of_file(0), message, help);
+            problems.error(&At::NOWHERE, message, help);
         }
     }
 }

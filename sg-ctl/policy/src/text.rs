@@ -4,6 +4,7 @@
 //! collected, so that one run reports all of them.
 
 pub(crate) mod document;
+pub(crate) mod places;
 pub(crate) mod report;
 mod slip;
 
@@ -21,7 +22,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// Most bytes of one document: to import it takes eight to twelve times its size.
+/// Most bytes of one document: to import it takes up to ten times its size.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Reads all of a document, which may have no size of its own (a pipe).

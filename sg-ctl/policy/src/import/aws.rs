@@ -8,7 +8,7 @@ use super::draft::{Draft, Entry, Group, List, Member, Reference};
 use super::values;
 use super::view::View;
 use crate::model::Direction;
-use crate::text::document::Value;
+use crate::text::document::{Node, Value};
 use crate::text::report::Problems;
 
 /// Keys of answers, in the order of reading: the flat rules come first, because only they have
@@ -53,26 +53,28 @@ pub(super) fn is_known(root: &View<'_>) -> bool {
     answers
         || Kind::of(root).is_some()
         || root
-            .items()
-            .first()
-            .is_some_and(|item| Kind::of(item).is_some())
+            .each()
+            .next()
+            .is_some_and(|item| Kind::of(&item).is_some())
 }
 
 /// Reads one document; entries of a prefix list belong to the one that the file is named after.
-pub(super) fn read(root: &View<'_>, file: &str, draft: &mut Draft, problems: &mut Problems<'_>) {
+///
+/// An account's groups are the largest documents that there are: what was read of the tree is gone.
+pub(super) fn read(mut root: Node, file: &str, draft: &mut Draft, problems: &mut Problems<'_>) {
     let mut reader = Reader {
         list: list_id(file),
         draft,
         problems,
     };
-    if matches!(root.value(), Value::List(_)) {
-        for item in root.items() {
-            reader.any(&item);
+    if Kind::of(&View::root(&root)).is_some() {
+        reader.any(&View::root(&root));
+    } else if let Value::List(items) = root.value {
+        for (number, node) in items.into_iter().enumerate() {
+            reader.any(&View::of(&node, format!("[{number}]")));
         }
-    } else if Kind::of(root).is_some() {
-        reader.any(root);
     } else {
-        reader.answer(root);
+        reader.answer(&mut root);
     }
 }
 
@@ -90,7 +92,8 @@ struct Reader<'d, 'p, 's> {
 }
 
 impl Reader<'_, '_, '_> {
-    fn answer(&mut self, root: &View<'_>) {
+    fn answer(&mut self, tree: &mut Node) {
+        let root = View::root(tree);
         if let Some(more) = root.get("NextToken") {
             let help = "leave out `--max-items` and `--no-paginate`";
             let message = "there is more than this file holds: the answer was cut into pages";
@@ -100,8 +103,10 @@ impl Reader<'_, '_, '_> {
         known.extend(["NextToken", "ResponseMetadata"]);
         root.warn_of_others(&known, self.problems);
         for (key, kind) in ANSWERS {
-            for item in root.list(key, self.problems) {
-                self.item(kind, &item);
+            // What is no list is reported.
+            drop(View::root(tree).list(key, self.problems));
+            for (number, node) in tree.take_list(key).into_iter().enumerate() {
+                self.item(kind, &View::of(&node, format!("{key}[{number}]")));
             }
         }
     }
@@ -146,12 +151,18 @@ impl Reader<'_, '_, '_> {
                 None
             }
         };
+        // What is no text is reported.
+        text("Description", self.problems);
+        let description = item.shared("Description");
         self.draft.groups.push(Group {
             at: item.at(),
-            keys: vec![id.to_owned(), format!("name:{name}")],
+            keys: vec![
+                item.shared("GroupId").unwrap_or_default(),
+                format!("name:{name}").into(),
+            ],
             id: given,
-            name: name.to_owned(),
-            description: text("Description", self.problems).to_owned(),
+            name: item.shared("GroupName").unwrap_or_default(),
+            description: description.unwrap_or_default(),
             tags: tags(item, self.problems),
             vpc: item.text("VpcId", self.problems).map(str::to_owned),
             default_outbound: false,
@@ -252,7 +263,7 @@ impl Reader<'_, '_, '_> {
 /// `Tags` as AWS and CloudFormation write them.
 fn tags(item: &View<'_>, problems: &mut Problems<'_>) -> Vec<(String, String)> {
     let list = item.list("Tags", problems);
-    let pairs = list.iter().filter_map(|tag| {
+    let pairs = list.filter_map(|tag| {
         let key = tag.required("Key", problems)?.to_owned();
         let value = tag.text("Value", problems).unwrap_or_default().to_owned();
         Some((key, value))

@@ -39,10 +39,10 @@ impl Draft {
 pub(super) struct Group {
     pub(super) at: At,
     /// Everything that references call it: its id, its address in Terraform, `name:NAME`.
-    pub(super) keys: Vec<String>,
+    pub(super) keys: Vec<Rc<str>>,
     pub(super) id: Option<GroupId>,
-    pub(super) name: String,
-    pub(super) description: String,
+    pub(super) name: Rc<str>,
+    pub(super) description: Rc<str>,
     pub(super) tags: Vec<(String, String)>,
     /// Names are unique within it.
     pub(super) vpc: Option<String>,
@@ -54,19 +54,20 @@ pub(super) struct Group {
 #[derive(Clone, Debug)]
 pub(super) struct Reference {
     /// One of [`Group::keys`] or [`List::keys`].
-    pub(super) key: String,
+    pub(super) key: Rc<str>,
     /// What it is called if it is not in the files.
-    pub(super) name: String,
+    pub(super) name: Rc<str>,
     /// What the reference says about a group that is not in the files.
     pub(super) about: String,
 }
 
 impl Reference {
     /// A reference that says nothing more.
-    pub(super) fn new(key: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<Rc<str>>) -> Self {
         let key = key.into();
+        let name = key.strip_prefix("name:");
         Self {
-            name: key.strip_prefix("name:").unwrap_or(&key).to_owned(),
+            name: name.map_or_else(|| Rc::clone(&key), Rc::from),
             key,
             about: String::new(),
         }
@@ -75,7 +76,7 @@ impl Reference {
     /// The same by another name.
     pub(super) fn called(self, name: &str) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             ..self
         }
     }

@@ -175,7 +175,7 @@ fn of_clouds(root: &View<'_>) -> Option<Other> {
 }
 
 fn first<'a>(root: &View<'a>) -> Option<View<'a>> {
-    root.items().into_iter().next()
+    root.each().next()
 }
 
 fn is_mapping(root: &View<'_>, key: &str) -> bool {

@@ -1,6 +1,8 @@
 //! From drafts to the model: names, references, duplicates and quotas.
 
+use std::collections::hash_map;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::draft::{Draft, Entry, Group, List, Member, Peer, Reference, Rule};
 use super::limits;
@@ -32,7 +34,7 @@ pub(super) fn model(draft: Draft, problems: &mut Problems<'_>) -> Model {
 struct Join {
     model: Model,
     /// Names of groups by what references call them. Several for a name that is not unique.
-    groups: HashMap<String, Vec<String>>,
+    groups: HashMap<Rc<str>, Vec<Rc<str>>>,
     /// Names of lists by what references call them.
     lists: HashMap<String, String>,
     /// The VPC of each group, by the group's name.
@@ -47,33 +49,26 @@ struct Join {
 
 impl Join {
     fn add_groups(&mut self, groups: Vec<Group>, problems: &mut Problems<'_>) {
-        let mut uses: HashMap<String, BTreeSet<Option<String>>> = HashMap::new();
-        for group in &groups {
-            let id = group.id.as_ref().map(ToString::to_string);
-            let identity = id.or_else(|| group.keys.first().cloned());
-            uses.entry(group.name.trim_end().to_lowercase())
-                .or_default()
-                .insert(identity);
-        }
+        let shared = shared_names(&groups);
         for group in groups {
             // Names are shared, ids and addresses are not.
             let mut own = group.keys.iter().filter(|key| !key.starts_with("name:"));
-            let known = own.find_map(|key| self.groups.get(key));
+            let known = own.find_map(|key| self.groups.get(&**key));
             if let Some([name]) = known.map(Vec::as_slice) {
                 // Described twice, such as by two dumps of one account.
                 let name = name.clone();
                 self.refer(&group.keys, &name);
                 continue;
             }
-            let shared = uses[&group.name.trim_end().to_lowercase()].len() > 1;
-            let name = self.name_for(&group, shared, problems);
-            self.refer(&group.keys, &name);
+            let is_shared = shared.contains(&group.name.trim_end().to_lowercase());
+            let name = self.name_for(&group, is_shared, problems);
+            self.refer(&group.keys, &Rc::from(name.as_str()));
             if let Some(vpc) = group.vpc {
                 self.vpcs.insert(name.clone(), vpc);
             }
             let id = group.id.unwrap_or_else(|| GroupId::derived(&name));
             let mut keys = group.keys.iter();
-            let has_others = keys.any(|key| self.without_default.contains(key));
+            let has_others = keys.any(|key| self.without_default.contains(&**key));
             let outbound = if group.default_outbound && !has_others {
                 SecurityGroup::default_outbound(&id)
             } else {
@@ -91,11 +86,11 @@ impl Join {
         }
     }
 
-    fn refer(&mut self, keys: &[String], name: &str) {
+    fn refer(&mut self, keys: &[Rc<str>], name: &Rc<str>) {
         for key in keys {
-            let names = self.groups.entry(key.clone()).or_default();
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
+            let names = self.groups.entry(Rc::clone(key)).or_default();
+            if !names.iter().any(|known| **known == **name) {
+                names.push(Rc::clone(name));
             }
         }
     }
@@ -211,7 +206,7 @@ impl Join {
         without: &[(At, String)],
         problems: &mut Problems<'_>,
     ) {
-        let named = |key: &String| self.groups.get(key).and_then(|names| names.first());
+        let named = |key: &str| self.groups.get(key).and_then(|names| names.first());
         let with: HashSet<_> = rules
             .iter()
             .filter_map(|rule| named(&rule.group.key))
@@ -245,7 +240,7 @@ impl Join {
             let description = names::clean(&rule.description, "description", &rule.at, problems);
             let location = Location {
                 file: problems.file(&rule.at).to_owned(),
-                line: rule.at.span.line,
+                line: problems.line(&rule.at),
             };
             let Some(group) = self.model.groups.get_mut(&group) else {
                 continue;
@@ -263,8 +258,8 @@ impl Join {
         let mut unknown = BTreeSet::new();
         for member in members {
             let key = member.group.key;
-            if let Some([name]) = self.groups.get(&key).map(Vec::as_slice) {
-                let addresses = self.model.members.entry(name.clone()).or_default();
+            if let Some([name]) = self.groups.get(&*key).map(Vec::as_slice) {
+                let addresses = self.model.members.entry(name.to_string()).or_default();
                 addresses.insert(member.address);
             } else if unknown.insert(key.clone()) {
                 let message = format!("the group `{key}` is not in the files");
@@ -283,16 +278,16 @@ impl Join {
         at: &At,
         problems: &mut Problems<'_>,
     ) -> Option<String> {
-        match self.groups.get(&reference.key).map(Vec::as_slice) {
+        match self.groups.get(&*reference.key).map(Vec::as_slice) {
             Some([name]) => {
                 let is_by_name = reference.key.starts_with("name:");
-                let theirs = self.vpcs.get(name).map(String::as_str);
+                let theirs = self.vpcs.get(&**name).map(String::as_str);
                 let (Some(own), Some(_), true) = (vpc, theirs, is_by_name && vpc != theirs) else {
-                    return Some(name.clone());
+                    return Some(name.to_string());
                 };
                 // Of another VPC: AWS does not look there.
                 let elsewhere = Reference {
-                    key: format!("{}#{own}", reference.key),
+                    key: format!("{}#{own}", reference.key).into(),
                     ..reference.clone()
                 };
                 return self.group(&elsewhere, None, at, problems);
@@ -300,10 +295,10 @@ impl Join {
             Some(names) => {
                 // By name: AWS looks in the VPC of the group that holds the rule.
                 let mut near = names.iter().filter(|name| {
-                    vpc.is_some() && self.vpcs.get(*name).map(String::as_str) == vpc
+                    vpc.is_some() && self.vpcs.get(&***name).map(String::as_str) == vpc
                 });
                 if let (Some(name), None) = (near.next(), near.next()) {
-                    return Some(name.clone());
+                    return Some(name.to_string());
                 }
                 let key = reference.key.trim_start_matches("name:");
                 let message = format!(
@@ -320,22 +315,22 @@ impl Join {
         let is_default = text.trim_end().eq_ignore_ascii_case(DEFAULT_GROUP);
         let group = Group {
             at: at.clone(),
-            keys: vec![reference.key.clone()],
+            keys: vec![Rc::clone(&reference.key)],
             // The host has a group `default` of its own.
             name: if id.is_some() || is_default {
-                format!("elsewhere:{text}")
+                format!("elsewhere:{text}").into()
             } else {
-                text.to_owned()
+                Rc::clone(text)
             },
             id,
-            description: reference.about.clone(),
+            description: reference.about.as_str().into(),
             tags: Vec::new(),
             vpc: None,
             default_outbound: false,
         };
         let message = format!("the group `{text}` is not in the files");
         self.add_groups(vec![group], problems);
-        let name = self.groups.get(&reference.key)?.first()?.clone();
+        let name = self.groups.get(&*reference.key)?.first()?.to_string();
         let help = format!(
             "it is imported as `{name}`, with no rules but those of these files; list the \
              addresses that carry it under `members`"
@@ -346,16 +341,37 @@ impl Join {
 
     /// The name of the list that a reference means. One that is not in the files becomes empty.
     fn list(&mut self, reference: &Reference, at: &At, problems: &mut Problems<'_>) -> String {
-        if let Some(name) = self.lists.get(&reference.key) {
+        if let Some(name) = self.lists.get(&*reference.key) {
             return name.clone();
         }
         let list = List {
             at: at.clone(),
-            keys: vec![reference.key.clone()],
-            name: reference.name.clone(),
+            keys: vec![reference.key.to_string()],
+            name: reference.name.to_string(),
             max_entries: None,
         };
         self.add_lists(vec![list], Vec::new(), problems);
-        self.lists.get(&reference.key).cloned().unwrap_or_default()
+        self.lists.get(&*reference.key).cloned().unwrap_or_default()
     }
+}
+
+/// The names that several groups have, as they are compared.
+fn shared_names(groups: &[Group]) -> HashSet<String> {
+    let mut first: HashMap<String, Option<&str>> = HashMap::new();
+    let mut shared = HashSet::new();
+    for group in groups {
+        let name = group.name.trim_end().to_lowercase();
+        let id = group.id.as_ref().map(GroupId::as_str);
+        let identity = id.or_else(|| group.keys.first().map(|key| &**key));
+        match first.entry(name) {
+            hash_map::Entry::Vacant(free) => {
+                free.insert(identity);
+            }
+            hash_map::Entry::Occupied(taken) if *taken.get() != identity => {
+                shared.insert(taken.key().clone());
+            }
+            hash_map::Entry::Occupied(_) => {}
+        }
+    }
+    shared
 }

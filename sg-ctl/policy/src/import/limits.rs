@@ -29,7 +29,7 @@ pub(super) fn raise(model: &mut Model, problems: &mut Problems<'_>) {
             limits.rules_per_group, limits.prefix_list_entries
         );
         let help = "the section `limits` of the rule file raises them";
-        problems.warning(&At::of_file(0), message, help);
+        problems.warning(&At::NOWHERE, message, help);
     }
     model.limits = limits;
 }

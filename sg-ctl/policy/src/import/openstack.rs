@@ -115,10 +115,10 @@ impl Reader<'_, '_, '_> {
         let description = text(item, &["description", "Description"]).unwrap_or_default();
         self.draft.groups.push(Group {
             at: item.at(),
-            keys: vec![id.to_owned(), format!("name:{name}")],
+            keys: vec![id.into(), format!("name:{name}").into()],
             id: None,
-            name: name.to_owned(),
-            description: description.to_owned(),
+            name: name.into(),
+            description: description.into(),
             tags: Vec::new(),
             vpc: None,
             default_outbound: false,

@@ -15,6 +15,8 @@ mod state;
 
 use std::collections::HashMap;
 
+use std::rc::Rc;
+
 use super::draft::{Draft, Group, Member, Reference};
 use super::view::View;
 use crate::model::{DEFAULT_GROUP, Direction};
@@ -93,10 +95,10 @@ impl Reader<'_, '_, '_, '_> {
             tags.filter_map(|(key, value)| Some((key.to_owned(), value.as_text()?.to_owned())));
         self.draft.groups.push(Group {
             at: resource.at(),
-            keys,
+            keys: keys.into_iter().map(Rc::from).collect(),
             id: id.and_then(|id| id.parse().ok()),
-            name,
-            description: resource.text("description").unwrap_or_default().to_owned(),
+            name: name.into(),
+            description: resource.text("description").unwrap_or_default().into(),
             tags: tags.collect(),
             vpc: resource.text("vpc_id").map(str::to_owned),
             default_outbound: false,
@@ -147,13 +149,10 @@ impl Reader<'_, '_, '_, '_> {
         self.problems.warning(&resource.at(), message, help);
         self.draft.groups.push(Group {
             at: resource.at(),
-            keys: vec![id.to_owned(), resource.address.to_string()],
+            keys: vec![id.into(), Rc::from(&*resource.address)],
             id: id.parse().ok(),
-            name: resource
-                .text("name")
-                .unwrap_or(&resource.address)
-                .to_owned(),
-            description: resource.text("description").unwrap_or_default().to_owned(),
+            name: resource.text("name").unwrap_or(&resource.address).into(),
+            description: resource.text("description").unwrap_or_default().into(),
             tags: Vec::new(),
             vpc: resource.text("vpc_id").map(str::to_owned),
             default_outbound: false,

@@ -2,6 +2,8 @@
 //!
 //! A value of the wrong kind is reported, never taken for an absent one.
 
+use std::rc::Rc;
+
 use super::values;
 use crate::text::document::{Node, Value};
 use crate::text::report::{At, Problems};
@@ -20,6 +22,11 @@ impl<'a> View<'a> {
             node,
             path: String::new(),
         }
+    }
+
+    /// A value that keys of its own lead to no more: its tree is taken apart.
+    pub(super) const fn of(node: &'a Node, path: String) -> Self {
+        Self { node, path }
     }
 
     /// The same value under a path that says more to its reader than the keys do.
@@ -75,14 +82,20 @@ impl<'a> View<'a> {
 
     /// The items of a list, none for any other value.
     pub(super) fn items(&self) -> Vec<Self> {
-        let Value::List(items) = &self.node.value else {
-            return Vec::new();
+        self.each().collect()
+    }
+
+    /// The items of a list, one after the other: it may have hundreds of thousands.
+    pub(super) fn each(&self) -> impl Iterator<Item = Self> + use<'a> {
+        let items: &'a [Node] = match &self.node.value {
+            Value::List(items) => items,
+            _ => &[],
         };
-        let item = |(index, node): (usize, &'a Node)| Self {
+        let path = self.path.clone();
+        items.iter().enumerate().map(move |(index, node)| Self {
             node,
-            path: format!("{}[{index}]", self.path),
-        };
-        items.iter().enumerate().map(item).collect()
+            path: format!("{path}[{index}]"),
+        })
     }
 
     /// Whether this is nothing, or a collection of nothing.
@@ -103,16 +116,28 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The text under a key, as it is kept: whoever takes it shares it with the tree.
+    pub(super) fn shared(&self, key: &str) -> Option<Rc<str>> {
+        match &self.get(key)?.node.value {
+            Value::Scalar(text) => Some(Rc::clone(text)),
+            _ => None,
+        }
+    }
+
     /// The items of the list under a key; none if the key is not there.
-    pub(super) fn list(&self, key: &str, problems: &mut Problems<'_>) -> Vec<Self> {
-        let Some(view) = self.get(key) else {
-            return Vec::new();
-        };
-        if !matches!(view.value(), Value::List(_)) {
+    pub(super) fn list(
+        &self,
+        key: &str,
+        problems: &mut Problems<'_>,
+    ) -> impl Iterator<Item = Self> + use<'a> {
+        let view = self.get(key);
+        if let Some(view) = &view
+            && !matches!(view.value(), Value::List(_))
+        {
             let help = "this is not what the tool writes: was the file edited or cut off?";
             problems.error(&view.at(), "a list should stand here", help);
         }
-        view.items()
+        view.into_iter().flat_map(|view| view.each())
     }
 
     /// The text under a key; `None` if the key is not there.

@@ -249,7 +249,7 @@ pub(super) fn distinct_keys<'n>(
             let path = Path::Key(cursor.path, name);
             let message = format!(
                 "the key stands here twice, first in line {}",
-                earlier.span.line
+                problems.places().find(earlier.span.start).line
             );
             let cursor = Cursor {
                 node: key,

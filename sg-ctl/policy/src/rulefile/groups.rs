@@ -182,7 +182,7 @@ impl Groups {
             rule.tags = draft.tags;
             rule.location = Some(Location {
                 file: problems.file(&draft.at).to_owned(),
-                line: draft.at.span.line,
+                line: problems.line(&draft.at),
             });
             self.peer_places.insert(rule.id.clone(), at.clone());
             rules.push(rule);

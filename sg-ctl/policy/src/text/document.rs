@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag, options};
 
+use super::places::Span;
 use super::report::{At, Problems};
 use super::{Source, slip};
 
@@ -17,23 +18,8 @@ const MAX_DEPTH: usize = 64;
 /// Nodes that aliases may add, so that a small file cannot become a huge tree.
 const MAX_ALIASED_NODES: usize = 1_000_000;
 
-/// A stretch of a source text, which has less than 4 GiB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    /// Index of the source.
-    pub(crate) file: u32,
-    /// Line of the first character, from 1.
-    pub(crate) line: u32,
-    /// Column of the first character, from 1.
-    pub(crate) column: u32,
-    /// Byte offset of the first character.
-    pub(crate) start: u32,
-    /// Byte offset past the last character.
-    pub(crate) end: u32,
-}
-
 // A document of 60 MB has five million of them.
-const _: () = assert!(size_of::<Node>() == 48, "a tree is as large as its nodes");
+const _: () = assert!(size_of::<Node>() == 32, "a tree is as large as its nodes");
 
 /// One value of a document.
 #[derive(Clone, Debug)]
@@ -42,6 +28,21 @@ pub(crate) struct Node {
     pub(crate) span: Span,
     /// What it is.
     pub(crate) value: Value,
+}
+
+impl Node {
+    /// Takes the items of the list under a key out of the tree; none when there is no such list.
+    pub(crate) fn take_list(&mut self, key: &str) -> Box<[Self]> {
+        let Value::Mapping(entries) = &mut self.value else {
+            return Box::default();
+        };
+        let is_wanted = |name: &Self| matches!(&name.value, Value::Scalar(text) if **text == *key);
+        let found = entries.iter_mut().find(|(name, _)| is_wanted(name));
+        match found.map(|(_, node)| &mut node.value) {
+            Some(Value::List(items)) => std::mem::take(items),
+            _ => Box::default(),
+        }
+    }
 }
 
 /// The kinds of values.
@@ -87,7 +88,8 @@ enum Content {
 
 /// Builds the tree from parser events.
 struct Builder<'p, 's> {
-    file: usize,
+    /// Where the source begins.
+    start: u32,
     tags: Tags,
     problems: &'p mut Problems<'s>,
     open: Vec<Open>,
@@ -126,13 +128,22 @@ pub(crate) fn parse(
     tags: Tags,
     problems: &mut Problems<'_>,
 ) -> Option<Node> {
+    let Some(start) = problems.places().start_of(file) else {
+        let help = "give them in several runs";
+        problems.error(
+            &At::NOWHERE,
+            "the files together have more than 4 GiB",
+            help,
+        );
+        return None;
+    };
     let options = options! {
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
         emit_comments: false,
     };
     let mut builder = Builder {
-        file,
+        start,
         tags,
         problems,
         open: Vec::new(),
@@ -145,16 +156,16 @@ pub(crate) fn parse(
         match event {
             Ok((event, span)) => builder.accept(event, span)?,
             Err(error) => {
+                let place = error.marker().byte_offset().unwrap_or_default();
                 let at = At::outside_keys(builder.span(*error.marker(), *error.marker()));
-                let help =
-                    slip::in_line(&source.text, at.span.start as usize).unwrap_or(match tags {
-                        Tags::Refused => {
-                            "rule files are YAML; indent with spaces and quote text that holds `: `"
-                        }
-                        Tags::Functions => {
-                            "JSON or YAML, and all of it, can be imported: was the file cut off?"
-                        }
-                    });
+                let help = slip::in_line(&source.text, place).unwrap_or(match tags {
+                    Tags::Refused => {
+                        "rule files are YAML; indent with spaces and quote text that holds `: `"
+                    }
+                    Tags::Functions => {
+                        "JSON or YAML, and all of it, can be imported: was the file cut off?"
+                    }
+                });
                 builder.problems.error(&at, error.info(), help);
                 return None;
             }
@@ -162,18 +173,11 @@ pub(crate) fn parse(
     }
     let root = builder.root.take();
     if root.is_none() {
-        let start = Span {
-            file: file as u32,
-            line: 1,
-            column: 1,
-            start: 0,
-            end: 0,
-        };
         let help = match tags {
             Tags::Refused => "begin with a section such as `security_groups:`",
             Tags::Functions => "did the command that was to write it fail?",
         };
-        problems.error(&At::outside_keys(start), "the file is empty", help);
+        problems.error(&problems.start_of(file), "the file is empty", help);
     }
     root
 }
@@ -334,13 +338,11 @@ impl Builder<'_, '_> {
     }
 
     fn span(&self, start: Marker, end: Marker) -> Span {
-        let first = start.byte_offset().unwrap_or_default();
+        let first = start.byte_offset().unwrap_or_default() as u32;
+        let last = end.byte_offset().map_or(first, |last| last as u32);
         Span {
-            file: self.file as u32,
-            line: start.line() as u32,
-            column: start.col() as u32 + 1,
-            start: first as u32,
-            end: end.byte_offset().unwrap_or(first) as u32,
+            start: self.start + first,
+            end: self.start + last,
         }
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Source;
-use super::document::Span;
+use super::places::{Places, Span};
 
 /// Findings that are kept of each severity: nobody reads more, and the first ones tell the rest.
 const MAX_FINDINGS: usize = 100;
@@ -143,16 +143,8 @@ pub(crate) struct At {
 }
 
 impl At {
-    /// The beginning of a source, for what concerns all of it.
-    pub(crate) const fn of_file(file: usize) -> Self {
-        Self::outside_keys(Span {
-            file: file as u32,
-            line: 1,
-            column: 1,
-            start: 0,
-            end: 0,
-        })
-    }
+    /// The beginning of everything.
+    pub(crate) const NOWHERE: Self = Self::outside_keys(Span { start: 0, end: 0 });
 
     /// A place that no key leads to.
     pub(crate) const fn outside_keys(span: Span) -> Self {
@@ -167,6 +159,7 @@ impl At {
 #[derive(Debug)]
 pub(crate) struct Problems<'a> {
     sources: &'a [Source],
+    places: Places<'a>,
     /// Those of each severity that are kept, by [`Severity`].
     found: [Vec<Found>; 2],
     /// How many there were of each severity.
@@ -185,16 +178,17 @@ struct Found {
 }
 
 impl Found {
-    const fn place(&self) -> (u32, u32, usize) {
-        (self.at.span.file, self.at.span.start, self.number)
+    const fn place(&self) -> (u32, usize) {
+        (self.at.span.start, self.number)
     }
 }
 
 impl<'a> Problems<'a> {
     /// Nothing found yet.
-    pub(crate) const fn new(sources: &'a [Source]) -> Self {
+    pub(crate) fn new(sources: &'a [Source]) -> Self {
         Self {
             sources,
+            places: Places::new(sources),
             found: [Vec::new(), Vec::new()],
             counts: [0; 2],
         }
@@ -215,21 +209,37 @@ impl<'a> Problems<'a> {
         self.report(Severity::Warning, at, message.into(), help.into());
     }
 
+    /// Where things are in the sources.
+    pub(crate) const fn places(&self) -> &Places<'a> {
+        &self.places
+    }
+
+    /// The beginning of a source, for what concerns all of it.
+    pub(crate) fn start_of(&self, file: usize) -> At {
+        let start = self.places.start_of(file).unwrap_or_default();
+        At::outside_keys(Span { start, end: start })
+    }
+
     /// The place as other messages name it: `web.yaml:3:5`.
     pub(crate) fn place(&self, at: &At) -> String {
-        format!("{}:{}:{}", self.file(at), at.span.line, at.span.column)
+        let place = self.places.find(at.span.start);
+        format!("{}:{}:{}", self.file(at), place.line, place.column)
     }
 
     /// The name of the file of a place.
     pub(crate) fn file(&self, at: &At) -> &str {
-        self.sources
-            .get(at.span.file as usize)
-            .map_or("", |source| &source.name)
+        let (file, _) = self.places.source(at.span.start);
+        self.sources.get(file).map_or("", |source| &source.name)
+    }
+
+    /// The line of a place, from 1.
+    pub(crate) fn line(&self, at: &At) -> u32 {
+        self.places.find(at.span.start).line
     }
 
     /// Ends the collection: the findings in the order of their places.
     pub(crate) fn finish(self) -> Report {
-        let sources = self.sources;
+        let (sources, places) = (self.sources, self.places);
         let [mut errors, mut warnings] = self.found;
         for found in [&mut errors, &mut warnings] {
             keep_first(found, MAX_FINDINGS);
@@ -241,7 +251,7 @@ impl<'a> Problems<'a> {
         Report {
             diagnostics: shown
                 .into_iter()
-                .map(|found| diagnostic(sources, found))
+                .map(|found| diagnostic(sources, &places, found))
                 .collect(),
             counts: self.counts,
         }
@@ -270,16 +280,18 @@ fn keep_first(found: &mut Vec<Found>, count: usize) {
     found.truncate(count);
 }
 
-fn diagnostic(sources: &[Source], found: Found) -> Diagnostic {
-    let source = sources.get(found.at.span.file as usize);
+fn diagnostic(sources: &[Source], places: &Places<'_>, found: Found) -> Diagnostic {
+    let place = places.find(found.at.span.start);
+    let length = found.at.span.end.saturating_sub(found.at.span.start) as usize;
+    let source = sources.get(place.file);
     let (excerpt, marked) = source.map_or((String::new(), 0..0), |source| {
-        excerpt(&source.text, &found.at.span)
+        excerpt(&source.text, place.byte..place.byte + length)
     });
     Diagnostic {
         severity: found.severity,
         file: source.map_or_else(String::new, |source| source.name.clone()),
-        line: found.at.span.line,
-        column: found.at.span.column,
+        line: place.line,
+        column: place.column,
         field: found.at.field,
         message: found.message,
         help: found.help,
@@ -290,15 +302,12 @@ fn diagnostic(sources: &[Source], found: Found) -> Diagnostic {
 
 /// The line of `text` in which `span` begins, cut to the neighbourhood of the span, and the part
 /// of it that the span marks.
-fn excerpt(text: &str, span: &Span) -> (String, Range<usize>) {
+fn excerpt(text: &str, span: Range<usize>) -> (String, Range<usize>) {
     // YAML ends lines with either sign, or with both.
     const LINE_ENDS: [char; 2] = ['\n', '\r'];
     // What fills a line of megabytes is shown by its beginning.
-    let last = span
-        .end
-        .min(span.start.saturating_add(CONTEXT_BYTES as u32));
-    let (start, last) = (span.start as usize, last as usize);
-    let start = text.floor_char_boundary(start);
+    let last = span.end.min(span.start.saturating_add(CONTEXT_BYTES));
+    let start = text.floor_char_boundary(span.start);
     let nearest = text.ceil_char_boundary(start.saturating_sub(CONTEXT_BYTES));
     let from = text[nearest..start]
         .rfind(LINE_ENDS)
@@ -318,40 +327,27 @@ fn excerpt(text: &str, span: &Span) -> (String, Range<usize>) {
 mod tests {
     use super::*;
 
-    fn span(start: u32, end: u32) -> Span {
-        Span {
-            file: 0,
-            line: 1,
-            column: 1,
-            start,
-            end,
-        }
-    }
-
     #[test]
     fn an_excerpt_is_the_line_of_the_span() {
         assert_eq!(
-            excerpt("a: 1\nb: 22\nc: 3\n", &span(8, 10)),
+            excerpt("a: 1\nb: 22\nc: 3\n", 8..10),
             ("b: 22".to_owned(), 3..5)
         );
         assert_eq!(
-            excerpt("a: 1\nb: [\n1]\n", &span(8, 12)),
+            excerpt("a: 1\nb: [\n1]\n", 8..12),
             ("b: [".to_owned(), 3..4)
         );
-        assert_eq!(excerpt("a: 1", &span(4, 4)), ("a: 1".to_owned(), 4..4));
-        assert_eq!(
-            excerpt("a\rb: 1\r\n", &span(2, 8)),
-            ("b: 1".to_owned(), 0..4)
-        );
+        assert_eq!(excerpt("a: 1", 4..4), ("a: 1".to_owned(), 4..4));
+        assert_eq!(excerpt("a\rb: 1\r\n", 2..8), ("b: 1".to_owned(), 0..4));
     }
 
     #[test]
     fn an_excerpt_of_a_long_line_is_short() {
         let text = format!("{}é1{}", "é".repeat(500), "é".repeat(500));
-        let (line, marked) = excerpt(&text, &span(1002, 1003));
+        let (line, marked) = excerpt(&text, 1002..1003);
         assert_eq!(&line[marked], "1");
         assert!(line.len() <= 2 * CONTEXT_BYTES + 1, "{}", line.len());
-        let (line, marked) = excerpt(&text, &span(0, 2002));
+        let (line, marked) = excerpt(&text, 0..2002);
         assert!(line.len() <= 2 * CONTEXT_BYTES + 1, "{}", line.len());
         assert_eq!(marked, 0..CONTEXT_BYTES);
     }

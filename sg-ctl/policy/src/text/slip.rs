@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::document::{Node, Tags, Value};
+use super::places::Span;
 use super::report::{At, Problems};
 
 /// Bytes of a line that are looked at on either side: JSON may be one line.
@@ -41,7 +42,7 @@ pub(super) fn in_keys(
     tags: Tags,
     problems: &mut Problems<'_>,
 ) -> Option<()> {
-    let mut first: HashMap<&str, u32> = HashMap::new();
+    let mut first: HashMap<&str, Span> = HashMap::new();
     let mut result = Some(());
     for (key, _) in entries {
         let Value::Scalar(name) = &key.value else {
@@ -65,7 +66,8 @@ pub(super) fn in_keys(
             result = None;
         }
         // Rule files report these with all the keys that lead there.
-        if let (Some(line), Tags::Functions) = (first.insert(name, key.span.line), tags) {
+        if let (Some(earlier), Tags::Functions) = (first.insert(name, key.span), tags) {
+            let line = problems.places().find(earlier.start).line;
             let message = format!("the key stands here twice, first in line {line}");
             problems.error(&at(), message, "keep one of the two");
         }

@@ -89,10 +89,10 @@ impl<'a> Reader<'a, '_, '_, '_> {
         let description = self.text(keys, "GroupDescription").unwrap_or_default();
         self.draft.groups.push(Group {
             at: keys.at(),
-            keys: vec![key.clone(), alias],
+            keys: vec![key.as_str().into(), alias.into()],
             id: None,
-            name,
-            description,
+            name: name.into(),
+            description: description.into(),
             tags,
             vpc,
             default_outbound: self.default_outbound && is_whole && outbound.is_empty(),

@@ -178,8 +178,7 @@ pub(super) fn key(view: &View<'_>) -> String {
     write(view, &mut written, true);
     if written.len() > MAX_TEXT {
         // Too long to compare: no other place has the same.
-        let span = view.at().span;
-        return format!("{}:{}", span.line, span.column);
+        return format!("{}", view.at().span.start);
     }
     written
 }
