@@ -16,9 +16,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::{
-    resource::{Resource, getrlimit, setrlimit},
-    socket::{MsgFlags, send},
+use nix::{
+    errno::Errno,
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        socket::{MsgFlags, send},
+    },
 };
 use serde::Serialize;
 use sg_common::{counters::ZoneCounters, reason::Reason};
@@ -176,7 +179,11 @@ fn meanwhile(wire: &OwnedFd, flows: &[Vec<u8>], is_over: &AtomicBool) -> Result<
 fn pour_out(wire: &OwnedFd, frames: &[Vec<u8>]) -> Result<Duration> {
     let started = Instant::now();
     for frame in frames {
-        send(wire.as_raw_fd(), frame, MsgFlags::empty())?;
+        // The queue between both ends is full now and then where the far one is slower: again then.
+        while let Err(error) = send(wire.as_raw_fd(), frame, MsgFlags::empty()) {
+            let is_full = error == Errno::ENOBUFS && started.elapsed() < PATIENCE * 20;
+            ensure!(is_full, "a frame cannot be sent: {error}");
+        }
     }
     Ok(started.elapsed())
 }
