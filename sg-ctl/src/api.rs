@@ -45,6 +45,8 @@ use xml::Node;
 
 /// How often a change is decided again when others were faster.
 const ATTEMPTS: usize = 16;
+/// How long the hosts of a VPC are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long what surrounds groups is taken to be as it was.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -77,6 +79,17 @@ impl Caller {
             agent: agent.chars().take(200).collect(),
         }
     }
+}
+
+/// What a call came to.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The id under which the audit log knows it.
+    pub request: String,
+    /// What was asked for, or why it is refused.
+    pub result: Result<Node, Refusal>,
+    /// Hosts of the VPC that do not enforce the change yet, by their own word.
+    pub pending: Vec<String>,
 }
 
 /// What the API is made of.
@@ -173,18 +186,34 @@ impl<S: Store> Api<S> {
         Ok(self.store.load().await?)
     }
 
-    /// Carries out one action as its caller: one transaction, which is in force when this returns.
-    /// Returns the id under which the audit log knows it, and the answer.
-    pub async fn call(&self, caller: &Caller, form: &Form) -> (String, Result<Node, Refusal>) {
-        let request = match bits::<16>() {
-            Ok(bytes) => request_id(bytes),
-            Err(refusal) => return (String::new(), Err(refusal)),
+    /// Carries out one action as its caller: one transaction, which is in force when this returns, but
+    /// for hosts that are pending.
+    pub async fn call(&self, caller: &Caller, form: &Form) -> Answer {
+        let mut answer = Answer {
+            request: String::new(),
+            result: Ok(Node::done()),
+            pending: Vec::new(),
         };
-        let answer = self.answer(caller, form, &request).await;
-        (request, answer)
+        answer.result = match bits::<16>() {
+            Ok(bytes) => {
+                answer.request = request_id(bytes);
+                let Answer {
+                    request, pending, ..
+                } = &mut answer;
+                self.answer(caller, form, request, pending).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        answer
     }
 
-    async fn answer(&self, caller: &Caller, form: &Form, request: &str) -> Result<Node, Refusal> {
+    async fn answer(
+        &self,
+        caller: &Caller,
+        form: &Form,
+        request: &str,
+        pending: &mut Vec<String>,
+    ) -> Result<Node, Refusal> {
         let name = form.get("Action");
         let name =
             name.ok_or_else(|| Refusal::new("MissingAction", "The request is missing an action"))?;
@@ -207,7 +236,17 @@ impl<S: Store> Api<S> {
         };
         entry.result(&answer);
         self.audit.write(&entry);
+        if let Some(revision) = entry.after {
+            *pending = self.pending(revision).await;
+        }
         answer
+    }
+
+    /// The hosts of the VPC that do not enforce a revision after a moment.
+    async fn pending(&self, revision: u64) -> Vec<String> {
+        let behind = self.store.behind(revision, PATIENCE).await;
+        // The change is made; who follows it cannot be asked.
+        behind.unwrap_or_else(|_away| vec!["unknown".to_owned()])
     }
 
     fn identity(&self, caller: &Caller) -> Node {
@@ -224,7 +263,7 @@ impl<S: Store> Api<S> {
 
     async fn look(&self, caller: &Caller, action: Action, form: &Form) -> Result<Node, Refusal> {
         let kept = self.store.load().await?;
-        let world = self.world(kept.revision).await?;
+        let world = self.world(&kept).await?;
         let (answer, _) = self.act(caller, action, form, (&kept.document, &world))?;
         Ok(answer)
     }
@@ -245,7 +284,7 @@ impl<S: Store> Api<S> {
         }
         for _ in 0..ATTEMPTS {
             let kept = self.store.load().await?;
-            let world = self.world(kept.revision).await?;
+            let world = self.world(&kept).await?;
             let (answer, document) = self.act(caller, action, form, (&kept.document, &world))?;
             let Some(document) = document.filter(|document| *document != *kept.document) else {
                 return Ok(answer);
@@ -312,19 +351,21 @@ impl<S: Store> Api<S> {
     }
 
     /// What surrounds groups, as it was a moment ago at most.
-    async fn world(&self, revision: u64) -> Result<Arc<World>, Refusal> {
+    async fn world(&self, kept: &Kept) -> Result<Arc<World>, Refusal> {
         if let Some((at, of, world)) = &*lock(&self.world)
-            && *of == revision
+            && *of == kept.revision
             && at.elapsed() < FRESH
         {
             return Ok(Arc::clone(world));
         }
         let Setup { paths, place, .. } = self.setup.clone();
-        let look = move || World::of(&Host::open(&paths)?, place);
+        let claimed = self.store.claimed().await?;
+        let document = Arc::clone(&kept.document);
+        let look = move || World::of(&Host::open(&paths)?, place, &document, claimed);
         let world = spawn_blocking(look).await;
         let world = world.map_err(|ended| Refusal::internal(ended.to_string()))?;
         let world = Arc::new(world?);
-        *lock(&self.world) = Some((Instant::now(), revision, Arc::clone(&world)));
+        *lock(&self.world) = Some((Instant::now(), kept.revision, Arc::clone(&world)));
         Ok(world)
     }
 }

@@ -12,6 +12,7 @@ pub mod follow;
 pub mod joined;
 pub mod keys;
 mod local;
+mod own;
 pub mod record;
 mod remote;
 pub mod roles;
@@ -22,5 +23,6 @@ pub use document::{
     Document, DocumentError, Entries, Family, ListState, ManagedList, Owned, Owner, Owners,
 };
 pub use local::LocalStore;
+pub use own::OwnStore;
 pub use remote::{EtcdStore, HostRow, MemberRow};
 pub use store::{Kept, Store, StoreError, Swap};

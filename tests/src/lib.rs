@@ -11,6 +11,7 @@ pub mod bench;
 pub mod big_tcp;
 pub mod browser;
 pub mod conntrack;
+pub mod ec2;
 pub mod etcd;
 pub mod family;
 pub mod foreign;

@@ -279,7 +279,7 @@ impl<S: Store> Console<S> {
         is_full: bool,
     ) -> Result<Scene, Refusal> {
         let kept = self.api.rules().await?;
-        let world = self.api.world(kept.revision).await?;
+        let world = self.api.world(&kept).await?;
         let paths = self.api.paths().clone();
         let look = move || {
             if !is_full {
@@ -311,7 +311,13 @@ impl<S: Store> Console<S> {
     ) -> Result<Reply, Refusal> {
         let notice = match query.get("done") {
             "" => None,
-            text => Some(Notice::Done(forms::done(text))),
+            text => {
+                let mut pending = scene.world.hosts();
+                let said: Vec<_> = query.get("pending").split(',').collect();
+                pending.retain(|host| said.contains(host));
+                let pending: Vec<_> = pending.into_iter().collect();
+                Some(Notice::Done(forms::done(text, &pending)))
+            }
         };
         let page: Markup = match segments {
             ["groups"] => groups::list(scene, query, notice),

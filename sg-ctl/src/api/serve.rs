@@ -12,7 +12,7 @@ use super::server::{Listener, Names, Tell, TlsError, acceptor, router};
 use super::world::Place;
 use super::{Api, Setup};
 use crate::host::paths::Paths;
-use crate::vpc::LocalStore;
+use crate::vpc::OwnStore;
 
 /// How connections are protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Tls {
 pub struct Options {
     /// State and pins.
     pub paths: Paths,
+    /// Where the rules are.
+    pub store: OwnStore,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Names and ids.
@@ -96,7 +98,7 @@ pub struct Served {
     /// The file of the keys.
     pub keys: PathBuf,
     /// The API, also for calls in process.
-    pub api: Arc<Api<LocalStore>>,
+    pub api: Arc<Api<OwnStore>>,
     listener: Listener,
     router: Router,
 }
@@ -109,6 +111,7 @@ impl Served {
     pub async fn open(options: Options, tell: Tell) -> Result<Self, ServeError> {
         let Options {
             paths,
+            store,
             listen,
             place,
             keys,
@@ -146,11 +149,11 @@ impl Served {
         let listener = Listener::bind(listen, tls).await.map_err(port)?;
         let address = listener.address().map_err(port)?;
         let setup = Setup {
-            paths: paths.clone(),
+            paths,
             place,
             keys: file.clone(),
         };
-        let api = Arc::new(Api::new(LocalStore::new(paths), setup, keys).map_err(failed)?);
+        let api = Arc::new(Api::new(store, setup, keys).map_err(failed)?);
         Ok(Self {
             url: format!("{}://{address}", if is_plain { "http" } else { "https" }),
             first_key,
@@ -161,9 +164,9 @@ impl Served {
         })
     }
 
-    /// Answers, on these routes, too, until it is dropped.
-    pub async fn run(self, more: Router) {
-        self.listener.serve(self.router.merge(more)).await;
+    /// Answers until it is dropped.
+    pub async fn run(self) {
+        self.listener.serve(self.router).await;
     }
 }
 

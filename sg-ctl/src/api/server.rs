@@ -23,13 +23,15 @@ use super::limits::Failures;
 use super::refusal::Refusal;
 use super::sigv4::{Claim, Request as Signed, Unsigned};
 use super::xml::{Node, document};
-use super::{Api, Caller, console};
+use super::{Answer, Api, Caller, console};
 use crate::vpc::Store;
 
 /// Most bytes of a body.
 const MOST_BYTES: usize = 1 << 20;
 /// Time in which a body must come.
 const BODY: Duration = Duration::from_secs(10);
+/// The header that names hosts of a VPC which do not enforce a change yet.
+const PENDING: HeaderName = HeaderName::from_static("x-sg-pending");
 /// Namespace and version of the API of EC2.
 const EC2: (&str, &str) = ("http://ec2.amazonaws.com/doc/2016-11-15/", "2016-11-15");
 /// Namespace and version of the API of STS.
@@ -102,26 +104,37 @@ async fn answer<S: Store>(
         return console::welcome();
     }
     let mut service = Service::Ec2;
-    let (id, answer) = match endpoint.admit(request, &peer, &mut service).await {
+    let mut action = String::new();
+    let answer = match endpoint.admit(request, &peer, &mut service).await {
         Ok((caller, form)) => {
-            let action = form.get("Action").unwrap_or_default().to_owned();
-            let (id, answer) = endpoint.api.call(&caller, &form).await;
-            (id, answer.map(|node| (action, node)))
+            form.get("Action")
+                .unwrap_or_default()
+                .clone_into(&mut action);
+            endpoint.api.call(&caller, &form).await
         }
         Err(refusal) => {
             endpoint.count_failure(&refusal, &peer);
-            let id = super::bits().map(super::request_id);
-            (id.unwrap_or_default(), Err(refusal))
+            Answer {
+                request: super::bits().map(super::request_id).unwrap_or_default(),
+                result: Err(refusal),
+                pending: Vec::new(),
+            }
         }
     };
-    match answer {
-        Ok((action, node)) => respond(StatusCode::OK, done(&action, node, &id)),
+    let mut response = match answer.result {
+        Ok(node) => respond(StatusCode::OK, done(&action, node, &answer.request)),
         Err(refusal) => {
             let status = StatusCode::from_u16(refusal.status);
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            respond(status, refused(&refusal, service, &id))
+            respond(status, refused(&refusal, service, &answer.request))
         }
+    };
+    if !answer.pending.is_empty()
+        && let Ok(pending) = HeaderValue::from_str(&answer.pending.join(", "))
+    {
+        response.headers_mut().insert(PENDING, pending);
     }
+    response
 }
 
 impl<S: Store> Endpoint<S> {

@@ -1,12 +1,13 @@
-//! What surrounds groups, as the API shows it: one VPC, this host's interfaces in it.
+//! What surrounds groups, as the API shows it: one VPC, and the interfaces of its hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
 use sg_policy::model::{InterfaceSpec, derived_id};
 
-use crate::host::{Host, HostError, guarded};
+use crate::host::{Guard, Host, HostError, guarded};
+use crate::vpc::{Document, claims};
 
 /// The VPC's range, which means nothing: addresses are the hosts'.
 const CIDR: &str = "172.31.0.0/16";
@@ -22,6 +23,8 @@ pub struct Place {
     pub host: String,
     /// Name of the VPC.
     pub vpc: String,
+    /// Whether other hosts belong to it, too.
+    pub is_shared: bool,
     /// Whether a new group lets IPv6 out, as in a VPC of AWS's with a range of it.
     pub ipv6: bool,
 }
@@ -32,14 +35,23 @@ impl Place {
         derived_id("vpc-", "vpc", &self.vpc)
     }
 
-    /// Id of the subnet of this host.
-    pub fn subnet_id(&self) -> String {
-        derived_id("subnet-", "subnet", &self.host)
+    /// Id of the subnet of a host.
+    pub fn subnet_id(&self, host: &str) -> String {
+        derived_id("subnet-", "subnet", host)
     }
 
-    /// Id of an interface of this host.
-    pub fn eni_id(&self, interface: &str) -> String {
-        derived_id("eni-", "interface", &format!("{}/{interface}", self.host))
+    /// Id of an interface of a host.
+    pub fn eni_id(&self, host: &str, interface: &str) -> String {
+        derived_id("eni-", "interface", &format!("{host}/{interface}"))
+    }
+
+    /// What the rules call an interface of a host.
+    pub fn entry(&self, host: &str, interface: &str) -> String {
+        if self.is_shared {
+            format!("{host}/{interface}")
+        } else {
+            interface.to_owned()
+        }
     }
 
     /// The range that VPC and subnet show.
@@ -58,6 +70,8 @@ impl Place {
 pub struct Eni {
     /// `eni-…`, from host and name.
     pub id: String,
+    /// The host that it is of.
+    pub host: String,
     /// Name of the interface.
     pub name: String,
     /// Whether its packets are judged.
@@ -80,33 +94,72 @@ pub struct World {
 }
 
 impl World {
-    /// Looks at a host.
+    /// Looks at a host, beside what others have claimed in its VPC, by the rules of a document.
     ///
     /// # Errors
     /// When its state or its interfaces cannot be read.
-    pub fn of(host: &Host, place: Place) -> Result<Self, HostError> {
+    pub fn of(
+        host: &Host,
+        place: Place,
+        document: &Document,
+        claimed: BTreeMap<claims::Place, BTreeSet<IpAddr>>,
+    ) -> Result<Self, HostError> {
         let state = host.state()?;
+        let model = document.model();
+        let rules = model.on_host(&place.host);
         let guards: BTreeMap<_, _> = host.guards()?.into_iter().collect();
         let mut links = links();
-        let mut interfaces: Vec<_> = state
-            .attachments
-            .iter()
-            .filter_map(|(name, record)| {
-                let spec = guarded(&state.model, name, &record.overrides).ok()?;
-                let link = links.remove(name).unwrap_or_default();
-                Some(Eni {
-                    id: place.eni_id(name),
-                    name: name.clone(),
-                    in_use: guards.get(name).is_some_and(crate::host::Guard::holds),
-                    mac: link.mac.unwrap_or_else(|| "00:00:00:00:00:00".to_owned()),
-                    addresses: link.addresses,
-                    spec,
-                })
+        let own = state.attachments.iter().filter_map(|(name, record)| {
+            let spec = guarded(&rules, name, &record.overrides).ok()?;
+            let link = links.remove(name).unwrap_or_default();
+            Some(Eni {
+                id: place.eni_id(&place.host, name),
+                host: place.host.clone(),
+                name: name.clone(),
+                in_use: guards.get(name).is_some_and(Guard::holds),
+                mac: link.mac.unwrap_or_else(no_mac),
+                addresses: link.addresses,
+                spec,
             })
-            .collect();
+        });
+        let mut interfaces: Vec<_> = own.collect();
+        let assignments = model.assignments();
+        for (claims::Place { host, interface }, addresses) in claimed {
+            if host != place.host {
+                let assigned = assignments.of(&host).interface(&interface).cloned();
+                let spec = assigned.unwrap_or_default();
+                interfaces.push(Eni {
+                    id: place.eni_id(&host, &interface),
+                    // It is claimed when it is guarded.
+                    in_use: true,
+                    mac: no_mac(),
+                    addresses: addresses.into_iter().collect(),
+                    spec,
+                    host,
+                    name: interface,
+                });
+            }
+        }
         interfaces.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Self { place, interfaces })
     }
+
+    /// The interfaces of this host.
+    pub fn own(&self) -> impl Iterator<Item = &Eni> {
+        let is_own = |eni: &&Eni| eni.host == self.place.host;
+        self.interfaces.iter().filter(is_own)
+    }
+
+    /// The hosts: this one, and those that have said something.
+    pub fn hosts(&self) -> BTreeSet<&str> {
+        let others = self.interfaces.iter().map(|eni| eni.host.as_str());
+        others.chain([self.place.host.as_str()]).collect()
+    }
+}
+
+/// What is shown where no hardware address is known.
+fn no_mac() -> String {
+    "00:00:00:00:00:00".to_owned()
 }
 
 /// What the kernel knows of an interface.

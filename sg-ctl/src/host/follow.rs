@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::put::take_assignments;
 use super::{Host, HostError, WayIn, zone_policies};
 use crate::vpc::Document;
 
@@ -25,10 +26,11 @@ impl Host {
     /// # Errors
     /// Those of [`apply`](Self::apply); nothing has changed then.
     pub fn enforce(&mut self, document: Document) -> Result<Enforcement, HostError> {
-        let (lock, state) = self.begin()?;
+        let (lock, mut state) = self.begin()?;
         let before = state.document();
         let rules_changed = !is_same_but_members(&before, &document);
         let is_known = before == document;
+        take_assignments(&mut state, &document);
         let planned = self.plan_rules(&state, document, WayIn::default(), false)?;
         if !is_known || planned.is_new() {
             self.put_in_force(&lock, &planned, None)?;

@@ -1,5 +1,6 @@
 //! Puts a rules document in force that was made of the one before.
 
+use super::apply::Planned;
 use super::desired::compile_policy;
 use super::ssh::SshConnection;
 use super::{Host, HostError, WayIn};
@@ -27,22 +28,37 @@ impl Host {
                 found: state.generation,
             });
         }
-        let before = client.map(|client| (client, state.clone()));
+        let before = state.clone();
         take_assignments(&mut state, &document);
         let planned = self.plan_rules(&state, document, WayIn::default(), false)?;
-        let attachments = &planned.survey.attachments;
-        if let Some((client, mut before)) = before
-            && let Some(interface) =
-                client.shut_out(&planned.next, attachments, &planned.policy.image)?
-        {
-            let image = compile_policy(&mut before, attachments, None)?;
-            if client.shut_out(&before, attachments, &image)?.is_none() {
-                let client = client.client.ip();
-                return Err(HostError::LocksOut { interface, client });
-            }
-        }
+        refuse_to_shut_out(client, before, &planned)?;
         self.put_in_force(&lock, &planned, None)?;
         Ok(planned.next.generation)
+    }
+
+    /// Looks whether this host could enforce a document of its VPC, and would let `client` in again.
+    ///
+    /// # Errors
+    /// Those of [`put`](Self::put); nothing is changed.
+    pub fn check(
+        &mut self,
+        document: Document,
+        client: Option<SshConnection>,
+    ) -> Result<(), HostError> {
+        let (_lock, mut state) = self.begin()?;
+        let (mut model, owners) = document.into_parts();
+        // Who is a member elsewhere does not change with the rules.
+        for (group, addresses) in &state.model.members {
+            if model.groups.contains_key(group) {
+                let members = model.members.entry(group.clone()).or_default();
+                members.extend(addresses);
+            }
+        }
+        let document = Document::new(model, owners);
+        let before = state.clone();
+        take_assignments(&mut state, &document);
+        let planned = self.plan_rules(&state, document, WayIn::default(), false)?;
+        refuse_to_shut_out(client, before, &planned)
     }
 
     /// Hands what the API owns over to rule files. Changes nothing that is enforced.
@@ -60,8 +76,30 @@ impl Host {
     }
 }
 
+/// Refuses what would shut a client out who comes in now.
+fn refuse_to_shut_out(
+    client: Option<SshConnection>,
+    mut before: State,
+    planned: &Planned,
+) -> Result<(), HostError> {
+    let Some(client) = client else {
+        return Ok(());
+    };
+    let attachments = &planned.survey.attachments;
+    let shut = client.shut_out(&planned.next, attachments, &planned.policy.image)?;
+    let Some(interface) = shut else {
+        return Ok(());
+    };
+    let image = compile_policy(&mut before, attachments, None)?;
+    if client.shut_out(&before, attachments, &image)?.is_some() {
+        return Ok(());
+    }
+    let client = client.client.ip();
+    Err(HostError::LocksOut { interface, client })
+}
+
 /// Where the document now says what an interface carries, what the command line said counts no more.
-fn take_assignments(state: &mut State, document: &Document) {
+pub(super) fn take_assignments(state: &mut State, document: &Document) {
     for name in document.owners().of_api(Owned::Interface) {
         let (old, new) = (&state.model.interfaces, &document.model().interfaces);
         if old.get(name) != new.get(name)

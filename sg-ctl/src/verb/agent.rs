@@ -17,6 +17,7 @@ use sg_policy::model::Pattern;
 
 use crate::failure::refusal;
 use crate::verb::output::note;
+use crate::verb::serve::{self, ApiArgs};
 use crate::verb::shared::arguments::{Hook, Log, Side};
 use crate::verb::shared::candidates::Named;
 use crate::verb::shared::{Context, value};
@@ -34,7 +35,8 @@ FLOW RECORDS:
   Where an interface audits, REJECT is what would have been dropped.
 
 SIGNALS:
-  SIGHUP            read the rule files again, and try again to attach what could not be
+  SIGHUP            read the rule files and the API's keys again, and try again to attach what could
+                    not be
   SIGTERM, SIGINT   write the records of the window so far, and end; enforcement goes on
 
 EXAMPLES:
@@ -43,6 +45,9 @@ EXAMPLES:
 
   Guard virtual machines as they are started, and record who speaks with whom:
     sg-ctl agent -f rules.yaml --attach 'tap*' --side workload --flow-log /var/log/sg/flows.log
+
+  The EC2 endpoint and the console beside it:
+    sg-ctl agent --api 127.0.0.1:8790
 
   Records with the deciding rule, to another program:
     sg-ctl agent --flow-log - --flow-fields 'start srcaddr dstaddr dstport action sg-rule-id'";
@@ -125,14 +130,33 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) metrics: Option<SocketAddr>,
 
+    /// Serve the EC2 endpoint and the console there, too, as `sg-ctl serve` does.
+    #[arg(long = "api", value_name = "ADDRESS:PORT")]
+    pub(crate) api_address: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+
     /// Let --metrics listen on an address that other hosts can reach. There is no authentication.
     #[arg(long, requires = "metrics")]
     pub(crate) metrics_public: bool,
 }
 
 /// Runs until it is told to end.
-pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(mut args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let api = args.api.clone();
+    let api_address = args.api_address.take();
+    if api_address.is_none() && api.is_given() {
+        return Err(refusal(
+            "options of the API, and no --api",
+            "add --api ADDRESS:PORT, such as 127.0.0.1:8790",
+        ));
+    }
     let options = options(args, context)?;
+    // Dropped, it ends.
+    let _api = api_address
+        .map(|address| serve::beside(api, address, context))
+        .transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::Context as _;
-use axum::Router;
 use clap::ValueHint;
 use sg_ctl::api::serve::{Options, ServeError, Served, Tls};
 use sg_ctl::api::world::Place;
+use sg_ctl::vpc::OwnStore;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::failure::refusal;
 use crate::verb::output::{self, note};
@@ -42,7 +44,7 @@ EXAMPLES:
     sg-ctl serve --listen 0.0.0.0:8790 --tls --name sg.example.net";
 
 /// How the API shows itself, and to whom.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "API options")]
 pub(crate) struct ApiArgs {
     /// File of the keys; `keys.json` of the state directory unless given.
@@ -79,16 +81,31 @@ pub(crate) struct ApiArgs {
     #[arg(long)]
     pub(crate) ipv6: bool,
 
-    /// What this host is called in ids of interfaces; its host name unless given.
+    /// What this host is called in ids of interfaces; its host name unless given. In a VPC of many hosts
+    /// it has a name.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
+}
+
+impl ApiArgs {
+    /// Whether any is given that has no value of its own.
+    pub(super) fn is_given(&self) -> bool {
+        let files = [&self.keys, &self.tls_cert, &self.tls_key];
+        files.iter().any(|file| file.is_some())
+            || !self.names.is_empty()
+            || self.tls
+            || self.ipv6
+            || self.host.is_some()
+    }
 }
 
 /// Serve an EC2 endpoint for security groups, which AWS's clients use unchanged.
 ///
 /// AWS CLI, boto3, Terraform, Ansible and the SDKs create groups, authorise and revoke rules, keep prefix
 /// lists and tags, and say which groups an interface carries. A change is in force when its call is
-/// answered. What rule files define is shown, and changed only there. Every call must be signed.
+/// answered; on a host of a VPC it is for all of its hosts, and those that do not enforce it within two
+/// seconds are named in the header `x-sg-pending`. What rule files define is shown, and changed only
+/// there. Every call must be signed.
 /// `sg-ctl agent --api` does the same beside its other work.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
@@ -103,7 +120,7 @@ pub(crate) struct Args {
 
 /// Serves until it is told to end.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let options = options(args.api, args.listen, context);
+    let options = options(args.api, args.listen, context)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -113,26 +130,48 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 /// What the command line asks for.
-pub(super) fn options(args: ApiArgs, listen: std::net::SocketAddr, context: &Context) -> Options {
+pub(super) fn options(
+    args: ApiArgs,
+    listen: SocketAddr,
+    context: &Context,
+) -> anyhow::Result<Options> {
     let tls = match (args.tls_cert, args.tls_key) {
         (Some(certificate), Some(key)) => Tls::Files(certificate, key),
         _ if args.tls => Tls::Own,
         _ => Tls::Off,
     };
-    Options {
-        paths: context.paths.clone(),
-        listen,
-        place: Place {
-            account: args.account,
-            region: args.region,
-            host: args.host.unwrap_or_else(host_name),
-            vpc: "default".to_owned(),
-            ipv6: args.ipv6,
+    let paths = context.paths.clone();
+    let joined = joined(&paths)?;
+    if let (Some(joined), Some(_)) = (&joined, &args.host) {
+        return Err(refusal(
+            format!("this host is {} of the VPC {}", joined.host, joined.vpc),
+            "leave out --host",
+        ));
+    }
+    let place = Place {
+        account: args.account,
+        region: args.region,
+        host: match &joined {
+            Some(joined) => joined.host.clone(),
+            None => args.host.unwrap_or_else(host_name),
         },
+        vpc: joined
+            .as_ref()
+            .map_or("default", |joined| &joined.vpc)
+            .to_owned(),
+        is_shared: joined.is_some(),
+        ipv6: args.ipv6,
+    };
+    let store = OwnStore::new(paths.clone(), joined);
+    Ok(Options {
+        store: store.context("the VPC's name cannot be one")?,
+        paths,
+        listen,
+        place,
         keys: args.keys,
         names: args.names,
         tls,
-    }
+    })
 }
 
 fn host_name() -> String {
@@ -145,15 +184,6 @@ fn host_name() -> String {
 
 /// Opens the API, with the remedy if it cannot be had.
 pub(super) async fn open(options: Options) -> anyhow::Result<Served> {
-    if let Some(joined) = joined(&options.paths)? {
-        return Err(refusal(
-            format!(
-                "the API changes the rules of one host, and this one belongs to the VPC {}",
-                joined.vpc
-            ),
-            "change the VPC's rules by `sg-ctl apply -f …`, or serve the API on a host of its own",
-        ));
-    }
     let tell = Arc::new(|text: &str| note(text));
     let opened = Served::open(options, tell).await;
     opened.map_err(|error: ServeError| match error.help() {
@@ -166,23 +196,69 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let region = options.place.region.clone();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let served = open(options).await?;
     output::text(welcome(&served, &region))?;
+    tokio::select! {
+        result = answer(served) => result,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Answers until it is dropped; the keys are read again when the process is told to.
+async fn answer(served: Served) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
     let api = Arc::clone(&served.api);
-    let serving = served.run(Router::new());
+    let serving = served.run();
     tokio::pin!(serving);
     loop {
         tokio::select! {
             () = &mut serving => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => match api.reload_keys() {
                 Ok(()) => note("the keys were read again"),
                 Err(error) => note(format!("warning: the old keys stay: {error}")),
             },
         }
     }
+}
+
+/// An API that is served on a thread of its own, until it is dropped.
+pub(super) struct Beside {
+    _stop: oneshot::Sender<()>,
+}
+
+/// Serves the API beside other work, which it neither waits for nor holds up.
+pub(super) fn beside(
+    args: ApiArgs,
+    listen: SocketAddr,
+    context: &Context,
+) -> anyhow::Result<Beside> {
+    let options = options(args, listen, context)?;
+    let region = options.place.region.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the API's event loop")?;
+    let served = runtime.block_on(open(options))?;
+    note(welcome(&served, &region).trim_end());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                result = answer(served) => {
+                    if let Err(error) = result {
+                        note(format!("warning: the API ends: {error:#}"));
+                    }
+                }
+                _ = stopped => {}
+            }
+        });
+    };
+    thread::Builder::new()
+        .name("sg-api".to_owned())
+        .spawn(serve)
+        .context("cannot start the API's thread")?;
+    Ok(Beside { _stop: stop })
 }
 
 /// What the first minute needs.

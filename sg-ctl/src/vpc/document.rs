@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sg_policy::model::check::Fault;
-use sg_policy::model::{DEFAULT_GROUP, Model};
+use sg_policy::model::{DEFAULT_GROUP, HostPattern, InterfaceSpec, Model};
 use sg_policy::rulefile::Origins;
 
 pub use list::{Entries, Family, ListState, ManagedList};
@@ -61,7 +61,7 @@ pub struct Owners {
     /// Of prefix lists.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) prefix_lists: BTreeMap<String, Owner>,
-    /// Of interfaces, and of patterns of interfaces.
+    /// Of interfaces, and of patterns of interfaces; in a VPC of many hosts as `HOST/INTERFACE`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) interfaces: BTreeMap<String, Owner>,
     /// What the API knows of prefix lists beyond their ranges.
@@ -198,6 +198,24 @@ impl Document {
         &self.owners
     }
 
+    /// The rules of a VPC as one of its hosts has them; what is said of its own interfaces keeps its
+    /// owner.
+    #[must_use]
+    pub fn on_host(&self, host: &str) -> Self {
+        let mut owners = self.owners.clone();
+        if !self.model.hosts.is_empty() {
+            let own = |(name, owner): (String, Owner)| {
+                let interface = name.strip_prefix(host)?.strip_prefix('/')?;
+                Some((interface.to_owned(), owner))
+            };
+            owners.interfaces = owners.interfaces.into_iter().filter_map(own).collect();
+        }
+        Self {
+            model: self.model.on_host(host).into_owned(),
+            owners,
+        }
+    }
+
     /// Takes it apart.
     pub fn into_parts(self) -> (Model, Owners) {
         (self.model, self.owners)
@@ -252,11 +270,11 @@ impl Document {
             owners.prefix_lists.insert(name.to_owned(), Owner::Api);
         }
         for name in self.owners.of_api(Owned::Interface) {
-            if model.interfaces.contains_key(name) {
+            if entry(&model, name).is_some() {
                 return Err(owners.two_owners(Owned::Interface, name, name));
             }
-            if let Some(spec) = self.model.interfaces.get(name) {
-                model.interfaces.insert(name.to_owned(), spec.clone());
+            if let Some(spec) = entry(&self.model, name) {
+                *entry_mut(&mut model, name) = spec.clone();
             }
             owners.interfaces.insert(name.to_owned(), Owner::Api);
         }
@@ -298,7 +316,7 @@ impl Document {
                         .get(name)
                         .is_some_and(|group| name != DEFAULT_GROUP || !group.is_built_in()),
                     Owned::PrefixList => self.model.prefix_lists.contains_key(name),
-                    Owned::Interface => self.model.interfaces.contains_key(name),
+                    Owned::Interface => entry(&self.model, name).is_some(),
                 };
                 exists.then_some("")
             }
@@ -323,6 +341,23 @@ impl Owners {
             name: name.to_owned(),
             file,
         }
+    }
+}
+
+/// The entry of its own that an interface has in a model: by its name, or by `HOST/INTERFACE`, which no
+/// interface can be called.
+fn entry<'m>(model: &'m Model, name: &str) -> Option<&'m InterfaceSpec> {
+    match name.parse::<HostPattern>() {
+        Ok(pattern) => model.hosts.get(&pattern),
+        Err(_) => model.interfaces.get(name),
+    }
+}
+
+/// The same, to be changed; an empty one if there was none.
+fn entry_mut<'m>(model: &'m mut Model, name: &str) -> &'m mut InterfaceSpec {
+    match name.parse::<HostPattern>() {
+        Ok(pattern) => model.hosts.entry(pattern).or_default(),
+        Err(_) => model.interfaces.entry(name.to_owned()).or_default(),
     }
 }
 

@@ -246,11 +246,7 @@ impl Follower {
         };
         let begun = Instant::now();
         let membership = self.claims.join(kept.document.model(), &self.joined.host);
-        let mut model = kept
-            .document
-            .model()
-            .on_host(&self.joined.host)
-            .into_owned();
+        let (mut model, owners) = kept.document.on_host(&self.joined.host).into_parts();
         for (group, addresses) in &membership.members {
             let members = model.members.entry(group.clone()).or_default();
             members.extend(addresses);
@@ -260,7 +256,7 @@ impl Follower {
             number: self.number,
             rules: kept.revision,
             revision: self.revision,
-            document: Document::new(model, kept.document.owners().clone()),
+            document: Document::new(model, owners),
             begun,
         };
         self.channels.wanted.send_replace(Some(Arc::new(wanted)));

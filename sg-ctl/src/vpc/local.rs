@@ -1,11 +1,14 @@
 //! The store of a VPC that is this host alone: its state directory.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
+use super::claims::Place;
 use super::{Kept, Store, StoreError, Swap};
 use crate::host::paths::Paths;
 use crate::host::state::{FileMark, StateDir};
@@ -60,7 +63,7 @@ impl LocalStore {
 }
 
 /// Runs what may wait for a file or for the kernel beside the event loop.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     match spawn_blocking(work).await {
@@ -78,6 +81,14 @@ impl Store for LocalStore {
     async fn swap(&self, swap: Swap) -> Result<u64, StoreError> {
         let store = self.clone();
         blocking(move || store.swap_now(swap)).await
+    }
+
+    async fn behind(&self, _: u64, _: Duration) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn claimed(&self) -> Result<BTreeMap<Place, BTreeSet<IpAddr>>, StoreError> {
+        Ok(BTreeMap::new())
     }
 
     async fn follow(&self, seen: u64, patience: Duration) -> Result<Kept, StoreError> {

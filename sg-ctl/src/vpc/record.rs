@@ -2,7 +2,7 @@
 //!
 //! Everything here comes from other hosts: it is read with limits, and never trusted to be right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,8 @@ pub const MAX_VALUE: usize = 1_572_864;
 const MAX_INTERFACES: usize = 16_384;
 /// Addresses that one interface may have.
 const MAX_ADDRESSES: usize = 4_096;
+/// Interfaces without groups, and addresses of each, that a host tells of.
+pub const MAX_UNASSIGNED: (usize, usize) = (100, 8);
 /// Most bytes of an interface name.
 const MAX_NAME: usize = 15;
 
@@ -97,11 +99,7 @@ pub fn read(value: &[u8]) -> Result<Claimed, BadRecord> {
 }
 
 fn check(name: &str, claim: &Claim) -> Result<(), String> {
-    let is_name = (1..=MAX_NAME).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'/');
-    if !is_name {
+    if !is_name(name) {
         return Err(format!("{name:?} cannot be an interface"));
     }
     let count = claim.addresses.len();
@@ -114,6 +112,14 @@ fn check(name: &str, claim: &Claim) -> Result<(), String> {
         Some(address) => Err(format!("{name} has {address}, which is nobody's own")),
         None => Ok(()),
     }
+}
+
+/// Whether this can be the name of an interface.
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/')
 }
 
 /// Whether an address can be that of one host among others.
@@ -139,6 +145,10 @@ pub struct Enforced {
     /// Why it does not enforce the newest rules, if it refused them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Guarded interfaces that the rules assign no group to, with their addresses: whoever assigns groups
+    /// sees them. They are nobody's members. The first of them, see [`MAX_UNASSIGNED`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unassigned: BTreeMap<String, BTreeSet<IpAddr>>,
 }
 
 impl Enforced {
@@ -150,8 +160,16 @@ impl Enforced {
 
     /// Reads it; `None` for what is not one.
     pub fn read(value: &[u8]) -> Option<Self> {
-        const MOST: usize = 4096;
-        (value.len() <= MOST).then(|| serde_json::from_slice(value).ok())?
+        const MOST: usize = 65_536;
+        if value.len() > MOST {
+            return None;
+        }
+        let mut read: Self = serde_json::from_slice(value).ok()?;
+        read.unassigned.retain(|name, addresses| {
+            addresses.retain(|address| is_member(*address));
+            is_name(name)
+        });
+        Some(read)
     }
 }
 

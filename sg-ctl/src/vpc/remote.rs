@@ -1,10 +1,12 @@
 //! The store of a VPC of many hosts: etcd.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::{Claims, Conflict, Found, Membership, Place};
 use super::etcd::{Etcd, EtcdError, Pair};
@@ -36,7 +38,7 @@ pub struct MemberRow {
     /// Name of the group.
     pub group: String,
     /// The address.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
     /// The interface that has it.
     pub place: Place,
     /// Since when, in seconds since 1970, by its host's clock.
@@ -152,13 +154,8 @@ impl EtcdStore {
         Ok(rows.collect())
     }
 
-    /// Every address that a host has claimed, and the conflicts among them.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn members(&self) -> Result<(Vec<MemberRow>, Vec<Conflict>), StoreError> {
-        let (kept, _) = self.rules().await?;
-        let model = kept.document.model();
+    /// All records of hosts.
+    async fn claims(&self) -> Result<Claims, StoreError> {
         let mut etcd = self.etcd().await?;
         let (pairs, _) = etcd.all(&self.keys.members(), None).await?;
         self.keep(etcd).await;
@@ -173,6 +170,17 @@ impl EtcdStore {
                 });
             }
         }
+        Ok(claims)
+    }
+
+    /// Every address that a host has claimed, and the conflicts among them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn members(&self) -> Result<(Vec<MemberRow>, Vec<Conflict>), StoreError> {
+        let (kept, _) = self.rules().await?;
+        let model = kept.document.model();
+        let claims = self.claims().await?;
         // Nobody's name: seen from nowhere, every host is another.
         let Membership {
             members, conflicts, ..
@@ -203,32 +211,6 @@ impl EtcdStore {
         Ok((rows, conflicts))
     }
 
-    /// Waits until every host that is heard of enforces the rules of a revision, or time is up; returns
-    /// the hosts that do not.
-    ///
-    /// # Errors
-    /// When they cannot be asked.
-    pub async fn wait(
-        &self,
-        revision: u64,
-        patience: Duration,
-    ) -> Result<Vec<HostRow>, StoreError> {
-        const LOOK: Duration = Duration::from_millis(100);
-        let end = Instant::now() + patience;
-        loop {
-            let mut behind = self.hosts().await?;
-            behind.retain(|row| {
-                row.enforced
-                    .as_ref()
-                    .is_none_or(|enforced| enforced.rules < revision)
-            });
-            if behind.is_empty() || Instant::now() >= end {
-                return Ok(behind);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
     /// Puts a document in place of whatever there is.
     ///
     /// # Errors
@@ -254,6 +236,49 @@ impl Store for EtcdStore {
     async fn swap(&self, swap: Swap) -> Result<u64, StoreError> {
         swap.document.check()?;
         self.put(&swap.document, Some(swap.from)).await
+    }
+
+    async fn behind(&self, revision: u64, patience: Duration) -> Result<Vec<String>, StoreError> {
+        /// The first pause and the longest.
+        const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+        let end = Instant::now() + patience;
+        let (mut pause, longest) = PAUSES;
+        loop {
+            let hosts = self.hosts().await?;
+            let is_behind = |row: &HostRow| {
+                let enforced = row.enforced.as_ref();
+                enforced.is_none_or(|enforced| enforced.rules < revision)
+            };
+            let behind = hosts.into_iter().filter(is_behind).map(|row| row.host);
+            let behind: Vec<_> = behind.collect();
+            if behind.is_empty() || Instant::now() >= end {
+                return Ok(behind);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    async fn claimed(&self) -> Result<BTreeMap<Place, BTreeSet<IpAddr>>, StoreError> {
+        let claims = self.claims().await?;
+        let mut claimed: BTreeMap<Place, BTreeSet<IpAddr>> = BTreeMap::new();
+        for (key, interface, claim) in claims.all() {
+            let place = Place {
+                host: key.host.clone(),
+                interface: interface.to_owned(),
+            };
+            let addresses = claimed.entry(place).or_default();
+            addresses.extend(claim.addresses.keys());
+        }
+        for HostRow { host, enforced } in self.hosts().await? {
+            let unassigned = enforced.map(|enforced| enforced.unassigned);
+            for (interface, addresses) in unassigned.unwrap_or_default() {
+                let host = host.clone();
+                let known = claimed.entry(Place { host, interface }).or_default();
+                known.extend(addresses);
+            }
+        }
+        Ok(claimed)
     }
 
     async fn follow(&self, seen: u64, patience: Duration) -> Result<Kept, StoreError> {

@@ -1,8 +1,11 @@
 //! Where a VPC's rules document is kept: this host's state directory, or etcd.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::claims::Place;
 use super::{Document, DocumentError};
 use crate::host::{HostError, SshConnection};
 
@@ -62,8 +65,23 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn load(&self) -> impl Future<Output = Result<Kept, StoreError>> + Send;
 
     /// Puts a document in the place of the one that it was made of, if nobody was faster. Returns the
-    /// new revision, which this host's kernel enforces by then.
+    /// new revision. Where the store is this host, its kernel enforces it by then; the hosts of a VPC
+    /// follow: [`behind`](Self::behind) waits for them.
     fn swap(&self, swap: Swap) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Waits until every host enforces a revision of the rules, or time is up; returns the names of those
+    /// that do not, by what they have said.
+    fn behind(
+        &self,
+        revision: u64,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// The guarded interfaces of all hosts, with their addresses, by the hosts' word. Those of a host that
+    /// has no store but itself are known without it: then there are none.
+    fn claimed(
+        &self,
+    ) -> impl Future<Output = Result<BTreeMap<Place, BTreeSet<IpAddr>>, StoreError>> + Send;
 
     /// Waits until the document is another than that of the revision `seen`, or time is up; returns the
     /// document in either case.

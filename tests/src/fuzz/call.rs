@@ -23,11 +23,13 @@ pub(super) fn run(input: &[u8]) {
         region: "us-east-1".to_owned(),
         host: "fuzz".to_owned(),
         vpc: "default".to_owned(),
+        is_shared: false,
         ipv6: false,
     };
     let world = World {
         interfaces: vec![Eni {
-            id: place.eni_id("eth0"),
+            id: place.eni_id(&place.host, "eth0"),
+            host: place.host.clone(),
             name: "eth0".to_owned(),
             in_use: true,
             mac: "02:00:00:00:00:01".to_owned(),

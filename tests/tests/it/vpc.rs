@@ -1,6 +1,7 @@
 //! Hosts of one VPC, on real etcd nodes in namespaces of their own, with real traffic between them.
 
 mod answers;
+mod api;
 mod failures;
 mod members;
 mod rights;

@@ -26,7 +26,7 @@ pub struct Origins {
     pub groups: BTreeMap<String, String>,
     /// Files of prefix lists.
     pub prefix_lists: BTreeMap<String, String>,
-    /// Files of interfaces, and of patterns of interfaces.
+    /// Files of interfaces, and of patterns of interfaces; of `HOST/INTERFACE`, too.
     pub interfaces: BTreeMap<String, String>,
 }
 
@@ -95,7 +95,10 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> (M
     let origins = Origins {
         groups: origins(&groups, problems),
         prefix_lists: origins(&lists, problems),
-        interfaces: origins(&interfaces, problems),
+        interfaces: origins(&interfaces, problems)
+            .into_iter()
+            .chain(origins(&hosts, problems))
+            .collect(),
     };
     let lists = Lists::new(lists, &limits, problems);
     let groups = Groups::new(groups, &lists, problems);

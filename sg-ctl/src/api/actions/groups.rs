@@ -89,9 +89,18 @@ fn users(call: &Call<'_>, name: &str) -> Vec<String> {
     let carrying = interfaces.filter(|each| each.spec.groups.iter().any(|group| group == name));
     users.extend(carrying.map(|each| each.id.clone()));
     for (interface, spec) in &model.interfaces {
-        let id = call.world.place.eni_id(interface);
+        let place = &call.world.place;
+        let id = place.eni_id(&place.host, interface);
         if spec.groups.iter().any(|group| group == name) && !users.contains(&id) {
             users.push(id);
+        }
+    }
+    for (pattern, spec) in &model.hosts {
+        let place = &call.world.place;
+        let id = place.eni_id(pattern.host(), pattern.interface());
+        if spec.groups.iter().any(|group| group == name) && !users.contains(&id) {
+            // An interface that is not guarded yet, or any that a pattern means.
+            users.push(pattern.to_string());
         }
     }
     if model.members.contains_key(name) {

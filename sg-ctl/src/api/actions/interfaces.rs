@@ -53,8 +53,8 @@ impl Filtered for Shown<'_> {
             "status" => self.status().to_owned(),
             "interface-type" => "interface".to_owned(),
             "owner-id" => self.place.account.clone(),
-            "availability-zone" => self.place.host.clone(),
-            "subnet-id" => self.place.subnet_id(),
+            "availability-zone" => self.eni.host.clone(),
+            "subnet-id" => self.place.subnet_id(&self.eni.host),
             "vpc-id" => self.place.vpc_id(),
             _ => return None,
         }])
@@ -80,7 +80,7 @@ impl<'c> Shown<'c> {
     }
 
     fn description(&self) -> String {
-        format!("{}/{}", self.place.host, self.eni.name)
+        format!("{}/{}", self.eni.host, self.eni.name)
     }
 
     const fn status(&self) -> &'static str {
@@ -111,9 +111,9 @@ impl<'c> Shown<'c> {
         let ipv6 = v6.map(|address| Node::fields([("ipv6Address", Node::text(address))]));
         Node::fields([
             ("networkInterfaceId", Node::text(&eni.id)),
-            ("subnetId", Node::text(place.subnet_id())),
+            ("subnetId", Node::text(place.subnet_id(&eni.host))),
             ("vpcId", Node::text(place.vpc_id())),
-            ("availabilityZone", Node::text(&place.host)),
+            ("availabilityZone", Node::text(&eni.host)),
             ("description", Node::text(self.description())),
             ("ownerId", Node::text(&place.account)),
             ("requesterManaged", Node::text(false)),
@@ -187,7 +187,7 @@ pub(super) fn modify(call: &mut Call<'_>, form: &Form) -> Result<Node, Refusal> 
         let message = "No attributes specified.";
         return Err(Refusal::new("InvalidParameterCombination", message));
     }
-    check_interface_is_api(call, &eni.name)?;
+    check_interface_is_api(call, eni)?;
     let mut names: Vec<String> = Vec::new();
     for id in ids {
         let name = &call.group(id)?.name;
@@ -199,7 +199,8 @@ pub(super) fn modify(call: &mut Call<'_>, form: &Form) -> Result<Node, Refusal> 
     if names.len() > limit {
         return Err(Refusal::groups_per_interface());
     }
-    let (name, spec) = (eni.name.clone(), eni.spec.clone());
+    let name = call.world.place.entry(&eni.host, &eni.name);
+    let spec = eni.spec.clone();
     if spec.groups != names {
         call.change().assign(&name, spec, names);
     }
@@ -213,15 +214,20 @@ fn has_timeouts(form: &Form) -> bool {
 }
 
 /// Refuses to change what rule files say of an interface.
-fn check_interface_is_api(call: &Call<'_>, interface: &str) -> Result<(), Refusal> {
-    let what = format!("What the interface {interface} carries");
-    call.check_owner(Owned::Interface, interface, &what)?;
-    let model = call.document.model();
-    if call.document.owners().is_api(Owned::Interface, interface) {
+fn check_interface_is_api(call: &Call<'_>, eni: &Eni) -> Result<(), Refusal> {
+    let entry = call.world.place.entry(&eni.host, &eni.name);
+    let what = format!("What the interface {entry} carries");
+    call.check_owner(Owned::Interface, &entry, &what)?;
+    if call.document.owners().is_api(Owned::Interface, &entry) {
         return Ok(());
     }
     // A pattern of a rule file means it, too.
-    match model.interface(interface) {
+    match call
+        .document
+        .model()
+        .on_host(&eni.host)
+        .interface(&eni.name)
+    {
         Some(_) => Err(Refusal::not_permitted(format!(
             "{what} belongs to a rule file, which means it by a pattern: change it there"
         ))),

@@ -23,10 +23,28 @@ impl Filtered for Only {
 
 impl Only {
     /// Its node, if the filters of a request take it.
-    fn shown(self, form: &Form, node: &Node) -> Result<Node, Refusal> {
-        let known: Vec<_> = self.0.iter().map(|(key, _)| *key).collect();
-        let found = Filters::of(form)?.select(vec![self], &known)?;
-        Ok(Node::list(found.iter().map(|_| node.clone())))
+    fn shown(self, form: &Form, node: Node) -> Result<Node, Refusal> {
+        shown(vec![(self, node)], form)
+    }
+}
+
+/// The nodes of those that the filters of a request take.
+fn shown(all: Vec<(Only, Node)>, form: &Form) -> Result<Node, Refusal> {
+    let Some((first, _)) = all.first() else {
+        return Ok(Node::list([]));
+    };
+    let known: Vec<_> = first.0.iter().map(|(key, _)| *key).collect();
+    let found = Filters::of(form)?.select(all, &known)?;
+    Ok(Node::list(found.into_iter().map(|(_, node)| node)))
+}
+
+impl Filtered for (Only, Node) {
+    fn values(&self, name: &str) -> Option<Vec<String>> {
+        self.0.values(name)
+    }
+
+    fn tags(&self) -> Option<&Tags> {
+        self.0.tags()
     }
 }
 
@@ -63,7 +81,7 @@ pub(super) fn vpcs(call: &mut Call<'_>, form: &Form) -> Result<Node, Refusal> {
         ("state", "available".to_owned()),
         ("dhcp-options-id", "default".to_owned()),
     ]);
-    Ok(Node::fields([("vpcSet", only.shown(form, &node)?)]))
+    Ok(Node::fields([("vpcSet", only.shown(form, node)?)]))
 }
 
 /// `DescribeVpcAttribute`.
@@ -81,35 +99,44 @@ pub(super) fn vpc_attribute(call: &mut Call<'_>, form: &Form) -> Result<Node, Re
     })
 }
 
-/// `DescribeSubnets`: this host.
+/// `DescribeSubnets`: the hosts.
 pub(super) fn subnets(call: &mut Call<'_>, form: &Form) -> Result<Node, Refusal> {
     let place = &call.world.place;
-    for id in form.list("SubnetId")? {
-        if id != place.subnet_id() {
+    let mut hosts = call.world.hosts();
+    let ids = form.list("SubnetId")?;
+    for id in &ids {
+        if !hosts.iter().any(|host| place.subnet_id(host) == *id) {
             let message = format!("The subnet ID '{id}' does not exist");
             return Err(Refusal::new("InvalidSubnetID.NotFound", message));
         }
     }
+    if !ids.is_empty() {
+        hosts.retain(|host| ids.contains(&place.subnet_id(host).as_str()));
+    }
     pages(form);
-    let node = Node::fields([
-        ("subnetId", Node::text(place.subnet_id())),
-        ("vpcId", Node::text(place.vpc_id())),
-        ("state", Node::text("available")),
-        ("cidrBlock", Node::text(place.cidr())),
-        ("availabilityZone", Node::text(&place.host)),
-        ("defaultForAz", Node::text(true)),
-        ("ownerId", Node::text(&place.account)),
-        ("tagSet", Node::list([])),
-    ]);
-    let only = Only(vec![
-        ("vpc-id", place.vpc_id()),
-        ("subnet-id", place.subnet_id()),
-        ("availability-zone", place.host.clone()),
-        ("owner-id", place.account.clone()),
-        ("state", "available".to_owned()),
-        ("default-for-az", "true".to_owned()),
-    ]);
-    Ok(Node::fields([("subnetSet", only.shown(form, &node)?)]))
+    let subnet = |host: &&str| {
+        let node = Node::fields([
+            ("subnetId", Node::text(place.subnet_id(host))),
+            ("vpcId", Node::text(place.vpc_id())),
+            ("state", Node::text("available")),
+            ("cidrBlock", Node::text(place.cidr())),
+            ("availabilityZone", Node::text(host)),
+            ("defaultForAz", Node::text(true)),
+            ("ownerId", Node::text(&place.account)),
+            ("tagSet", Node::list([])),
+        ]);
+        let only = Only(vec![
+            ("vpc-id", place.vpc_id()),
+            ("subnet-id", place.subnet_id(host)),
+            ("availability-zone", (*host).to_owned()),
+            ("owner-id", place.account.clone()),
+            ("state", "available".to_owned()),
+            ("default-for-az", "true".to_owned()),
+        ]);
+        (only, node)
+    };
+    let subnets = hosts.iter().map(subnet).collect();
+    Ok(Node::fields([("subnetSet", shown(subnets, form)?)]))
 }
 
 /// `DescribeRegions`.
@@ -123,31 +150,41 @@ pub(super) fn regions(call: &mut Call<'_>, form: &Form) -> Result<Node, Refusal>
         ("optInStatus", Node::text("opt-in-not-required")),
     ]);
     let only = Only(vec![("region-name", region.clone())]);
-    let mut shown = only.shown(form, &node)?;
+    let mut shown = only.shown(form, node)?;
     if !names.is_empty() && !names.contains(&region.as_str()) {
         shown = Node::list([]);
     }
     Ok(Node::fields([("regionInfo", shown)]))
 }
 
-/// `DescribeAvailabilityZones`: this host.
+/// `DescribeAvailabilityZones`: the hosts.
 pub(super) fn availability_zones(call: &mut Call<'_>, form: &Form) -> Result<Node, Refusal> {
     let place = &call.world.place;
     form.get("AllAvailabilityZones");
-    form.list("ZoneName")?;
-    let node = Node::fields([
-        ("zoneName", Node::text(&place.host)),
-        ("zoneId", Node::text(&place.host)),
-        ("zoneState", Node::text("available")),
-        ("regionName", Node::text(&place.region)),
-    ]);
-    let only = Only(vec![
-        ("zone-name", place.host.clone()),
-        ("region-name", place.region.clone()),
-        ("state", "available".to_owned()),
-    ]);
-    let shown = only.shown(form, &node)?;
-    Ok(Node::fields([("availabilityZoneInfo", shown)]))
+    let names = form.list("ZoneName")?;
+    let mut hosts = call.world.hosts();
+    if !names.is_empty() {
+        hosts.retain(|host| names.contains(host));
+    }
+    let zone = |host: &&str| {
+        let node = Node::fields([
+            ("zoneName", Node::text(host)),
+            ("zoneId", Node::text(host)),
+            ("zoneState", Node::text("available")),
+            ("regionName", Node::text(&place.region)),
+        ]);
+        let only = Only(vec![
+            ("zone-name", (*host).to_owned()),
+            ("region-name", place.region.clone()),
+            ("state", "available".to_owned()),
+        ]);
+        (only, node)
+    };
+    let zones = hosts.iter().map(zone).collect();
+    Ok(Node::fields([(
+        "availabilityZoneInfo",
+        shown(zones, form)?,
+    )]))
 }
 
 /// `DescribeAccountAttributes`.

@@ -39,12 +39,13 @@ impl<S: Store> Draft<'_, S> {
 }
 
 /// Carries out what `plan` does to a copy, as one transaction, which the audit log knows as `told`.
+/// Returns the hosts that do not enforce it yet.
 pub(super) async fn transact<S: Store>(
     api: &Api<S>,
     caller: &Caller,
     told: Pairs,
     plan: impl Fn(&mut Draft<'_, S>) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
+) -> Result<Vec<String>, Refusal> {
     let told = Form::of(told)?;
     let request = request_id(bits::<16>()?);
     let mut entry = Entry::new(caller, &told, &request);
@@ -57,7 +58,11 @@ pub(super) async fn transact<S: Store>(
     };
     entry.result(&answer.clone().map(|()| crate::api::xml::Node::done()));
     api.audit.write(&entry);
-    answer
+    answer?;
+    Ok(match entry.after {
+        Some(revision) => api.pending(revision).await,
+        None => Vec::new(),
+    })
 }
 
 async fn attempt<S: Store>(
@@ -72,7 +77,7 @@ async fn attempt<S: Store>(
         let mut draft = Draft {
             api,
             caller,
-            world: api.world(kept.revision).await?,
+            world: api.world(&kept).await?,
             document: (*kept.document).clone(),
         };
         plan(&mut draft)?;

@@ -224,7 +224,7 @@ fn interfaces(scene: &Scene, group: &SecurityGroup) -> Markup {
             tbody {
                 @for each in carriers(scene, group) {
                     tr {
-                        th scope="row" { a href="/interfaces" { (each.name) } }
+                        th scope="row" { a href="/interfaces" { (each.host) "/" (each.name) } }
                         td { code { (each.id) } }
                         td { @for address in &each.addresses { code.part { (address) } } }
                     }

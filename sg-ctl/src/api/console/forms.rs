@@ -22,15 +22,28 @@ pub(super) fn direction(text: &str) -> Option<Direction> {
 }
 
 /// What was done, for the one who did it.
-pub(super) fn done(what: &str) -> String {
-    match what {
-        "created" => "The security group was created.",
-        "deleted" => "The security group was deleted.",
-        "tags" => "The tags were saved.",
-        "interface" => "The groups of the interface were changed. They are in force.",
-        _ => "The rules were saved. They are in force.",
+pub(super) fn done(what: &str, pending: &[&str]) -> String {
+    let (said, is_judged) = match what {
+        "created" => ("The security group was created.", false),
+        "deleted" => ("The security group was deleted.", false),
+        "tags" => ("The tags were saved.", false),
+        "interface" => ("The groups of the interface were changed.", true),
+        _ => ("The rules were saved.", true),
+    };
+    match pending {
+        [] if is_judged => format!("{said} They are in force."),
+        hosts if is_judged => format!("{said} Not yet in force on {}.", hosts.join(", ")),
+        _ => said.to_owned(),
     }
-    .to_owned()
+}
+
+/// To a page that says what was done, and the hosts that do not enforce it yet.
+fn done_at(page: &str, pending: &[String]) -> Reply {
+    let pending = match pending {
+        [] => String::new(),
+        hosts => format!("&pending={}", hosts.join(",")),
+    };
+    Reply::to(&format!("{page}{pending}"))
 }
 
 /// The editor as it begins.
@@ -154,17 +167,17 @@ impl<S: Store> Console<S> {
                 Ok(())
             },
         );
-        if let Err(refusal) = made.await {
-            return again(
-                &typed,
-                &Faults::new(),
-                Some(Notice::Refused(refusal.message)),
-            );
-        }
+        let pending = match made.await {
+            Ok(pending) => pending,
+            Err(refusal) => {
+                let notice = Some(Notice::Refused(refusal.message));
+                return again(&typed, &Faults::new(), notice);
+            }
+        };
         let kept = self.api.rules().await?;
         let group = kept.document.model().groups.get(&typed.name);
         let id = group.map(|group| group.id.to_string()).unwrap_or_default();
-        Ok(Reply::to(&format!("/groups/{id}?done=created")))
+        Ok(done_at(&format!("/groups/{id}?done=created"), &pending))
     }
 
     async fn edit(
@@ -232,11 +245,11 @@ impl<S: Store> Console<S> {
             Ok(())
         });
         match saved.await {
-            Ok(()) => Ok(Reply::to(&format!(
-                "/groups/{}?tab={}&done=saved",
-                group.id,
-                direction.name()
-            ))),
+            Ok(pending) => {
+                let (id, tab) = (&group.id, direction.name());
+                let page = format!("/groups/{id}?tab={tab}&done=saved");
+                Ok(done_at(&page, &pending))
+            }
             Err(refusal) => {
                 sheet.notice = Some(Notice::Refused(refusal.message));
                 Ok(Reply::page(
@@ -272,7 +285,7 @@ impl<S: Store> Console<S> {
             |draft: &mut Draft<'_, S>| draft.call(call.clone()),
         );
         match gone.await {
-            Ok(()) => Ok(Reply::to("/groups?done=deleted")),
+            Ok(pending) => Ok(done_at("/groups?done=deleted", &pending)),
             Err(refusal) => again(&refusal.message),
         }
     }
@@ -316,7 +329,10 @@ impl<S: Store> Console<S> {
             },
         );
         match saved.await {
-            Ok(()) => Ok(Reply::to(&format!("/groups/{id}?tab=tags&done=tags"))),
+            Ok(pending) => Ok(done_at(
+                &format!("/groups/{id}?tab=tags&done=tags"),
+                &pending,
+            )),
             Err(refusal) => again(&tags, &faults, Some(Notice::Refused(refusal.message))),
         }
     }
@@ -353,7 +369,7 @@ impl<S: Store> Console<S> {
             |draft: &mut Draft<'_, S>| draft.call(call.clone()),
         );
         match done.await {
-            Ok(()) => Ok(Reply::to("/interfaces?done=interface")),
+            Ok(pending) => Ok(done_at("/interfaces?done=interface", &pending)),
             Err(refusal) => again(refusal.message),
         }
     }

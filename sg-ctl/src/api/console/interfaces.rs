@@ -1,4 +1,4 @@
-//! The guarded interfaces of this host, and which groups they carry.
+//! The guarded interfaces of the hosts, and which groups they carry.
 
 use maud::{Markup, html};
 
@@ -34,10 +34,11 @@ pub(super) fn page(scene: &Scene, notice: Option<Notice>) -> Markup {
 
 fn row(scene: &Scene, each: &Eni) -> Markup {
     let groups = &scene.document.model().groups;
-    let file = scene.document.file_of(Owned::Interface, &each.name);
+    let entry = scene.world.place.entry(&each.host, &each.name);
+    let file = scene.document.file_of(Owned::Interface, &entry);
     html! {
         tr {
-            th scope="row" { (scene.world.place.host) "/" (each.name) span.note { code { (each.id) } } }
+            th scope="row" { (each.host) "/" (each.name) span.note { code { (each.id) } } }
             td {
                 @if !each.in_use { span.badge.gone { "not guarded now" } }
                 @else if each.spec.audit { span.badge.never { "audit" } }

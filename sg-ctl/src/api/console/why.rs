@@ -31,7 +31,8 @@ pub(super) async fn page(scene: &Scene, query: &Query, paths: &Paths) -> Markup 
     } else {
         Some(answer(query, paths.clone()).await)
     };
-    let names = scene.world.interfaces.iter().map(|each| each.name.as_str());
+    let own = scene.world.own();
+    let names = own.map(|each| each.name.as_str());
     let names: Vec<_> = names.collect();
     let body = html! {
         p.lead { "Ask what becomes of a packet, by the rules in force and the flows that are alive." }

@@ -84,8 +84,7 @@ fn change(
                 }
             }
             if let Some(patience) = wait {
-                let behind = store.wait(view.revision, patience).await?;
-                view.behind = Some(behind.into_iter().map(|row| row.host).collect());
+                view.behind = Some(store.behind(view.revision, patience).await?);
             }
             return Ok(Some(view));
         }

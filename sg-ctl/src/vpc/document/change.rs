@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sg_policy::model::{InterfaceSpec, Peer, Rule, SecurityGroup};
 
-use super::{Document, ManagedList, Owned, Owner};
+use super::{Document, ManagedList, Owned, Owner, entry, entry_mut};
 
 impl Document {
     /// A group that the API makes; it is the API's.
@@ -28,11 +28,13 @@ impl Document {
         self.owners.groups.remove(name);
     }
 
-    /// Says which groups an interface carries; the API says so from now on. `spec` is how it is guarded
+    /// Says which groups an interface, or `HOST/INTERFACE`, carries; the API says so from now on. `spec` is how it is guarded
     /// otherwise where the model has no entry of its own for it.
     pub fn assign(&mut self, interface: &str, spec: InterfaceSpec, groups: Vec<String>) {
-        let entry = self.model.interfaces.entry(interface.to_owned());
-        entry.or_insert(spec).groups = groups;
+        if entry(&self.model, interface).is_none() {
+            *entry_mut(&mut self.model, interface) = spec;
+        }
+        entry_mut(&mut self.model, interface).groups = groups;
         self.owners
             .interfaces
             .insert(interface.to_owned(), Owner::Api);

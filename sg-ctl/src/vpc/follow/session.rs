@@ -4,6 +4,7 @@ mod say;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const GATHER_MOST: Duration = Duration::from_secs(1);
 /// How much longer they are gathered than it took to enforce the last ones: so that, however many
 /// changes come, following takes less than a third of one processor.
 const REST: f64 = 2.5;
-/// How often this host says what it enforces, at most.
+/// How often this host says what it enforces, at most; that it enforces other rules it says at once.
 const REPORT: Duration = Duration::from_secs(1);
 /// How often what could not be written is tried again, and the cache is written.
 const RETRY: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ struct Session {
     followed: BTreeSet<GroupId>,
     /// What this host has written.
     own: BTreeMap<RecordKey, Claimed>,
+    /// Interfaces of this host that no groups are assigned to.
+    unassigned: BTreeMap<String, BTreeSet<IpAddr>>,
     /// When what has changed is to be handed on.
     hand_on_at: Option<Instant>,
     /// What was written last of what is enforced, and when.
@@ -102,6 +105,7 @@ impl Follower {
             etcd,
             followed,
             own,
+            unassigned: BTreeMap::new(),
             hand_on_at: Some(Instant::now()),
             reported: None,
             cache_is_old: true,

@@ -1,13 +1,16 @@
 //! What a host says to its VPC: which addresses it has, and what it enforces.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
 use tokio::time::Instant;
 
-use super::{REPORT, Session};
+use super::{GATHER, REPORT, Session};
 use crate::vpc::etcd::EtcdError;
 use crate::vpc::follow::{Follower, unix_seconds};
 use crate::vpc::joined;
 use crate::vpc::keys::Key;
-use crate::vpc::record::{self, Claimed, Enforced};
+use crate::vpc::record::{self, Claimed, Enforced, MAX_UNASSIGNED, is_member};
 
 impl Follower {
     /// Makes the lease last; a new one takes all of this host's keys.
@@ -51,6 +54,7 @@ impl Follower {
     }
 
     async fn try_publish(&mut self, session: &mut Session) -> Result<(), EtcdError> {
+        session.unassigned = self.unassigned();
         let mut is_new = false;
         let lease = if let Some(lease) = self.lease {
             lease
@@ -93,19 +97,45 @@ impl Follower {
         match &session.reported {
             None => Some(Instant::now()),
             Some((last, at)) => {
-                let now = self.enforced(last.clock);
-                (now != *last).then(|| *at + REPORT)
+                let now = self.enforced(session, last.clock);
+                // Whoever has changed the rules waits for it.
+                let pause = if now.rules == last.rules {
+                    REPORT
+                } else {
+                    GATHER
+                };
+                (now != *last).then(|| *at + pause)
             }
         }
     }
 
-    fn enforced(&self, clock: u64) -> Enforced {
+    /// Interfaces of this host that no groups are assigned to.
+    fn unassigned(&self) -> BTreeMap<String, BTreeSet<IpAddr>> {
+        let local = self.channels.local.borrow();
+        let (Some(model), Some(local)) = (self.model(), &*local) else {
+            return BTreeMap::new();
+        };
+        let (interfaces, addresses) = MAX_UNASSIGNED;
+        let assigned = model.assignments().of(&self.joined.host);
+        local
+            .iter()
+            .filter(|(name, _)| assigned.interface(name).is_none())
+            .take(interfaces)
+            .map(|(name, all)| {
+                let own = all.iter().copied().filter(|address| is_member(*address));
+                (name.clone(), own.take(addresses).collect())
+            })
+            .collect()
+    }
+
+    fn enforced(&self, session: &Session, clock: u64) -> Enforced {
         let done = self.channels.done.borrow();
         Enforced {
             rules: done.rules,
             revision: done.revision,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock,
+            unassigned: session.unassigned.clone(),
             refused: self
                 .health
                 .rules_refused
@@ -115,7 +145,7 @@ impl Follower {
     }
 
     pub(super) async fn report(&mut self, session: &mut Session) -> Result<(), EtcdError> {
-        let enforced = self.enforced(unix_seconds());
+        let enforced = self.enforced(session, unix_seconds());
         let pair = (self.keys.enforced(&self.joined.host), enforced.write());
         let written = session.etcd.put(vec![pair], self.lease).await;
         session.reported = Some((enforced, Instant::now()));
