@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use sg_ctl::vpc::Owned;
 
-use crate::failure::refusal;
-use crate::verb::output;
 use crate::verb::shared::Context;
+use crate::verb::{output, vpc};
 
 /// What the help of `adopt` says beyond the options.
 const HELP: &str = "\
@@ -32,28 +31,22 @@ pub(crate) struct Args {
     #[arg(long = "prefix-list", value_name = "NAME")]
     pub(crate) prefix_lists: Vec<String>,
 
-    /// An interface, whose groups the API chose; may be repeated.
+    /// An interface, whose groups the API chose, in a VPC as HOST/INTERFACE; may be repeated.
     #[arg(long = "interface", value_name = "IFACE")]
     pub(crate) interfaces: Vec<String>,
 }
 
 /// Hands over to rule files what the API owns.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    if let Some(joined) = context.vpc()? {
-        return Err(refusal(
-            format!(
-                "this host belongs to the VPC {}, of which the API owns nothing",
-                joined.vpc
-            ),
-            "`sg-ctl apply -f …` changes the VPC's rules",
-        ));
-    }
     let of = |what, names: Vec<String>| names.into_iter().map(move |name| (what, name));
     let names: Vec<_> = of(Owned::Group, args.groups)
         .chain(of(Owned::PrefixList, args.prefix_lists))
         .chain(of(Owned::Interface, args.interfaces))
         .collect();
-    context.host()?.adopt(&names)?;
+    match context.vpc()? {
+        Some(joined) => vpc::adopt(&names, joined)?,
+        None => context.host()?.adopt(&names)?,
+    }
     for (what, name) in names {
         output::text(format_args!(
             "the {what} {name} belongs to rule files now\n"

@@ -15,7 +15,7 @@ use sg_ctl::vpc::keys::Keys;
 use sg_ctl::vpc::{EtcdStore, Store as _, StoreError, roles as etcd_roles};
 use sg_policy::model::{HostPattern, is_pattern};
 
-pub(crate) use change::{apply, rollback};
+pub(crate) use change::{adopt, apply, rollback};
 
 use crate::failure::refusal;
 use crate::verb::output::{self, note};

@@ -201,17 +201,17 @@ impl Document {
     /// The rules of a VPC as one of its hosts has them; what is said of its own interfaces keeps its
     /// owner.
     #[must_use]
-    pub fn on_host(&self, host: &str) -> Self {
+    pub fn on_host(&self, member: &str) -> Self {
         let mut owners = self.owners.clone();
         if !self.model.hosts.is_empty() {
             let own = |(name, owner): (String, Owner)| {
-                let interface = name.strip_prefix(host)?.strip_prefix('/')?;
+                let interface = name.strip_prefix(member)?.strip_prefix('/')?;
                 Some((interface.to_owned(), owner))
             };
             owners.interfaces = owners.interfaces.into_iter().filter_map(own).collect();
         }
         Self {
-            model: self.model.on_host(host).into_owned(),
+            model: self.model.on_host(member).into_owned(),
             owners,
         }
     }

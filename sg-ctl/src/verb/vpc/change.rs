@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sg_ctl::host::Changes;
 use sg_ctl::vpc::joined::Joined;
-use sg_ctl::vpc::{Document, Kept, Store as _, StoreError, Swap};
+use sg_ctl::vpc::{Document, Kept, Owned, Store as _, StoreError, Swap};
 use sg_policy::model::Model;
 use sg_policy::rulefile::Origins;
 
@@ -100,6 +100,34 @@ fn change(
         Some(behind) if !behind.is_empty() => ExitCode::from(BEHIND),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// Hands over to rule files what the API owns in a VPC.
+pub(crate) fn adopt(names: &[(Owned, String)], joined: Joined) -> anyhow::Result<()> {
+    let store = store(joined)?;
+    let adopted = block_on(async {
+        for _ in 0..ATTEMPTS {
+            let kept = store.load().await?;
+            let mut document = (*kept.document).clone();
+            for (what, name) in names {
+                document.adopt(*what, name)?;
+            }
+            let swap = Swap {
+                from: kept.revision,
+                document,
+                way_in: None,
+            };
+            match store.swap(swap).await {
+                Err(StoreError::Conflict { .. }) => {}
+                result => return result.map(Some),
+            }
+        }
+        Ok(None)
+    })?;
+    match adopted.map_err(failed)? {
+        Some(_) => Ok(()),
+        None => Err(refusal("others change the rules all the time", "try again")),
+    }
 }
 
 /// Returns the VPC to the rules before the last change.

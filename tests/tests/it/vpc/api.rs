@@ -8,7 +8,7 @@ use sg_tests::{
     eventually_within,
     sg_ctl::{Running, SgCtl},
     topology::Network,
-    traffic::Server,
+    traffic::{Server, tcp_is_silent},
 };
 
 use super::{MYSQL, Member, PATIENCE};
@@ -114,7 +114,8 @@ fn a_call_is_answered_when_every_host_of_the_vpc_enforces_it() {
     for round in 0..ROUNDS {
         let closed = admit(&client, "RevokeSecurityGroupIngress", (&mysql, &web));
         assert_eq!(closed.pending(), None, "{round}");
-        assert!(!app.reaches(db), "{round}: open after it was shut");
+        let is_shut = tcp_is_silent(&app.host.namespace, db.v4, MYSQL);
+        assert!(is_shut, "{round}: open after it was shut");
         let open = admit(&client, "AuthorizeSecurityGroupIngress", (&mysql, &web));
         assert_eq!(open.pending(), None, "{round}");
         assert!(app.reaches(db), "{round}: shut after it was opened");
@@ -136,6 +137,19 @@ fn a_call_is_answered_when_every_host_of_the_vpc_enforces_it() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names, ["default", "mysql", "other", "web"]);
+    // What is adopted is a rule file's, and goes with the next one.
+    admin.sg.ok(&[
+        "adopt",
+        "web",
+        "mysql",
+        "--interface",
+        "app/eth0",
+        "--interface",
+        "db/eth0",
+    ]);
+    admin.apply("security_groups: { other: {} }");
+    let groups = client.ok("DescribeSecurityGroups", &[]);
+    assert!(!groups.text.contains("mysql"), "{}", groups.text);
     let carried = admin.sg.json(&["audit"]);
     assert!(
         carried

@@ -84,7 +84,7 @@ fn rules_of_one_host_and_of_a_vpc_are_told_apart() {
     let error = member.sg.fails(REFUSED, &["attach", "eth0", "-f", &one]);
     assert!(error.contains("belongs to a VPC"), "{error}");
     let error = member.sg.fails(REFUSED, &["adopt", "web"]);
-    assert!(error.contains("belongs to the VPC default"), "{error}");
+    assert!(error.contains("the API owns no group"), "{error}");
     let error = member.sg.fails(REFUSED, &["serve", "--host", "other"]);
     assert!(error.contains("leave out --host"), "{error}");
     let endpoints = etcd.endpoints();
