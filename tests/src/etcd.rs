@@ -15,7 +15,13 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{eventually_within, netns::Namespace, scratch::Directory, topology::Host};
+use crate::{
+    certificates::{Authority, Identity},
+    eventually_within,
+    netns::Namespace,
+    scratch::Directory,
+    topology::Host,
+};
 
 /// The longest that etcd takes to be ready, or to choose a leader, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -26,6 +32,8 @@ pub struct Etcd<'n> {
     nodes: Vec<Node<'n>>,
     directory: Directory,
     options: Vec<String>,
+    /// Whose certificates are asked for; without, nothing is encrypted.
+    authority: Option<&'n Authority>,
 }
 
 #[derive(Debug)]
@@ -33,6 +41,15 @@ struct Node<'n> {
     namespace: &'n Namespace,
     address: Ipv4Addr,
     process: Option<Child>,
+    /// What `etcdctl` needs where connections are encrypted.
+    access: Option<Access>,
+}
+
+/// An administrator's certificate.
+#[derive(Debug)]
+struct Access {
+    ca: PathBuf,
+    root: Identity,
 }
 
 /// A program of etcd's: from `SG_ETCD_DIR`, else the `PATH`.
@@ -46,6 +63,16 @@ fn program(name: &str) -> PathBuf {
 impl<'n> Etcd<'n> {
     /// Starts a node on each host, and waits until they serve.
     pub fn start(hosts: &[&'n Host], options: &[&str]) -> Self {
+        Self::start_with(hosts, options, None)
+    }
+
+    /// The same for nodes that take connections with certificates of an authority alone. `etcdctl` has
+    /// that of the user `root`.
+    pub fn start_encrypted(hosts: &[&'n Host], authority: &'n Authority) -> Self {
+        Self::start_with(hosts, &[], Some(authority))
+    }
+
+    fn start_with(hosts: &[&'n Host], options: &[&str], authority: Option<&'n Authority>) -> Self {
         let mut etcd = Self {
             nodes: hosts
                 .iter()
@@ -53,10 +80,15 @@ impl<'n> Etcd<'n> {
                     namespace: &host.namespace,
                     address: host.v4,
                     process: None,
+                    access: authority.map(|authority| Access {
+                        ca: authority.ca(),
+                        root: authority.issue("root", None),
+                    }),
                 })
                 .collect(),
             directory: Directory::in_memory("etcd"),
             options: options.iter().map(|&word| word.to_owned()).collect(),
+            authority,
         };
         for number in 0..hosts.len() {
             etcd.start_node(number);
@@ -73,10 +105,7 @@ impl<'n> Etcd<'n> {
 
     /// What `sg-ctl vpc join --etcd` takes.
     pub fn endpoints(&self) -> String {
-        let urls = self
-            .nodes
-            .iter()
-            .map(|node| format!("http://{}:2379", node.address));
+        let urls = self.nodes.iter().map(Node::url);
         urls.collect::<Vec<_>>().join(",")
     }
 
@@ -92,10 +121,7 @@ impl<'n> Etcd<'n> {
         let log = fs::File::create(self.directory.path().join(format!("n{number}.log")));
         let log = log.expect("the directory is ours");
         let node = &mut self.nodes[number];
-        let (client, peer) = (
-            format!("http://{}:2379", node.address),
-            format!("http://{}:2380", node.address),
-        );
+        let (client, peer) = (node.url(), format!("http://{}:2380", node.address));
         let mut command = Command::new(program("etcd"));
         command
             .args(["--name", &name(number), "--data-dir"])
@@ -116,7 +142,19 @@ impl<'n> Etcd<'n> {
             // On a machine that does much else, a leader must not be given up for being slow.
             .args(["--heartbeat-interval", "200", "--election-timeout", "2000"])
             .args(["--logger", "zap", "--log-level", "warn"])
-            .args(&self.options)
+            .args(&self.options);
+        if let Some(authority) = self.authority {
+            let own = authority.issue(&name(number), Some(node.address));
+            command
+                .arg("--client-cert-auth")
+                .arg("--trusted-ca-file")
+                .arg(authority.ca())
+                .arg("--cert-file")
+                .arg(own.cert)
+                .arg("--key-file")
+                .arg(own.key);
+        }
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
@@ -166,13 +204,28 @@ impl<'n> Etcd<'n> {
 }
 
 impl Node<'_> {
+    /// Where it serves its clients.
+    fn url(&self) -> String {
+        let scheme = if self.access.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}:2379", self.address)
+    }
+
     fn ctl(&self, words: &[&str]) -> Result<String, String> {
         let mut command = Command::new(program("etcdctl"));
         command
             .env("ETCDCTL_API", "3")
-            .args(["--endpoints", &format!("http://{}:2379", self.address)])
-            .args(["--dial-timeout", "2s", "--command-timeout", "4s"])
-            .args(words);
+            .args(["--endpoints", &self.url()])
+            .args(["--dial-timeout", "2s", "--command-timeout", "4s"]);
+        if let Some(Access { ca, root }) = &self.access {
+            command.arg("--cacert").arg(ca);
+            command.arg("--cert").arg(&root.cert);
+            command.arg("--key").arg(&root.key);
+        }
+        command.args(words);
         let output = self.namespace.output(&mut command);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() {

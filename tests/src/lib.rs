@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod big_tcp;
 pub mod browser;
+pub mod certificates;
 pub mod conntrack;
 pub mod ec2;
 pub mod etcd;

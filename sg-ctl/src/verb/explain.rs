@@ -4,20 +4,24 @@ pub(crate) mod logline;
 pub(crate) mod view;
 
 use std::io::BufRead as _;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueHint;
 use clap_complete::ArgValueCompleter;
 use sg_common::flow::Direction;
 use sg_ctl::host::{self, Explained, HostError};
+use sg_ctl::vpc::claims::Claims;
+use sg_ctl::vpc::follow::unix_seconds;
+use sg_ctl::vpc::joined;
 use sg_policy::compile::RuleNumbers;
 use sg_policy::explain::{Place, Probe, explain};
 use sg_policy::model::{InterfaceSpec, Model};
 
 use crate::failure::refusal;
 use crate::verb::explain::logline::LogLine;
-use crate::verb::explain::view::ExplanationView;
+use crate::verb::explain::view::{ExplanationView, MembershipView};
 use crate::verb::output::{self, note};
 use crate::verb::shared::arguments::Format;
 use crate::verb::shared::candidates::Named;
@@ -37,6 +41,7 @@ JSON: an object with these fields:
   nearest    rules that come near: id, group, protocol, ports, peer, why, file, line
   elsewhere  groups that would admit the packet and that the interface does not carry
   hints      what a denied packet may be a part of, in words
+  members    in a VPC, as what the remote address is a member: group, address, host, interface, age_ms
 
 EXAMPLES:
   May the internet reach the web server, and if not, why not:
@@ -126,6 +131,10 @@ fn in_force(
         Some(name) => name,
         None => only(host.state()?.attachments.keys(), "attached")?,
     };
+    let members = match context.vpc()? {
+        Some(_) => members(&host.state()?.model, probe.remote, &context.paths.state),
+        None => Vec::new(),
+    };
     host.explain(&interface, probe, |found| {
         found.note.iter().for_each(note);
         let Explained {
@@ -135,8 +144,32 @@ fn in_force(
             ..
         } = found;
         let view = ExplanationView::new(Some(&interface), probe, explanation, numbers, *audits);
-        print(args, &view)
+        print(args, &view.with_members(members))
     })?
+}
+
+/// As what an address is a member of groups of the VPC, by the records that the agent knows.
+fn members(model: &Model, address: IpAddr, state: &Path) -> Vec<MembershipView> {
+    let (claims, _) = Claims::from_cache(&joined::cache(state));
+    let now = unix_seconds();
+    let counts = |group: &str| {
+        let members = model.members.get(group);
+        members.is_some_and(|members| members.contains(&address))
+    };
+    let claimed = claims
+        .all()
+        .filter(|(_, _, claim)| claim.addresses.contains_key(&address));
+    let members = claimed.filter_map(|(key, interface, claim)| {
+        let group = model.group(key.group.as_str())?;
+        counts(&group.name).then(|| MembershipView {
+            group: group.name.clone(),
+            address,
+            host: key.host.clone(),
+            interface: interface.to_owned(),
+            age_ms: now.saturating_sub(claim.since).saturating_mul(1000),
+        })
+    });
+    members.collect()
 }
 
 /// By rule files alone.

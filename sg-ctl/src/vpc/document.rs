@@ -156,7 +156,10 @@ impl DocumentError {
             Self::Fault(_) => {
                 Some("what rule files say and what the API made must fit together".to_owned())
             }
-            Self::NotOfApi { .. } => None,
+            Self::NotOfApi { .. } => Some(
+                "`sg-ctl show` shows what there is; what rule files define needs no handing over"
+                    .to_owned(),
+            ),
         }
     }
 }

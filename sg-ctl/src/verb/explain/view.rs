@@ -1,6 +1,8 @@
 //! Explanations of verdicts.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use comfy_table::Cell;
 use schemars::JsonSchema;
@@ -11,6 +13,7 @@ use sg_policy::explain::{Explanation, NearMiss, Probe, Step};
 use crate::verb::output::Tone;
 use crate::verb::output::names::RuleRef;
 use crate::verb::output::table::Table;
+use crate::verb::output::time::span;
 
 /// Rules that are shown of those that come near.
 const SHOWN: usize = 5;
@@ -31,6 +34,37 @@ pub(crate) struct ExplanationView<'a> {
     elsewhere: Vec<&'a str>,
     /// What the packet may be a part of.
     hints: &'a [String],
+    /// In a VPC of many hosts: as what the remote address is a member of groups.
+    members: Vec<MembershipView>,
+}
+
+/// That an address is a member of a group.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct MembershipView {
+    /// Name of the group.
+    pub(crate) group: String,
+    /// The address.
+    pub(crate) address: IpAddr,
+    /// The host that has it.
+    pub(crate) host: String,
+    /// And the interface of that host.
+    pub(crate) interface: String,
+    /// For how long, by that host's clock.
+    pub(crate) age_ms: u64,
+}
+
+impl fmt::Display for MembershipView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is a member of {}: host {}, {}, claimed {} ago",
+            self.address,
+            self.group,
+            self.host,
+            self.interface,
+            span(Duration::from_millis(self.age_ms))
+        )
+    }
 }
 
 /// A rule that does not admit the packet.
@@ -87,7 +121,13 @@ impl<'a> ExplanationView<'a> {
                 .map(|group| group.name.as_str())
                 .collect(),
             hints: &explanation.hints,
+            members: Vec::new(),
         }
+    }
+
+    /// The same, with what is known of the remote address.
+    pub(crate) fn with_members(self, members: Vec<MembershipView>) -> Self {
+        Self { members, ..self }
     }
 }
 
@@ -120,6 +160,9 @@ impl fmt::Display for ExplanationView<'_> {
                 f,
                 "the interface only audits: the packet passes all the same"
             )?;
+        }
+        for member in &self.members {
+            writeln!(f, "{member}")?;
         }
         if !self.nearest.is_empty() {
             let mut near = Table::new(&[

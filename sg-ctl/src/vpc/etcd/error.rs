@@ -30,6 +30,10 @@ impl EtcdError {
     /// The remedy, as one sentence for the user.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Away(text) if text.to_lowercase().contains("certificate") => Some(
+                "--ca names the authority of etcd's nodes, --cert a certificate by the authority that \
+                 they trust, and --key its key; both must be valid now",
+            ),
             Self::Away(_) => Some(
                 "the last policy stays in force; look whether etcd's nodes run, and whether this host \
                  reaches them: `etcdctl --endpoints … endpoint health`",

@@ -227,3 +227,45 @@ fn another_etcd_and_an_older_one_are_no_policy() {
     assert_eq!(status["connected"], false, "{status:#}");
     assert!(app.reaches(db));
 }
+
+#[test]
+fn hosts_whose_clocks_are_wrong_are_members_as_any_other() {
+    // Years ahead of everybody, at the beginning of time, and at the end of numbers.
+    const CLOCKS: [u64; 3] = [4_102_444_800, 0, u64::MAX];
+    let network = Network::new(&["app", "db", "etcd"]);
+    let [app, db, node] = network.hosts();
+    let etcd = Etcd::start(&[node], &[]);
+    let _server = Server::tcp(&db.namespace, MYSQL);
+    let database = Member::database(db, &etcd, &[]);
+    let member = Member::start(app, &etcd, &[]);
+    member.wait_until_it_reaches(db);
+    // What its agent has said, once more by other clocks.
+    drop(member.agent);
+    let keys = etcd.ctl(&["get", "--prefix", "/sg/v1/default/members/", "--keys-only"]);
+    let own = keys.lines().find(|key| key.contains("/app/"));
+    let own = own.expect("its record").to_owned();
+    for clock in CLOCKS {
+        let claim = format!(
+            r#"{{"v":1,"interfaces":{{"eth0":{{"addresses":{{"{}":1}},"since":{clock}}}}}}}"#,
+            app.v4
+        );
+        etcd.ctl(&["put", &own, r#"{"v":1,"interfaces":{}}"#]);
+        let address = app.v4.to_string();
+        let counts = || {
+            let members = database.sg.json(&["show", "members"]);
+            let mut members = members.as_array().expect("a list").iter();
+            members.any(|member| member["address"] == *address && member["counts"] == true)
+        };
+        eventually_within("it has left", PATIENCE, || (!counts()).then_some(()));
+        let shut_out = || tcp_is_silent(&app.namespace, db.v4, MYSQL).then_some(());
+        eventually_within("the database shuts it out", PATIENCE, shut_out);
+        etcd.ctl(&["put", &own, &claim]);
+        let said = format!(r#"{{"rules":1,"revision":1,"version":"0.1.0","clock":{clock}}}"#);
+        etcd.ctl(&["put", "/sg/v1/default/enforced/app", &said]);
+        eventually_within("it is a member again", PATIENCE, || counts().then_some(()));
+        let hosts = database.sg.ok(&["show", "hosts"]);
+        assert!(hosts.contains("app"), "{hosts}");
+        let reached = || (!tcp_is_silent(&app.namespace, db.v4, MYSQL)).then_some(());
+        eventually_within("the database admits it", PATIENCE, reached);
+    }
+}

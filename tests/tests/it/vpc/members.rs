@@ -15,7 +15,7 @@ fn who_joins_is_a_member_and_who_leaves_is_not() {
     let [app1, app2, db, node] = network.hosts();
     let etcd = Etcd::start(&[node], &[]);
     let _server = Server::tcp(&db.namespace, MYSQL);
-    let _database = Member::database(db, &etcd, &[]);
+    let database = Member::database(db, &etcd, &[]);
     assert!(tcp_is_silent(&app1.namespace, db.v4, MYSQL));
 
     let first = Member::start(app1, &etcd, &[]);
@@ -36,6 +36,18 @@ fn who_joins_is_a_member_and_who_leaves_is_not() {
         (&member["host"], &member["counts"]),
         (&"app2".into(), &true.into())
     );
+
+    // Who it is that comes in.
+    let source = format!("{}:40000", app2.v4);
+    eventually_within("the records are kept", PATIENCE, || {
+        let words = ["explain", "--inbound", "tcp", &source, "3306"];
+        let told = database.sg.json(&words);
+        assert_eq!(told["verdict"], "allow", "{told:#}");
+        let member = &told["members"][0];
+        let is_known = (&member["host"], &member["group"])
+            == (&"app2".into(), &"our-learning-sg-https".into());
+        is_known.then_some(())
+    });
 
     let text = first.sg.ok(&["vpc", "leave"]);
     assert!(text.contains("left the VPC default"), "{text}");

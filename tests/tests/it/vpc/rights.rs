@@ -2,12 +2,19 @@
 
 use std::fs;
 
-use sg_tests::{etcd::Etcd, sg_ctl::SgCtl, topology::Network, traffic::Server};
+use sg_tests::{
+    certificates::{Authority, Identity},
+    etcd::Etcd,
+    sg_ctl::SgCtl,
+    topology::Network,
+    traffic::Server,
+};
 
 use super::{MYSQL, Member, RULES};
 
-/// Exit code.
+/// Exit codes.
 const REFUSED: i32 = 1;
+const UNREACHABLE: i32 = 2;
 
 #[test]
 fn a_host_writes_its_own_records_and_nothing_else() {
@@ -88,4 +95,80 @@ fn a_host_writes_its_own_records_and_nothing_else() {
         .rule_file("changed.yaml", &RULES.replace("db/eth0", "app/eth1"));
     let error = app.sg.fails(REFUSED, &["apply", "-f", &changed]);
     assert!(error.contains("administrator"), "{error}");
+}
+
+#[test]
+fn hosts_are_known_by_their_certificates() {
+    let network = Network::new(&["app", "db", "etcd"]);
+    let [app, db, node] = network.hosts();
+    let authority = Authority::new();
+    let etcd = Etcd::start_encrypted(&[node], &authority);
+    let planner = SgCtl::new(&node.namespace);
+    let file = planner.rule_file("groups.yaml", RULES);
+    let roles = [
+        "vpc", "roles", "--vpc", "default", "-f", &file, "--host", "app,db",
+    ];
+    etcd.ctl(&["user", "add", "root", "--no-password"]);
+    etcd.ctl(&["role", "add", "root"]);
+    etcd.ctl(&["user", "grant-role", "root", "root"]);
+    // As printed.
+    for line in planner.ok(&roles).lines() {
+        let line = line.strip_prefix("etcdctl ").expect("commands of etcdctl");
+        etcd.ctl(&line.split_whitespace().collect::<Vec<_>>());
+    }
+    etcd.ctl(&["auth", "enable"]);
+    let with = |ca: &Authority, own: &Identity| {
+        let files = [
+            ("--ca", ca.ca()),
+            ("--cert", own.cert.clone()),
+            ("--key", own.key.clone()),
+        ];
+        files
+            .map(|(name, path)| [name.to_owned(), path.display().to_string()])
+            .concat()
+    };
+    let join = |host, user: &str| {
+        let options = with(&authority, &authority.issue(user, None));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        Member::join(host, &etcd, &options)
+    };
+    let admin = join(node, "sg-default-admin");
+    admin.apply(RULES);
+    let _server = Server::tcp(&db.namespace, MYSQL);
+    let (mut member, mut database) = (join(app, "app"), join(db, "db"));
+    member.start_agent();
+    database.start_agent();
+    database.wait_until_enforced(1);
+    member.wait_until_it_reaches(db);
+    let changed = member
+        .sg
+        .rule_file("changed.yaml", &RULES.replace("db/eth0", "app/eth1"));
+    let error = member.sg.fails(REFUSED, &["apply", "-f", &changed]);
+    assert!(error.contains("administrator"), "{error}");
+
+    // Neither side takes a certificate of another authority, and nothing goes in the clear.
+    let stranger = Authority::new();
+    let endpoints = etcd.endpoints();
+    let fresh = SgCtl::new(&app.namespace);
+    let (own, foreign) = (authority.issue("app", None), stranger.issue("app", None));
+    for options in [
+        with(&stranger, &own),
+        with(&authority, &foreign),
+        vec!["--ca".to_owned(), authority.ca().display().to_string()],
+    ] {
+        let mut words = vec!["vpc", "join", "--host", "app", "--etcd", &endpoints];
+        words.extend(options.iter().map(String::as_str));
+        fresh.fails(UNREACHABLE, &words);
+        assert!(!fresh.directory().join("state/vpc.json").exists());
+    }
+    let options = with(&stranger, &own);
+    let mut words = vec!["vpc", "join", "--host", "app", "--etcd", &endpoints];
+    words.extend(options.iter().map(String::as_str));
+    let error = fresh.fails(UNREACHABLE, &words);
+    assert!(error.contains("--ca names the authority"), "{error}");
+    let clear = endpoints.replace("https", "http");
+    fresh.fails(
+        UNREACHABLE,
+        &["vpc", "join", "--host", "app", "--etcd", &clear],
+    );
 }
