@@ -137,4 +137,10 @@ impl Record {
         // SAFETY: so many bytes are there, and any bytes are a record: it is `Pod`.
         (bytes.len() == size_of::<Self>()).then(|| unsafe { source.read_unaligned() })
     }
+
+    /// The record as it lies in the ring buffer.
+    pub const fn as_bytes(&self) -> &[u8; size_of::<Self>()] {
+        // SAFETY: it is `Pod`, so every byte of it has a value, and bytes need no alignment.
+        unsafe { &*core::ptr::from_ref(self).cast() }
+    }
 }

@@ -6,9 +6,12 @@
 
 mod descriptors;
 mod error;
+mod events;
 mod files;
 mod http;
+mod intake;
 mod interfaces;
+mod live;
 mod metrics;
 mod notice;
 mod recorder;
@@ -36,9 +39,12 @@ use crate::host::dataplane::LinkWatch;
 use crate::host::paths::Paths;
 use crate::host::{ApplyRequest, Host};
 use error::system;
+use events::newcomer;
 use files::{Reading, RuleFiles};
 use http::{MetricsServer, Scrape};
+use intake::Intake;
 use interfaces::{Interfaces, is_busy};
+use live::Readers;
 use metrics::Tallies;
 use recorder::Recorder;
 use table::TableWatch;
@@ -66,7 +72,7 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// Interfaces to attach beside those that the rule files name.
     pub attaching: Attaching,
-    /// Flow records; `None` leaves the events to other readers.
+    /// Flow records, if they are wanted.
     pub flow_log: Option<FlowLog>,
     /// Where to serve metrics.
     pub metrics: Option<SocketAddr>,
@@ -94,7 +100,8 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
     let mut agent = Agent {
         files: RuleFiles::new(options.files),
         interfaces: Interfaces::new(options.attaching),
-        recorder: None,
+        intake: Intake::new(),
+        taken_since: None,
         paths: options.paths,
         tallies: Tallies::default(),
         reload_at: None,
@@ -104,7 +111,9 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
         failure: None,
         tell,
     };
-    agent.begin(options.flow_log)?;
+    let mut readers = agent.listen(clients);
+    agent.record(options.flow_log).await?;
+    agent.begin()?;
     let mut scrapes = server.map(MetricsServer::start);
     systemd(&[NotifyState::Ready]);
     agent
@@ -112,11 +121,14 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
             &mut signals,
             &mut touched,
             &links,
-            (&mut scrapes, &mut events),
+            (&mut scrapes, &mut events, &mut readers),
         )
         .await?;
     systemd(&[NotifyState::Stopping]);
     agent.close_window();
+    if let Some(readers) = readers {
+        readers.finish(agent.intake.live).await;
+    }
     Ok(())
 }
 
@@ -124,7 +136,10 @@ struct Agent<'t> {
     paths: Paths,
     files: RuleFiles,
     interfaces: Interfaces,
-    recorder: Option<Recorder>,
+    /// Takes the events, and records flows.
+    intake: Intake,
+    /// Since when another process has the events.
+    taken_since: Option<Instant>,
     tallies: Tallies,
     /// When to read the rule files again.
     reload_at: Option<Instant>,
@@ -145,11 +160,7 @@ impl Agent<'_> {
     }
 
     /// Does once what later happens on occasion.
-    fn begin(&mut self, flow_log: Option<FlowLog>) -> Result<(), AgentError> {
-        // First, so that an agent that cannot write there changes nothing.
-        if let Some(log) = flow_log {
-            self.recorder = Some(Recorder::open(log, &self.host()?)?);
-        }
+    fn begin(&mut self) -> Result<(), AgentError> {
         self.look_at_vpc();
         if let Err(error) = self.apply()
             && !self.is_put_off(&error)
@@ -165,16 +176,17 @@ impl Agent<'_> {
         signals: &mut Signals,
         touched: &mut Option<mpsc::Receiver<()>>,
         links: &LinkWatch,
-        (scrapes, events): (
+        (scrapes, events, readers): (
             &mut Option<mpsc::Receiver<Scrape>>,
             &mut mpsc::Receiver<VpcEvent>,
+            &mut Option<Readers>,
         ),
     ) -> Result<(), AgentError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let window = self.recorder.as_ref().map(Recorder::window);
+        let window = self.intake.recorder.as_ref().map(Recorder::window);
         let mut window_end = window.map(|window| Instant::now() + window);
         loop {
             let is_more = self.read_events();
@@ -194,6 +206,7 @@ impl Agent<'_> {
                 }
                 Some(event) = events.recv() => self.take_event(event),
                 scrape = next(scrapes) => self.answer(scrape),
+                reader = newcomer(readers.as_ref()) => self.add_reader(readers.as_mut(), reader),
                 _ = tick.tick() => self.tick(),
                 () = at(window_end) => {
                     self.close_window();
@@ -202,8 +215,9 @@ impl Agent<'_> {
                 // Behind all that must not wait for it: many interfaces take several turns.
                 () = at(self.follow_at) => self.follow(),
                 _ = recheck.tick() => self.recheck(),
-                () = std::future::ready(()), if is_more => {}
-                ready = readable(self.recorder.as_ref()) => ready.map_err(system("wait for events"))?,
+                // Readers have their turn meanwhile.
+                () = tokio::task::yield_now(), if is_more => {}
+                ready = self.intake.readable() => ready.map_err(system("wait for events"))?,
             }
         }
     }
@@ -310,46 +324,15 @@ impl Agent<'_> {
             Err(error) => self.failed("follow the interfaces", &error),
         }
         // Events of new programs are read from now on.
-        self.tick_recorder();
+        self.take_events();
         self.vpc.poke();
     }
 
     fn tick(&mut self) {
         systemd(&[NotifyState::Watchdog]);
         self.look_at_vpc();
-        self.tick_recorder();
+        self.take_events();
         self.look_at_table();
-    }
-
-    fn tick_recorder(&mut self) {
-        self.with_recorder("read events", Recorder::tick);
-    }
-
-    /// Reads events; returns whether there are more.
-    fn read_events(&mut self) -> bool {
-        self.with_recorder("read events", Recorder::read)
-            .unwrap_or(false)
-    }
-
-    fn close_window(&mut self) {
-        let written = self.with_recorder("write flow records", Recorder::close);
-        self.tallies.flow_records += written.unwrap_or(0);
-    }
-
-    fn with_recorder<T>(
-        &mut self,
-        action: &'static str,
-        work: impl FnOnce(&mut Recorder, &Host) -> Result<T, AgentError>,
-    ) -> Option<T> {
-        let recorder = self.recorder.as_mut()?;
-        let host = Host::open(&self.paths).map_err(AgentError::from);
-        match host.and_then(|host| work(recorder, &host)) {
-            Ok(done) => Some(done),
-            Err(error) => {
-                self.failed(action, &error);
-                None
-            }
-        }
     }
 
     fn answer(&mut self, scrape: Scrape) {
@@ -372,13 +355,5 @@ impl Agent<'_> {
         if self.failure.replace(text.clone()) != Some(text) {
             (self.tell)(&Notice::Failed { action, error });
         }
-    }
-}
-
-/// Waits for events; for ever without a recorder.
-async fn readable(recorder: Option<&Recorder>) -> std::io::Result<()> {
-    match recorder {
-        Some(recorder) => recorder.readable().await,
-        None => std::future::pending().await,
     }
 }

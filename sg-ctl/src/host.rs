@@ -21,6 +21,7 @@ mod flows;
 mod follow;
 mod guard;
 mod isolate;
+pub mod live;
 mod occupancy;
 pub mod paths;
 mod put;

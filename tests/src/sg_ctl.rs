@@ -76,6 +76,11 @@ impl<'a> SgCtl<'a> {
         self.pins.path().join(format!("v{LAYOUT_VERSION}"))
     }
 
+    /// Where its agent listens for readers of events.
+    pub fn socket(&self) -> PathBuf {
+        self.state.path().join("state/events.sock")
+    }
+
     /// Runs `work` inside the namespace of its host.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.namespace.enter(work)

@@ -35,6 +35,14 @@ pub enum AgentError {
         /// The cause.
         source: io::Error,
     },
+    /// Readers of events cannot be served.
+    #[error("cannot serve events at {}", .path.display())]
+    Events {
+        /// The socket.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// Nobody can listen there.
     #[error("cannot serve metrics on {address}")]
     Metrics {
@@ -63,6 +71,9 @@ impl AgentError {
             Self::FlowLog { .. } => {
                 Some("name a file in a directory that exists and may be written to".to_owned())
             }
+            Self::Events { .. } => {
+                Some("end the other agent of this host, if there is one".to_owned())
+            }
             Self::Rules(_) | Self::Watch(_) | Self::System { .. } => None,
         }
     }
@@ -72,9 +83,11 @@ impl AgentError {
         match self {
             Self::Host(error) => error.is_refusal(),
             Self::RuleFile { .. } | Self::Rules(_) => true,
-            Self::Watch(_) | Self::FlowLog { .. } | Self::Metrics { .. } | Self::System { .. } => {
-                false
-            }
+            Self::Watch(_)
+            | Self::FlowLog { .. }
+            | Self::Events { .. }
+            | Self::Metrics { .. }
+            | Self::System { .. } => false,
         }
     }
 }

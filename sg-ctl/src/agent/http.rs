@@ -32,6 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Somebody wants to know; `None` says that it cannot be told now.
 pub(super) type Scrape = oneshot::Sender<Option<String>>;
 
+/// Descriptors that are left of those for clients; a few at least.
+pub(super) fn left_of(clients: usize) -> usize {
+    clients.saturating_sub(CONNECTIONS).max(4)
+}
+
 /// Listens for scrapes and passes them on.
 pub(super) struct MetricsServer {
     listener: TcpListener,

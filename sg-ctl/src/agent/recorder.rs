@@ -1,4 +1,4 @@
-//! Reads events and flows, and writes flow records.
+//! Adds up events and flows, and writes flow records.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -10,15 +10,11 @@ use sg_common::event::Event;
 use super::records::{Closed, Span, Window};
 use super::rotate::{RotatedFile, Rotation};
 use super::{AgentError, error::system};
-use crate::host::dataplane::{self, EventStream, EventWatch};
+use crate::host::dataplane;
+use crate::host::paths::Paths;
 use crate::host::{Host, HostError, loaded};
 use crate::record::flowlog::{Format, Gap};
 use sg_policy::compile::RuleNumbers;
-
-/// Events that are read before anything else gets its turn.
-const TURN: usize = 4096;
-/// Events that the kernel's buffer can hold, and more: 8 MiB of 216 bytes each.
-const BUFFERED: usize = 40_960;
 
 /// Where flow records go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,20 +57,12 @@ impl Sink {
     }
 }
 
-/// Reading from the programs that are attached now.
-struct Session {
-    events: EventStream,
-    watch: EventWatch,
-    /// A program of each zone, to tell when others are attached.
-    programs: BTreeMap<u32, u32>,
-}
-
 /// Adds up what happens and writes it down.
 pub(super) struct Recorder {
     log: FlowLog,
     sink: Sink,
     window: Window,
-    session: Option<Session>,
+    paths: Paths,
     /// Name and interface index of each zone, and the rules: as they were when last read.
     interfaces: BTreeMap<u32, (String, u32)>,
     numbers: RuleNumbers,
@@ -91,7 +79,8 @@ impl Recorder {
     ///
     /// # Errors
     /// When the file cannot be opened, or the flows not be read.
-    pub(super) fn open(log: FlowLog, host: &Host) -> Result<Self, AgentError> {
+    pub(super) fn open(log: FlowLog, paths: Paths) -> Result<Self, AgentError> {
+        let host = Host::open(&paths)?;
         let sink = match &log.target {
             FlowLogTarget::Stdout => Sink::Stdout,
             FlowLogTarget::File(rotation) => {
@@ -110,19 +99,18 @@ impl Recorder {
             log,
             sink,
             window,
-            session: None,
+            paths,
             interfaces: BTreeMap::new(),
             numbers: RuleNumbers::default(),
             may_reload: false,
             lost: BTreeMap::new(),
             offset,
         };
-        recorder.learn_names(host)?;
+        recorder.learn_names(&host)?;
         for zone in recorder.interfaces.keys().copied().collect::<Vec<_>>() {
             let lost = host.dataplane().counters(zone).map_err(HostError::from)?;
             recorder.lost.insert(zone, lost.events_missing());
         }
-        recorder.tick(host)?;
         Ok(recorder)
     }
 
@@ -131,48 +119,16 @@ impl Recorder {
         self.log.window
     }
 
-    /// Waits for events; for ever while nothing is attached.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        match &self.session {
-            Some(session) => session.watch.readable().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Reads events; returns whether there are more.
+    /// Adds an event.
     ///
     /// # Errors
     /// When names cannot be read.
-    pub(super) fn read(&mut self, host: &Host) -> Result<bool, AgentError> {
-        for _ in 0..TURN {
-            let Some(record) = self
-                .session
-                .as_mut()
-                .and_then(|session| session.events.next())
-            else {
-                return Ok(false);
-            };
-            self.event(&record.event, host)?;
-        }
-        Ok(true)
-    }
-
-    /// Reads what has come so far: not more than the buffer holds, for a flood does not end.
-    fn drain(&mut self, host: &Host) -> Result<(), AgentError> {
-        for _ in 0..BUFFERED.div_ceil(TURN) {
-            if !self.read(host)? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn event(&mut self, event: &Event, host: &Host) -> Result<(), AgentError> {
+    pub(super) fn event(&mut self, event: &Event) -> Result<(), AgentError> {
         let zone = u32::from(event.zone);
         let is_of = |(_, index): &(String, u32)| *index == event.ifindex;
         if self.may_reload && !self.interfaces.get(&zone).is_some_and(is_of) {
             self.may_reload = false;
-            self.learn_names(host)?;
+            self.learn_names(&Host::open(&self.paths)?)?;
         }
         let Some((name, _)) = self.interfaces.get(&zone).filter(|known| is_of(known)) else {
             // Of an interface that is gone.
@@ -184,31 +140,16 @@ impl Recorder {
         Ok(())
     }
 
-    /// Looks whether other programs are to be read from. To be called about once a second.
-    ///
-    /// # Errors
-    /// When the kernel cannot be asked, or another process reads the events.
-    pub(super) fn tick(&mut self, host: &Host) -> Result<(), AgentError> {
+    /// Lets names be read again when an event asks for it. To be called about once a second.
+    pub(super) const fn tick(&mut self) {
         self.may_reload = true;
-        let programs = host.programs()?;
-        let is_current = |session: &Session| session.programs == programs;
-        if self.session.as_ref().is_some_and(is_current) {
-            return Ok(());
+    }
+
+    /// Notes that events of all interfaces go to somebody else.
+    pub(super) fn miss(&mut self) {
+        for (name, _) in self.interfaces.values() {
+            self.window.lost(name);
         }
-        self.drain(host)?;
-        // The lock of the old one must go before the new one is asked for.
-        self.session = None;
-        self.learn_names(host)?;
-        let Some(events) = loaded(host.dataplane().events())? else {
-            return Ok(());
-        };
-        let watch = events.watch().map_err(system("wait for events"))?;
-        self.session = Some(Session {
-            events,
-            watch,
-            programs,
-        });
-        Ok(())
     }
 
     /// Ends the window: looks at all flows and writes its records. Returns how many.
@@ -216,7 +157,6 @@ impl Recorder {
     /// # Errors
     /// When the kernel cannot be read, or the log not be written.
     pub(super) fn close(&mut self, host: &Host) -> Result<u64, AgentError> {
-        self.drain(host)?;
         self.learn_names(host)?;
         self.offset = offset()?;
         self.grow(host)?;
@@ -280,7 +220,10 @@ impl Recorder {
     }
 
     /// Reads the names of interfaces and rules.
-    fn learn_names(&mut self, host: &Host) -> Result<(), AgentError> {
+    ///
+    /// # Errors
+    /// When the state or the kernel cannot be read.
+    pub(super) fn learn_names(&mut self, host: &Host) -> Result<(), AgentError> {
         let state = host.state()?;
         self.interfaces.clear();
         for (name, record) in state.attachments {

@@ -36,7 +36,6 @@ mod sandbox;
 mod seed;
 mod sockets;
 mod sys;
-mod tap;
 mod upgrade;
 mod watch;
 
@@ -69,7 +68,6 @@ pub use sandbox::Sandbox;
 pub use seed::{Connection, Seeded};
 pub use sockets::{Socket, sockets};
 pub use sys::Run;
-pub use tap::EventTap;
 pub use watch::LinkWatch;
 
 use maps::Maps;

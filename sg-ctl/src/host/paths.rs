@@ -1,6 +1,6 @@
 //! Where state and pins live.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The two directories of one installation. Give each network namespace its own pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,19 @@ impl Paths {
     /// Environment variable that names the pin directory.
     pub const PINS_VAR: &str = "SG_PIN_DIR";
 
+    const STATE: &str = "/var/lib/sg";
+
+    /// Where the agent listens for readers of events: in `/run/sg`, or in the state directory when that
+    /// is not the default one, so that each installation has its own.
+    pub fn events(&self) -> PathBuf {
+        let run = if self.state == Path::new(Self::STATE) {
+            Path::new("/run/sg")
+        } else {
+            &self.state
+        };
+        run.join("events.sock")
+    }
+
     /// The directories that the environment names, or the default ones.
     pub fn from_env() -> Self {
         let or = |variable, default: &str| {
@@ -25,7 +38,7 @@ impl Paths {
                 .map_or_else(|| PathBuf::from(default), PathBuf::from)
         };
         Self {
-            state: or(Self::STATE_VAR, "/var/lib/sg"),
+            state: or(Self::STATE_VAR, Self::STATE),
             pins: or(Self::PINS_VAR, "/sys/fs/bpf/sg"),
         }
     }

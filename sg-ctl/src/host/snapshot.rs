@@ -8,7 +8,7 @@ use serde::Serialize;
 use sg_common::flow::FlowKey;
 
 use super::{Host, HostError, InterfaceStatus, LiveFlow, ReasonCount, Status, Traffic};
-use crate::host::dataplane::{Attachment, DataplaneError, EventTap};
+use crate::host::dataplane::{Attachment, DataplaneError};
 use crate::host::state::State;
 
 /// This host at one moment.
@@ -183,15 +183,6 @@ impl Host {
         };
         let attachments = self.dataplane.attachments()?;
         Ok(attachments.into_iter().filter_map(program).collect())
-    }
-
-    /// Reads events along with whoever takes them: `tap`, or a new one when it is of programs that
-    /// are gone; `None` while nothing is attached.
-    ///
-    /// # Errors
-    /// When the kernel does not let them be read.
-    pub fn tap(&self, tap: Option<EventTap>) -> Result<Option<EventTap>, HostError> {
-        loaded(self.dataplane.tap(tap))
     }
 }
 

@@ -58,7 +58,8 @@ EXAMPLES:
 /// force, again whenever they change; wrong ones change nothing and are reported. It attaches every
 /// interface that they name or mean by a pattern, or whose name matches --attach, when it appears; and one that was
 /// attached when it returns. What is detached by hand stays detached until then. Members of groups
-/// follow the addresses of attached interfaces. Enforcement does not depend on it.
+/// follow the addresses of attached interfaces. It reads the events, and passes them on to `sg-ctl
+/// logs` and `sg-ctl top`. Enforcement does not depend on it.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
@@ -98,8 +99,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = value::time, default_value = "60s")]
     pub(crate) forget_after: Duration,
 
-    /// Write flow records to this file, or to standard output (`-`). The agent then is the one
-    /// reader of events, and `sg-ctl logs` has to wait.
+    /// Write flow records to this file, or to standard output (`-`).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) flow_log: Option<PathBuf>,
 

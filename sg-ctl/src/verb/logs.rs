@@ -2,30 +2,28 @@
 
 pub(crate) mod lines;
 pub(crate) mod printer;
+mod session;
+mod source;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
-use sg_ctl::host::dataplane::{self, DataplaneError, Entry, EventStream, ProgramMessages};
-use sg_ctl::host::{Host, HostError, Suppressed, file};
+use sg_ctl::host::file;
 use sg_ctl::record::flowlog;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::failure::refusal;
 use crate::verb::logs::lines::{Capture, Form, Log};
 use crate::verb::logs::printer::Printer;
-use crate::verb::output::names::Names;
+use crate::verb::logs::session::{follow, once};
 use crate::verb::output::time::WallClock;
 use crate::verb::output::{counted, note};
 use crate::verb::shared::candidates::Named;
-use crate::verb::shared::stop::Stop;
-use crate::verb::shared::{Context, check_attached, names};
+use crate::verb::shared::{Context, check_attached};
 
 /// What the help of `logs` says beyond the options.
 const HELP: &str = "\
@@ -39,6 +37,8 @@ JSON: one object per line; `type` tells which:
            source_port, destination, destination_port, tcp_flags, icmp_type, icmp_code, vlan,
            length, rule (number, id, group, group_id, or null)
   lost     time, events (lost since the last such line), total (lost since attach)
+  missed   time, events (of the agent's, which came faster than they were read, since the last such
+           line), total
   suppressed  time, interface, reason, events (not logged since the last such line, for there were
            more than log_limit), total (not logged since attach)
   message  time, interface, level, text (a message of the programs themselves)
@@ -67,11 +67,12 @@ EXAMPLES:
 
 /// Print verdicts as they were logged.
 ///
-/// Prints the events that wait in the kernel's buffer, and with -f goes on until it is interrupted.
+/// Prints the events that there are, and with -f goes on until it is interrupted.
 /// What is logged is a setting of the interface (`log:` in rule files, `attach --log`): dropped
-/// packets and new flows unless set otherwise. Reading takes events out of the buffer, those too
-/// that a filter leaves out, so there is one reader at a time. Events that found the buffer full
-/// are counted and told. Messages of the programs themselves, which tell of faults, are printed too.
+/// packets and new flows unless set otherwise. While the agent runs it takes events out of the
+/// kernel's buffer and keeps the latest 32 768, for any number of readers. Without an agent, reading
+/// takes events out of the buffer, those too that a filter leaves out, so there is one reader at a
+/// time. Events that found the buffer full are counted and told. Messages of the programs themselves, which tell of faults, are printed too.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
@@ -123,12 +124,6 @@ pub(crate) enum Format {
     Vpc,
 }
 
-/// How often counters of lost events and messages of the programs are looked at.
-const TICK: Duration = Duration::from_secs(1);
-
-/// Events that are written before anything else gets its turn.
-const TURN: usize = 4096;
-
 /// Prints verdicts that were logged, and with `--follow` those to come.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let host = context.host()?;
@@ -145,27 +140,28 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         log: Log::new(lines, form(args)),
         capture,
         lost: 0,
+        missed: 0,
         suppressed: BTreeMap::new(),
     };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
     if args.follow {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the event loop")?
-            .block_on(follow(context, &mut printer))?;
+        runtime.block_on(follow(context, &mut printer))?;
         let shown = counted(printer.shown(), "event");
         let suppressed: u64 = printer.suppressed.values().sum();
-        let lost = printer.lost;
+        let Printer { lost, missed, .. } = printer;
         note(format_args!(
             "{shown} shown; {lost} lost and {suppressed} not logged since attach"
         ));
+        if missed > 0 {
+            note(format_args!(
+                "{missed} missed: they came faster than they were read"
+            ));
+        }
     } else {
-        let begin_ns = dataplane::monotonic()?.as_nanos() as u64;
-        let mut session = Session::open(host)?;
-        // Under a flood the buffer is never empty: what comes from now on is for the next reader.
-        while session.turn(&mut printer)? == TURN && session.latest_ns < begin_ns {}
-        session.tick(&mut printer)?;
-        printer.flush()?;
+        runtime.block_on(once(host, context, &mut printer))?;
         if printer.shown() == 0 {
             note("no events");
         }
@@ -202,143 +198,5 @@ fn form(args: &Args) -> Form {
         (None, Some(Format::Json)) => Form::Json,
         (None, None) if args.json => Form::Json,
         (None, Some(Format::Text) | None) => Form::Text,
-    }
-}
-
-/// Prints until a signal comes. While nothing is attached it waits.
-async fn follow<W: Write>(context: &Context, printer: &mut Printer<'_, W>) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_waiting = false;
-    loop {
-        let mut session = match Session::open(context.host()?) {
-            Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => {
-                if !is_waiting {
-                    note("nothing is attached: waiting");
-                    is_waiting = true;
-                }
-                tokio::select! {
-                    () = stop.requested() => return Ok(()),
-                    _ = tick.tick() => continue,
-                }
-            }
-            session => session?,
-        };
-        is_waiting = false;
-        let watch = session.events.watch()?;
-        while !session.is_over {
-            let is_more = session.turn(printer)? == TURN;
-            printer.flush()?;
-            tokio::select! {
-                biased;
-                () = stop.requested() => {
-                    session.tick(printer)?;
-                    return Ok(printer.flush()?);
-                }
-                _ = tick.tick() => session.tick(printer)?,
-                () = std::future::ready(()), if is_more => {}
-                ready = watch.readable() => ready?,
-            }
-        }
-    }
-}
-
-/// Reading from the programs that are attached now. Attaching and detaching makes it go over:
-/// then there are others to read from.
-struct Session {
-    host: Host,
-    events: EventStream,
-    /// A program of each zone.
-    programs: BTreeMap<u32, u32>,
-    /// The programs that judge, of all zones together, and what they have to say.
-    judges: Vec<(Entry, u32)>,
-    messages: Vec<ProgramMessages>,
-    names: Names,
-    may_reload: bool,
-    is_over: bool,
-    /// Time of the latest event that was read.
-    latest_ns: u64,
-}
-
-impl Session {
-    fn open(host: Host) -> Result<Self, HostError> {
-        let events = host.events()?;
-        let state = host.state()?;
-        let programs = host.programs()?;
-        let judges = host.dataplane().programs()?;
-        let mut messages = Vec::new();
-        for (entry, program) in &judges {
-            match ProgramMessages::open(*program) {
-                Ok(source) => messages.push(source),
-                Err(error) => note(format_args!("warning: {}: {error}", entry.name())),
-            }
-        }
-        Ok(Self {
-            names: names(&host, state)?,
-            host,
-            events,
-            programs,
-            judges,
-            messages,
-            may_reload: false,
-            is_over: false,
-            latest_ns: 0,
-        })
-    }
-
-    /// Prints up to [`TURN`] events; returns how many there were.
-    fn turn<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<usize> {
-        let Self {
-            host,
-            events,
-            names,
-            may_reload,
-            latest_ns,
-            ..
-        } = self;
-        let mut count = 0;
-        while count < TURN {
-            let taken = events.take_with(|record| -> anyhow::Result<()> {
-                let event = record.event;
-                *latest_ns = event.time_ns;
-                // Rules that were applied after the state was read.
-                if *may_reload && !names.know(&event) {
-                    *may_reload = false;
-                    *names = crate::verb::shared::names(host, host.state()?)?;
-                }
-                printer.event(record, names)?;
-                // What cannot be written out stays for the next reader.
-                Ok(printer.flush()?)
-            })?;
-            if taken.is_none() {
-                break;
-            }
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    /// Prints what does not come as events: how many were lost, and messages of the programs.
-    fn tick<W: Write>(&mut self, printer: &mut Printer<'_, W>) -> anyhow::Result<()> {
-        self.may_reload = true;
-        self.is_over = self.host.programs()? != self.programs
-            || self.host.dataplane().programs()? != self.judges;
-        let mut lost = 0;
-        for zone in self.programs.keys() {
-            let counters = self.host.dataplane().counters(*zone)?;
-            lost += counters.events_lost;
-            if let Some(interface) = self.names.of_zone(*zone) {
-                printer.suppressed(*zone, interface, &Suppressed::all(&counters))?;
-            }
-        }
-        printer.lost(lost)?;
-        for message in self.messages.iter_mut().flat_map(ProgramMessages::take) {
-            let zone = message.zone();
-            let interface = zone.and_then(|zone| self.names.of_zone(zone));
-            let interface = interface.unwrap_or("unknown");
-            printer.message(interface, message.level, &message.text)?;
-        }
-        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! `sg-ctl top`.
 
+mod drops;
 pub(crate) mod picture;
 
-use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::thread;
@@ -12,10 +12,7 @@ use anyhow::Context as _;
 use clap_complete::ArgValueCompleter;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyEvent};
-use sg_common::event::Event;
-use sg_common::reason::{Reason, Verdict};
-use sg_ctl::host::dataplane::EventTap;
-use sg_ctl::host::{Host, HostError, Rates, Snapshot};
+use sg_ctl::host::{Host, Rates, Snapshot};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -27,6 +24,7 @@ use crate::verb::output::{self, note};
 use crate::verb::shared::candidates::Named;
 use crate::verb::shared::stop::Stop;
 use crate::verb::shared::{Context, check_attached, names, value};
+use crate::verb::top::drops::Drops;
 use crate::verb::top::picture::{FlowsBy, Picture, Pressed, Screen, Wanted, draw};
 
 /// What the help says beyond the options.
@@ -43,10 +41,9 @@ WHAT IT SHOWS:
   Rates are those of the last interval, of packets on this interface and frames from the Ethernet
   header on. PASS/S and BIT/S are what passes, DROP/S what is dropped, AUDIT/S what passes only
   because the interface audits. PASSED and DROPPED count since attach.
-  Drops are counted all. Those that are listed are read along in the log of the interface, without
-  taking anything from `sg-ctl logs` or the agent; where `log:` leaves drops out there are none.
-  When nobody takes events out and the log is more than half full, the oldest make room for new
-  ones while the view is open or --json goes on; --once takes nothing.
+  Drops are counted all. Those that are listed come from the agent, which takes the log of all
+  interfaces: without one, and where `log:` leaves drops out, none are. Nothing is taken from
+  `sg-ctl logs`, nor from flow records.
 
 JSON: one object per interval, in one line, with these fields:
   time, interval_ms (that rates are of), policy (generation, or null),
@@ -55,7 +52,7 @@ JSON: one object per interval, in one line, with these fields:
               with packets, bytes, packets_per_second, bits_per_second;
               reasons: direction, verdict, reason and the same four
   flows       the fields of `sg-ctl flows`, in and out: packets_per_second, bits_per_second
-  drops       the latest first: the fields of `sg-ctl logs`
+  drops       the latest first: the fields of `sg-ctl logs`; null while no agent runs
 
 EXAMPLES:
     sg-ctl top
@@ -95,13 +92,6 @@ pub(crate) struct Args {
 /// Flows and drops that can be looked through on the screen.
 const LISTED: usize = 1000;
 
-/// Events that are read at a time: more than the kernel's buffer holds.
-const TURN: usize = 100_000;
-
-/// Percentage of the kernel's buffer from which on the oldest events make room for new ones, if
-/// nobody else takes them.
-const ROOM: u64 = 50;
-
 /// Shows what happens.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut top = Top::open(args, context)?;
@@ -127,10 +117,8 @@ struct Top<'c> {
     now: Snapshot,
     time: String,
     rates: Option<Rates>,
-    tap: Option<EventTap>,
     names: Names,
-    /// The latest drops, oldest first.
-    drops: VecDeque<Event>,
+    drops: Drops,
 }
 
 impl<'c> Top<'c> {
@@ -146,73 +134,46 @@ impl<'c> Top<'c> {
             clock,
             now,
             rates: None,
-            tap: None,
             names: Names::default(),
-            drops: VecDeque::new(),
+            drops: Drops::default(),
         };
         top.read(&host)?;
         Ok(top)
     }
 
     /// Looks again.
-    fn look(&mut self) -> Result<Host, HostError> {
+    fn look(&mut self) -> anyhow::Result<()> {
         let host = self.context.host()?;
         let now = host.snapshot()?;
         self.rates = Some(Rates::between(&self.now, &now));
         self.now = now;
         self.time = self.clock.now_text();
-        self.read(&host)?;
-        Ok(host)
+        self.read(&host)
     }
 
-    /// Reads along what the programs have reported.
-    fn read(&mut self, host: &Host) -> Result<(), HostError> {
-        self.tap = host.tap(self.tap.take())?;
-        let Some(tap) = &mut self.tap else {
-            return Ok(());
-        };
+    /// Reads along what the agent passes on.
+    fn read(&mut self, host: &Host) -> anyhow::Result<()> {
         self.names = names(host, self.now.state.clone())?;
-        let zone = self.args.interface.as_ref().map(|name| {
-            let record = self.now.state.attachments.get(name);
-            record.map(|record| record.zone)
-        });
-        let is_wanted = |event: &Event| {
-            let is_drop = Reason::from_code(event.reason)
-                .is_none_or(|reason| reason.verdict() == Verdict::Drop);
-            is_drop && zone.is_none_or(|zone| zone == Some(event.zone.into()))
-        };
-        for event in tap.take(TURN).filter(is_wanted) {
-            if self.drops.len() == LISTED {
-                self.drops.pop_front();
-            }
-            self.drops.push_back(event);
-        }
-        Ok(())
-    }
-
-    /// Takes the oldest events out of the kernel's buffer when nobody else does: new ones would be
-    /// lost.
-    fn make_room(&self, host: &Host) {
-        if let Some(tap) = self.tap.as_ref().filter(|tap| tap.fill() > ROOM)
-            && let Ok(mut events) = host.events()
-        {
-            while tap.fill() > ROOM && events.next().is_some() {}
-        }
+        let record = |name| self.now.state.attachments.get(name);
+        let wanted = self.args.interface.as_ref().map(record);
+        // A zone that is none stands for an interface that is not attached any more.
+        let only = wanted.map(|record| record.map_or(u32::MAX, |record| record.zone));
+        let path = self.context.paths.events();
+        let followed = self.drops.follow(&path, only);
+        followed.context("cannot read the events of the agent")
     }
 
     fn picture(&self, limit: usize, order: FlowsBy) -> Picture<'_> {
-        let latest = self.drops.iter().rev().take(limit);
-        let drops = latest
-            .map(|event| EventView::new(event, &self.clock, &self.names))
-            .collect();
-        let fill = self.tap.as_ref().map_or(0, EventTap::fill);
+        let view = |event| EventView::new(&event, &self.clock, &self.names);
+        let drops = self.drops.latest(limit);
+        let drops = drops.map(|(drops, missed)| (drops.into_iter().map(view).collect(), missed));
         let wanted = Wanted {
             interface: self.args.interface.as_deref(),
             flows: limit,
             order,
         };
         let time = self.time.clone();
-        Picture::new(time, &self.now, self.rates.as_ref(), (drops, fill), &wanted)
+        Picture::new(time, &self.now, self.rates.as_ref(), drops, &wanted)
     }
 
     /// Prints one picture as text.
@@ -235,7 +196,7 @@ impl<'c> Top<'c> {
     fn objects(&mut self) -> anyhow::Result<()> {
         loop {
             thread::sleep(self.args.interval);
-            let host = self.look()?;
+            self.look()?;
             let mut line = serde_json::to_vec(&self.picture(self.args.top, FlowsBy::default()))?;
             line.push(b'\n');
             let mut stream = io::stdout().lock();
@@ -244,7 +205,6 @@ impl<'c> Top<'c> {
             if self.args.once {
                 return Ok(());
             }
-            self.make_room(&host);
         }
     }
 
@@ -275,8 +235,7 @@ impl<'c> Top<'c> {
                 },
                 _ = resized.recv() => {}
                 _ = tick.tick() => if !screen.is_paused {
-                    let host = self.look()?;
-                    self.make_room(&host);
+                    self.look()?;
                 },
             }
         }

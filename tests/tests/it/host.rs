@@ -17,6 +17,7 @@ mod logs;
 mod many;
 mod network;
 mod places;
+mod readers;
 mod rules;
 mod safety;
 mod shares;

@@ -324,8 +324,8 @@ impl DataplaneError {
                 "give each network namespace its own SG_PIN_DIR and SG_STATE_DIR".to_owned()
             }
             Self::EventsTaken => {
-                "stop the other reader, `sg-ctl logs` or the flow log of `sg-ctl agent`: what one \
-                 reads the other would miss"
+                "stop the other `sg-ctl logs`, or run `sg-ctl agent`, which serves any number of \
+                 readers"
                     .to_owned()
             }
             Self::FlowTableTooLarge { .. } => {

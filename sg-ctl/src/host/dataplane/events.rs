@@ -75,7 +75,7 @@ impl EventStream {
     /// Outside a tokio runtime.
     pub fn watch(&self) -> io::Result<EventWatch> {
         let descriptor = self.ring.as_fd().try_clone_to_owned()?;
-        Ok(EventWatch(sys::watch(descriptor)?))
+        EventWatch::new(descriptor)
     }
 }
 
@@ -84,6 +84,17 @@ impl EventStream {
 pub struct EventWatch(AsyncFd<OwnedFd>);
 
 impl EventWatch {
+    /// Watches what becomes readable when events come.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        Ok(Self(sys::watch(descriptor)?))
+    }
+
     /// Waits for an event that has come since the last call; the stream must have been read to its
     /// end since then.
     ///

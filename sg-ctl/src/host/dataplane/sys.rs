@@ -25,15 +25,11 @@ pub(super) use ethtool::strips_vlans;
 pub(super) use memory::{MappedSlots, MappedWords};
 pub use program::Run;
 pub(super) use program::{GateCode, attach_xdp, program_id, run};
-#[cfg(test)]
-pub(super) use ring::tests::Ring;
-pub(super) use ring::{MappedRing, Record};
 pub(super) use tcx::{TcxProgram, attach_tcx, tcx_programs};
 
 mod ethtool;
 mod memory;
 mod program;
-mod ring;
 mod tcx;
 
 /// Calls bpf(2).

@@ -36,6 +36,11 @@ pub(crate) enum Entry<'a> {
         events: u64,
         total: u64,
     },
+    Missed {
+        time: &'a str,
+        events: u64,
+        total: u64,
+    },
     Suppressed {
         time: &'a str,
         interface: &'a str,
@@ -146,6 +151,15 @@ impl<W: Write> Log<W> {
         })
     }
 
+    /// Writes that `events` more verdicts came too fast for this reader of the agent's events.
+    pub(crate) fn missed(&mut self, time: &str, events: u64, total: u64) -> io::Result<()> {
+        self.write(&Entry::Missed {
+            time,
+            events,
+            total,
+        })
+    }
+
     /// Writes that `events` more verdicts of an interface were not logged, for it has a limit;
     /// `total` since it was attached.
     pub(crate) fn suppressed(
@@ -197,7 +211,7 @@ impl<W: Write> Log<W> {
                     Some(record) => writeln!(self.stream, "{}", format.line(&record)),
                     None => Ok(()),
                 },
-                Entry::Lost { .. } => {
+                Entry::Lost { .. } | Entry::Missed { .. } => {
                     // Of which interface is not known: the buffer is the host's.
                     let now = jiff::Timestamp::now().as_second();
                     writeln!(self.stream, "{}", format.gap("-", now, now, Gap::SkipData))
@@ -228,6 +242,15 @@ impl<W: Write> Log<W> {
             } => {
                 let time = Tone::Quiet.paint(time);
                 let text = Tone::Notable.paint(lost_text(*events, *total));
+                writeln!(self.stream, "{time} {text}")
+            }
+            Entry::Missed {
+                time,
+                events,
+                total,
+            } => {
+                let time = Tone::Quiet.paint(time);
+                let text = Tone::Notable.paint(missed_text(*events, *total));
                 writeln!(self.stream, "{time} {text}")
             }
             Entry::Suppressed {
@@ -264,6 +287,12 @@ fn lost_text(events: u64, total: u64) -> String {
         let events = counted(events, "more event");
         format!("{events} lost: the buffer was full ({total} since attach)")
     }
+}
+
+/// Says how many events this reader missed.
+fn missed_text(events: u64, total: u64) -> String {
+    let events = counted(events, "event");
+    format!("{events} missed: they came faster than they were read ({total} so far)")
 }
 
 /// Says how many verdicts were not logged.

@@ -22,6 +22,8 @@ pub(crate) struct Printer<'a, W> {
     pub(crate) capture: Option<Capture>,
     /// Events lost since attach, as far as they have been told.
     pub(crate) lost: u64,
+    /// Events that came faster than they were read.
+    pub(crate) missed: u64,
     /// Events not logged since attach, by zone and reason, as far as they have been told.
     pub(crate) suppressed: BTreeMap<(u32, &'static str), u64>,
 }
@@ -66,6 +68,15 @@ impl<W: Write> Printer<'_, W> {
             self.log.lost(&self.clock.now_text(), more, total)?;
         }
         Ok(())
+    }
+
+    /// Says that so many more events came faster than they were read.
+    pub(crate) fn missed(&mut self, more: u64) -> io::Result<()> {
+        if more == 0 {
+            return Ok(());
+        }
+        self.missed += more;
+        self.log.missed(&self.clock.now_text(), more, self.missed)
     }
 
     /// Tells how many events of an interface were not logged, as far as it has not been told.
@@ -124,6 +135,7 @@ mod tests {
             log: Log::new(&mut bytes, form(args)),
             capture: None,
             lost: 0,
+            missed: 0,
             suppressed: BTreeMap::new(),
         };
         write(&mut printer);

@@ -18,14 +18,12 @@ use sg_policy::model::LogMode;
 pub(crate) use draw::draw;
 pub(crate) use screen::{Pressed, Screen};
 
+use crate::verb::output::counted;
 use crate::verb::output::event::EventView;
 use crate::verb::output::flow::FlowView;
 use crate::verb::output::problem::{Problem, problems};
 use crate::verb::output::state::State;
 use crate::verb::output::time::milliseconds;
-
-/// Percentage of the log from which on new events will not find room for long.
-const FULL: u64 = 99;
 
 /// What is wanted of a picture.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +59,11 @@ pub(crate) struct Picture<'a> {
     problems: Vec<Problem<'a>>,
     interfaces: Vec<InterfacePart<'a>>,
     flows: Vec<FlowPart>,
-    drops: Vec<EventView>,
+    /// Null while no agent runs.
+    drops: Option<Vec<EventView>>,
+    /// Events that came faster than they were read.
     #[serde(skip)]
-    is_log_full: bool,
+    missed: u64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -118,13 +118,13 @@ struct FlowPart {
 }
 
 impl<'a> Picture<'a> {
-    /// The picture of a moment, with rates since an earlier one; `drops` are the latest first, `fill`
-    /// is how full the log is, in percent.
+    /// The picture of a moment, with rates since an earlier one; `drops` are the latest first, with
+    /// the number of events that came too fast, and none without an agent.
     pub(crate) fn new(
         time: String,
         now: &'a Snapshot,
         rates: Option<&Rates>,
-        (drops, fill): (Vec<EventView>, u64),
+        drops: Option<(Vec<EventView>, u64)>,
         wanted: &Wanted<'_>,
     ) -> Self {
         let is_wanted = |name: &str| wanted.interface.is_none_or(|wanted| wanted == name);
@@ -150,8 +150,8 @@ impl<'a> Picture<'a> {
             problems,
             interfaces,
             flows: flows(now, rates, wanted),
-            drops,
-            is_log_full: fill >= FULL,
+            missed: drops.as_ref().map_or(0, |(_, missed)| *missed),
+            drops: drops.map(|(drops, _)| drops),
         }
     }
 
@@ -191,11 +191,13 @@ impl<'a> Picture<'a> {
                 ));
             }
         }
-        if self.is_log_full {
-            notes.push(
-                "the log is full: later drops are counted and not listed; `sg-ctl logs` empties it"
-                    .to_owned(),
-            );
+        if self.drops.is_none() {
+            let why = "drops are counted and not listed: no agent runs here (`sg-ctl agent`)";
+            notes.push(why.to_owned());
+        }
+        if self.missed > 0 {
+            let missed = counted(self.missed, "event");
+            notes.push(format!("{missed} came too fast to be listed"));
         }
         notes
     }

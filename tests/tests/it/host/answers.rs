@@ -69,6 +69,10 @@ impl Asked<'_> {
         self.asks("flows", &[]);
         self.asks("show-rules", &["--counters"]);
         self.asks("top", &["--once"]);
+        let agent = self.sg.start(&["agent"]);
+        eventually("the agent", || self.sg.socket().exists().then_some(()));
+        self.asks("top", &["--once"]);
+        drop(agent);
         self.asks("status", &["--counters"]);
     }
 

@@ -141,7 +141,7 @@ impl Picture<'_> {
 
     /// The latest drops.
     pub(crate) fn drops(&self) -> Sheet {
-        let rows = self.drops.iter().map(|view| {
+        let rows = self.drops.iter().flatten().map(|view| {
             let [source, destination] = view.ends().unwrap_or(["-", "-"].map(str::to_owned));
             let event = &view.event;
             vec![
