@@ -22,6 +22,10 @@ pub(super) fn after<T>(target: *mut T, _read: u64) -> *mut T {
 
 /// Returns `target`; what is loaded through it is loaded after what returned `read`.
 #[cfg(bpf_target_arch = "aarch64")]
+#[expect(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "computes an address, and loads nothing through it"
+)]
 #[inline(always)]
 pub(super) fn after<T>(target: *mut T, read: u64) -> *mut T {
     let mut address = target;
