@@ -1,10 +1,6 @@
 //! Programs of another machine that guests of its kind need, out of Debian's packages.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -80,7 +76,7 @@ impl Foreign {
             "ip" => "bin/ip",
             _ => "bin/busybox",
         };
-        let file = self.root.join(Path::new(file));
+        let file = self.root.join(file);
         if !file.is_file() {
             bail!("no {}", file.display());
         }
