@@ -13,6 +13,9 @@
 )]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+#[cfg(target_endian = "big")]
+compile_error!("sg is for little-endian machines: images and keys are made of words in that order");
+
 pub mod addr;
 pub mod counters;
 pub mod datapath;

@@ -25,6 +25,10 @@
 //! lose a count.
 //!
 //! Nobody sweeps: an expired flow is as good as a free slot.
+//!
+//! Writers rely on one thing: a swap of a meta word that succeeds is a full barrier. Readers rely on
+//! the order of loads, which not every processor keeps; where they need it, the address of the later
+//! load is computed from what the earlier one returned, see [`Slot::after`].
 
 mod claim;
 mod meta;
@@ -47,14 +51,19 @@ pub const BUCKET_SLOTS: u32 = 8;
 /// Slots that other CPUs may take away from one that opens a flow before it gives up.
 const CLAIM_TRIES: u32 = 8;
 
-/// One slot. Reads and writes are single, never torn, and in program order.
+/// One slot. Reads and writes are single and never torn. What order they have is said by
+/// [`after`](Self::after), [`is_key`](Self::is_key) and [`swap_meta`](Self::swap_meta).
 pub trait Slot: Copy {
+    /// The same slot; what is read through it is read after what returned `read`.
+    #[must_use]
+    fn after(self, read: u64) -> Self;
     /// Version, state and flags, see [`Meta`].
     fn meta(self) -> Meta;
-    /// Replaces the meta word if it is still `old`; a full barrier.
+    /// Replaces the meta word if it is still `old`; if so a full barrier.
     fn swap_meta(self, old: Meta, new: Meta) -> bool;
-    /// Whether the slot's key is `key`.
-    fn is_key(self, key: &FlowKey) -> bool;
+    /// Whether the slot's key is `key`, and the same slot; what is read through it is read after the
+    /// key.
+    fn is_key(self, key: &FlowKey) -> (bool, Self);
     /// Zone of the slot's key.
     fn zone(self) -> u32;
     /// Jiffies of the first packet.
@@ -74,8 +83,11 @@ pub trait Table {
 
     /// The tag word of a bucket.
     fn tags(&self, bucket: u32) -> u64;
-    /// Changes bits of the tag word of a bucket, at once, after everything stored before.
+    /// Changes bits of the tag word of a bucket, at once; swaps of meta words alone order it.
     fn flip_tags(&self, bucket: u32, bits: u64);
+    /// Has what is read from now on be read after all that was read before, because another CPU was
+    /// faster with a slot: its tag is to be seen as well as its meta word.
+    fn catch_up(&self, number: u32);
     /// A slot by number.
     fn slot(&self, index: u32) -> Option<Self::Slot>;
     /// Jiffies.
@@ -178,7 +190,7 @@ impl<S: Slot> Found<S> {
     #[inline(always)]
     pub fn rule(&self) -> u32 {
         let rule = self.slot.rule();
-        if self.slot.meta().version() == self.meta.version() {
+        if self.slot.after(rule.into()).meta().version() == self.meta.version() {
             rule
         } else {
             0
@@ -204,9 +216,10 @@ fn find_in<T: Table>(table: &T, bucket: u32, key: &FlowKey, tag: u64) -> Option<
         }
         let slot = table.slot(bucket * BUCKET_SLOTS + lowest(candidates))?;
         let before = slot.meta();
-        if slot.is_key(key) {
+        let (is_same, slot) = slot.after(before.0).is_key(key);
+        if is_same {
             let last_seen = slot.last_seen();
-            let meta = slot.meta();
+            let meta = slot.after(last_seen).meta();
             // Another CPU may have changed the state meanwhile; only a new version is a new flow. A
             // slot that is being written has no state.
             if meta.version() == before.version() {
@@ -251,6 +264,7 @@ pub fn open<T: Table>(
             }
             return Ok(());
         }
+        table.catch_up(number);
     }
     Err(Refused::Contended)
 }
@@ -258,7 +272,8 @@ pub fn open<T: Table>(
 /// Whether a slot's flow has been heard of within its idle timeout.
 #[inline(always)]
 pub fn is_live<T: Table>(table: &T, slot: T::Slot) -> bool {
-    let state = slot.meta().state();
+    let meta = slot.meta();
+    let (slot, state) = (slot.after(meta.0), meta.state());
     if state == FlowState::NONE {
         return false;
     }

@@ -1,9 +1,10 @@
 //! The flow table in kernel memory: loads, stores and compare-and-swaps of `FLOW_TAGS` and
 //! `FLOW_SLOTS`. The protocol is `sg_common::table`.
 //!
-//! Ordering: x86 keeps stores in program order and loads in program order, volatile access keeps
-//! LLVM from reordering them, and the kernel's atomic operations are full barriers.
+//! Ordering: a compare-and-swap that succeeds is a full barrier on every processor, and nothing else
+//! here is one (an atomic operation that returns nothing is none on arm64). Loads: see `order`.
 
+mod order;
 mod slot;
 
 use core::arch::asm;
@@ -11,7 +12,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use sg_common::datapath::Settings as _;
 use sg_common::flow::{FLOW_COUNTED, FlowKey, FlowState, SEED_SECONDS};
-use sg_common::table::{self, Asker, Choice, Home, Meta, Place, Slot as _, Table};
+use sg_common::table::{self, Asker, BUCKET_SLOTS, Choice, Home, Meta, Place, Slot as _, Table};
 
 use crate::datapath::{now, rule_counters};
 use crate::settings::SharedSettings;
@@ -19,10 +20,7 @@ use crate::{config, maps};
 
 pub(crate) use self::slot::{SharedFlow, SharedSlot};
 
-#[cfg(not(any(bpf_target_arch = "x86_64", bpf_target_arch = "x86")))]
-compile_error!("the flow table relies on x86's ordering of stores");
-
-/// Replaces the word at `target` if it is still `old`.
+/// Replaces the word at `target` if it is still `old`; if so a full barrier.
 #[inline(always)]
 pub(crate) fn compare_and_swap(target: *mut u64, old: u64, new: u64) -> bool {
     let mut seen = old;
@@ -76,6 +74,11 @@ impl Table for FlowTable {
                     bits = in(reg) bits, options(nostack));
             }
         }
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, number: u32) {
+        order::catch_up(|| maps::FLOW_TAGS.get_ptr_mut(number / BUCKET_SLOTS));
     }
 
     #[inline(always)]

@@ -68,7 +68,7 @@ fn open() -> File {
     // SAFETY: a struct of integers and unions of them, for which zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(NAME.bytes()) {
-        *to = from.cast_signed();
+        *to = libc::c_char::from_ne_bytes([from]);
     }
     request.ifr_ifru.ifru_flags = IFF_TUN | IFF_NO_PI;
     // SAFETY: the kernel reads and writes the request, which outlives the call.

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{privilege::find_program, progress::Step};
+use crate::{machine::Machine, privilege::find_program, progress::Step};
 
 /// Suites of a Debian mirror, by the names that outlive a release; the likeliest first.
 const SUITES: [&str; 4] = [
@@ -36,7 +36,7 @@ pub(crate) fn fetch(step: &Step, scratch: &Path, name: &str, release: &str) -> R
     for suite in SUITES {
         for mirror in &mirrors.main {
             let _ = fs::remove_dir_all(scratch);
-            let apt = PrivateApt::new(scratch, mirror, suite)?;
+            let apt = PrivateApt::new(scratch, Machine::here(), mirror, suite)?;
             match apt.fetch(step, name, release) {
                 Ok(package) => return Ok(package),
                 Err(error) => tried.push(format!("{suite} of {mirror}: {error:#}")),
@@ -111,11 +111,16 @@ pub(crate) struct PrivateApt {
 }
 
 impl PrivateApt {
-    /// Prepares `directory`; lists from an earlier run in it are kept.
+    /// Prepares `directory` for packages of a machine; lists from an earlier run in it are kept.
     ///
     /// # Errors
     /// When the directory cannot be written.
-    pub(crate) fn new(directory: &Path, mirror: &str, suite: &str) -> Result<Self> {
+    pub(crate) fn new(
+        directory: &Path,
+        machine: Machine,
+        mirror: &str,
+        suite: &str,
+    ) -> Result<Self> {
         let create = || {
             for child in ["lists/partial", "cache/archives/partial", "state"] {
                 fs::create_dir_all(directory.join(child))?;
@@ -132,7 +137,10 @@ impl PrivateApt {
                 format!("deb [target=Packages{signed_by}] {mirror} {suite} main\n"),
             )?;
             fs::write(directory.join("status"), "")?;
-            fs::write(directory.join("config"), config(directory))
+            fs::write(
+                directory.join("config"),
+                config(directory, machine.debian()),
+            )
         };
         create().with_context(|| format!("cannot prepare {}", directory.display()))?;
         Ok(Self {
@@ -209,10 +217,12 @@ impl PrivateApt {
 }
 
 /// Returns what apt reads after the machine's own configuration, whose proxies and the like hold.
-fn config(directory: &Path) -> String {
+fn config(directory: &Path, architecture: &str) -> String {
     let directory = directory.display();
     format!(
         r#"
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
 Dir::Etc::sourcelist "{directory}/sources";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Cache "{directory}/cache";

@@ -15,11 +15,12 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     cargo::{self, check, display},
     install::{self, File},
+    machine::Machine,
     progress::Step,
     root, setup,
 };
@@ -31,13 +32,14 @@ pub(crate) struct DistArgs {
     /// Try what was built: pack it twice, install each in an empty root, run it there. Needs root.
     #[arg(long)]
     check: bool,
+
+    /// The machine to build for.
+    #[arg(long, value_enum, default_value_t = Machine::here())]
+    target: Machine,
 }
 
 /// Name of the package, of its directory of documentation, and of the program.
 const NAME: &str = "sg-ctl";
-
-/// The machine that is built for. Named to cargo so that build scripts are built as usual.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What the packages hold of the repository, as `git ls-files` takes it.
 const DOCUMENTATION: [&str; 6] = [
@@ -57,12 +59,26 @@ const PROGRAMS: [(&str, &str); 3] = [("dpkg-deb", "dpkg"), ("tar", "tar"), ("gzi
 /// # Errors
 /// When the set-up, the build, a program that packs, or the trial fails.
 pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
-    setup::run()?;
+    let machine = arguments.target;
+    if arguments.check && !machine.is_this_one() {
+        bail!(
+            "what is built for {} cannot be tried here\nhelp: `cargo xtask vmtest --arch {}` runs it",
+            machine.name(),
+            machine.debian()
+        );
+    }
+    let toolchain = setup::run()?;
     setup::provide_programs(&PROGRAMS)?;
-    let release = Release::of_repository()?;
+    machine.provide(&toolchain)?;
+    let release = Release::of_repository(machine)?;
     let directory = root().join("target/dist");
-    let sg_ctl = build()?;
-    let files = files(&sg_ctl, &directory.join("files"))?;
+    let sg_ctl = build(machine)?;
+    let writer = if machine.is_this_one() {
+        sg_ctl.clone()
+    } else {
+        cargo::build_sg_ctl()?
+    };
+    let files = files(&sg_ctl, &writer, &directory.join("files"))?;
 
     let packages = Packages::pack(&release, &files, &directory)?;
     if arguments.check {
@@ -78,7 +94,7 @@ pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
 }
 
 /// Builds sg-ctl with the C library inside.
-fn build() -> Result<PathBuf> {
+fn build(machine: Machine) -> Result<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
         let home = env::var_os("HOME")?;
         Some(Path::new(&home).join(".cargo"))
@@ -89,23 +105,23 @@ fn build() -> Result<PathBuf> {
     flags.push(remap(root(), "sg"));
     flags.extend(home.map(|home| remap(&home, "cargo")));
     let config = format!(
-        "target.{TARGET}.rustflags={}",
+        "--config=target.{}.rustflags={}",
+        machine.triple(),
         serde_json::to_string(&flags)?
     );
-    let built = cargo::build(&[
-        "--release",
-        "--locked",
-        "--package=sg-ctl",
-        "--bin=sg-ctl",
-        &format!("--target={TARGET}"),
-        &format!("--config={config}"),
-    ])?;
+    // Named to cargo also if it is this one, so that build scripts are built as usual.
+    let target = machine.cargo_arguments();
+    let mut arguments = vec!["--release", "--locked", "--package=sg-ctl", "--bin=sg-ctl"];
+    arguments.extend(target.iter().map(String::as_str));
+    arguments.push(&config);
+    let built = cargo::build(&arguments)?;
     cargo::find_sg_ctl(&built)
 }
 
-/// Everything that is packed, with its place below a prefix.
-fn files(sg_ctl: &Path, staging: &Path) -> Result<Vec<File>> {
-    let mut files = install::files(sg_ctl, staging)?;
+/// Everything that is packed, with its place below a prefix. `writer` is the same program for this
+/// machine: it writes its pages and completions.
+fn files(sg_ctl: &Path, writer: &Path, staging: &Path) -> Result<Vec<File>> {
+    let mut files = install::files(sg_ctl, writer, staging)?;
     let mut add = |patterns: &[&str], place: &dyn Fn(&Path) -> Option<PathBuf>| -> Result<()> {
         for path in tracked(patterns)? {
             files.extend(place(&path).map(|target| File {
@@ -205,7 +221,7 @@ fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("cannot run `{line}`"))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        anyhow::bail!("`{line}` failed ({}): {}", output.status, reason.trim());
+        bail!("`{line}` failed ({}): {}", output.status, reason.trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed no text"))
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &InstallArgs) -> Result<()> {
         source,
         target,
         mode,
-    } in files(&sg_ctl, &staging)?
+    } in files(&sg_ctl, &sg_ctl, &staging)?
     {
         let target = arguments.prefix.join(target);
         install(&arguments.prefix, &source, &target, mode)?;
@@ -63,18 +63,19 @@ pub(crate) fn run(arguments: &InstallArgs) -> Result<()> {
 }
 
 /// Returns sg-ctl and what it can write itself, manual pages and completions, as files to install.
-/// Those that it writes are put into `staging`, which is emptied.
+/// Those that `writer` writes, the same program for this machine, are put into `staging`, which is
+/// emptied.
 ///
 /// # Errors
 /// When sg-ctl does not run, or its files cannot be written.
-pub(crate) fn files(sg_ctl: &Path, staging: &Path) -> Result<Vec<File>> {
+pub(crate) fn files(sg_ctl: &Path, writer: &Path, staging: &Path) -> Result<Vec<File>> {
     if staging.exists() {
         fs::remove_dir_all(staging)
             .with_context(|| format!("cannot empty {}", staging.display()))?;
     }
     let man = staging.join("man");
     fs::create_dir_all(&man).with_context(|| format!("cannot create {}", man.display()))?;
-    check(Command::new(sg_ctl).arg("man").arg(&man))?;
+    check(Command::new(writer).arg("man").arg(&man))?;
 
     let file = |source: &Path, target: PathBuf, mode| File {
         source: source.to_owned(),
@@ -92,7 +93,7 @@ pub(crate) fn files(sg_ctl: &Path, staging: &Path) -> Result<Vec<File>> {
     }
     for (shell, target) in COMPLETIONS {
         let source = staging.join(shell);
-        fs::write(&source, completions(sg_ctl, shell)?)?;
+        fs::write(&source, completions(writer, shell)?)?;
         files.push(file(&source, target.into(), "644"));
     }
     Ok(files)

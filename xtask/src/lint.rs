@@ -1,11 +1,12 @@
 //! `cargo xtask lint`: rustfmt, clippy and rustdoc on both sides.
 
-use std::{env::consts::ARCH, process::Stdio};
+use std::process::Stdio;
 
 use anyhow::{Result, anyhow, bail};
 
 use crate::{
     cargo::{cargo, check},
+    machine::Machine,
     root, setup,
     toolchain::ebpf_cargo,
 };
@@ -41,9 +42,12 @@ pub(crate) fn run() -> Result<()> {
         "RUSTDOCFLAGS",
         "-Dwarnings -Arustdoc::private_intra_doc_links",
     );
-    let mut ebpf_clippy = ebpf_cargo(root(), &toolchain, "clippy", ARCH)
-        .map_err(|missing| anyhow!(missing.to_string()))?;
-    ebpf_clippy.args(["--", "-Dwarnings"]);
+    let ebpf_clippy = |machine: Machine| {
+        let mut clippy = ebpf_cargo(root(), &toolchain, "clippy", machine.name())
+            .map_err(|missing| anyhow!(missing.to_string()))?;
+        clippy.args(["--", "-Dwarnings"]);
+        anyhow::Ok(clippy)
+    };
 
     let mut failed = Vec::new();
     for (name, mut command) in [
@@ -56,7 +60,8 @@ pub(crate) fn run() -> Result<()> {
             "clippy, host",
             cargo(&["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]),
         ),
-        ("clippy, kernel", ebpf_clippy),
+        ("clippy, kernel", ebpf_clippy(Machine::X86)?),
+        ("clippy, kernel of arm64", ebpf_clippy(Machine::Arm64)?),
         ("rustdoc", doc),
     ] {
         eprintln!("== lint: {name}");

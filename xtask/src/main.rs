@@ -9,6 +9,7 @@ mod ec2;
 mod fuzz;
 mod install;
 mod lint;
+mod machine;
 mod privilege;
 mod progress;
 mod screenshots;
@@ -148,6 +149,7 @@ enum Task {
     ///   cargo xtask vmtest
     ///   cargo xtask vmtest --kernel 6.1,newest
     ///   cargo xtask vmtest --kernel 6.12 -- fragment
+    ///   cargo xtask vmtest --arch arm64 --kernel 6.12   # cross-built, four emulated processors
     #[command(verbatim_doc_comment)]
     Vmtest(vmtest::VmtestArgs),
 

@@ -43,13 +43,16 @@ enum Part {
     Packages,
     /// All kernels.
     Kernels,
+    /// Kernels of arm64, emulated.
+    Arm64,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Clients,
         Self::Packages,
         Self::Kernels,
+        Self::Arm64,
         Self::Busy,
         Self::Fuzz,
         Self::Long,
@@ -63,6 +66,7 @@ impl Part {
             Self::Clients => "clients",
             Self::Packages => "packages",
             Self::Kernels => "kernels",
+            Self::Arm64 => "arm64",
         }
     }
 
@@ -74,6 +78,7 @@ impl Part {
             Self::Clients => task(&["ec2"]),
             Self::Packages => task(&["dist", "--check"]),
             Self::Kernels => task(&["vmtest", "--kernel", "all"]),
+            Self::Arm64 => task(&["vmtest", "--arch", "arm64", "--kernel", "all"]),
         }
     }
 }

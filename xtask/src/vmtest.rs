@@ -1,5 +1,6 @@
 //! `cargo xtask vmtest`: the programs and their tests on other kernels, in virtual machines.
 
+mod foreign;
 mod guest;
 mod initramfs;
 mod kernel;
@@ -8,15 +9,17 @@ mod report;
 
 use std::{collections::BTreeMap, fs, path::Path, str::FromStr};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use self::{
-    guest::{Payload, QEMU},
+    foreign::Foreign,
+    guest::{Payload, qemu},
     kernel::{Catalogue, Kernel, Series},
     report::Report,
 };
 use crate::{
     cargo::{self, Executable},
+    machine::Machine,
     privilege::find_program,
     progress::Step,
     root, setup, verifier,
@@ -72,6 +75,10 @@ pub(crate) struct VmtestArgs {
     )]
     kernel: Vec<Choice>,
 
+    /// Processor of the guests; arm64 is always emulated, with four processors that run at once.
+    #[arg(long, value_enum, default_value_t = Machine::here())]
+    arch: Machine,
+
     /// Run no tests, but write down what the programs cost, see `cargo xtask verifier`.
     #[arg(long, conflicts_with = "filter")]
     record: bool,
@@ -106,15 +113,24 @@ impl FromStr for Choice {
 /// # Errors
 /// When something fails on one of the kernels, or one that must be there cannot be had.
 pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
-    if std::env::consts::ARCH != "x86_64" {
-        bail!("vmtest knows kernels and machines of x86_64 only");
-    }
-    setup::run()?;
-    setup::provide_programs(&[QEMU])?;
+    let machine = arguments.arch;
+    ensure!(
+        machine.is_this_one() || !arguments.record,
+        "costs are recorded for {}, not for guests of another machine",
+        Machine::here().name()
+    );
+    let toolchain = setup::run()?;
+    setup::provide_programs(&[qemu(machine)])?;
     let packages = ["--package", "sg-tests", "--package", "sg-ctl"];
     let targets = ["--bins", "--test", "it", "--profile", "guest"];
-    let built = cargo::build(&[&packages[..], &targets].concat())?;
-    let mut payload = payload(&built, arguments.filter.as_deref())?;
+    let mut words = [&packages[..], &targets].concat();
+    let cross = machine.cargo_arguments();
+    if !machine.is_this_one() {
+        machine.provide(&toolchain)?;
+        words.extend(cross.iter().map(String::as_str));
+    }
+    let built = cargo::build(&words)?;
+    let mut payload = payload(machine, &built, arguments.filter.as_deref())?;
     if arguments.record {
         payload.runs.retain(|(name, _)| *name == COSTS);
     }
@@ -134,7 +150,7 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
             }
         }
     }
-    let catalogue = Catalogue::read(&wanted.keys().copied().collect::<Vec<_>>())?;
+    let catalogue = Catalogue::read(machine, &wanted.keys().copied().collect::<Vec<_>>())?;
     let takes_newest = |choice: &Choice| matches!(choice, Choice::Newest | Choice::All);
     if arguments.kernel.iter().any(takes_newest) {
         let newest = catalogue.newest();
@@ -142,7 +158,10 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
         wanted.insert(newest, Need::Required);
     }
 
-    let directory = root().join("target/vmtest");
+    let mut directory = root().join("target/vmtest");
+    if !machine.is_this_one() {
+        directory.push(machine.debian());
+    }
     let mut failures = Vec::new();
     let mut rows = Vec::new();
     for (series, need) in wanted {
@@ -211,15 +230,21 @@ fn test(kernel: &Kernel, payload: &Payload, directory: &Path) -> Result<Report> 
 }
 
 /// What runs in a guest: the costs of the programs, then the tests.
-fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
+fn payload(machine: Machine, built: &[Executable], filter: Option<&str>) -> Result<Payload> {
     let find = |name: &str, is_test: bool| {
         let is_it = |built: &&Executable| built.target == name && built.is_test == is_test;
         let found = built.iter().find(is_it);
         let found = found.with_context(|| format!("cargo built no program {name}"))?;
         anyhow::Ok(found.path.clone())
     };
-    let system = |name: &str| {
-        find_program(name).with_context(|| format!("no program `{name}` on this machine"))
+    let foreign = if machine.is_this_one() {
+        None
+    } else {
+        Some(Foreign::provide(machine)?)
+    };
+    let system = |name: &str| match &foreign {
+        Some(foreign) => foreign.program(name),
+        None => find_program(name).with_context(|| format!("no program `{name}` on this machine")),
     };
     let mut runs = vec![(COSTS, "/bin/sg-verifier".to_owned())];
     if let Some(filter) = filter {
@@ -233,6 +258,7 @@ fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
         runs.push(("network", format!("{TESTS} {NETWORK}")));
     }
     Ok(Payload {
+        machine,
         init: find("sg-vm-init", false)?,
         programs: vec![
             ("sg-verifier", find("sg-verifier", false)?),
@@ -243,5 +269,6 @@ fn payload(built: &[Executable], filter: Option<&str>) -> Result<Payload> {
             ("cp", system("cp")?),
         ],
         runs,
+        libraries: foreign.map(|foreign| foreign.root),
     })
 }

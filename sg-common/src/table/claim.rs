@@ -139,7 +139,7 @@ fn find_map<T: Table, R>(
             if let Some(slot) = table.slot(bucket * BUCKET_SLOTS + index) {
                 let meta = slot.meta();
                 if !meta.is_written()
-                    && let Some(answer) = each(from + index, slot, meta)
+                    && let Some(answer) = each(from + index, slot.after(meta.0), meta)
                 {
                     return Some(answer);
                 }
@@ -155,8 +155,8 @@ fn find_map<T: Table, R>(
 #[inline(always)]
 pub fn choose<T: Table>(table: &T, key: &FlowKey, home: Home) -> Choice {
     let same = |position, slot: T::Slot, _| {
-        slot.is_key(key)
-            .then_some(Choice::of(Choice::SAME_KEY, position))
+        let (same, _) = slot.is_key(key);
+        same.then_some(Choice::of(Choice::SAME_KEY, position))
     };
     if let Some(choice) = find_map(table, home, home.tag, same) {
         return choice;
@@ -225,6 +225,7 @@ pub fn rank<T: Table>(table: &T, number: u32, asker: Asker) -> u64 {
     if meta.is_written() {
         return NEVER;
     }
+    let slot = slot.after(meta.0);
     match class(table, slot, meta, asker) {
         Some(class) => class << CLASS_SHIFT | (slot.last_seen() << 6 >> 2),
         None => NEVER,
@@ -310,7 +311,7 @@ pub fn take<T: Table>(table: &T, key: &FlowKey, number: u32, choice: Choice) -> 
     let slot = table.slot(number)?;
     let meta = slot.meta();
     let still = match choice.0 & Choice::WHY {
-        Choice::SAME_KEY => slot.is_key(key),
+        Choice::SAME_KEY => slot.after(meta.0).is_key(key).0,
         Choice::FREE => meta.state() == FlowState::NONE,
         _ => table.rank(number, Asker::of(table, key)) != NEVER,
     };
@@ -348,7 +349,7 @@ pub(super) fn publish<T: Table>(
 #[inline(always)]
 pub fn settle<T: Table>(table: &T, key: &FlowKey, home: Home, position: u32, open: Meta) {
     let twin = find_map(table, home, home.tag, |other, slot, theirs| {
-        let is_twin = other != position && theirs.state() != FlowState::NONE && slot.is_key(key);
+        let is_twin = other != position && theirs.state() != FlowState::NONE && slot.is_key(key).0;
         is_twin.then_some((other, theirs))
     });
     let Some((other, theirs)) = twin else {

@@ -1,11 +1,15 @@
-//! The table under the interleavings of two CPUs, and under memory that shows stores as late as
-//! acquire and release allow (loom). x86 allows less: it keeps all stores in order.
+//! The table under the interleavings of two CPUs, and under memory that shows stores as late as it
+//! likes (loom): loads and stores are relaxed where the programs have plain ones, and so are atomic
+//! operations that return nothing. A swap of a meta word that succeeds is a full barrier.
+//!
+//! An address dependency is not among what loom knows: [`Slot::after`] is an acquire fence here. x86
+//! allows less, for it keeps all loads in order.
 //!
 //! The table has two buckets. All slots but one in each hold live flows that nobody touches.
 
 use loom::model::Builder;
 use loom::sync::Arc;
-use loom::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
+use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use loom::sync::atomic::{AtomicU64, fence};
 use loom::thread;
 
@@ -17,7 +21,7 @@ use crate::tcp::Numbers;
 
 /// Switches between CPUs where none of them waits. All errors that were put in for a try show with
 /// two.
-const PREEMPTIONS: usize = 4;
+const PREEMPTIONS: usize = 3;
 const NOW: u64 = 1000;
 const TIMEOUT: u64 = 100;
 
@@ -37,15 +41,19 @@ struct Memory {
     held: core::sync::atomic::AtomicI64,
 }
 
+/// One that keeps the order of dependent loads, or one that does not, as no processor is.
 #[derive(Clone, Copy)]
-struct Cpu<'m>(&'m Memory);
+struct Cpu<'m> {
+    memory: &'m Memory,
+    keeps_dependencies: bool,
+}
 
 #[derive(Clone, Copy)]
 enum Seat<'m> {
     /// A live flow that nobody touches.
     Taken,
-    /// The slot that both CPUs use.
-    Open(&'m Cells),
+    /// The slot that both CPUs use, and whether its reader keeps dependencies.
+    Open(&'m Cells, bool),
 }
 
 /// What is in the table before: a key and its state for each bucket's open slot.
@@ -113,28 +121,38 @@ impl Memory {
 }
 
 impl Slot for Seat<'_> {
+    fn after(self, _read: u64) -> Self {
+        if let Self::Open(_, true) = self {
+            fence(Acquire);
+        }
+        self
+    }
+
     fn meta(self) -> Meta {
         match self {
             Self::Taken => Meta::new(2, FlowState::TCP_ESTABLISHED, 0),
-            Self::Open(cells) => Meta(cells.meta.load(Acquire)),
+            Self::Open(cells, _) => Meta(cells.meta.load(Relaxed)),
         }
     }
 
     fn swap_meta(self, old: Meta, new: Meta) -> bool {
-        let Self::Open(cells) = self else {
+        let Self::Open(cells, _) = self else {
             panic!("a live flow's slot is claimed");
         };
-        let swapped = cells.meta.compare_exchange(old.0, new.0, AcqRel, Acquire);
-        fence(SeqCst);
+        let swapped = cells.meta.compare_exchange(old.0, new.0, AcqRel, Relaxed);
+        if swapped.is_ok() {
+            fence(SeqCst);
+        }
         swapped.is_ok()
     }
 
-    fn is_key(self, key: &FlowKey) -> bool {
+    fn is_key(self, key: &FlowKey) -> (bool, Self) {
         let number = u64::from(key.remote_port());
-        match self {
+        let is_same = match self {
             Self::Taken => false,
-            Self::Open(cells) => cells.key.iter().all(|half| half.load(Acquire) == number),
-        }
+            Self::Open(cells, _) => cells.key.iter().all(|half| half.load(Relaxed) == number),
+        };
+        (is_same, self.after(number))
     }
 
     fn zone(self) -> u32 {
@@ -152,16 +170,16 @@ impl Slot for Seat<'_> {
     fn rule(self) -> u32 {
         match self {
             Self::Taken => 0,
-            Self::Open(cells) => cells.rule.load(Acquire) as u32,
+            Self::Open(cells, _) => cells.rule.load(Relaxed) as u32,
         }
     }
 
     fn write(self, key: &FlowKey, opening: Opening, _now: u64) {
-        if let Self::Open(cells) = self {
+        if let Self::Open(cells, _) = self {
             for half in &cells.key {
-                half.store(u64::from(key.remote_port()), Release);
+                half.store(u64::from(key.remote_port()), Relaxed);
             }
-            cells.rule.store(u64::from(opening.rule), Release);
+            cells.rule.store(u64::from(opening.rule), Relaxed);
         }
     }
 }
@@ -170,17 +188,23 @@ impl<'m> Table for Cpu<'m> {
     type Slot = Seat<'m>;
 
     fn tags(&self, bucket: u32) -> u64 {
-        self.0.tags[bucket as usize].load(Acquire)
+        self.memory.tags[bucket as usize].load(Relaxed)
     }
 
     fn flip_tags(&self, bucket: u32, bits: u64) {
-        self.0.tags[bucket as usize].fetch_xor(bits, AcqRel);
-        fence(SeqCst);
+        self.memory.tags[bucket as usize].fetch_xor(bits, Relaxed);
+    }
+
+    fn catch_up(&self, _number: u32) {
+        fence(Acquire);
     }
 
     fn slot(&self, index: u32) -> Option<Seat<'m>> {
         Some(match index % BUCKET_SLOTS {
-            0 => Seat::Open(&self.0.cells[(index / BUCKET_SLOTS) as usize]),
+            0 => {
+                let cells = &self.memory.cells[(index / BUCKET_SLOTS) as usize];
+                Seat::Open(cells, self.keeps_dependencies)
+            }
             _ => Seat::Taken,
         })
     }
@@ -206,16 +230,16 @@ impl<'m> Table for Cpu<'m> {
     }
 
     fn hold(&self, _slot: Seat<'m>) -> u8 {
-        self.0.held.fetch_add(1, AcqRel);
+        self.memory.held.fetch_add(1, AcqRel);
         0
     }
 
     fn let_go(&self, _slot: Seat<'m>, _flags: u8) {
-        self.0.held.fetch_sub(1, AcqRel);
+        self.memory.held.fetch_sub(1, AcqRel);
     }
 
     fn count_closed(&self, slot: Seat<'m>) {
-        if let Seat::Open(cells) = slot {
+        if let Seat::Open(cells, _) = slot {
             cells.closed.fetch_add(1, AcqRel);
         }
     }
@@ -232,6 +256,13 @@ fn place(number: u16) -> Place {
     Place::of(&key(number), |word| words[word], 2)
 }
 
+const fn cpu(memory: &Memory) -> Cpu<'_> {
+    Cpu {
+        memory,
+        keeps_dependencies: true,
+    }
+}
+
 fn open_flow(memory: &Memory, number: u16) -> Result<(), Refused> {
     let opening = Opening {
         rule: u32::from(number),
@@ -241,12 +272,12 @@ fn open_flow(memory: &Memory, number: u16) -> Result<(), Refused> {
         bytes: 60,
         numbers: Numbers::NONE,
     };
-    open(&Cpu(memory), &key(number), &place(number), opening)
+    open(&cpu(memory), &key(number), &place(number), opening)
 }
 
 /// Finds a flow; it has its own rule or, when its slot has been claimed since, none.
 fn find_flow(memory: &Memory, number: u16) -> Option<Found<Seat<'_>>> {
-    let found = find(&Cpu(memory), &key(number), &place(number));
+    let found = find(&cpu(memory), &key(number), &place(number));
     if let Some(found) = &found {
         let rule = found.rule();
         assert!(
@@ -258,11 +289,14 @@ fn find_flow(memory: &Memory, number: u16) -> Option<Found<Seat<'_>>> {
 }
 
 /// Runs two CPUs in every order and hands what they return to `check`.
+///
+/// Who only reads is `other`: loom goes back to where a thread wrote what another read later, but not
+/// to where it read what another wrote later.
 fn race<A: 'static, B: 'static>(
     before: Before,
     other: fn(&Memory) -> A,
     this: fn(&Memory) -> B,
-    check: fn(&Memory, A, B),
+    check: impl Fn(&Memory, A, B) + Send + Sync + 'static,
 ) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(PREEMPTIONS);
@@ -342,11 +376,13 @@ fn a_flow_is_established_or_gives_way_but_not_both() {
 fn a_live_flow_is_found_while_others_come_and_go() {
     race(
         HALF_OPEN,
-        |memory| open_flow(memory, 3),
         |memory| find_flow(memory, 2).is_some() && find_flow(memory, 4).is_none(),
-        |_, opened, found| {
+        |memory| open_flow(memory, 3),
+        |_, found, opened| {
             assert_eq!(opened, Ok(()));
             assert!(found, "it is there all the while");
         },
     );
 }
+
+mod torn;

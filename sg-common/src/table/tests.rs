@@ -122,6 +122,10 @@ impl Model {
 }
 
 impl Slot for &'static Cells {
+    fn after(self, _read: u64) -> Self {
+        self
+    }
+
     fn meta(self) -> Meta {
         let meta = self.meta.get();
         // Another CPU may act between any two reads.
@@ -137,8 +141,8 @@ impl Slot for &'static Cells {
         same
     }
 
-    fn is_key(self, key: &FlowKey) -> bool {
-        self.key.get() == Some(*key)
+    fn is_key(self, key: &FlowKey) -> (bool, Self) {
+        (self.key.get() == Some(*key), self)
     }
 
     fn zone(self) -> u32 {
@@ -176,6 +180,8 @@ impl Table for Model {
         let word = &self.tags[bucket as usize];
         word.set(word.get() ^ bits);
     }
+
+    fn catch_up(&self, _number: u32) {}
 
     fn slot(&self, index: u32) -> Option<&'static Cells> {
         self.0.slots.get(index as usize)

@@ -7,7 +7,7 @@ use sg_common::flow::{FlowKey, FlowSlot, FlowState, Opening};
 use sg_common::table::{self, Found, Meta, Slot};
 use sg_common::tcp::{Numbers, Segment, Side, Step};
 
-use super::compare_and_swap;
+use super::{compare_and_swap, order};
 use crate::config;
 
 /// A slot in `FLOW_SLOTS`.
@@ -62,6 +62,11 @@ fn for_each_word(key: &FlowKey, mut each: impl FnMut(usize, u64)) {
 
 impl Slot for SharedSlot {
     #[inline(always)]
+    fn after(self, read: u64) -> Self {
+        Self(order::after(self.0, read))
+    }
+
+    #[inline(always)]
     fn meta(self) -> Meta {
         Meta(field!(self.0, meta))
     }
@@ -74,13 +79,16 @@ impl Slot for SharedSlot {
     }
 
     #[inline(always)]
-    fn is_key(self, key: &FlowKey) -> bool {
+    fn is_key(self, key: &FlowKey) -> (bool, Self) {
         let words: *const u64 = core::ptr::from_ref(key).cast();
-        (0..FlowKey::WORDS).all(|i| {
-            // SAFETY: a key and a map value, both of so many words. Both volatile: from memory to
-            // the comparison, for LLVM would keep all words of the key in registers it has not.
-            unsafe { read_volatile(words.add(i)) == read_volatile(self.words().add(i)) }
-        })
+        // Both volatile: from memory to the comparison, for LLVM would keep all words of the key in
+        // registers it has not.
+        // SAFETY: a key has so many words.
+        let ours = |i| unsafe { read_volatile(words.add(i)) };
+        // SAFETY: a map value; a key has so many words.
+        let theirs = |i| unsafe { read_volatile(self.words().add(i)) };
+        let (equal, slot) = order::after_comparison(self.0, FlowKey::WORDS, ours, theirs);
+        (equal, Self(slot))
     }
 
     #[inline(always)]

@@ -8,14 +8,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{NAME, TARGET, output, release::Release, stage};
+use super::{NAME, output, release::Release, stage};
 use crate::{
     cargo::{cargo, check},
     install::File,
+    machine::Machine,
 };
-
-/// Debian's name of [`TARGET`]'s machine.
-const ARCHITECTURE: &str = "amd64";
 
 /// Units are read anew, and services that run take the new program; which of them do is the
 /// administrator's choice. What is attached takes the new programs of the kernel; if it cannot, the
@@ -62,12 +60,13 @@ fi
 /// When dpkg-deb or another program fails.
 pub(super) fn pack(release: &Release, files: &[File], directory: &Path) -> Result<PathBuf> {
     let version = release.debian_version();
+    let architecture = release.machine.debian();
     let tree = directory.join("debian");
     let files: Vec<_> = files.iter().map(moved).collect();
     stage(&files, &tree)?;
     write(
         &tree.join("usr/share/doc").join(NAME).join("copyright"),
-        &copyright()?,
+        &copyright(release.machine)?,
         "644",
     )?;
     let pages = files.iter().filter(|file| is_page(file));
@@ -94,7 +93,7 @@ pub(super) fn pack(release: &Release, files: &[File], directory: &Path) -> Resul
     let control = tree.join("DEBIAN");
     write(
         &control.join("control"),
-        &description(&version, size),
+        &description(&version, architecture, size),
         "644",
     )?;
     write(&control.join("md5sums"), &sums, "644")?;
@@ -109,7 +108,7 @@ pub(super) fn pack(release: &Release, files: &[File], directory: &Path) -> Resul
     write(&control.join("postrm"), AFTER_REMOVAL, "755")?;
     check(Command::new("chmod").arg("755").arg(&control))?;
 
-    let package = PathBuf::from(format!("{NAME}_{version}_{ARCHITECTURE}.deb"));
+    let package = PathBuf::from(format!("{NAME}_{version}_{architecture}.deb"));
     check(
         Command::new("dpkg-deb")
             .args(["--root-owner-group", "-Zxz", "--build"])
@@ -158,13 +157,13 @@ fn write(path: &Path, text: &str, mode: &str) -> Result<()> {
     check(Command::new("chmod").arg(mode).arg(path))
 }
 
-fn description(version: &str, size: &str) -> String {
+fn description(version: &str, architecture: &str, size: &str) -> String {
     let homepage = env!("CARGO_PKG_REPOSITORY");
     let maintainer = maintainer(|name| std::env::var(name).ok());
     format!(
         "Package: {NAME}
 Version: {version}
-Architecture: {ARCHITECTURE}
+Architecture: {architecture}
 Maintainer: {maintainer}
 Installed-Size: {size}
 Section: net
@@ -190,7 +189,7 @@ fn maintainer(variable: impl Fn(&str) -> Option<String>) -> String {
 }
 
 /// The licences of what is inside, by cargo's own list of it.
-fn copyright() -> Result<String> {
+fn copyright(machine: Machine) -> Result<String> {
     let tree = output(&mut cargo(&[
         "tree",
         "--locked",
@@ -198,7 +197,7 @@ fn copyright() -> Result<String> {
         "--edges=normal",
         "--prefix=none",
         "--format={p}: {l}",
-        &format!("--target={TARGET}"),
+        &format!("--target={}", machine.triple()),
     ]))?;
     // Ours are told with their directory.
     let mut crates: Vec<&str> = tree
@@ -213,11 +212,12 @@ fn copyright() -> Result<String> {
 carries, under MIT or GPL-2.0-only. The texts of MIT and Apache-2.0 are beside
 this file, those of the GPL and the LGPL in /usr/share/common-licenses.
 
-sg-ctl is linked statically with the GNU C Library (LGPL-2.1-or-later), the
+sg-ctl is linked statically with {}, the
 standard library of Rust (MIT OR Apache-2.0), and these crates:
 
 {}
 ",
+        machine.c_library(),
         crates.join("\n")
     ))
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{NAME, output};
-use crate::root;
+use crate::{machine::Machine, root};
 
 /// Where a package comes from.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) struct Release {
     pub(super) time: String,
     /// The same as `YYYYMMDDhhmmss` in UTC, so that later packages have greater versions.
     date: String,
+    /// What it is built for.
+    pub(super) machine: Machine,
 }
 
 impl Release {
@@ -25,7 +27,7 @@ impl Release {
     ///
     /// # Errors
     /// When this is no git repository, or git is missing.
-    pub(super) fn of_repository() -> Result<Self> {
+    pub(super) fn of_repository(machine: Machine) -> Result<Self> {
         let git = |arguments: &[&str]| {
             let mut git = Command::new("git");
             let git = git.args(arguments).env("TZ", "UTC").current_dir(root());
@@ -39,10 +41,11 @@ impl Release {
             "--format=%h %ct %cd",
         ])?;
         let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
-        Self::parse(log.trim(), !changes.is_empty()).context("git's log is no commit, time, date")
+        Self::parse(log.trim(), !changes.is_empty(), machine)
+            .context("git's log is no commit, time, date")
     }
 
-    fn parse(log: &str, dirty: bool) -> Option<Self> {
+    fn parse(log: &str, dirty: bool, machine: Machine) -> Option<Self> {
         let mut words = log.split(' ').map(str::to_owned);
         let mut commit = words.next()?;
         if dirty {
@@ -53,12 +56,14 @@ impl Release {
             commit,
             time: words.next()?,
             date: words.next()?,
+            machine,
         })
     }
 
     /// The name of the tarball, and of the directory in it.
     pub(super) fn tarball_name(&self) -> String {
-        format!("{NAME}-{}-{}-x86_64-linux", self.version, self.commit)
+        let machine = self.machine.name();
+        format!("{NAME}-{}-{}-{machine}-linux", self.version, self.commit)
     }
 
     /// The version of the Debian package.
@@ -73,7 +78,7 @@ mod tests {
 
     #[test]
     fn names_hold_version_and_commit() {
-        let release = Release::parse("671d6ae40838 1795456418 20261123175338", true);
+        let release = Release::parse("671d6ae40838 1795456418 20261123175338", true, Machine::X86);
         let release = release.expect("a commit");
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
@@ -85,6 +90,6 @@ mod tests {
             format!("{version}+git20261123175338.671d6ae40838.dirty")
         );
         assert_eq!(release.time, "1795456418");
-        assert_eq!(Release::parse("671d6ae40838", false), None);
+        assert_eq!(Release::parse("671d6ae40838", false, Machine::X86), None);
     }
 }

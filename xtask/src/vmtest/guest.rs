@@ -16,10 +16,18 @@ use super::{
     kernel::{Kernel, Series},
     modules::Modules,
 };
-use crate::privilege::find_program;
+use crate::{machine::Machine, privilege::find_program};
 
 /// The emulator, and the package that has it.
-pub(super) const QEMU: (&str, &str) = ("qemu-system-x86_64", "qemu-system-x86");
+pub(super) const fn qemu(machine: Machine) -> (&'static str, &'static str) {
+    match machine {
+        Machine::X86 => ("qemu-system-x86_64", "qemu-system-x86"),
+        Machine::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
+    }
+}
+
+/// The longest that a guest may take whose processors are another machine's: always emulated.
+const FOREIGN_TIME_LIMIT: Duration = Duration::from_mins(90);
 
 /// The longest that a guest may take, hung or not: ten times what it does on an idle machine.
 const TIME_LIMIT: Duration = Duration::from_mins(20);
@@ -29,6 +37,10 @@ const MODULES: [&str; 3] = ["veth", "sch_ingress", "cls_bpf"];
 
 /// What runs in every guest.
 pub(super) struct Payload {
+    /// What it is built for.
+    pub(super) machine: Machine,
+    /// The directory of its libraries, for programs that are not this machine's.
+    pub(super) libraries: Option<PathBuf>,
     /// The first process.
     pub(super) init: PathBuf,
     /// Further programs, and their names in `/bin`.
@@ -59,7 +71,7 @@ pub(super) fn run(kernel: &Kernel, payload: &Payload, directory: &Path) -> Resul
     fs::write(&initramfs, content)
         .with_context(|| format!("cannot write {}", initramfs.display()))?;
     let log = log(directory, kernel.series);
-    let transcript = boot(&kernel.image, &initramfs, &log)?;
+    let transcript = boot(payload.machine, &kernel.image, &initramfs, &log)?;
     fs::remove_file(&initramfs)
         .with_context(|| format!("cannot remove {}", initramfs.display()))?;
     Ok(transcript)
@@ -83,27 +95,63 @@ fn pack(kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
         writeln!(plan, "run {name} {command_line}")?;
     }
     initramfs.file(Path::new("/plan"), plan.as_bytes());
-    initramfs.program(Path::new("/init"), &payload.init)?;
+    let mut add = |path: &Path, program| match payload.libraries {
+        Some(_) => initramfs.foreign_program(path, program),
+        None => initramfs.program(path, program),
+    };
+    add(Path::new("/init"), &payload.init)?;
     for (name, program) in &payload.programs {
-        initramfs.program(&Path::new("/bin").join(name), program)?;
+        add(&Path::new("/bin").join(name), program)?;
+    }
+    if let Some(directory) = &payload.libraries {
+        initramfs.libraries(directory)?;
     }
     Ok(initramfs.finish())
 }
 
 /// Boots a guest, writes what it says to a log and waits for its end.
-fn boot(kernel: &Path, initramfs: &Path, log: &Path) -> Result<Transcript> {
-    let qemu = find_program(QEMU.0).context("QEMU has vanished")?;
+fn boot(machine: Machine, kernel: &Path, initramfs: &Path, log: &Path) -> Result<Transcript> {
+    let qemu = find_program(qemu(machine).0).context("QEMU has vanished")?;
+    let (console, time_limit) = match machine {
+        Machine::X86 => ("ttyS0", TIME_LIMIT),
+        Machine::Arm64 => ("ttyAMA0", FOREIGN_TIME_LIMIT),
+    };
+    let hardware: &[&str] = match machine {
+        Machine::X86 => &[
+            "-accel",
+            accelerator(),
+            "-cpu",
+            "max",
+            "-m",
+            "1536",
+            "-smp",
+            "2",
+        ],
+        // Four processors that run at the same time, each by a thread: as weakly ordered as QEMU gets.
+        Machine::Arm64 => &[
+            "-machine",
+            "virt",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max,pauth-impdef=on",
+            "-m",
+            "2048",
+            "-smp",
+            "4",
+        ],
+    };
     // `timeout` also ends a guest whose xtask was killed; in the foreground Ctrl-C ends both.
     let mut command = Command::new("timeout");
     command
         .args(["--foreground", "--kill-after=5"])
-        .arg(TIME_LIMIT.as_secs().to_string())
+        .arg(time_limit.as_secs().to_string())
         .arg(qemu)
-        .args(["-accel", accelerator(), "-cpu", "max"])
-        .args(["-m", "1536", "-smp", "2"])
+        .args(hardware)
         .args(["-nodefaults", "-display", "none", "-no-reboot"])
         .args(["-serial", "stdio"])
-        .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"])
+        .arg("-append")
+        .arg(format!("console={console} quiet panic=-1 mitigations=off"))
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")

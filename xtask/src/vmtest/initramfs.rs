@@ -13,6 +13,9 @@ use anyhow::{Context, Result, bail};
 const DIRECTORY: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;
 
+/// Where packages for arm64 put libraries and their loader; all are found in `/lib`.
+const LIBRARIES: [&str; 3] = ["lib", "lib/aarch64-linux-gnu", "usr/lib/aarch64-linux-gnu"];
+
 /// An archive that grows.
 #[derive(Default)]
 pub(super) struct Initramfs {
@@ -50,6 +53,41 @@ impl Initramfs {
         self.file(path, &read(program)?);
         for library in libraries(program)? {
             self.file(&library, &read(&library)?);
+        }
+        Ok(())
+    }
+
+    /// Adds a program of another machine, without its libraries.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn foreign_program(&mut self, path: &Path, program: &Path) -> Result<()> {
+        let content =
+            fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+        self.file(path, &content);
+        Ok(())
+    }
+
+    /// Adds every library that packages have brought below `directory`, for programs of another
+    /// machine: its loader cannot be asked which of them they need.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub(super) fn libraries(&mut self, directory: &Path) -> Result<()> {
+        for place in LIBRARIES {
+            let Ok(entries) = fs::read_dir(directory.join(place)) else {
+                continue;
+            };
+            for entry in entries {
+                let file = entry?.path();
+                let is_library = file.to_string_lossy().contains(".so.");
+                if is_library && file.is_file() {
+                    let content = fs::read(&file)
+                        .with_context(|| format!("cannot read {}", file.display()))?;
+                    let name = file.file_name().unwrap_or_default();
+                    self.file(&Path::new("/lib").join(name), &content);
+                }
+            }
         }
         Ok(())
     }

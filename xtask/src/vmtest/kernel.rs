@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     apt::{Mirrors, PrivateApt},
+    machine::Machine,
     progress::Step,
     setup,
     toolchain::tools_root,
@@ -32,7 +33,7 @@ const LARGE_SUITES: [&str; 2] = ["bookworm", "trixie"];
 /// What a kernel's packages are called before its release; from 7.x on the image is an empty shell
 /// and its contents are in the other two.
 const PACKAGES: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
-const FLAVOUR: &str = "-cloud-amd64";
+const FLAVOUR: &str = "-cloud-";
 
 /// The first two numbers of a kernel version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,8 +67,8 @@ struct Release {
 impl Release {
     /// Reads the name of a kernel image's package; `None` for other packages, such as those that
     /// stand for the newest of a series, are unsigned, or hold debug symbols.
-    fn of_package(package: &str) -> Option<Self> {
-        let name = package.strip_prefix(PACKAGES[0])?.strip_suffix(FLAVOUR)?;
+    fn of_package(package: &str, flavour: &str) -> Option<Self> {
+        let name = package.strip_prefix(PACKAGES[0])?.strip_suffix(flavour)?;
         let words = name.split(|c: char| !c.is_ascii_digit());
         let numbers: Vec<u32> = words.filter_map(|word| word.parse().ok()).collect();
         let is_release = numbers.len() > 2 && name.starts_with(|c: char| c.is_ascii_digit());
@@ -95,6 +96,7 @@ pub(super) struct Kernel {
 
 /// What the suites of the machine's mirrors have.
 pub(super) struct Catalogue {
+    machine: Machine,
     cache: PathBuf,
     suites: Vec<(PrivateApt, BTreeSet<Release>)>,
     /// Why suites are not among them.
@@ -107,11 +109,11 @@ impl Catalogue {
     ///
     /// # Errors
     /// When there is no package client, or the cache is not writable.
-    pub(super) fn read(wanted: &[Series]) -> Result<Self> {
-        let cache = tools_root().map_err(anyhow::Error::msg)?.join("kernels");
-        fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    pub(super) fn read(machine: Machine, wanted: &[Series]) -> Result<Self> {
+        let cache = cache(machine)?;
         let mut catalogue = Self {
             _lock: setup::lock(&cache)?,
+            machine,
             cache,
             suites: Vec::new(),
             missing: Vec::new(),
@@ -145,16 +147,24 @@ impl Catalogue {
         };
         for (number, mirror) in mirrors.iter().enumerate() {
             let directory = self.cache.join(format!("apt/{suite}-{number}"));
-            let apt = PrivateApt::new(&directory, mirror, suite)?;
+            let apt = PrivateApt::new(&directory, self.machine, mirror, suite)?;
             // Without a network the lists of the last time still lead to what is in the cache.
             if let Err(error) = apt.update(step) {
                 self.missing.push(format!("{suite} of {mirror}: {error:#}"));
             }
             let names = apt.names(PACKAGES[0])?;
-            let releases = names.iter().filter_map(|name| Release::of_package(name));
+            let flavour = self.flavour();
+            let releases = names
+                .iter()
+                .filter_map(|name| Release::of_package(name, &flavour));
             self.suites.push((apt, releases.collect()));
         }
         Ok(())
+    }
+
+    /// What the names of kernels end with.
+    fn flavour(&self) -> String {
+        format!("{FLAVOUR}{}", self.machine.debian())
     }
 
     /// Returns the newest series that is listed.
@@ -185,6 +195,7 @@ impl Catalogue {
         let Some((apt, release)) = self.find(series) else {
             return Ok(None);
         };
+        let flavour = self.flavour();
         let subject = format!("kernel {series}");
         let directory = self.cache.join(&release.name);
         if directory.is_dir() {
@@ -194,7 +205,7 @@ impl Catalogue {
             let part = self.cache.join(format!("{}.part", release.name));
             // Left over from an interrupted run, if at all.
             let _ = fs::remove_dir_all(&part);
-            let names = PACKAGES.map(|prefix| format!("{prefix}{}{FLAVOUR}", release.name));
+            let names = PACKAGES.map(|prefix| format!("{prefix}{}{flavour}", release.name));
             let listed = |name: &String| apt.names(name).is_ok_and(|found| found.contains(name));
             let names: Vec<_> = names.into_iter().filter(listed).collect();
             for package in apt.download(&step, &names)? {
@@ -206,8 +217,19 @@ impl Catalogue {
                 .with_context(|| format!("cannot create {}", directory.display()))?;
             step.done(&directory.display().to_string());
         }
-        Kernel::inside(series, &directory, &format!("{}{FLAVOUR}", release.name)).map(Some)
+        Kernel::inside(series, &directory, &format!("{}{flavour}", release.name)).map(Some)
     }
+}
+
+/// Where kernels of a machine are kept, and what else its guests need.
+pub(super) fn cache(machine: Machine) -> Result<PathBuf> {
+    let cache = tools_root().map_err(anyhow::Error::msg)?.join("kernels");
+    let cache = match machine {
+        Machine::X86 => cache,
+        Machine::Arm64 => cache.join(machine.debian()),
+    };
+    fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    Ok(cache)
 }
 
 impl Kernel {
@@ -238,7 +260,9 @@ mod tests {
 
     #[test]
     fn kernels_are_told_from_other_packages() {
-        let release = |package: &str| Release::of_package(package).map(|release| release.name);
+        let release = |package: &str| {
+            Release::of_package(package, "-cloud-amd64").map(|release| release.name)
+        };
         assert_eq!(
             release("linux-image-6.1.0-56-cloud-amd64").as_deref(),
             Some("6.1.0-56")
@@ -257,7 +281,7 @@ mod tests {
     #[test]
     fn releases_are_ordered_by_number() {
         let release =
-            |name: &str| Release::of_package(&format!("linux-image-{name}-cloud-amd64")).unwrap();
+            |name: &str| Release::of_package(&format!("linux-image-{name}-x"), "-x").unwrap();
         assert!(release("6.1.0-9") < release("6.1.0-56"));
         assert!(release("6.12.90+deb13") < release("6.12.90+deb13.1"));
         assert!(release("6.12.117+deb12") < release("6.18.5+deb13"));

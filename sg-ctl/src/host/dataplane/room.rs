@@ -30,7 +30,7 @@ impl Dataplane {
         let places =
             |bucket: u32| (0..BUCKET_SLOTS).map(move |index| bucket * BUCKET_SLOTS + index);
         let is_open = |number: u32| {
-            let is_same = view.slot(number).is_some_and(|slot| slot.is_key(key));
+            let is_same = view.slot(number).is_some_and(|slot| slot.is_key(key).0);
             is_same || table::rank(&view, number, asker) != NEVER
         };
         Ok(place.both().into_iter().flat_map(places).any(is_open))
@@ -69,6 +69,10 @@ fn counters(pins: &PinDir, name: &'static str) -> Result<Array<MapData, u64>, Da
 struct Seen(FlowSlot);
 
 impl Slot for Seen {
+    fn after(self, _read: u64) -> Self {
+        self
+    }
+
     fn meta(self) -> Meta {
         Meta(self.0.meta)
     }
@@ -77,8 +81,8 @@ impl Slot for Seen {
         false
     }
 
-    fn is_key(self, key: &FlowKey) -> bool {
-        self.0.key == *key
+    fn is_key(self, key: &FlowKey) -> (bool, Self) {
+        (self.0.key == *key, self)
     }
 
     fn zone(self) -> u32 {
@@ -108,6 +112,8 @@ impl Table for View<'_> {
     }
 
     fn flip_tags(&self, _bucket: u32, _bits: u64) {}
+
+    fn catch_up(&self, _number: u32) {}
 
     fn slot(&self, index: u32) -> Option<Seen> {
         let slots = self.maps.flows().ok()?;

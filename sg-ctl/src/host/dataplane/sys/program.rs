@@ -89,7 +89,7 @@ impl<W: AsFd, P: AsFd> GateCode<'_, W, P> {
             load.insn_cnt = instructions.len() as u32;
             load.license = LICENSE.as_ptr() as u64;
             for (to, from) in load.prog_name.iter_mut().zip(name.bytes().take(15)) {
-                *to = from.cast_signed();
+                *to = libc::c_char::from_ne_bytes([from]);
             }
             let fd = bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr)?;
             Ok(OwnedFd::from_raw_fd(fd as i32))
