@@ -88,7 +88,18 @@ pub(crate) fn build(arguments: &[&str]) -> Result<Vec<Executable>> {
     Ok(executables)
 }
 
-/// Builds sg-ctl for this machine and returns it.
+/// Builds every program and test of the workspace for this machine, and returns them.
+///
+/// Whoever needs some of them asks for all: another selection has other features of dependencies, and
+/// is built anew.
+///
+/// # Errors
+/// When something does not build.
+pub(crate) fn build_all() -> Result<Vec<Executable>> {
+    build(&["--workspace", "--bins", "--tests"])
+}
+
+/// Builds sg-ctl alone for this machine and returns it.
 ///
 /// # Errors
 /// When it does not build.

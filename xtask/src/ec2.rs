@@ -33,7 +33,7 @@ pub(crate) struct Ec2Args {
 pub(crate) fn run(arguments: &Ec2Args) -> Result<()> {
     let toolchain = setup::run()?;
     setup::provide_programs(&PROGRAMS)?;
-    let sg_ctl = cargo::build_sg_ctl()?;
+    let sg_ctl = cargo::find_sg_ctl(&cargo::build_all()?)?;
     let work = toolchain.tools.join("ec2");
     let mut words: Vec<OsString> = vec![
         "env".into(),

@@ -72,7 +72,7 @@ struct Counts {
 pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
     let toolchain = setup::run()?;
     let etcd = setup::etcd_directory(&toolchain);
-    let executables = cargo::build(&["--workspace", "--bins", "--tests"])?;
+    let executables = cargo::build_all()?;
     let sg_ctl = cargo::find_sg_ctl(&executables)?;
     let needs_root = |program: &Executable| program.directory == root().join(KERNEL_TESTS);
     let options = || arguments.filter.iter().chain(&arguments.test_program_args);

@@ -121,15 +121,17 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
     );
     let toolchain = setup::run()?;
     setup::provide_programs(&[qemu(machine)])?;
-    let packages = ["--package", "sg-tests", "--package", "sg-ctl"];
-    let targets = ["--bins", "--test", "it", "--profile", "guest"];
-    let mut words = [&packages[..], &targets].concat();
-    let cross = machine.cargo_arguments();
-    if !machine.is_this_one() {
+    let built = if machine.is_this_one() {
+        cargo::build_all()?
+    } else {
         machine.provide(&toolchain)?;
-        words.extend(cross.iter().map(String::as_str));
-    }
-    let built = cargo::build(&words)?;
+        let packages = ["--package", "sg-tests", "--package", "sg-ctl"];
+        let targets = ["--bins", "--test", "it"];
+        let cross = machine.cargo_arguments();
+        let words = packages.into_iter().chain(targets);
+        let words: Vec<_> = words.chain(cross.iter().map(String::as_str)).collect();
+        cargo::build(&words)?
+    };
     let mut payload = payload(machine, &built, arguments.filter.as_deref())?;
     if arguments.record {
         payload.runs.retain(|(name, _)| *name == COSTS);
