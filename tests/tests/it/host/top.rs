@@ -115,7 +115,11 @@ fn drops_are_seen_beside_a_reader_of_the_log() {
     let [client, server] = network.hosts();
     let sg = guard(&network, server, (Side::Nic, "tc"), SSH);
     let _agent = sg.start(&["agent"]);
-    sg_tests::eventually("the agent", || sg.socket().exists().then_some(()));
+    // What `logs` reads by itself before the agent has the ring nobody else sees.
+    sg_tests::eventually("the agent serves events", || {
+        let picture = sg.json(&["top", "--once"]);
+        picture["drops"].is_array().then_some(())
+    });
     let mut log = sg.start(&["logs", "--follow", "--denied"]);
     let mut top = sg.start(&["top", "--json", "--interface", "eth0"]);
     let is_seen = |picture: &Value| picture["drops"][0]["destination_port"] == 9;

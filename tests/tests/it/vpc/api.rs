@@ -72,8 +72,8 @@ fn admit(client: &Client<'_>, action: &str, (to, from): (&str, &str)) -> Answer 
     )
 }
 
-/// An empty VPC whose hosts guard their interfaces, and a host that serves its API and guards nothing.
-fn guarded<'n>(sg: &SgCtl<'n>) {
+/// Guards the interface of a host, which the rules assign no group to.
+fn guarded(sg: &SgCtl<'_>) {
     sg.ok(&["attach", "eth0"]);
 }
 
