@@ -6,14 +6,8 @@ mod verb;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use mimalloc::MiMalloc;
 
 use verb::{Cli, Color, output};
-
-/// What was read is given back while what it came to is made: with the system's own one, importing an
-/// account's groups takes a third more memory.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     verb::complete();

@@ -233,8 +233,7 @@ impl Host {
             status.ifindex = same_name.map(|interface| interface.index);
         }
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
-        let pending = self.directory.is_pending();
-        Ok(Status {
+        let mut status = Status {
             generation: state.generation,
             build: BUILD.clone(),
             image: self.dataplane.image()?,
@@ -243,12 +242,16 @@ impl Host {
             rule_counters: self.dataplane.rule_counters()?,
             flow_table_wanted: FlowTableInfo::made_for(state.model.limits.flow_table_size),
             hz: Dataplane::hz()?,
-            pending,
-            under_way: pending && !self.directory.is_interrupted(),
+            pending: false,
+            under_way: false,
             interfaces,
             other_layouts: self.dataplane.others_in_use()?,
             not_attached: not_attached(&state, present),
-        })
+        };
+        // Last: an operation that has changed the kernel so far is pending until the state has it, too.
+        status.pending = self.directory.is_pending();
+        status.under_way = status.pending && !self.directory.is_interrupted();
+        Ok(status)
     }
 
     fn attached(

@@ -12,7 +12,8 @@ use anyhow::Context as _;
 use clap_complete::ArgValueCompleter;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyEvent};
-use sg_ctl::host::{Host, Rates, Snapshot};
+use sg_ctl::host::dataplane::DataplaneError;
+use sg_ctl::host::{Host, HostError, Rates, Snapshot};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -153,7 +154,11 @@ impl<'c> Top<'c> {
 
     /// Reads along what the agent passes on.
     fn read(&mut self, host: &Host) -> anyhow::Result<()> {
-        self.names = names(host, self.now.state.clone())?;
+        self.names = match names(host, self.now.state.clone()) {
+            // Where nothing is loaded nothing is reported.
+            Err(HostError::Dataplane(DataplaneError::NothingLoaded { .. })) => Names::default(),
+            names => names?,
+        };
         let record = |name| self.now.state.attachments.get(name);
         let wanted = self.args.interface.as_ref().map(record);
         // A zone that is none stands for an interface that is not attached any more.

@@ -1,6 +1,5 @@
 //! From drafts to the model: names, references, duplicates and quotas.
 
-use std::collections::hash_map;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -13,9 +12,10 @@ use crate::text::report::{At, Problems};
 
 /// Builds the model; whatever does not fit into it is reported.
 pub(super) fn model(draft: Draft, problems: &mut Problems<'_>) -> Model {
+    let keys = draft.groups.iter().map(|group| group.keys.len()).sum();
     let mut join = Join {
         model: Model::new(),
-        groups: HashMap::new(),
+        groups: HashMap::with_capacity(keys),
         lists: HashMap::new(),
         vpcs: HashMap::new(),
         names: Names::default(),
@@ -357,21 +357,16 @@ impl Join {
 
 /// The names that several groups have, as they are compared.
 fn shared_names(groups: &[Group]) -> HashSet<String> {
-    let mut first: HashMap<String, Option<&str>> = HashMap::new();
-    let mut shared = HashSet::new();
-    for group in groups {
-        let name = group.name.trim_end().to_lowercase();
-        let id = group.id.as_ref().map(GroupId::as_str);
-        let identity = id.or_else(|| group.keys.first().map(|key| &**key));
-        match first.entry(name) {
-            hash_map::Entry::Vacant(free) => {
-                free.insert(identity);
-            }
-            hash_map::Entry::Occupied(taken) if *taken.get() != identity => {
-                shared.insert(taken.key().clone());
-            }
-            hash_map::Entry::Occupied(_) => {}
-        }
-    }
-    shared
+    let identity = |group: &Group| -> Option<Rc<str>> {
+        let id = group.id.as_ref().map(|id| id.as_str().into());
+        id.or_else(|| group.keys.first().cloned())
+    };
+    let name = |group: &Group| group.name.trim_end().to_lowercase();
+    // Sorted, not hashed: a table of an account's names would be as large as what they name.
+    let mut sorted: Vec<&Group> = groups.iter().collect();
+    sorted.sort_by_cached_key(|group| name(group));
+    let pairs = sorted.windows(2);
+    let shared = pairs
+        .filter(|pair| name(pair[0]) == name(pair[1]) && identity(pair[0]) != identity(pair[1]));
+    shared.map(|pair| name(pair[0])).collect()
 }
