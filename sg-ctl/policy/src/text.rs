@@ -22,7 +22,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// Most bytes of one document: to import it takes up to ten times its size.
+/// Most bytes of one document: to import it takes six to twelve times its size.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Reads all of a document, which may have no size of its own (a pipe).
