@@ -1,4 +1,4 @@
-//! An EC2 endpoint for security groups: what AWS's clients call, on this host's rules.
+//! An EC2 endpoint for security groups: what AWS's clients call, on the rules of the VPC.
 //!
 //! `actions` are pure functions over the rules document; [`Api::call`] is what makes a transaction of
 //! one: load, act, check, swap, answer, and write down who did it. `server` is the only part that knows
