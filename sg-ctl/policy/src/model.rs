@@ -4,6 +4,7 @@
 //! every name that it refers to exists, no group holds a rule twice, prefix lists are flat.
 //! It serialises to JSON for the state file and for `--json`.
 
+mod addresses;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 pub mod check;
@@ -18,11 +19,11 @@ mod service;
 pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+pub use addresses::Addresses;
 pub use hosts::{Assignments, HostInterfaces, HostPattern, InvalidHostPattern};
 pub use id::{GroupId, InvalidId, PrefixListId, RuleId, derived_id};
 pub use interface::{
@@ -47,8 +48,7 @@ pub struct Model {
     /// Prefix lists by name.
     pub prefix_lists: BTreeMap<String, PrefixList>,
     /// Addresses on other hosts that carry a group, by the group's name.
-    #[serde(deserialize_with = "sets")]
-    pub members: BTreeMap<String, BTreeSet<IpAddr>>,
+    pub members: BTreeMap<String, Addresses>,
     /// Interfaces to guard, by name or by pattern; [`interface`](Self::interface) knows which counts.
     pub interfaces: BTreeMap<String, InterfaceSpec>,
     /// Interfaces of the hosts of a VPC, in place of `interfaces`; [`on_host`](Self::on_host) says
@@ -57,18 +57,6 @@ pub struct Model {
     pub hosts: BTreeMap<HostPattern, InterfaceSpec>,
     /// The quotas that the model was checked against.
     pub limits: Limits,
-}
-
-/// Reads sets of addresses: each is built at once from its list, which comes sorted, where inserting
-/// one address after the other takes several times as long.
-fn sets<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, BTreeSet<IpAddr>>, D::Error> {
-    let lists = BTreeMap::<String, Vec<IpAddr>>::deserialize(deserializer)?;
-    let sets = lists.into_iter();
-    Ok(sets
-        .map(|(name, list)| (name, list.into_iter().collect()))
-        .collect())
 }
 
 /// A security group. Rules only ever allow, so their order decides nothing but which of several

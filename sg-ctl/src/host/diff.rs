@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub(super) fn diff(old: &Model, new: &Model) -> Vec<PartDiff> {
     compare(
         PartKind::Members,
         (&old.members, &new.members),
-        by_entries,
+        |old, new| by_entries(old.map(Deref::deref), new.map(Deref::deref)),
         &mut parts,
     );
     compare(

@@ -50,8 +50,11 @@ impl Host {
         // Who is a member elsewhere does not change with the rules.
         for (group, addresses) in &state.model.members {
             if model.groups.contains_key(group) {
-                let members = model.members.entry(group.clone()).or_default();
-                members.extend(addresses);
+                model
+                    .members
+                    .entry(group.clone())
+                    .or_default()
+                    .join(addresses);
             }
         }
         let document = Document::new(model, owners);

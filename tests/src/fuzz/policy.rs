@@ -110,7 +110,7 @@ fn host(u: &mut Unstructured<'_>) -> Result<Host> {
     for name in GROUPS {
         let members = several(u, 4, address)?;
         let members = members.into_iter().collect::<BTreeSet<_>>();
-        model.members.insert(name.to_owned(), members);
+        model.members.insert(name.to_owned(), members.into());
         let mut group = SecurityGroup::built_in();
         group.id = GroupId::derived(name);
         name.clone_into(&mut group.name);

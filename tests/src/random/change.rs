@@ -145,7 +145,7 @@ impl Change {
                 }
             }
             Self::Member(name, address) => {
-                let members = host.model.members.entry(name.clone()).or_default();
+                let members = host.model.members.entry(name.clone()).or_default().to_mut();
                 if !members.remove(address) {
                     members.insert(*address);
                 }

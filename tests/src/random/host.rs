@@ -76,7 +76,9 @@ fn widen(rng: &mut Rng, model: &mut Model) {
         list.entries.extend((0..200).map(|_| any_net(rng)));
     }
     let members = model.members.entry("db".to_owned()).or_default();
-    members.extend((0..60).map(|_| any_net(rng).network()));
+    members
+        .to_mut()
+        .extend((0..60).map(|_| any_net(rng).network()));
     for group in model.groups.values_mut() {
         for direction in [Direction::Inbound, Direction::Outbound] {
             let more: Vec<Rule> = (0..30).map(|_| rule(rng, &group.id, direction)).collect();

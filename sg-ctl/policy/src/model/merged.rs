@@ -1,7 +1,5 @@
 //! The rules of an interface: those of all its groups together.
 
-use std::collections::BTreeSet;
-
 use super::{Direction, InterfaceSpec, Model, Peer, Rule, SecurityGroup, Transport};
 
 /// A rule as an interface has it.
@@ -54,7 +52,10 @@ impl Model {
                 .prefix_lists
                 .get(name)
                 .map_or(0, |list| list.entries.len()),
-            Peer::Group(name) => self.members.get(name).map_or(0, BTreeSet::len),
+            Peer::Group(name) => self
+                .members
+                .get(name)
+                .map_or(0, |addresses| addresses.len()),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! All documents together: one model.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ipnet::IpNet;
 
@@ -14,7 +13,7 @@ use super::peer::AddressText;
 use super::scalar::{Bool, Switch, SwitchOrAuto};
 use super::syntax::{self, Document};
 use super::{names, quota, warnings};
-use crate::model::{Infrastructure, InterfaceSpec, Limits, Model, Timeouts};
+use crate::model::{Addresses, Infrastructure, InterfaceSpec, Limits, Model, Timeouts};
 
 /// Named entries of one section, gathered from all documents; `None` for values that were refused.
 pub(super) type Section<T> = Vec<(Located<String>, Option<T>)>;
@@ -178,7 +177,7 @@ fn resolve_members(
     written: Section<MemberSet>,
     groups: &Groups,
     problems: &mut Problems<'_>,
-) -> BTreeMap<String, BTreeSet<IpAddr>> {
+) -> BTreeMap<String, Addresses> {
     let resolved = written
         .into_iter()
         .filter_map(|(name, addresses)| {
@@ -194,7 +193,7 @@ fn resolve_members(
         .collect();
     distinct("member list of", resolved, str::to_owned, problems)
         .into_iter()
-        .filter_map(|(group, set)| Some((group.value, set?.0)))
+        .filter_map(|(group, set)| Some((group.value, set?.0.into())))
         .collect()
 }
 

@@ -37,7 +37,10 @@ pub(super) fn report(
             if let Peer::Group(name) = &rule.peer
                 && carried.contains(group.name.as_str())
                 && !carried.contains(name.as_str())
-                && model.members.get(name).is_none_or(BTreeSet::is_empty)
+                && model
+                    .members
+                    .get(name)
+                    .is_none_or(|addresses| addresses.is_empty())
             {
                 let message = format!("nobody carries the group `{name}`: the rule allows nothing");
                 let help =
