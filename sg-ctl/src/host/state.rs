@@ -19,6 +19,7 @@ mod record;
 mod trial;
 mod wanted;
 
+use std::cell::RefCell;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -89,7 +90,15 @@ impl StateDir {
     /// # Errors
     /// When the file cannot be read or is not a state.
     pub fn load(&self) -> Result<State, StateError> {
-        Ok(read(&self.current())?.unwrap_or_default())
+        let path = self.current();
+        if let Some(state) = self.mark().and_then(|mark| mark::remembered(&path, mark)) {
+            return Ok(state);
+        }
+        let Some((state, mark)) = read(&path)? else {
+            return Ok(State::default());
+        };
+        mark::remember(&path, mark, state.clone());
+        Ok(state)
     }
 
     /// The state before the rules last changed, `None` when they never have.
@@ -97,7 +106,7 @@ impl StateDir {
     /// # Errors
     /// When the file cannot be read.
     pub fn previous(&self) -> Result<Option<State>, StateError> {
-        read(&self.kept())
+        Ok(read(&self.kept())?.map(|(state, _)| state))
     }
 
     /// Whether an operation is under way, or was interrupted.
@@ -155,6 +164,7 @@ impl StateDir {
         let _ = write_pid();
         Ok(StateLock {
             directory: self.clone(),
+            prepared: RefCell::default(),
             _lock: file,
         })
     }
@@ -164,6 +174,8 @@ impl StateDir {
 #[derive(Debug)]
 pub struct StateLock {
     directory: StateDir,
+    /// What was written by this process and is not the state yet.
+    prepared: RefCell<Option<State>>,
     _lock: Flock<File>,
 }
 
@@ -177,7 +189,7 @@ impl StateLock {
         match read(&self.directory.next()) {
             Err(StateError::Damaged { .. }) => self.discard().map(|()| None),
             Ok(None) => self.finish_keeping().map(|()| None),
-            result => result,
+            result => Ok(result?.map(|(state, _)| state)),
         }
     }
 
@@ -205,6 +217,7 @@ impl StateLock {
             file.sync_all()
         };
         write().map_err(io_error("write", &path))?;
+        self.prepared.replace(Some(next.clone()));
         self.sync()?;
         reach(CrashPoint::NextWritten);
         Ok(())
@@ -255,6 +268,9 @@ impl StateLock {
         }
         std::fs::rename(next, &current).map_err(io_error("replace", &current))?;
         reach(CrashPoint::StateRenamed);
+        if let (Some(state), Some(mark)) = (self.prepared.take(), self.directory.mark()) {
+            mark::remember(&current, mark, state);
+        }
         self.finish_keeping()?;
         self.sync()?;
         reach(CrashPoint::Committed);
@@ -275,6 +291,7 @@ impl StateLock {
     /// # Errors
     /// When a file cannot be removed.
     pub fn discard(&self) -> Result<(), StateError> {
+        self.prepared.take();
         // First: without a next state the old one would be taken for the previous one.
         remove(&self.directory.old())?;
         reach(CrashPoint::OldForgotten);
@@ -309,14 +326,23 @@ fn remove(path: &Path) -> Result<(), StateError> {
     }
 }
 
-fn read(path: &Path) -> Result<Option<State>, StateError> {
+/// A state, and what tells its file from others.
+fn read(path: &Path) -> Result<Option<(State, FileMark)>, StateError> {
     #[derive(Deserialize)]
     struct Header {
         format: u32,
     }
-    let bytes = match std::fs::read(path) {
+    let read = || -> io::Result<(Vec<u8>, FileMark)> {
+        let mut file = File::open(path)?;
+        // Before the rest: what is overwritten meanwhile has another mark.
+        let mark = FileMark::of(&file.metadata()?);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok((bytes, mark))
+    };
+    let (bytes, mark) = match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        bytes => bytes.map_err(io_error("read", path))?,
+        read => read.map_err(io_error("read", path))?,
     };
     let damaged = |source| StateError::Damaged {
         path: path.to_owned(),
@@ -328,7 +354,7 @@ fn read(path: &Path) -> Result<Option<State>, StateError> {
         state,
     }) = result
     {
-        return Ok(Some(state));
+        return Ok(Some((state, mark)));
     }
     // What another version wrote may look like damage.
     let Header { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
@@ -338,7 +364,9 @@ fn read(path: &Path) -> Result<Option<State>, StateError> {
             found: format,
         });
     }
-    result.map(|stored| Some(stored.state)).map_err(damaged)
+    result
+        .map(|stored| Some((stored.state, mark)))
+        .map_err(damaged)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
