@@ -10,11 +10,12 @@
 mod join;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sg_policy::model::GroupId;
 
-pub use join::{Conflict, Membership, Place, Reason, Refused};
+pub use join::{Conflict, Join, Membership, Place, Reason, Refused};
 
 use super::keys::RecordKey;
 use super::record::{self, Claimed};
@@ -38,12 +39,29 @@ pub struct Found {
 /// A record that was understood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
-    claimed: Claimed,
+    #[serde(serialize_with = "write_shared", deserialize_with = "read_shared")]
+    claimed: Arc<Claimed>,
     created: u64,
     modified: u64,
     /// Since when it is lost, in milliseconds of the caller's clock.
     #[serde(skip)]
     lost: Option<u64>,
+}
+
+fn write_shared<S: Serializer>(claimed: &Claimed, serializer: S) -> Result<S::Ok, S::Error> {
+    claimed.serialize(serializer)
+}
+
+fn read_shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Claimed>, D::Error> {
+    Claimed::deserialize(deserializer).map(Arc::new)
+}
+
+impl Record {
+    /// Whether it says the same as one that it was cloned from.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.claimed, &other.claimed)
+            && (self.created, self.modified) == (other.created, other.modified)
+    }
 }
 
 /// All records of the groups that are followed.
@@ -71,7 +89,7 @@ impl Claims {
             Ok(claimed) => {
                 self.bad.remove(&key);
                 let record = Record {
-                    claimed,
+                    claimed: Arc::new(claimed),
                     created,
                     modified,
                     lost: None,

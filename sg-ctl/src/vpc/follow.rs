@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 pub use health::Health;
 
-use super::claims::Claims;
+use super::claims::{Claims, Join};
 use super::etcd::{Etcd, EtcdError};
 use super::joined::{self, Joined};
 use super::keys::{Keys, RecordKey, part_of};
@@ -121,6 +121,8 @@ pub struct Follower {
     cache: Option<PathBuf>,
     channels: Channels,
     claims: Claims,
+    /// Who is a member, by the rules of this revision.
+    join: (u64, Join),
     /// The newest rules that were understood.
     rules: Option<Kept>,
     /// The newest revision of the store that was seen.
@@ -132,6 +134,8 @@ pub struct Follower {
     begin: Instant,
     /// Number of the last thing handed on.
     number: u64,
+    /// Until when nothing is handed on.
+    rests_until: Instant,
 }
 
 /// Seconds since 1970, by this host's clock.
@@ -160,12 +164,14 @@ impl Follower {
             cache: state,
             channels,
             claims,
+            join: (0, Join::default()),
             rules: None,
             revision,
             lease: None,
             health,
             begin: Instant::now(),
             number: 0,
+            rests_until: Instant::now(),
         })
     }
 
@@ -245,11 +251,18 @@ impl Follower {
             return;
         };
         let begun = Instant::now();
-        let membership = self.claims.join(kept.document.model(), &self.joined.host);
-        let (mut model, owners) = kept.document.on_host(&self.joined.host).into_parts();
+        if self.join.0 != kept.revision {
+            self.join = (kept.revision, Join::default());
+        }
+        let (rules, host) = (kept.document.model(), &self.joined.host);
+        let membership = self.join.1.follow(&self.claims, rules, host);
+        let (mut model, owners) = kept.document.on_host(host).into_parts();
         for (group, addresses) in &membership.members {
-            let members = model.members.entry(group.clone()).or_default();
-            members.extend(addresses);
+            model
+                .members
+                .entry(group.clone())
+                .or_default()
+                .join(addresses);
         }
         self.number += 1;
         let wanted = Wanted {

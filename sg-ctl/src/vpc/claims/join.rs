@@ -4,18 +4,22 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sg_policy::model::{HostInterfaces, Model};
+use sg_policy::model::{Addresses, Assignments, Model};
 
-use super::Claims;
+use super::{Claims, Record};
+use crate::vpc::keys::RecordKey;
 
 /// How many conflicts and refusals are kept, of each.
 const MOST: usize = 100;
 
 /// An interface of a host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Place {
     /// The host.
     pub host: String,
@@ -65,7 +69,7 @@ pub struct Refused {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     /// Addresses on other hosts, by the name of the group.
-    pub members: BTreeMap<String, BTreeSet<IpAddr>>,
+    pub members: BTreeMap<String, Addresses>,
     /// The first conflicts.
     pub conflicts: Vec<Conflict>,
     /// How many there are.
@@ -76,116 +80,270 @@ pub struct Membership {
     pub refused_count: usize,
 }
 
-/// A claim of one address that the rules allow.
-struct Candidate<'a> {
-    address: IpAddr,
-    /// What decides between two: when it was claimed, then when the record was made.
-    order: (u64, u64),
-    host: &'a str,
-    interface: &'a str,
-    group: &'a str,
+/// Whose claim it is, and for what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Claimant {
+    place: Place,
+    /// The name of the group.
+    group: String,
+    /// The part of the host's record: nothing keeps a host from naming an interface in several.
+    part: u8,
 }
 
-impl Candidate<'_> {
-    fn place(&self) -> Place {
-        Place {
-            host: self.host.to_owned(),
-            interface: self.interface.to_owned(),
-        }
-    }
+/// A claim of one address that the rules allow. Of one address the first has it, in this order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    address: IpAddr,
+    /// What decides between two: when it was claimed, then when the record was made.
+    order: Reverse<(u64, u64)>,
+    by: Arc<Claimant>,
+}
+
+/// What the rules make of one record.
+#[derive(Debug, Default)]
+struct Judged {
+    allowed: BTreeSet<Candidate>,
+    /// The first claims that do not count.
+    refused: Vec<Refused>,
+    refused_count: usize,
+}
+
+/// The join of claims with rules, which goes along with the claims: what has not changed costs nothing.
+#[derive(Debug, Default)]
+pub struct Join {
+    /// The records that it is made of.
+    records: BTreeMap<RecordKey, Record>,
+    candidates: BTreeSet<Candidate>,
+    members: BTreeMap<String, Addresses>,
+    /// Of each address that several interfaces claim.
+    conflicts: BTreeMap<IpAddr, Vec<Conflict>>,
+    /// Of each record that has claims which do not count: the first ones, and how many there are.
+    refused: BTreeMap<RecordKey, (Vec<Refused>, usize)>,
 }
 
 impl Claims {
     /// Who is a member of which group by these rules, seen from a host, whose own interfaces are
     /// members by themselves.
     pub fn join(&self, model: &Model, own: &str) -> Membership {
-        let mut found = Membership::default();
-        let mut candidates = self.candidates(model, &mut found);
-        candidates.sort_unstable_by_key(|candidate| {
-            let Candidate { address, order, .. } = candidate;
-            (
-                *address,
-                Reverse(*order),
-                candidate.host,
-                candidate.interface,
-            )
-        });
-        for same in candidates.chunk_by(|one, other| one.address == other.address) {
-            let holder = &same[0];
-            let mut void = BTreeSet::new();
-            for candidate in same {
-                let is_holder =
-                    (candidate.host, candidate.interface) == (holder.host, holder.interface);
-                if !is_holder {
-                    void.insert(candidate.place());
-                } else if candidate.host != own {
-                    let members = found.members.entry(candidate.group.to_owned());
-                    members.or_default().insert(candidate.address);
+        Join::default().follow(self, model, own)
+    }
+}
+
+impl Join {
+    /// Who is a member of which group by now. Rules and host are those of the last time; for others a
+    /// new join is made.
+    pub fn follow(&mut self, claims: &Claims, model: &Model, own: &str) -> Membership {
+        let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
+        let mut judge = Judge::new(model);
+        let records = std::mem::take(&mut self.records);
+        for (key, record) in &records {
+            if claims
+                .records
+                .get(key)
+                .is_none_or(|new| !new.is_same(record))
+            {
+                gone.append(&mut judge.judge(key, record).allowed);
+                self.refused.remove(key);
+            }
+        }
+        for (key, record) in &claims.records {
+            if records.get(key).is_none_or(|old| !old.is_same(record)) {
+                let mut judged = judge.judge(key, record);
+                come.append(&mut judged.allowed);
+                if judged.refused_count > 0 {
+                    let refused = (judged.refused, judged.refused_count);
+                    self.refused.insert(key.clone(), refused);
                 }
             }
-            found.conflict_count += void.len();
-            let room = MOST - found.conflicts.len();
-            let conflicts = void.into_iter().take(room).map(|void| Conflict {
-                address: holder.address,
-                holder: holder.place(),
-                void,
-            });
-            found.conflicts.extend(conflicts);
         }
-        found
+        self.records = claims.records.clone();
+        self.exchange(&gone, come, own);
+        self.membership()
     }
 
-    fn candidates<'a>(&'a self, model: &'a Model, found: &mut Membership) -> Vec<Candidate<'a>> {
-        let names: BTreeMap<&str, &str> = model
-            .groups
-            .values()
-            .map(|group| (group.id.as_str(), group.name.as_str()))
+    /// Takes candidates out and others in; decides anew about their addresses.
+    fn exchange(&mut self, gone: &BTreeSet<Candidate>, come: BTreeSet<Candidate>, own: &str) {
+        let changed: BTreeSet<IpAddr> = gone
+            .symmetric_difference(&come)
+            .map(|candidate| candidate.address)
             .collect();
-        let assignments = model.assignments();
-        let mut hosts: BTreeMap<&str, HostInterfaces<'_>> = BTreeMap::new();
-        let mut candidates = Vec::new();
-        for (key, record) in &self.records {
-            // What nobody defines nobody refers to.
-            let Some(group) = names.get(key.group.as_str()).copied() else {
-                continue;
-            };
-            let host = key.host.as_str();
-            let interfaces = hosts.entry(host).or_insert_with(|| assignments.of(host));
-            for (interface, claim) in &record.claimed {
-                let spec = interfaces.interface(interface);
-                let spec = spec.filter(|spec| carries(model, &spec.groups, group));
-                let mut refuse = |reason| {
-                    found.refused_count += 1;
-                    if found.refused.len() < MOST {
-                        let (host, interface) = (host.to_owned(), interface.clone());
-                        found.refused.push(Refused {
-                            group: group.to_owned(),
-                            place: Place { host, interface },
-                            reason,
-                        });
-                    }
-                };
-                let Some(spec) = spec else {
-                    refuse(Reason::NotAssigned);
-                    continue;
-                };
-                for (address, at) in &claim.addresses {
-                    if !spec.counts(*address) {
-                        refuse(Reason::Outside(*address));
-                        continue;
-                    }
-                    candidates.push(Candidate {
-                        address: *address,
-                        // Nobody can have claimed anything after the revision that says so.
-                        order: ((*at).min(record.modified), record.created),
-                        host,
-                        interface,
-                        group,
-                    });
+        for address in &changed {
+            let before = self.decide(*address);
+            for group in before.groups(own) {
+                if let Some(members) = self.members.get_mut(group) {
+                    members.to_mut().remove(address);
                 }
             }
         }
-        candidates
+        for candidate in gone {
+            self.candidates.remove(candidate);
+        }
+        // Most at once, when there are none: a set is then built of what is sorted already.
+        if self.candidates.is_empty() {
+            self.candidates = come;
+        } else {
+            self.candidates.extend(come);
+        }
+        let mut joined: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        for address in &changed {
+            let decided = self.decide(*address);
+            for group in decided.groups(own) {
+                match joined.get_mut(group) {
+                    Some(addresses) => addresses.push(*address),
+                    None => drop(joined.insert(group.to_owned(), vec![*address])),
+                }
+            }
+            if decided.conflicts.is_empty() {
+                self.conflicts.remove(address);
+            } else {
+                self.conflicts.insert(*address, decided.conflicts);
+            }
+        }
+        for (group, addresses) in joined {
+            let members = self.members.entry(group).or_default();
+            members.join(&addresses.into_iter().collect());
+        }
+        self.members.retain(|_, members| !members.is_empty());
+    }
+
+    /// Who has an address.
+    fn decide(&self, address: IpAddr) -> Decided {
+        let first = Candidate {
+            address,
+            order: Reverse((u64::MAX, u64::MAX)),
+            by: Arc::default(),
+        };
+        let all = self.candidates.range(first..);
+        let mut all = all.take_while(|candidate| candidate.address == address);
+        let Some(holder) = all.next().map(|candidate| &candidate.by) else {
+            return Decided::default();
+        };
+        let mut decided = Decided {
+            held: vec![Arc::clone(holder)],
+            conflicts: Vec::new(),
+        };
+        let mut void = BTreeSet::new();
+        for Candidate { by, .. } in all {
+            if by.place == holder.place {
+                decided.held.push(Arc::clone(by));
+            } else {
+                void.insert(&by.place);
+            }
+        }
+        let conflicts = void.into_iter().map(|void| Conflict {
+            address,
+            holder: holder.place.clone(),
+            void: void.clone(),
+        });
+        decided.conflicts = conflicts.collect();
+        decided
+    }
+
+    fn membership(&self) -> Membership {
+        let conflicts = self.conflicts.values().flatten();
+        let refused = self.refused.values();
+        Membership {
+            members: self.members.clone(),
+            conflicts: conflicts.clone().take(MOST).cloned().collect(),
+            conflict_count: conflicts.count(),
+            refused: refused
+                .clone()
+                .flat_map(|(first, _)| first)
+                .take(MOST)
+                .cloned()
+                .collect(),
+            refused_count: refused.map(|(_, count)| count).sum(),
+        }
+    }
+}
+
+/// Who has an address.
+#[derive(Debug, Default)]
+struct Decided {
+    /// The interface that has it, for each of its groups.
+    held: Vec<Arc<Claimant>>,
+    conflicts: Vec<Conflict>,
+}
+
+impl Decided {
+    /// The groups that it is a member of, unless a host has it itself.
+    fn groups(&self, own: &str) -> impl Iterator<Item = &str> {
+        let held = self.held.iter();
+        held.filter(move |by| by.place.host != own)
+            .map(|by| by.group.as_str())
+    }
+}
+
+/// What the rules say of records.
+struct Judge<'m> {
+    model: &'m Model,
+    /// The names of groups, by their ids.
+    names: BTreeMap<&'m str, &'m str>,
+    assignments: Assignments<'m>,
+}
+
+impl<'m> Judge<'m> {
+    fn new(model: &'m Model) -> Self {
+        let groups = model.groups.values();
+        Self {
+            model,
+            names: groups
+                .map(|group| (group.id.as_str(), group.name.as_str()))
+                .collect(),
+            assignments: model.assignments(),
+        }
+    }
+
+    fn judge(&mut self, key: &RecordKey, record: &Record) -> Judged {
+        let mut judged = Judged::default();
+        // What nobody defines nobody refers to.
+        let Some(group) = self.names.get(key.group.as_str()).copied() else {
+            return judged;
+        };
+        let interfaces = self.assignments.of(&key.host);
+        let mut allowed = Vec::new();
+        for (interface, claim) in record.claimed.iter() {
+            let by = Arc::new(Claimant {
+                place: Place {
+                    host: key.host.clone(),
+                    interface: interface.clone(),
+                },
+                group: group.to_owned(),
+                part: key.part,
+            });
+            let spec = interfaces.interface(interface);
+            let Some(spec) = spec.filter(|spec| carries(self.model, &spec.groups, group)) else {
+                judged.refuse(&by, Reason::NotAssigned);
+                continue;
+            };
+            for (address, at) in &claim.addresses {
+                if !spec.counts(*address) {
+                    judged.refuse(&by, Reason::Outside(*address));
+                    continue;
+                }
+                allowed.push(Candidate {
+                    address: *address,
+                    // Nobody can have claimed anything after the revision that says so.
+                    order: Reverse(((*at).min(record.modified), record.created)),
+                    by: Arc::clone(&by),
+                });
+            }
+        }
+        judged.allowed = allowed.into_iter().collect();
+        judged
+    }
+}
+
+impl Judged {
+    fn refuse(&mut self, by: &Claimant, reason: Reason) {
+        self.refused_count += 1;
+        if self.refused.len() < MOST {
+            self.refused.push(Refused {
+                group: by.group.clone(),
+                place: by.place.clone(),
+                reason,
+            });
+        }
     }
 }
 

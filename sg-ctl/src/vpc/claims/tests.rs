@@ -245,7 +245,7 @@ proptest! {
     fn members_follow_records(steps in proptest::collection::vec(step(), 0..40)) {
         let names = ["app-1", "app-2", "app-3", "db-1", "db-2", "db-3"];
         let group_of = |host: usize| if host < 3 { "app" } else { "db" };
-        let mut claims = Claims::default();
+        let (rules, mut claims, mut going_along) = (model(), Claims::default(), Join::default());
         let mut store: BTreeMap<usize, Found> = BTreeMap::new();
         let (mut now, mut revision) = (0, 1);
         let followed = BTreeSet::from([group("app"), group("db")]);
@@ -280,7 +280,9 @@ proptest! {
                 }
                 Step::Resync => claims.resync(&followed, store.values().cloned().collect(), now),
             }
-            let membership = claims.join(&model(), "here");
+            let membership = claims.join(&rules, "here");
+            // One that goes along comes to the same as one that is made anew.
+            prop_assert_eq!(&going_along.follow(&claims, &rules, "here"), &membership);
             let of = |name: &str| membership.members.get(name).cloned().unwrap_or_default();
             prop_assert!(of("app").is_disjoint(&of("db")));
             prop_assert_eq!(membership.refused_count, 0);

@@ -19,11 +19,12 @@ use crate::vpc::keys::{Key, RecordKey};
 use crate::vpc::record::{self, Claimed, Enforced};
 use crate::vpc::{Kept, wire};
 
-/// How long changes are gathered at least and at most before they are handed on.
+/// How long changes are gathered before they are handed on.
 const GATHER: Duration = Duration::from_millis(50);
-const GATHER_MOST: Duration = Duration::from_secs(1);
-/// How much longer they are gathered than it took to enforce the last ones: so that, however many
-/// changes come, following takes less than a third of one processor.
+/// The longest rest after one was enforced.
+const REST_MOST: Duration = Duration::from_secs(1);
+/// How much longer nothing is handed on than it took to enforce the last ones: so that, however many
+/// changes come, following takes less than a third of one processor. What comes alone does not wait.
 const REST: f64 = 2.5;
 /// How often this host says what it enforces, at most; that it enforces other rules it says at once.
 const REPORT: Duration = Duration::from_secs(1);
@@ -48,6 +49,14 @@ struct Session {
     cache_is_old: bool,
     /// Whether this host may carry other groups now.
     rules_are_new: bool,
+}
+
+impl Session {
+    /// Something has changed: it is handed on soon, together with what else changes until then.
+    fn changed(&mut self) {
+        self.hand_on_at
+            .get_or_insert_with(|| Instant::now() + GATHER);
+    }
 }
 
 /// Why a snapshot is done with, without any error.
@@ -211,6 +220,7 @@ impl Follower {
         loop {
             let is_idle = self.channels.done.borrow().number >= self.number;
             let hand_on_at = session.hand_on_at.filter(|_| is_idle);
+            let hand_on_at = hand_on_at.map(|at| at.max(self.rests_until));
             let expiry = self.claims.next_expiry(self.grace());
             let expiry = expiry.map(|at| self.begin + Duration::from_millis(at));
             let report_at = self.report_at(session);
@@ -233,7 +243,7 @@ impl Follower {
                 }
                 () = at(expiry) => {
                     if self.claims.expire(self.now(), self.grace()) {
-                        self.changed(session);
+                        session.changed();
                     }
                 }
                 () = at(report_at) => self.report(session).await?,
@@ -295,22 +305,14 @@ impl Follower {
                 Some(Key::Record(key)) => self.claims.delete(&key, now),
                 Some(Key::Previous | Key::Enforced(_)) | None => continue,
             }
-            self.changed(session);
+            session.changed();
         }
         Ok(self.followed() != session.followed)
     }
 
-    /// Something has changed: it is handed on soon, together with what else changes until then.
-    fn changed(&self, session: &mut Session) {
-        let took = self.channels.done.borrow().took;
-        let gather = took.mul_f64(REST).clamp(GATHER, GATHER_MOST);
-        session
-            .hand_on_at
-            .get_or_insert_with(|| Instant::now() + gather);
-    }
-
     fn note_done(&mut self) {
         let done = self.channels.done.borrow().clone();
+        self.rests_until = Instant::now() + done.took.mul_f64(REST).min(REST_MOST);
         self.tell(|health| {
             health.rules_enforced = done.rules;
             if done.refused.is_some() || done.rules == health.rules_wanted {
