@@ -6,6 +6,7 @@ mod failures;
 mod members;
 mod rights;
 mod rules;
+mod store;
 
 use std::time::Duration;
 
