@@ -45,6 +45,22 @@ struct Node<'n> {
     access: Option<Access>,
 }
 
+/// `etcd grpc-proxy`, which watches once for many; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it is asked.
+    pub url: String,
+    process: Child,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// An administrator's certificate.
 #[derive(Debug)]
 struct Access {
@@ -161,6 +177,32 @@ impl<'n> Etcd<'n> {
         let started = node.namespace.enter(|| command.spawn());
         let help = "etcd can be run: `cargo xtask setup` provides it, SG_ETCD_DIR names its place";
         node.process = Some(started.expect(help));
+    }
+
+    /// Starts a proxy of all nodes on a host, and waits until it serves.
+    pub fn start_proxy(&self, host: &Host) -> Proxy {
+        let address = format!("{}:23790", host.v4);
+        let log = fs::File::create(self.directory.path().join("proxy.log"));
+        let mut command = Command::new(program("etcd"));
+        command
+            .args(["grpc-proxy", "start", "--endpoints", &self.endpoints()])
+            .args(["--listen-addr", &address])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("the directory is ours"));
+        let process = host.namespace.enter(|| command.spawn());
+        let proxy = Proxy {
+            url: format!("http://{address}"),
+            process: process.expect("etcd can be run"),
+        };
+        eventually_within("an answer of the proxy", PATIENCE, || {
+            let mut ask = Command::new(program("etcdctl"));
+            ask.env("ETCDCTL_API", "3")
+                .args(["--endpoints", &proxy.url, "get", "nothing"]);
+            let answer = host.namespace.output(&mut ask);
+            answer.status.success().then_some(())
+        });
+        proxy
     }
 
     /// Waits until every running node answers, which it does when there is a leader.

@@ -344,6 +344,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the next line of its output.
     #[track_caller]
     pub fn line(&mut self) -> String {

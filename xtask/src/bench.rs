@@ -13,7 +13,7 @@ use crate::{cargo, privilege, root, setup};
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones, and attacks on the flow table), `control` (changes of rules, lists of flows, memory). `vpc`, by itself: a thousand hosts of a VPC on three nodes of etcd.
+    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones, and attacks on the flow table), `control` (changes of rules, lists of flows, memory). `vpc`, by itself: a thousand hosts of a VPC on three nodes of etcd, a million addresses, and three kernels that follow.
     #[arg(value_name = "PART", value_parser = ["cost", "veth", "flood", "control", "vpc"])]
     parts: Vec<String>,
 
@@ -77,28 +77,57 @@ pub(crate) fn run(arguments: &BenchArgs) -> Result<()> {
     }
 }
 
+/// What is measured of a VPC, in full and quickly: the words of `sg-vpc-bench`.
+const OF_A_VPC: [(&str, &str); 4] = [
+    ("agents", "agents --hosts 100 --groups 10 --seconds 5"),
+    (
+        "agents --proxy",
+        "agents --proxy --hosts 100 --groups 10 --seconds 5",
+    ),
+    // A million addresses.
+    (
+        "agents --addresses 1000 --groups 250 --followed 1",
+        "agents --hosts 100 --addresses 100 --groups 10 --followed 1 --seconds 5",
+    ),
+    (
+        "kernels",
+        "kernels --members 10000 --seconds 5 --burst 1000",
+    ),
+];
+
 /// Measures a VPC of many hosts.
 fn vpc(arguments: &BenchArgs, etcd: Option<&Path>) -> Result<()> {
     if arguments.parts.len() > 1 {
         bail!("`vpc` is measured by itself: it takes the whole machine");
     }
-    let built = cargo::build(&["--release", "--package=sg-tests", "--bin=sg-vpc-bench"])?;
+    let built = cargo::build(&[
+        "--release",
+        "--package=sg-tests",
+        "--package=sg-ctl",
+        "--bin=sg-vpc-bench",
+        "--bin=sg-ctl",
+    ])?;
     let program = built.iter().find(|built| built.target == "sg-vpc-bench");
     let program = program.context("cargo built no program sg-vpc-bench")?;
-    let mut words: Vec<OsString> = vec!["env".into()];
-    if let Some(etcd) = etcd {
-        let mut word = OsString::from("SG_ETCD_DIR=");
-        word.push(etcd);
-        words.push(word);
-    }
-    words.push(program.path.clone().into());
-    if arguments.quick {
-        words.extend(["--hosts", "100", "--groups", "10", "--seconds", "5"].map(OsString::from));
-    }
-    let status = privilege::elevate(&words)?.status();
-    let status = status.context("cannot run the benchmark")?;
-    if !status.success() {
-        bail!("the benchmark failed: {status}");
+    let variable = |name: &str, value: &Path| {
+        let mut word = OsString::from(name);
+        word.push(value);
+        word
+    };
+    let mut start: Vec<OsString> = vec!["env".into()];
+    start.push(variable("SG_CTL=", &cargo::find_sg_ctl(&built)?));
+    start.extend(etcd.map(|etcd| variable("SG_ETCD_DIR=", etcd)));
+    start.push(program.path.clone().into());
+    for (full, quick) in OF_A_VPC {
+        let part = if arguments.quick { quick } else { full };
+        let words = part.split(' ').map(OsString::from);
+        let words: Vec<_> = start.iter().cloned().chain(words).collect();
+        let status = privilege::elevate(&words)?.status();
+        let status = status.context("cannot run the benchmark")?;
+        if !status.success() {
+            bail!("the benchmark failed: {status}");
+        }
+        println!();
     }
     Ok(())
 }
