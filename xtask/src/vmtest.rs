@@ -7,7 +7,7 @@ mod kernel;
 mod modules;
 mod report;
 
-use std::{collections::BTreeMap, fs, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fs, panic::resume_unwind, path::Path, str::FromStr, thread};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
@@ -164,17 +164,20 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
     if !machine.is_this_one() {
         directory.push(machine.debian());
     }
+    let fetched = wanted.into_iter().map(|(series, need)| {
+        let kernel = match catalogue.fetch(series) {
+            Ok(None) if need == Need::Required => Err(anyhow!(no_kernel(&catalogue))),
+            fetched => fetched,
+        };
+        (series, kernel)
+    });
+    let runs = test(fetched.collect(), &payload, &directory);
     let mut failures = Vec::new();
     let mut rows = Vec::new();
-    for (series, need) in wanted {
-        let report = match catalogue.fetch(series) {
-            Ok(Some(kernel)) => test(&kernel, &payload, &directory),
-            Ok(None) if need == Need::IfListed => {
-                rows.push((series.to_string(), Err("no suite has it".to_owned())));
-                continue;
-            }
-            Ok(None) => Err(anyhow!(no_kernel(&catalogue))),
-            Err(error) => Err(error),
+    for (series, report) in runs {
+        let Some(report) = report.transpose() else {
+            rows.push((series.to_string(), Err("no suite has it".to_owned())));
+            continue;
         };
         let found = match &report {
             Ok(report) => report.failures(payload.runs.len()),
@@ -221,14 +224,50 @@ fn no_kernel(catalogue: &Catalogue) -> String {
         .to_owned()
 }
 
-/// Boots a kernel and returns what came of it.
-fn test(kernel: &Kernel, payload: &Payload, directory: &Path) -> Result<Report> {
-    let step = Step::start(&format!("kernel {}", kernel.series), "running");
-    let report = Report::read(&guest::run(kernel, payload, directory)?);
-    if report.failures(payload.runs.len()).is_empty() {
+/// A series, and what there is of it; `None` where no suite has one that nobody needs.
+type Of<T> = (Series, Result<Option<T>>);
+
+/// Boots kernels, two at once where they are not emulated, for a guest waits half of its time, as its
+/// tests do; returns what came of each.
+fn test(mut kernels: Vec<Of<Kernel>>, payload: &Payload, directory: &Path) -> Vec<Of<Report>> {
+    let at_once = if payload.machine.is_this_one() { 2 } else { 1 };
+    let mut reports = Vec::new();
+    while !kernels.is_empty() {
+        let next = kernels.drain(..at_once.min(kernels.len()));
+        reports.extend(at_once_of(next.collect(), payload, directory));
+    }
+    reports
+}
+
+fn at_once_of(kernels: Vec<Of<Kernel>>, payload: &Payload, directory: &Path) -> Vec<Of<Report>> {
+    let names = kernels.iter().map(|(series, _)| series.to_string());
+    let names = names.collect::<Vec<_>>().join(" and ");
+    let step = Step::start(&format!("kernel {names}"), "running");
+    let boot = |kernel: Kernel| Ok(Report::read(&guest::run(&kernel, payload, directory)?));
+    let reports: Vec<Of<Report>> = thread::scope(|scope| {
+        let started = kernels.into_iter().map(|(series, kernel)| {
+            let run = scope.spawn(move || kernel?.map(boot).transpose());
+            (series, run)
+        });
+        let ended = started.collect::<Vec<_>>().into_iter();
+        ended
+            .map(|(series, run)| {
+                (
+                    series,
+                    run.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                )
+            })
+            .collect()
+    });
+    let is_passed = |report: &Report| report.failures(payload.runs.len()).is_empty();
+    let all = reports.iter().all(|(_, report)| {
+        let report = report.as_ref();
+        report.is_ok_and(|report| report.as_ref().is_none_or(is_passed))
+    });
+    if all {
         step.done("passed");
     }
-    Ok(report)
+    reports
 }
 
 /// What runs in a guest: the costs of the programs, then the tests.
