@@ -43,7 +43,7 @@ mod uppers;
 mod zones;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sg_common::counters::MAX_RULES;
 
@@ -214,9 +214,10 @@ impl Host {
     /// Refuses to compile while interfaces are attached whose groups nobody knows: they would drop
     /// everything.
     fn check_all_recorded(state: &State, attachments: &[Attachment]) -> Result<(), HostError> {
+        let records = by_zone(state);
         let interfaces: Vec<_> = attachments
             .iter()
-            .filter(|attachment| record_of(state, attachment.zone).is_none())
+            .filter(|attachment| !records.contains_key(&attachment.zone))
             .filter_map(|attachment| attachment.interface.as_ref())
             .map(|interface| interface.name.clone())
             .collect();
@@ -231,6 +232,14 @@ impl Host {
 /// Whether an interface is one of `only`, which names all if it names none.
 fn is_among(name: &String, only: &[String]) -> bool {
     only.is_empty() || only.contains(name)
+}
+
+/// The records of all zones, each with the name of its interface.
+fn by_zone(state: &State) -> HashMap<u32, (&str, &AttachmentRecord)> {
+    let records = state.attachments.iter();
+    records
+        .map(|(name, record)| (record.zone, (name.as_str(), record)))
+        .collect()
 }
 
 /// The record of a zone, with the name of its interface.

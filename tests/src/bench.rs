@@ -6,7 +6,7 @@
 //! | [`veth`] | packets, connections and streams between namespaces, beside nftables |
 //! | [`veth::flood`] | established flows in a flood of new ones |
 //! | [`veth::attack`] | everybody else while the flow table is attacked, beside nftables |
-//! | [`control`] | changes of rules from file to enforced, lists of flows, memory |
+//! | [`control`] | changes of rules from file to enforced, lists of flows, memory, many interfaces |
 //!
 //! Nothing here asserts a time. What is asserted is the path: every measured frame must come to the
 //! verdict and the reason that its row claims, else there is no figure.
@@ -83,6 +83,8 @@ pub struct ControlScale {
     pub flows: &'static [u32],
     /// Flows that tables are made for.
     pub tables: &'static [u32],
+    /// Interfaces that are attached.
+    pub interfaces: u32,
 }
 
 const fn amount(policies: u32, rules: u32, members: u32) -> Amount {
@@ -131,6 +133,7 @@ pub const FULL: Scale = Scale {
         amounts: AMOUNTS,
         flows: &[10_000, 1_000_000],
         tables: &[DEFAULT_FLOWS, MAX_FLOWS],
+        interfaces: 1_000,
     },
 };
 
@@ -161,6 +164,7 @@ pub const QUICK: Scale = Scale {
         amounts: AMOUNTS.split_at(AMOUNTS.len() - 1).0,
         flows: &[1_000_000],
         tables: &[DEFAULT_FLOWS, MAX_FLOWS],
+        interfaces: 200,
     },
 };
 
@@ -190,6 +194,7 @@ pub const TINY: Scale = Scale {
         amounts: &[amount(1, 10, 3), amount(3, 10, 0)],
         flows: &[500],
         tables: &[1024],
+        interfaces: 3,
     },
 };
 

@@ -89,7 +89,8 @@ pub struct ForeignTc {
 }
 
 impl ForeignTc {
-    fn load() -> Self {
+    /// Loads it.
+    pub fn load() -> Self {
         let programs = Ebpf::load(&elf("classifier", 0)).expect("the object is sound");
         let mut loaded = Self { programs };
         loaded.program().load().expect("the kernel takes it");
@@ -107,12 +108,15 @@ impl ForeignTc {
     /// Attaches it before all others of an interface's TCX hook.
     pub fn attach(namespace: &Namespace, interface: &str, at: TcAttachType) -> Self {
         let mut loaded = Self::load();
-        let first = TcAttachOptions::TcxOrder(LinkOrder::first());
-        let program = loaded.program();
-        namespace
-            .enter(|| program.attach_with_options(interface, at, first))
-            .expect("there is such an interface");
+        namespace.enter(|| loaded.attach_here(interface, at));
         loaded
+    }
+
+    /// The same in the network namespace of this thread; it may be attached to several.
+    pub fn attach_here(&mut self, interface: &str, at: TcAttachType) {
+        let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let attached = self.program().attach_with_options(interface, at, first);
+        attached.expect("there is such an interface");
     }
 
     /// Puts it into the place of the program of a pinned TCX link.

@@ -13,7 +13,7 @@ use crate::{cargo, privilege, root, setup};
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones, and attacks on the flow table), `control` (changes of rules, lists of flows, memory). `vpc`, by itself: a thousand hosts of a VPC on three nodes of etcd, a million addresses, and three kernels that follow.
+    /// Measure only these parts: `cost` (the programs alone), `veth` (packets between namespaces), `flood` (established flows in a flood of new ones, and attacks on the flow table), `control` (changes of rules, lists of flows, memory, many interfaces). `vpc`, by itself: a thousand hosts of a VPC on three nodes of etcd, a million addresses, and three kernels that follow.
     #[arg(value_name = "PART", value_parser = ["cost", "veth", "flood", "control", "vpc"])]
     parts: Vec<String>,
 

@@ -222,7 +222,8 @@ impl Host {
         notes.extend(note);
         notes.extend(flow_table_note(self.dataplane.flow_table()?, &next.model));
         notes.extend(rule_counters_note(&image));
-        notes.extend(Shares::of(&self.dataplane, &next, attachments)?.note());
+        let zones = attachments.iter().map(|each| each.zone);
+        notes.extend(Shares::of(&self.dataplane, &next, zones)?.note());
         let info = ImageInfo::of_words(image.words())?;
         let mut is_new = !changes.is_empty();
         let mut kernel_bytes = 0;

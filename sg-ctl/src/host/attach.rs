@@ -167,7 +167,7 @@ impl Host {
         if rules_change {
             next.forget_rollback();
         }
-        let surroundings = Surroundings::read()?;
+        let surroundings = Surroundings::among(survey.present.clone())?;
         let (mut all, mut plans) = (Vec::new(), Vec::new());
         for one in coming {
             let (ready, plan) = self.ready(&mut next, &survey, &surroundings, one)?;
@@ -184,7 +184,8 @@ impl Host {
             next.put_on_trial(&state, |name| everywhere || is_coming(name));
         }
         let to_come: Vec<_> = plans.iter().map(attachment_of).collect();
-        let shares = Shares::of(&self.dataplane, &next, attachments.iter().chain(&to_come))?;
+        let zones = attachments.iter().chain(&to_come).map(|each| each.zone);
+        let shares = Shares::of(&self.dataplane, &next, zones)?;
         for (ready, plan) in all.iter().zip(&mut plans) {
             shares.give(&next, (plan.zone, &ready.spec), &mut plan.settings);
         }

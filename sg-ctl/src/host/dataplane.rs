@@ -59,7 +59,7 @@ pub use image::ImageInfo;
 pub use interface::{Interface, Link, Lower, XdpProgram, routes};
 pub use links::{AttachedHook, Attachment, Before, HookSide, program_name};
 pub use messages::{ProgramMessage, ProgramMessages};
-pub use peer::{in_namespace, in_others, number_of};
+pub use peer::{Namespaces, in_others, number_of};
 pub use pins::PinDir;
 pub use program::{BUILD, OBJECT, Programs};
 pub use relocate::{OtherLayout, Relocated, Relocation};

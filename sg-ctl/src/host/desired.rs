@@ -9,7 +9,7 @@ use sg_policy::compile::{Image, ZonePolicy, compile};
 use sg_policy::model::{InterfaceSpec, Model, Side};
 
 use super::settings::settings;
-use super::{HostError, ssh};
+use super::{HostError, by_zone, ssh};
 use crate::host::dataplane::{Attachment, Interface};
 use crate::host::state::{AttachmentRecord, Overrides, SshPeer, State};
 
@@ -146,11 +146,7 @@ pub(super) fn zone_policies<'s, 'a>(
     for (index, address) in Interface::all_addresses()? {
         own.entry(index).or_default().insert(address);
     }
-    let records: HashMap<u32, (&str, &AttachmentRecord)> = state
-        .attachments
-        .iter()
-        .map(|(name, record)| (record.zone, (name.as_str(), record)))
-        .collect();
+    let records = by_zone(state);
     for attachment in attachments {
         let Some((name, record)) = records.get(&attachment.zone).copied() else {
             continue;

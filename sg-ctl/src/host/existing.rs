@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use sg_common::flow::Direction;
 
-use super::topology::Topology;
+use super::topology::{Tables, Topology};
 use super::uppers::Uppers;
 use crate::host::dataplane::{
-    Connection, Dataplane, DataplaneError, Interface, Seeded, Socket, Tracked, in_namespace,
-    routes, sockets, tracked_connections,
+    Connection, Dataplane, DataplaneError, Interface, Namespaces, Seeded, Socket, Tracked, routes,
+    sockets, tracked_connections,
 };
 use sg_policy::model::Side;
 
@@ -69,13 +69,14 @@ impl Passing {
     ) -> Result<(Seeded, Vec<String>), DataplaneError> {
         let mut failures = [&self.unknown[..], &known.failures].concat();
         let inside = self.workload.and_then(|(namespace, interface)| {
-            let look = || Ok((Surroundings::read()?.seen_from(interface), Known::read()));
-            let (topology, inside) = in_namespace(namespace, look)
+            let look = || Ok((Surroundings::read()?.seen_from(interface), connections()));
+            let looked = known.namespaces.enter(namespace, look);
+            let (topology, (connections, unasked)) = looked
                 .and_then(|looked| looked)
                 .map_err(|error| failures.push(failure(&error)))
                 .ok()?;
-            failures.extend(inside.failures);
-            Some((topology, inside.connections))
+            failures.extend(unasked);
+            Some((topology, connections))
         });
         let connections = carried(self.side, (&self.host, &known.connections), inside.as_ref());
         let seeded = dataplane.seed(zone, &connections)?;
@@ -86,19 +87,25 @@ impl Passing {
 /// What there is in this thread's network namespace.
 pub(super) struct Surroundings {
     interfaces: Vec<Interface>,
-    routes: Vec<routes::Route>,
-    neighbours: Vec<routes::Neighbour>,
-    stations: Vec<(Vec<u8>, u32)>,
+    tables: Tables,
     uppers: OnceCell<Uppers>,
 }
 
 impl Surroundings {
     pub(super) fn read() -> Result<Self, DataplaneError> {
+        Self::among(Interface::all()?)
+    }
+
+    /// What there is beside these interfaces, which are all that there are.
+    pub(super) fn among(interfaces: Vec<Interface>) -> Result<Self, DataplaneError> {
         Ok(Self {
-            interfaces: Interface::all()?,
-            routes: routes::routes()?,
-            neighbours: routes::neighbours()?,
-            stations: routes::stations()?,
+            tables: Tables::new(
+                &interfaces,
+                routes::routes()?,
+                routes::neighbours()?,
+                &routes::stations()?,
+            ),
+            interfaces,
             uppers: OnceCell::new(),
         })
     }
@@ -110,38 +117,41 @@ impl Surroundings {
 
     /// All of it, seen from an interface.
     pub(super) fn seen_from(&self, index: u32) -> Topology {
-        Topology::new(
-            index,
-            &self.interfaces,
-            self.routes.clone(),
-            &self.neighbours,
-            &self.stations,
-        )
+        self.tables.seen_from(index)
     }
 }
 
-/// The connections that this thread's network namespace knows, and what could not be asked.
+/// The connections that this thread's network namespace knows, what could not be asked, and the way to
+/// workloads that may know more.
 pub(super) struct Known {
     pub(super) connections: Vec<Tracked>,
     failures: Vec<String>,
+    namespaces: Namespaces,
 }
 
 impl Known {
     pub(super) fn read() -> Self {
-        let mut failures = Vec::new();
-        let tracked = tracked_connections().unwrap_or_else(|error| {
-            failures.push(failure(&error));
-            Vec::new()
-        });
-        let sockets = sockets().unwrap_or_else(|error| {
-            failures.push(failure(&error));
-            Vec::new()
-        });
+        let (connections, failures) = connections();
         Self {
-            connections: joined(&sockets, &tracked),
+            connections,
             failures,
+            namespaces: Namespaces::default(),
         }
     }
+}
+
+/// The connections that this thread's network namespace knows, and what could not be asked.
+fn connections() -> (Vec<Tracked>, Vec<String>) {
+    let mut failures = Vec::new();
+    let tracked = tracked_connections().unwrap_or_else(|error| {
+        failures.push(failure(&error));
+        Vec::new()
+    });
+    let sockets = sockets().unwrap_or_else(|error| {
+        failures.push(failure(&error));
+        Vec::new()
+    });
+    (joined(&sockets, &tracked), failures)
 }
 
 /// The connections of sockets, and those that are tracked.
@@ -231,7 +241,8 @@ mod tests {
                 gateway: None,
             }],
         };
-        Topology::new(2, &[], routes.iter().map(route).collect(), &[], &[])
+        let routes = routes.iter().map(route).collect();
+        Tables::new(&[], routes, Vec::new(), &[]).seen_from(2)
     }
 
     fn ends(from: &str, to: &str) -> (SocketAddr, SocketAddr) {

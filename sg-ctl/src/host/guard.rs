@@ -1,5 +1,7 @@
 //! Whether an interface is guarded, now: the one answer that every sentence about it is made of.
 
+use std::collections::HashSet;
+
 use super::{Host, HostError};
 use crate::host::dataplane::{Attachment, Before, HookSide, Interface, program_name};
 use crate::host::state::State;
@@ -31,14 +33,13 @@ pub enum Guard {
 
 impl Guard {
     /// The guard of the interface that is known as `name`, if `attachment` is what is attached for
-    /// it and these interfaces are there.
+    /// it and an interface of that name is there.
     pub(super) fn of(
         name: &str,
         attachment: Option<&Attachment>,
-        present: &[Interface],
+        is_there: bool,
         has_lost_maps: bool,
     ) -> Self {
-        let is_there = present.iter().any(|interface| interface.name == name);
         let held = attachment.and_then(|each| Some((each, each.interface.as_ref()?)));
         let Some((attachment, interface)) = held else {
             return if is_there { Self::Open } else { Self::Missing };
@@ -144,7 +145,7 @@ fn before_text(Before { side, program }: Before) -> String {
 
 /// What is attached and which interfaces are there, at one moment.
 pub(super) struct Survey {
-    /// What is attached.
+    /// What is attached, by zone, in ascending order.
     pub(super) attachments: Vec<Attachment>,
     /// The interfaces.
     pub(super) present: Vec<Interface>,
@@ -155,13 +156,16 @@ pub(super) struct Survey {
 impl Survey {
     /// What is attached for a zone.
     pub(super) fn attachment(&self, zone: u32) -> Option<&Attachment> {
-        self.attachments.iter().find(|each| each.zone == zone)
+        let place = self
+            .attachments
+            .binary_search_by_key(&zone, |each| each.zone);
+        place.ok().map(|place| &self.attachments[place])
     }
 
     /// The guard of an interface, recorded as one of a zone.
     pub(super) fn guard(&self, name: &str, zone: u32) -> Guard {
-        let attachment = self.attachment(zone);
-        Guard::of(name, attachment, &self.present, self.has_lost_maps)
+        let is_there = self.present.iter().any(|each| each.name == name);
+        Guard::of(name, self.attachment(zone), is_there, self.has_lost_maps)
     }
 
     /// The guard of every recorded interface.
@@ -169,17 +173,23 @@ impl Survey {
         &'s self,
         state: &'s State,
     ) -> impl Iterator<Item = (&'s String, Guard)> {
-        let records = state.attachments.iter();
-        records.map(|(name, record)| (name, self.guard(name, record.zone)))
+        let names: HashSet<_> = self.present.iter().map(|each| each.name.as_str()).collect();
+        state.attachments.iter().map(move |(name, record)| {
+            let (attachment, is_there) =
+                (self.attachment(record.zone), names.contains(name.as_str()));
+            let guard = Guard::of(name, attachment, is_there, self.has_lost_maps);
+            (name, guard)
+        })
     }
 }
 
 impl Host {
     /// Looks at what is attached, and at the interfaces.
     pub(super) fn survey(&self) -> Result<Survey, HostError> {
+        let (attachments, present) = self.dataplane.survey()?;
         Ok(Survey {
-            attachments: self.dataplane.attachments()?,
-            present: Interface::all()?,
+            attachments,
+            present,
             has_lost_maps: self.dataplane.has_lost_maps()?,
         })
     }
@@ -248,7 +258,8 @@ mod tests {
             ..whole.clone()
         };
         let of = |attachment: &Attachment, present: &[Interface]| {
-            Guard::of("eth0", Some(attachment), present, false)
+            let is_there = present.iter().any(|each| each.name == "eth0");
+            Guard::of("eth0", Some(attachment), is_there, false)
         };
         let here = [eth0.clone()];
         assert_eq!(of(&whole, &here), Guard::Whole);
@@ -257,9 +268,9 @@ mod tests {
         assert!(matches!(of(&late, &here), Guard::Preempted(_)));
         assert_eq!(of(&gone, &here), Guard::Open);
         assert_eq!(of(&gone, &[]), Guard::Missing);
-        assert_eq!(Guard::of("eth0", None, &here, false), Guard::Open);
+        assert_eq!(Guard::of("eth0", None, true, false), Guard::Open);
         assert_eq!(
-            Guard::of("eth0", Some(&whole), &here, true),
+            Guard::of("eth0", Some(&whole), true, true),
             Guard::Unreachable
         );
         // Commands go on to know it by its former name, as long as no other has it.

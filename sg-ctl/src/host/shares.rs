@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sg_common::settings::InterfaceSettings;
 
 use super::desired::effective;
-use super::{HostError, record_of};
-use crate::host::dataplane::{Attachment, Dataplane, FlowTableInfo};
+use super::{HostError, by_zone};
+use crate::host::dataplane::{Dataplane, FlowTableInfo};
 use crate::host::state::State;
 use sg_policy::model::InterfaceSpec;
 
@@ -25,19 +25,21 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// The shares of these interfaces.
-    pub(super) fn of<'a>(
+    /// The shares of the interfaces of these zones.
+    pub(super) fn of(
         dataplane: &Dataplane,
         state: &State,
-        attachments: impl IntoIterator<Item = &'a Attachment>,
+        zones: impl IntoIterator<Item = u32>,
     ) -> Result<Self, HostError> {
         let table = dataplane.flow_table()?;
         let size = state.model.limits.flow_table_size;
         let room = table.unwrap_or(FlowTableInfo::made_for(size)).flows;
-        let zones = attachments.into_iter().map(|attachment| {
-            let spec = record_of(state, attachment.zone)
+        let records = by_zone(state);
+        let zones = zones.into_iter().map(|zone| {
+            let spec = records
+                .get(&zone)
                 .map(|(name, record)| effective(&state.model, name, &record.overrides));
-            (attachment.zone, spec.and_then(|spec| spec.flow_share))
+            (zone, spec.and_then(|spec| spec.flow_share))
         });
         Ok(Self::divide(room, zones))
     }

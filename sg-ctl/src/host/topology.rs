@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use sg_common::ends::VlanIds;
 use sg_common::flow::Direction;
 
 use crate::host::dataplane::routes::{Hop, Neighbour, Route, RouteKind};
-use crate::host::dataplane::{Connection, Interface, Tracked};
+use crate::host::dataplane::{Connection, Interface, Lower, Tracked};
 use sg_policy::model::Side;
 
 #[cfg(test)]
@@ -19,16 +20,48 @@ mod tests;
 /// A connection passes an interface when one of its ends is reached through it, and the other end is
 /// this host or is reached another way. Routes of all tables count, for rules choose between tables
 /// by marks that nobody remembers; the longest prefix wins, and equally long ones all hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Topology {
     /// The interface.
     index: u32,
     ways: HashMap<u32, Way>,
-    routes: HashMap<IpNet, Vec<Route>>,
-    /// The lengths of their prefixes, from the longest on.
-    lengths: Vec<u8>,
+    routes: Arc<Routes>,
     /// Behind which ports of bridges an address has been seen.
     ports: HashMap<IpAddr, HashSet<u32>>,
+}
+
+/// The routes of all tables.
+#[derive(Debug, Default)]
+struct Routes {
+    by_prefix: HashMap<IpNet, Vec<Route>>,
+    /// The lengths of their prefixes, from the longest on.
+    lengths: Vec<u8>,
+}
+
+/// A network namespace, as its tables tell: it is looked at from many interfaces.
+#[derive(Debug)]
+pub(super) struct Tables {
+    routes: Arc<Routes>,
+    /// What is made of other interfaces, as VLANs are.
+    uppers: Vec<Upper>,
+    /// Bridges, bonds and the like.
+    controllers: Vec<Controller>,
+    /// Neighbours that are behind a port of a bridge, or several.
+    behind: Vec<(Neighbour, Vec<u32>)>,
+}
+
+#[derive(Debug)]
+struct Upper {
+    index: u32,
+    lower: Lower,
+}
+
+#[derive(Debug)]
+struct Controller {
+    index: u32,
+    is_bridge: bool,
+    /// In the order of all interfaces.
+    ports: Vec<u32>,
 }
 
 /// How frames of an interface, itself or one above it, pass the one that is looked at.
@@ -59,42 +92,124 @@ struct Place {
     prefix: u8,
 }
 
-impl Topology {
-    /// The namespace that has these interfaces, routes and neighbours, seen from the interface
-    /// `index`. `stations` are the hardware addresses that bridges have seen, with their ports.
+impl Tables {
+    /// The namespace that has these interfaces, routes and neighbours. `stations` are the hardware
+    /// addresses that bridges have seen, with their ports.
     pub(super) fn new(
-        index: u32,
         interfaces: &[Interface],
         routes: Vec<Route>,
-        neighbours: &[Neighbour],
+        neighbours: Vec<Neighbour>,
         stations: &[(Vec<u8>, u32)],
     ) -> Self {
-        let mut topology = Self {
-            index,
-            ways: ways(index, interfaces),
-            ..Self::default()
-        };
-        for route in routes {
-            topology.routes.entry(route.to).or_default().push(route);
-        }
-        let lengths: HashSet<u8> = topology.routes.keys().map(IpNet::prefix_len).collect();
-        topology.lengths = lengths.into_iter().collect();
-        topology.lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let uppers = interfaces.iter().filter_map(|each| {
+            let (index, lower) = (each.index, each.lower?);
+            Some(Upper { index, lower })
+        });
         let mut seen: HashMap<&[u8], Vec<u32>> = HashMap::new();
         for (hardware, port) in stations {
             seen.entry(hardware).or_default().push(*port);
         }
-        for neighbour in neighbours {
-            let ports = seen.get(neighbour.hardware.as_slice());
-            if let Some(ports) = ports.filter(|_| topology.ways.contains_key(&neighbour.interface))
-            {
-                let known = topology.ports.entry(neighbour.address).or_default();
-                known.extend(ports);
-            }
+        let behind = neighbours.into_iter().filter_map(|neighbour| {
+            let ports = seen.get(neighbour.hardware.as_slice())?.clone();
+            Some((neighbour, ports))
+        });
+        Self {
+            routes: Arc::new(Routes::new(routes)),
+            uppers: uppers.collect(),
+            controllers: controllers(interfaces),
+            behind: behind.collect(),
         }
-        topology
     }
 
+    /// All of it, seen from an interface.
+    pub(super) fn seen_from(&self, index: u32) -> Topology {
+        let ways = self.ways(index);
+        let mut known: HashMap<IpAddr, HashSet<u32>> = HashMap::new();
+        for (neighbour, ports) in &self.behind {
+            if ways.contains_key(&neighbour.interface) {
+                known.entry(neighbour.address).or_default().extend(ports);
+            }
+        }
+        Topology {
+            index,
+            ways,
+            routes: Arc::clone(&self.routes),
+            ports: known,
+        }
+    }
+
+    /// The interfaces whose frames pass the interface `index`: itself, the bridge or bond that it is a
+    /// port of, and what is made of these, as VLANs are.
+    fn ways(&self, index: u32) -> HashMap<u32, Way> {
+        let mut ways = HashMap::from([(index, Way::default())]);
+        loop {
+            let found = self.uppers.iter().find_map(|upper| {
+                let way = ways.get(&upper.lower.index)?.tagged(upper.lower.vlan);
+                (!ways.contains_key(&upper.index)).then_some((upper.index, way?))
+            });
+            let found = found.or_else(|| {
+                self.controllers.iter().find_map(|controller| {
+                    if ways.contains_key(&controller.index) {
+                        return None;
+                    }
+                    let way = controller.ports.iter().find_map(|port| ways.get(port))?;
+                    let shared = way.shared || controller.is_bridge;
+                    Some((controller.index, Way { shared, ..*way }))
+                })
+            });
+            match found {
+                Some((index, way)) => ways.insert(index, way),
+                None => return ways,
+            };
+        }
+    }
+}
+
+/// Bridges, bonds and the like, with their ports.
+fn controllers(interfaces: &[Interface]) -> Vec<Controller> {
+    let mut ports: HashMap<u32, Vec<u32>> = HashMap::new();
+    for port in interfaces {
+        if let Some(controller) = port.controller {
+            ports.entry(controller).or_default().push(port.index);
+        }
+    }
+    let controller = |each: &Interface| {
+        let is_bridge = match each.kind.as_deref() {
+            // One of several tables, not a link.
+            Some("vrf") => return None,
+            kind => matches!(kind, Some("bridge" | "openvswitch")),
+        };
+        Some(Controller {
+            index: each.index,
+            is_bridge,
+            ports: ports.remove(&each.index)?,
+        })
+    };
+    interfaces.iter().filter_map(controller).collect()
+}
+
+impl Routes {
+    fn new(all: Vec<Route>) -> Self {
+        let mut routes = Self::default();
+        for route in all {
+            routes.by_prefix.entry(route.to).or_default().push(route);
+        }
+        let lengths: HashSet<u8> = routes.by_prefix.keys().map(IpNet::prefix_len).collect();
+        routes.lengths = lengths.into_iter().collect();
+        routes.lengths.sort_unstable_by(|a, b| b.cmp(a));
+        routes
+    }
+
+    /// Those of the longest prefix of an address.
+    fn to(&self, address: IpAddr) -> Option<&Vec<Route>> {
+        self.lengths.iter().find_map(|length| {
+            let net = IpNet::new(address, *length).ok()?.trunc();
+            self.by_prefix.get(&net)
+        })
+    }
+}
+
+impl Topology {
     /// What the interface sees of a connection, from the protected side: nothing, or one form, or
     /// two where it comes back the way that it went. Of some addresses it is `proven` that they are
     /// behind the interface.
@@ -179,11 +294,7 @@ impl Topology {
             group: address.is_multicast() || address == Ipv4Addr::BROADCAST,
             ..Place::default()
         };
-        let routes = self.lengths.iter().find_map(|length| {
-            let net = IpNet::new(address, *length).ok()?.trunc();
-            self.routes.get(&net)
-        });
-        let Some(routes) = routes else {
+        let Some(routes) = self.routes.to(address) else {
             return place;
         };
         for route in routes {
@@ -219,42 +330,6 @@ impl Topology {
             Some(ports) if !ports.contains(&self.index) => place.elsewhere = true,
             _ => place.here = Some(way.vlan),
         }
-    }
-}
-
-/// The interfaces whose frames pass the interface `index`: itself, the bridge or bond that it is a
-/// port of, and what is made of these, as VLANs are.
-fn ways(index: u32, interfaces: &[Interface]) -> HashMap<u32, Way> {
-    let mut ways = HashMap::from([(index, Way::default())]);
-    loop {
-        let is_new = |each: &&Interface| !ways.contains_key(&each.index);
-        let found = interfaces.iter().filter(is_new).find_map(|upper| {
-            let way = ways.get(&upper.lower?.index)?.tagged(upper.lower?.vlan);
-            Some((upper.index, way?))
-        });
-        let found = found.or_else(|| {
-            interfaces.iter().filter(is_new).find_map(|controller| {
-                let is_port = |port: &&Interface| port.controller == Some(controller.index);
-                let mut ports = interfaces.iter().filter(is_port);
-                let way = ports.find_map(|port| ways.get(&port.index))?;
-                let shared = match controller.kind.as_deref() {
-                    // One of several tables, not a link.
-                    Some("vrf") => return None,
-                    kind => matches!(kind, Some("bridge" | "openvswitch")),
-                };
-                Some((
-                    controller.index,
-                    Way {
-                        shared: way.shared || shared,
-                        ..*way
-                    },
-                ))
-            })
-        });
-        match found {
-            Some((index, way)) => ways.insert(index, way),
-            None => return ways,
-        };
     }
 }
 

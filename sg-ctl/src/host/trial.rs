@@ -7,7 +7,7 @@ use sg_common::settings::{InterfaceSettings, PICKUP_WINDOW_SECONDS};
 use super::desired::{compile_policy, desired};
 use super::existing::Passing;
 use super::ssh::{SshConnection, WayIn};
-use super::{Host, HostError, Shares, is_among, record_of};
+use super::{Host, HostError, Shares, by_zone, is_among};
 use crate::host::dataplane::{Attachment, Dataplane, ImageInfo};
 use crate::host::state::{State, StateLock};
 use sg_policy::compile::Image;
@@ -240,8 +240,14 @@ impl Policy {
             rules.dedup();
         }
         if let Some(rollback_at) = rollback_at {
+            let records = by_zone(state);
+            let is_on_trial = |zone| {
+                records
+                    .get(zone)
+                    .is_some_and(|(_, record)| record.unconfirmed)
+            };
             for attachment in attachments {
-                if record_of(state, attachment.zone).is_some_and(|(_, record)| record.unconfirmed) {
+                if is_on_trial(&attachment.zone) {
                     let settings = InterfaceSettings {
                         rollback_at,
                         ..dataplane.settings(attachment.zone)?
@@ -299,9 +305,10 @@ pub(super) fn write_settings(
 ) -> Result<(), HostError> {
     let hz = Dataplane::hz()?;
     // One that comes or goes changes the shares of all.
-    let shares = Shares::of(dataplane, state, &dataplane.attachments()?)?;
+    let shares = Shares::of(dataplane, state, dataplane.zones()?)?;
+    let records = by_zone(state);
     for attachment in attachments {
-        if let Some((name, record)) = record_of(state, attachment.zone) {
+        if let Some((name, record)) = records.get(&attachment.zone).copied() {
             let known = dataplane.settings(attachment.zone)?;
             let pickup_until = pickup_until(dataplane, &known, hz)?;
             let rollback_at = if record.unconfirmed {
@@ -325,8 +332,9 @@ fn write_settings_before(
     attachments: &[Attachment],
 ) -> Result<(), HostError> {
     let hz = Dataplane::hz()?;
+    let records = by_zone(before);
     for attachment in attachments {
-        if let Some((name, record)) = record_of(before, attachment.zone) {
+        if let Some((name, record)) = records.get(&attachment.zone).copied() {
             let known = dataplane.settings(attachment.zone)?;
             let pickup_until = pickup_until(dataplane, &known, hz)?;
             let settings = desired(before, name, record)?;

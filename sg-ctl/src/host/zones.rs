@@ -25,6 +25,10 @@ impl Host {
         coming: &[Coming],
     ) -> Result<(State, Survey), HostError> {
         let mut survey = self.survey()?;
+        let used = in_use(&state, &survey.attachments);
+        if used.range(..MAX_ZONES).count() + coming.len() <= MAX_ZONES as usize {
+            return Ok((state, survey));
+        }
         for (number, one) in coming.iter().enumerate() {
             let used = in_use(&state, &survey.attachments);
             let free = (0..MAX_ZONES).filter(|zone| !used.contains(zone));

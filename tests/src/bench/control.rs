@@ -5,6 +5,7 @@
 
 mod flows;
 mod hosts;
+mod interfaces;
 mod show;
 
 use std::time::Instant;
@@ -20,6 +21,7 @@ use sg_policy::{
 
 pub use flows::{FlowsRow, MemoryRow};
 pub use hosts::Amount;
+pub use interfaces::InterfacesRow;
 pub(crate) use show::write;
 
 use self::hosts::rules;
@@ -38,6 +40,8 @@ pub struct Control {
     pub flows: Vec<FlowsRow>,
     /// Kernel memory.
     pub memory: Vec<MemoryRow>,
+    /// Many interfaces.
+    pub interfaces: Vec<InterfacesRow>,
 }
 
 /// How long rules take; milliseconds, median of all rounds.
@@ -91,6 +95,11 @@ pub fn measure(options: &Options) -> Result<Control> {
         options.progress(&format!("the memory of {count} flows"));
         control.memory.push(flows::memory(*count)?);
     }
+    options.progress(&format!("{} interfaces", scale.interfaces));
+    let row = interfaces::measure(scale.interfaces, scale.rounds);
+    control
+        .interfaces
+        .push(row.with_context(|| format!("{} interfaces", scale.interfaces))?);
     Ok(control)
 }
 

@@ -214,6 +214,8 @@ pub fn of_control(control: &Control) -> Vec<Target> {
         rows.find(|row| row.amount == amount(1, rules, members))
     };
     let flows = control.flows.iter().find(|row| row.flows == 1_000_000);
+    let mut rows = control.interfaces.iter();
+    let many = rows.find(|row| row.interfaces == 1_000);
     vec![
         Target::most(
             "10 000 rules and 100 000 members, file to enforced",
@@ -239,12 +241,25 @@ pub fn of_control(control: &Control) -> Vec<Target> {
             "ms",
             flows.map(|row| row.top),
         ),
+        Target::most("one more interface", 15.0, "ms", many.map(|row| row.second)),
+        Target::most(
+            "1 000 interfaces restored",
+            15_000.0,
+            "ms",
+            many.map(|row| row.restore),
+        ),
+        Target::most(
+            "memory of a further interface, beside counters",
+            64.0,
+            "KiB",
+            many.map(|row| row.memory),
+        ),
     ]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::control::FlowsRow;
+    use super::super::control::{FlowsRow, InterfacesRow};
     use super::*;
 
     #[test]
@@ -313,6 +328,14 @@ mod tests {
             changes: changes.collect(),
             flows: flows.collect(),
             memory: Vec::new(),
+            interfaces: vec![InterfacesRow {
+                interfaces: scale.interfaces,
+                second: 1.0,
+                more: 1.0,
+                restore: 1.0,
+                empty: 1.0,
+                memory: 1.0,
+            }],
         };
         for target in of_control(&control) {
             assert!(target.measured.is_some(), "{}", target.what);

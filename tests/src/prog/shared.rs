@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     os::fd::{AsFd as _, AsRawFd as _},
+    path::Path,
 };
 
 use aya::maps::MapData;
@@ -104,7 +105,19 @@ pub fn flow_table_memory(pins: &PinDir) -> u64 {
 
 /// Kernel memory of a pinned map, in bytes.
 pub(crate) fn map_memory(pins: &PinDir, name: &str) -> u64 {
-    let map = MapData::from_pin(pins.map(name)).expect("is pinned");
+    memory_of(&pins.map(name))
+}
+
+/// Kernel memory of all pages of counters, in bytes.
+pub(crate) fn counter_memory(pins: &PinDir) -> u64 {
+    let pages = fs::read_dir(pins.path().join("counters")).expect("they are pinned");
+    pages
+        .map(|page| memory_of(&page.expect("it is read").path()))
+        .sum()
+}
+
+fn memory_of(pin: &Path) -> u64 {
+    let map = MapData::from_pin(pin).expect("is pinned");
     let info = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
     let text = fs::read_to_string(info).expect("the kernel describes its maps");
     let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));

@@ -71,9 +71,8 @@ impl Dataplane {
         &mut self,
         plans: &[AttachPlan],
     ) -> Result<Vec<(HookKind, String)>, DataplaneError> {
-        let hooks = plans.iter().map(|plan| self.attach_hooks(plan));
-        let result = hooks
-            .collect::<Result<_, _>>()
+        let result = self
+            .attach_each(plans)
             .and_then(|hooks| self.confirm(plans).map(|()| hooks));
         if result.is_err() {
             for plan in plans {
@@ -87,13 +86,10 @@ impl Dataplane {
     /// Makes sure that both hooks are those of the interfaces that were meant, which may have gone
     /// while they were attached.
     fn confirm(&self, plans: &[AttachPlan]) -> Result<(), DataplaneError> {
-        let zones: Vec<_> = plans.iter().map(|plan| plan.zone).collect();
-        let attachments = self.attachments_of(&zones)?;
         for plan in plans {
-            let found = attachments.iter().find(|each| each.zone == plan.zone);
-            let index = found.and_then(|found| found.interface.as_ref());
-            let is_meant = index.is_some_and(|interface| interface.index == plan.interface.index);
-            if !is_meant || !found.is_some_and(Attachment::is_complete) {
+            // Of the one interface: a host may have thousands.
+            let found = self.attachment_at(plan.zone, plan.interface.index)?;
+            if found.interface.is_none() || !found.is_complete() {
                 return Err(DataplaneError::Vanished {
                     name: plan.interface.name.clone(),
                 });
@@ -158,9 +154,25 @@ impl Dataplane {
         }
     }
 
-    fn attach_hooks(&mut self, plan: &AttachPlan) -> Result<(HookKind, String), DataplaneError> {
+    fn attach_each(
+        &mut self,
+        plans: &[AttachPlan],
+    ) -> Result<Vec<(HookKind, String)>, DataplaneError> {
+        let Some(first) = plans.first() else {
+            return Ok(Vec::new());
+        };
+        self.prepare(first.flows)?;
+        let maps = GateMaps::open(&self.pins)?;
+        let hooks = plans.iter().map(|plan| self.attach_hooks(plan, &maps));
+        hooks.collect()
+    }
+
+    fn attach_hooks(
+        &mut self,
+        plan: &AttachPlan,
+        maps: &GateMaps,
+    ) -> Result<(HookKind, String), DataplaneError> {
         let zone = plan.zone;
-        self.prepare(plan.flows)?;
         if let Some(half) = plan.replaces
             && links::holds_xdp(&self.pins, half, plan.interface.index)?
         {
@@ -176,13 +188,12 @@ impl Dataplane {
                 ..plan.settings
             },
         )?;
-        let gates = GateMaps::open(&self.pins)?;
         self.pins.create_zone(zone)?;
         self.pins.forget_gates(zone)?;
         reach(CrashPoint::ZoneCreated);
         let mut doors = Doors {
             pins: &self.pins,
-            maps: &gates,
+            maps,
             plan,
             made: Vec::new(),
         };

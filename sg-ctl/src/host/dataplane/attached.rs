@@ -5,6 +5,8 @@
 //! for: an interface is guarded if the kernel, asked for the hooks of that interface in this
 //! namespace, names our program.
 
+use std::collections::BTreeMap;
+
 use super::Dataplane;
 use super::error::DataplaneError;
 use super::filters::{filter_programs, filters};
@@ -33,21 +35,38 @@ impl Dataplane {
     /// # Errors
     /// When the pins belong to another network namespace, or the kernel does not answer.
     pub fn attachments(&self) -> Result<Vec<Attachment>, DataplaneError> {
-        attachments(&self.pins, |zone| {
-            self.settings(zone).map_or(0, |settings| settings.ifindex)
-        })
+        attachments(&self.pins, |zone| self.ifindex_of(zone))
     }
-}
 
-impl Dataplane {
-    /// What is attached for these zones.
-    pub(super) fn attachments_of(&self, zones: &[u32]) -> Result<Vec<Attachment>, DataplaneError> {
-        let interfaces = Interface::all()?;
-        let attachment = |zone: &u32| {
-            let ifindex = self.settings(*zone).map_or(0, |settings| settings.ifindex);
-            attachment(&self.pins, *zone, ifindex, &interfaces)
-        };
-        zones.iter().map(attachment).collect()
+    /// What is attached, as [`attachments`](Self::attachments) tells, and the interfaces that there are,
+    /// from one look at them.
+    ///
+    /// # Errors
+    /// As `attachments`.
+    pub fn survey(&self) -> Result<(Vec<Attachment>, Vec<Interface>), DataplaneError> {
+        look_until_sure(&self.pins, &|zone| self.ifindex_of(zone))
+    }
+
+    /// The zones that have pins, in ascending order: those of [`attachments`](Self::attachments).
+    ///
+    /// # Errors
+    /// When the pins cannot be read.
+    pub fn zones(&self) -> Result<Vec<u32>, DataplaneError> {
+        self.pins.zones()
+    }
+
+    /// What is attached for a zone at the interface of an index.
+    pub(super) fn attachment_at(
+        &self,
+        zone: u32,
+        index: u32,
+    ) -> Result<Attachment, DataplaneError> {
+        let interface = Interface::at(index)?;
+        attachment(&self.pins, zone, index, &by_index(interface.as_slice()))
+    }
+
+    fn ifindex_of(&self, zone: u32) -> u32 {
+        self.settings(zone).map_or(0, |settings| settings.ifindex)
     }
 }
 
@@ -57,14 +76,24 @@ pub(super) fn attachments(
     pins: &PinDir,
     ifindex_of: impl Fn(u32) -> u32,
 ) -> Result<Vec<Attachment>, DataplaneError> {
-    let mut seen = look(pins, &ifindex_of)?;
+    if pins.zones()?.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(look_until_sure(pins, &ifindex_of)?.0)
+}
+
+fn look_until_sure(
+    pins: &PinDir,
+    ifindex_of: &impl Fn(u32) -> u32,
+) -> Result<(Vec<Attachment>, Vec<Interface>), DataplaneError> {
+    let mut seen = look(pins, ifindex_of)?;
     // A hook is asked for after its pin: in between an upgrade may have replaced the program.
     for _ in 0..ATTEMPTS {
-        if seen.iter().all(Attachment::is_complete) {
+        if seen.0.iter().all(Attachment::is_complete) {
             break;
         }
-        let again = look(pins, &ifindex_of)?;
-        if std::mem::replace(&mut seen, again) == seen {
+        let before = std::mem::replace(&mut seen, look(pins, ifindex_of)?);
+        if before.0 == seen.0 {
             break;
         }
     }
@@ -74,22 +103,33 @@ pub(super) fn attachments(
 fn look(
     pins: &PinDir,
     ifindex_of: &impl Fn(u32) -> u32,
-) -> Result<Vec<Attachment>, DataplaneError> {
+) -> Result<(Vec<Attachment>, Vec<Interface>), DataplaneError> {
     let zones = pins.zones()?;
-    if zones.is_empty() {
-        return Ok(Vec::new());
+    if !zones.is_empty() {
+        pins.check_namespace()?;
     }
-    pins.check_namespace()?;
     let interfaces = Interface::all()?;
-    let attachment = |zone| attachment(pins, zone, ifindex_of(zone), &interfaces);
-    zones.into_iter().map(attachment).collect()
+    let present = by_index(&interfaces);
+    let attachment = |zone| attachment(pins, zone, ifindex_of(zone), &present);
+    let attachments = zones
+        .into_iter()
+        .map(attachment)
+        .collect::<Result<_, _>>()?;
+    Ok((attachments, interfaces))
+}
+
+/// Interfaces by their index.
+type Present<'i> = BTreeMap<u32, &'i Interface>;
+
+fn by_index(interfaces: &[Interface]) -> Present<'_> {
+    interfaces.iter().map(|each| (each.index, each)).collect()
 }
 
 fn attachment(
     pins: &PinDir,
     zone: u32,
     ifindex: u32,
-    interfaces: &[Interface],
+    present: &Present<'_>,
 ) -> Result<Attachment, DataplaneError> {
     let ours = pins.gates_of(zone);
     // Another program may have been put into the place of ours.
@@ -102,14 +142,14 @@ fn attachment(
         ..Attachment::default()
     };
     for side in HookSide::ALL {
-        let held = match held_by_link(pins, zone, side, interfaces)? {
-            None => held_by_filter(pins, zone, side, ifindex, interfaces)?,
+        let held = match held_by_link(pins, zone, side, present)? {
+            None => held_by_filter(pins, zone, side, ifindex, present)?,
             link => link,
         };
         let Some(held) = held.filter(is_ours) else {
             continue;
         };
-        let Some(interface) = interfaces.iter().find(|each| each.index == held.ifindex) else {
+        let Some(interface) = present.get(&held.ifindex).copied() else {
             continue;
         };
         // Hooks of two interfaces are half of each: the first one counts.
@@ -135,7 +175,7 @@ fn held_by_link(
     pins: &PinDir,
     zone: u32,
     side: HookSide,
-    interfaces: &[Interface],
+    present: &Present<'_>,
 ) -> Result<Option<Held>, DataplaneError> {
     let Some(link) = open_link(pins, zone, side)? else {
         return Ok(None);
@@ -151,7 +191,7 @@ fn held_by_link(
             Ok(None)
         }
         LinkTarget::Xdp { ifindex } => {
-            let interface = interfaces.iter().find(|each| each.index == ifindex);
+            let interface = present.get(&ifindex);
             let at_hook = interface.and_then(|interface| interface.xdp);
             let ours = at_hook.filter(|at_hook| at_hook.id == program);
             Ok(ours.map(|xdp| Held {
@@ -197,14 +237,14 @@ fn held_by_filter(
     zone: u32,
     side: HookSide,
     ifindex: u32,
-    interfaces: &[Interface],
+    present: &Present<'_>,
 ) -> Result<Option<Held>, DataplaneError> {
     let ours = filter_programs(pins, zone, side)?;
     if ours.is_empty() {
         return Ok(None);
     }
-    let candidates = interfaces
-        .iter()
+    let candidates = present
+        .values()
         .filter(|each| ifindex == 0 || each.index == ifindex);
     for interface in candidates {
         let at_hook = filters(interface.index, side)?;

@@ -10,13 +10,14 @@ use std::net::IpAddr;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
-    LinkXdp, XdpAttached,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
 };
+use nix::errno::Errno;
 
 use super::error::DataplaneError;
 use super::maps::system_error;
-use super::netlink::dump;
+use super::netlink::{ask, dump};
 use super::sys;
 
 /// The XDP program of an interface.
@@ -110,15 +111,21 @@ impl Interface {
     /// # Errors
     /// When the kernel does not answer.
     pub fn all() -> Result<Vec<Self>, DataplaneError> {
-        let links = dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))
+        let links = dump(RouteNetlinkMessage::GetLink(question(0)))
             .map_err(system_error("list the interfaces"))?;
-        Ok(links
-            .into_iter()
-            .filter_map(|message| match message {
-                RouteNetlinkMessage::NewLink(link) => Some(Self::from_message(&link)),
-                _ => None,
-            })
-            .collect())
+        Ok(links.iter().filter_map(Self::from_answer).collect())
+    }
+
+    /// The interface of an index in this thread's network namespace, `None` when there is none (any
+    /// more).
+    pub(super) fn at(index: u32) -> Result<Option<Self>, DataplaneError> {
+        match ask(RouteNetlinkMessage::GetLink(question(index))) {
+            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => Ok(None),
+            links => {
+                let links = links.map_err(system_error("look at an interface"))?;
+                Ok(links.iter().find_map(Self::from_answer))
+            }
+        }
     }
 
     /// The interface of a name.
@@ -189,6 +196,13 @@ impl Interface {
             .collect())
     }
 
+    fn from_answer(answer: &RouteNetlinkMessage) -> Option<Self> {
+        match answer {
+            RouteNetlinkMessage::NewLink(link) => Some(Self::from_message(link)),
+            _ => None,
+        }
+    }
+
     fn from_message(message: &LinkMessage) -> Self {
         let mut interface = Self {
             index: message.header.index,
@@ -241,6 +255,16 @@ impl Interface {
         }
         interface
     }
+}
+
+/// Asks about the interface of an index, or all for 0: not for statistics, which are half of the answer
+/// and most of the kernel's work.
+fn question(index: u32) -> LinkMessage {
+    let mut question = LinkMessage::default();
+    question.header.index = index;
+    let less = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+    question.attributes.push(less);
+    question
 }
 
 fn vlan_id(info: &LinkInfo) -> Option<u16> {

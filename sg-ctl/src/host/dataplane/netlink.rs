@@ -10,6 +10,7 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+use nix::libc::{MSG_PEEK, MSG_TRUNC};
 
 /// Sends a `RTM_GET…` request and returns every object of the answer, from the network namespace
 /// of this thread.
@@ -53,13 +54,27 @@ where
     }
 }
 
+/// Bytes that are offered for each part of an answer: the kernel makes parts as large as that, 32 KiB
+/// at most, once it has been asked for one (`netlink_recvmsg`), and else of 4 KiB.
+const PART: usize = 32 << 10;
+
+/// The next part of an answer, as long as it is.
+fn part<'b>(socket: &Socket, bytes: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+    bytes.clear();
+    let (length, _) = socket.recv_from(bytes, MSG_PEEK | MSG_TRUNC)?;
+    bytes.clear();
+    bytes.reserve(length.max(PART));
+    socket.recv_from(bytes, 0)?;
+    Ok(bytes)
+}
+
 /// Reads to the end of an answer, `None` when the kernel says that it was interrupted.
 fn receive<M: NetlinkDeserializable + Debug>(socket: &Socket) -> io::Result<Option<Vec<M>>> {
     let mut answer = Vec::new();
     let mut interrupted = false;
+    let mut bytes = Vec::new();
     loop {
-        let (datagram, _) = socket.recv_from_full()?;
-        let mut rest = datagram.as_slice();
+        let mut rest = part(socket, &mut bytes)?;
         while !rest.is_empty() {
             let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
             interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;

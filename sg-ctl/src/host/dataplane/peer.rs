@@ -1,7 +1,8 @@
 //! Other network namespaces: that at the other end of a veth, the workload's, and those that links of
 //! this one are in.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -21,18 +22,72 @@ use super::netlink::ask;
 /// Where `ip netns` keeps the names of namespaces, and container runtimes, too.
 const NAMED: &str = "/run/netns";
 
-/// Runs `work` in the network namespace that is known to this thread's by a number, as
-/// [`Interface::peer_namespace`](super::Interface) is.
-///
-/// # Errors
-/// When no process and no name leads to the namespace, or this process may not enter it
-/// (`CAP_SYS_ADMIN`).
-pub fn in_namespace<T: Send>(
-    number: i32,
-    work: impl FnOnce() -> T + Send,
-) -> Result<T, DataplaneError> {
-    let namespace = find(number).map_err(system_error("find the workload's network namespace"))?;
-    enter(&namespace, work).map_err(system_error("enter the workload's network namespace"))
+/// The network namespaces that a name or a process leads to. They are looked through once, however many
+/// are asked for: a host may have as many as workloads.
+pub struct Namespaces {
+    /// Those that nobody has come to yet.
+    rest: RefCell<Box<dyn Iterator<Item = (PathBuf, File)>>>,
+    /// What leads to those that this thread's namespace knows by a number.
+    met: RefCell<HashMap<i32, PathBuf>>,
+}
+
+impl Default for Namespaces {
+    fn default() -> Self {
+        Self {
+            rest: RefCell::new(Box::new(namespaces(None))),
+            met: RefCell::default(),
+        }
+    }
+}
+
+impl Namespaces {
+    /// Runs `work` in the network namespace that is known to this thread's by a number, as
+    /// [`Interface::peer_namespace`](super::Interface) is.
+    ///
+    /// # Errors
+    /// When no process and no name leads to the namespace, or this process may not enter it
+    /// (`CAP_SYS_ADMIN`).
+    pub fn enter<T: Send>(
+        &self,
+        number: i32,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<T, DataplaneError> {
+        let namespace = self
+            .find(number)
+            .map_err(system_error("find the workload's network namespace"))?;
+        enter(&namespace, work).map_err(system_error("enter the workload's network namespace"))
+    }
+
+    /// Opens the namespace of a number.
+    fn find(&self, number: i32) -> io::Result<File> {
+        let mut met = self.met.borrow_mut();
+        if let Some(path) = met.get(&number)
+            && let Ok(namespace) = File::open(path)
+            // A process may have ended, and its number be another one's.
+            && number_of(&namespace).is_ok_and(|found| found == Some(number))
+        {
+            return Ok(namespace);
+        }
+        let mut rest = self.rest.borrow_mut();
+        for (path, namespace) in &mut *rest {
+            if let Ok(Some(found)) = number_of(&namespace) {
+                met.insert(found, path);
+                if found == number {
+                    return Ok(namespace);
+                }
+            }
+        }
+        // What led to it is gone, or has come meanwhile.
+        let is_it =
+            |namespace: &File| number_of(namespace).is_ok_and(|found| found == Some(number));
+        let found = namespaces(None).find(|(_, namespace)| is_it(namespace));
+        found.map(|(_, namespace)| namespace).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                "no process and no name of `ip netns` leads to it",
+            )
+        })
+    }
 }
 
 /// Runs `work` in every other network namespace that a name or a process leads to and that this
@@ -72,18 +127,6 @@ fn enter<T: Send>(namespace: &File, work: impl FnOnce() -> T + Send) -> io::Resu
             Ok(work())
         });
         worker.join().unwrap_or_else(|panic| resume_unwind(panic))
-    })
-}
-
-/// Opens the namespace of a number.
-fn find(number: i32) -> io::Result<File> {
-    let is_it = |namespace: &File| number_of(namespace).is_ok_and(|found| found == Some(number));
-    let found = namespaces(None).find(|(_, namespace)| is_it(namespace));
-    found.map(|(_, namespace)| namespace).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::NotFound,
-            "no process and no name of `ip netns` leads to it",
-        )
     })
 }
 

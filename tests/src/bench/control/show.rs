@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Control;
+use super::{Control, InterfacesRow};
 use crate::bench::report::{lines, table};
 
 /// Writes what was measured.
@@ -11,6 +11,7 @@ pub(crate) fn write(control: &Control, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         changes,
         flows,
         memory,
+        interfaces,
     } = control;
     if !changes.is_empty() {
         writeln!(
@@ -63,6 +64,36 @@ pub(crate) fn write(control: &Control, f: &mut fmt::Formatter<'_>) -> fmt::Resul
                 row.flows.to_string(),
                 (row.table >> 20).to_string(),
                 (row.maps >> 20).to_string(),
+            ]);
+        }
+        write!(f, "{}", lines(&table))?;
+    }
+    write_interfaces(interfaces, f)
+}
+
+fn write_interfaces(rows: &[InterfacesRow], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if !rows.is_empty() {
+        writeln!(
+            f,
+            "\nmany interfaces: commands, ms; kernel memory of a further one beside counters, of the \
+             whole machine\n"
+        )?;
+        let mut table = table(&[
+            "INTERFACES",
+            ">A SECOND ONE",
+            ">ONE MORE",
+            ">RESTORE ALL",
+            ">EMPTY PROGRAM",
+            ">KIB EACH",
+        ]);
+        for row in rows {
+            table.add_row([
+                row.interfaces.to_string(),
+                format!("{:.1}", row.second),
+                format!("{:.1}", row.more),
+                format!("{:.0}", row.restore),
+                format!("{:.0}", row.empty),
+                format!("{:.1}", row.memory),
             ]);
         }
         write!(f, "{}", lines(&table))?;

@@ -224,12 +224,7 @@ impl Net {
     }
 
     pub(super) fn topology(&self, index: u32) -> Topology {
-        Topology::new(
-            index,
-            &self.interfaces,
-            self.routes.clone(),
-            &self.neighbours,
-            &self.stations,
-        )
+        let (routes, neighbours) = (self.routes.clone(), self.neighbours.clone());
+        Tables::new(&self.interfaces, routes, neighbours, &self.stations).seen_from(index)
     }
 }
