@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Lets AWS's clients loose on `sg-ctl serve`, each as its users do, and on a real interface.
 
-    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,at_once,attack]
+    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,moto,at_once,attack]
 
 Makes environments with the pinned versions in DIR, two network namespaces with guarded interfaces between
-them, and one endpoint, which every part then uses at the same time. Needs root. A part that cannot be had
+them, and one endpoint, which every part then uses at the same time; moto's tests, which want to begin with
+nothing, have another one. Needs root. A part that cannot be had
 fails; Terraform alone may be absent: then the calls of its provider are made in its order, and that is said.
 Ends with "N passed, M failed".
 """
@@ -24,10 +25,10 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 SERVER, CLIENT = f"ec2s{os.getpid()}", f"ec2c{os.getpid()}"
 KEY, SECRET = "AKIDEXAMPLEEXAMPLE00", "example-secret"
-ENDPOINT = "http://127.0.0.1:8790"
+ENDPOINT, OTHER = "http://127.0.0.1:8790", "http://127.0.0.1:8791"
 INTERFACES = 5
-PARTS = ["cases", "cli", "node", "ansible", "terraform", "at_once", "attack"]
-PATIENCE = 600
+PARTS = ["cases", "cli", "node", "ansible", "terraform", "moto", "at_once", "attack"]
+PATIENCE = 1800
 
 
 def run(*words, **keys):
@@ -82,32 +83,59 @@ def network():
             subprocess.run(["ip", "netns", "del", each], capture_output=True, check=False)
 
 
-@contextlib.contextmanager
-def endpoint(sg_ctl, work):
-    """sg-ctl with state, pins and key of its own; answers its process id."""
-    state, pins = work / f"state-{os.getpid()}", pathlib.Path(f"/sys/fs/bpf/ec2-{os.getpid()}")
+def keys_of(state, key, secret):
+    """A state directory with one key."""
     state.mkdir(mode=0o700)
     keys = state / "keys.json"
     keys.touch(0o600)
-    keys.write_text(json.dumps([{"id": KEY, "secret": SECRET, "role": "admin", "name": "tests"}]))
-    os.environ |= {"SG_STATE_DIR": str(state), "SG_PIN_DIR": str(pins)}
-    server = None
+    keys.write_text(json.dumps([{"id": key, "secret": secret, "role": "admin", "name": "tests"}]))
+
+
+@contextlib.contextmanager
+def serving(sg_ctl, url, variables):
+    """sg-ctl, answering; its process id."""
+    address, port = url.removeprefix("http://"), url.rsplit(":", 1)[1]
+    server = subprocess.Popen(inside(sg_ctl, "serve", "--listen", address, "--host", "tests"), env=os.environ | variables)
     try:
-        for n in range(INTERFACES):
-            run(*inside(sg_ctl, "attach", f"eni{n}"))
-        server = subprocess.Popen(inside(sg_ctl, "serve", "--listen", ENDPOINT.removeprefix("http://"), "--host", "tests"))
         for _ in range(300):
-            if subprocess.run(inside("bash", "-c", "</dev/tcp/127.0.0.1/8790"), capture_output=True, check=False).returncode == 0:
+            if subprocess.run(inside("bash", "-c", f"</dev/tcp/127.0.0.1/{port}"), capture_output=True, check=False).returncode == 0:
                 break
             if server.poll() is not None:
                 sys.exit("sg-ctl serve has ended")
             time.sleep(0.1)
+        else:
+            sys.exit("sg-ctl serve does not answer")
         yield server.pid
     finally:
-        if server:
-            server.terminate()
-            server.wait(30)
+        server.terminate()
+        server.wait(30)
+
+
+@contextlib.contextmanager
+def endpoint(sg_ctl, work):
+    """sg-ctl with state, pins and key of its own, and interfaces; answers its process id."""
+    state, pins = work / f"state-{os.getpid()}", pathlib.Path(f"/sys/fs/bpf/ec2-{os.getpid()}")
+    keys_of(state, KEY, SECRET)
+    os.environ |= {"SG_STATE_DIR": str(state), "SG_PIN_DIR": str(pins)}
+    try:
+        for n in range(INTERFACES):
+            run(*inside(sg_ctl, "attach", f"eni{n}"))
+        with serving(sg_ctl, ENDPOINT, {}) as pid:
+            yield pid
+    finally:
         subprocess.run(inside(sg_ctl, "detach", "--all"), capture_output=True, check=False)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def other_endpoint(sg_ctl, work):
+    """Another one, that guards nothing, for the key that moto's tests sign with."""
+    state = work / f"other-{os.getpid()}"
+    keys_of(state, "FOOBARKEY", "FOOBARSECRET")
+    try:
+        with serving(sg_ctl, OTHER, {"SG_STATE_DIR": str(state), "SG_PIN_DIR": f"/sys/fs/bpf/ec2-other-{os.getpid()}"}):
+            yield
+    finally:
         shutil.rmtree(state, ignore_errors=True)
 
 
@@ -130,7 +158,7 @@ def plugin_mirror():
 
 def parts(arguments, work, python, pid, enis):
     """The commands of each part, one after the other."""
-    cases = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", HERE / "cases", "--endpoint", ENDPOINT,
+    cases = [python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--tb=short", HERE / "cases", "--endpoint", ENDPOINT,
              f"--eni={enis[0]}", f"--eni={enis[1]}", "--secure"]
     mirror = plugin_mirror()
     if shutil.which("terraform") and mirror:
@@ -151,6 +179,11 @@ def parts(arguments, work, python, pid, enis):
     if "ansible" in arguments.only:
         ansible = environment(work, "requirements-ansible.txt")
         commands["ansible"] = [[ansible / "ansible-playbook", "-i", "localhost,", HERE / "ansible/playbook.yml", "-e", f"endpoint={ENDPOINT}"]]
+    if "moto" in arguments.only:
+        moto = environment(work, "requirements-moto.txt")
+        words = [moto / "python", HERE / "moto_tests.py", OTHER, "--work", work]
+        run(*words, "--fetch")
+        commands["moto"] = [words]
     return {part: commands[part] for part in arguments.only}
 
 
@@ -166,7 +199,8 @@ def work_through(part, commands, bin_dir):
             done = subprocess.run(inside(*words), env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired as late:
-            return False, f"{said}{late}"
+            so_far = late.stdout or b""
+            return False, f"{said}{so_far if isinstance(so_far, str) else so_far.decode()}\n{late}"
         said += done.stdout
         if done.returncode:
             return False, said
@@ -186,7 +220,8 @@ def main():
     passed, failed = [], []
     with network(), endpoint(arguments.sg_ctl.resolve(), arguments.work) as pid:
         commands = parts(arguments, arguments.work, python, pid, interfaces(python))
-        with concurrent.futures.ThreadPoolExecutor(len(commands)) as pool:
+        another = other_endpoint(arguments.sg_ctl.resolve(), arguments.work) if "moto" in commands else contextlib.nullcontext()
+        with another, concurrent.futures.ThreadPoolExecutor(len(commands)) as pool:
             running = {pool.submit(work_through, part, each, bin_dir): part for part, each in commands.items()}
             for done in concurrent.futures.as_completed(running):
                 went_well, said = done.result()

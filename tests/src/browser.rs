@@ -127,6 +127,8 @@ impl<'n> Browser<'n> {
     #[track_caller]
     pub fn open(&self, url: &str) {
         self.call("POST", "/url", &json!({ "url": url }));
+        // On a busy machine the driver is back before the page's modules have run.
+        self.wait("document.readyState === 'complete'");
     }
 
     /// Runs a script in the page; returns what it returns.

@@ -16,8 +16,8 @@ const PROGRAMS: [(&str, &str); 3] = [
 /// Options of `cargo xtask ec2`.
 #[derive(clap::Args)]
 pub(crate) struct Ec2Args {
-    /// Run these parts: `cases`, `cli`, `node`, `ansible`, `terraform`, `at_once`,
-    /// `attack`.
+    /// Run these parts: `cases`, `cli`, `node`, `ansible`, `terraform`, `moto`,
+    /// `at_once`, `attack`.
     #[arg(long, value_name = "PARTS")]
     only: Option<String>,
 

@@ -10,6 +10,7 @@ mod changes;
 mod create;
 mod details;
 mod editor;
+mod events;
 mod forms;
 mod gate;
 mod groups;
@@ -35,7 +36,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::{Method, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
 use axum::routing::any;
 use maud::{Markup, html};
 use sg_policy::model::{Direction, SecurityGroup};
@@ -76,7 +77,11 @@ struct Console<S> {
     hosts: Hosts,
     is_plain: bool,
     sessions: Mutex<Sessions>,
+    streams: events::Streams,
 }
+
+/// Whether a page asks by itself, without anybody at it.
+const ASKED: &str = "x-sg-asked";
 
 /// The console's paths. `is_plain`: connections are not encrypted, which cookies depend on.
 pub fn router<S: Store>(api: &Arc<Api<S>>, hosts: Hosts, is_plain: bool) -> Router {
@@ -85,6 +90,7 @@ pub fn router<S: Store>(api: &Arc<Api<S>>, hosts: Hosts, is_plain: bool) -> Rout
         hosts,
         is_plain,
         sessions: Mutex::default(),
+        streams: events::Streams::default(),
     });
     let mut router = Router::new();
     for path in PATHS {
@@ -174,7 +180,7 @@ async fn handle<S: Store>(
 }
 
 impl<S: Store> Console<S> {
-    async fn answer(&self, request: Request, peer: &Peer) -> Result<Reply, Refusal> {
+    async fn answer(self: &Arc<Self>, request: Request, peer: &Peer) -> Result<Reply, Refusal> {
         let (head, body) = request.into_parts();
         gate::check(&head, &self.hosts, self.is_plain)?;
         let path = head.uri.path().to_owned();
@@ -188,15 +194,15 @@ impl<S: Store> Console<S> {
             return self.sign_in(&head.method, body, &query, client).await;
         }
         let cookie = gate::cookie(&head.headers, self.is_plain);
-        let now = jiff::Timestamp::now().as_second();
-        let found = lock(&self.sessions).find(&cookie, Instant::now());
-        // A key that is gone ends its sessions.
-        let keys = self.api.keys();
-        let found = found.filter(|session| keys.find(&session.key.id, now) == Some(&session.key));
-        let Some(session) = found else {
+        let streams = segments == ["traffic", "events"];
+        let is_used = !streams && !head.headers.contains_key(ASKED);
+        let Some(session) = self.session(&cookie, is_used) else {
             return Ok(Reply::to("/sign-in"));
         };
         peer.trust();
+        if streams && head.method == Method::GET {
+            return Ok(self.stream(&head.headers, &query, cookie));
+        }
         let caller = Caller::of(&session.key, Some((peer.client, peer.server)), "console");
         if head.method != Method::POST {
             let scene = self
@@ -220,6 +226,35 @@ impl<S: Store> Console<S> {
         }
         let scene = self.scene(session, client, false).await?;
         self.act(&scene, &caller, &segments, &form).await
+    }
+
+    /// The session of a cookie, if its key still counts: one that is gone ends its sessions.
+    fn session(&self, cookie: &str, is_used: bool) -> Option<Session> {
+        let (now, instant) = (jiff::Timestamp::now().as_second(), Instant::now());
+        let mut sessions = lock(&self.sessions);
+        let found = if is_used {
+            sessions.find(cookie, instant)
+        } else {
+            sessions.peek(cookie, instant).cloned()
+        };
+        drop(sessions);
+        let keys = self.api.keys();
+        found.filter(|session| keys.find(&session.key.id, now) == Some(&session.key))
+    }
+
+    /// Verdicts as they fall, as long as the session is open.
+    fn stream(self: &Arc<Self>, headers: &HeaderMap, query: &Query, cookie: String) -> Reply {
+        let last = headers.get("last-event-id");
+        let last = last.and_then(|id| id.to_str().ok());
+        let last = last.unwrap_or_else(|| query.get("after"));
+        let console = Arc::clone(self);
+        let body = events::stream(
+            &self.streams,
+            self.api.paths(),
+            last.parse().unwrap_or_default(),
+            move || console.session(&cookie, false).is_some(),
+        );
+        Reply::stream(body)
     }
 
     async fn sign_in(

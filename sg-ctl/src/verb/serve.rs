@@ -1,5 +1,6 @@
 //! `sg-ctl serve`.
 
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +22,8 @@ use crate::verb::shared::{Context, joined, value};
 /// What the help of `serve` says beyond the options.
 const HELP: &str = "\
 CLIENTS:
-  The first start makes a key and prints it once, as commands for the AWS CLI:
+  The first start makes a key. On a terminal it is printed then, as commands for the AWS CLI; elsewhere,
+  such as under systemd, what is printed is kept by others, and root has them of `sg-ctl console --key`:
     aws configure set aws_access_key_id AKID… --profile sg
     aws configure set aws_secret_access_key … --profile sg
     aws configure set endpoint_url http://127.0.0.1:8790 --profile sg
@@ -197,7 +199,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let served = open(options).await?;
-    output::text(welcome(&served, &region))?;
+    output::text(welcome(&served, &region, io::stdout().is_terminal()))?;
     tokio::select! {
         result = answer(served) => result,
         _ = interrupt.recv() => Ok(()),
@@ -240,7 +242,7 @@ pub(super) fn beside(
         .build()
         .context("cannot start the API's event loop")?;
     let served = runtime.block_on(open(options))?;
-    note(welcome(&served, &region).trim_end());
+    note(welcome(&served, &region, io::stderr().is_terminal()).trim_end());
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = move || {
         runtime.block_on(async {
@@ -261,30 +263,33 @@ pub(super) fn beside(
     Ok(Beside { _stop: stop })
 }
 
-/// What the first minute needs.
-pub(super) fn welcome(served: &Served, region: &str) -> String {
+/// What the first minute needs. Secrets are for a terminal alone: a journal keeps what it is given, for
+/// others to read.
+fn welcome(served: &Served, region: &str, is_terminal: bool) -> String {
     let Served { url, keys, .. } = served;
-    let keys = keys.display();
+    let state = &served.api.paths().state;
     let vpc = served.api.place().vpc_id();
     let endpoint = format!("EC2 endpoint  {url}  ({vpc})\n");
-    let console = super::console::link(url, &served.api.paths().state);
-    let console = console.map_or_else(
-        |_| format!("{url}/groups"),
-        |link| format!("{link}  (once, for 30 s)"),
-    );
-    let endpoint = format!("{endpoint}console       {console}\n");
-    let Some(key) = &served.first_key else {
-        return format!("{endpoint}keys          {keys}\n");
+    let link = if is_terminal {
+        super::console::link(url, state).ok()
+    } else {
+        None
     };
-    let set = |what: &str, value: &str| format!("  aws configure set {what} {value} --profile sg");
-    let lines = [
-        set("aws_access_key_id", &key.id),
-        set("aws_secret_access_key", &key.secret),
-        set("endpoint_url", url),
-    ];
-    format!(
-        "{endpoint}\nA key was made, in {keys}. It is shown this once:\n{}\n\nTry it:\n  aws --profile \
-         sg --region {region} ec2 describe-security-groups\n",
-        lines.join("\n")
-    )
+    let console = match link {
+        Some(link) => format!("{link}  (once, for 30 s)"),
+        None => format!("{url}/groups  (`sg-ctl console` prints a link that signs in)"),
+    };
+    let endpoint = format!("{endpoint}console       {console}\n");
+    let file = keys.display();
+    match &served.first_key {
+        None => format!("{endpoint}keys          {file}\n"),
+        Some(_) if !is_terminal => {
+            format!("{endpoint}keys          {file}, with a new one: `sg-ctl console --key`\n")
+        }
+        Some(key) => format!(
+            "{endpoint}\nA key was made, in {file}; `sg-ctl console --key` shows it again:\n{}\n\nTry it:\n  \
+             aws --profile sg --region {region} ec2 describe-security-groups\n",
+            super::console::configure(key, url)
+        ),
+    }
 }

@@ -8,12 +8,10 @@ variable "ports" { type = number }
 variable "changed" { type = bool }
 
 provider "aws" {
-  region                      = "us-east-1"
-  access_key                  = "AKIDEXAMPLEEXAMPLE00"
-  secret_key                  = "example-secret"
-  skip_credentials_validation = true
-  skip_metadata_api_check     = true
-  skip_requesting_account_id  = true
+  region                  = "us-east-1"
+  access_key              = "AKIDEXAMPLEEXAMPLE00"
+  secret_key              = "example-secret"
+  skip_metadata_api_check = true
   endpoints {
     ec2 = var.endpoint
     sts = var.endpoint

@@ -1,7 +1,9 @@
 //! The console in a browser: what people do there, and what the kernel does then.
 
+mod foreign;
 mod gate;
 mod pages;
+mod traffic;
 mod walk;
 
 use std::{

@@ -17,7 +17,7 @@ use crate::progress::Step;
 /// Where API and console are, on the router and outside.
 const ADDRESS: &str = "127.0.0.1:8790";
 
-/// Lays out the network, guards two of its hosts, and serves until Enter is pressed.
+/// Lays out the network, guards two of its hosts, and serves until somebody types a word.
 pub(super) fn run(sg_ctl: &Path) -> Result<()> {
     let step = Step::start("network", "a router and four hosts in namespaces");
     let _network = Network::build(&HOSTS)?;
@@ -44,17 +44,27 @@ pub(super) fn run(sg_ctl: &Path) -> Result<()> {
         .stdout
         .take()
         .context("`sg-ctl serve` has no output")?;
-    thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            println!("{line}");
-        }
-    });
+    let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    // The keys are there when it says where it listens.
+    let is_up = lines.any(|line| line.starts_with("EC2 endpoint"));
+    anyhow::ensure!(is_up, "`sg-ctl serve` has ended");
+    thread::spawn(move || lines.for_each(drop));
     thread::spawn(move || relay(&listener));
+    let told = |words: &[&str]| output(ROUTER_HOST.command(sg_ctl).args(words));
     println!(
-        "\nTwo guarded hosts: app {}, database {}. Enter ends it all.\n",
-        APP.address, DATABASE.address
+        "\nEC2 endpoint  http://{ADDRESS}\nconsole       {}\n{}\n\nThe link works once, for 30 s; Enter without \
+         more prints another.\nTwo guarded hosts: app {}, database {}. Type q and Enter to end it all.\n",
+        told(&["console"])?.trim_end(),
+        told(&["console", "--key"])?.trim_end(),
+        APP.address,
+        DATABASE.address
     );
-    stdin().lock().read_line(&mut String::new())?;
+    for line in stdin().lock().lines() {
+        if !line?.trim().is_empty() {
+            break;
+        }
+        println!("{}", told(&["console"])?.trim_end());
+    }
     Ok(())
 }
 

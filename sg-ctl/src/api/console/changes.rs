@@ -40,6 +40,15 @@ pub(super) fn of_group(scene: &Scene, group: &SecurityGroup) -> Markup {
     table(&entries)
 }
 
+/// What a client calls itself, in one word of the many that it says.
+fn client(agent: &str) -> &str {
+    let known = ["Terraform/", "Ansible/", "aws-cli/", "Boto3/", "aws-sdk-"];
+    let mut words = agent.split_whitespace();
+    let is_known = |word: &&str| known.iter().any(|name| word.starts_with(name));
+    let first = words.clone().next().unwrap_or_default();
+    words.find(is_known).unwrap_or(first)
+}
+
 fn table(entries: &[&Entry]) -> Markup {
     if entries.is_empty() {
         return empty(
@@ -49,15 +58,16 @@ fn table(entries: &[&Entry]) -> Markup {
         );
     }
     html! {
-        div.scroll { table {
+        div.scroll { table.changes {
             caption.hide { "Changes, the latest first" }
             thead { tr { th scope="col" { "Time (UTC)" } th scope="col" { "Who" } th scope="col" { "What" } th scope="col" { "Result" } th scope="col" { "Rules" } } }
             tbody {
                 @for entry in entries {
                     tr {
                         th scope="row" { time datetime=(entry.time) { (entry.time.get(..19).unwrap_or(&entry.time).replace('T', " ")) } }
-                        td { bdi { (entry.name) } @if let Some(address) = entry.address { span.note { code { (address) } } } span.note { bdi { (entry.agent) } } }
-                        td { (entry.action) @for (id, name) in &entry.groups { span.note { a href={ "/groups/" (id) } { bdi { (name) } } } } }
+                        td { bdi { (entry.name) } @if let Some(address) = entry.address { span.note { code { (address) } } } span.note title=(entry.agent) { bdi { (client(&entry.agent)) } } }
+                        td { (entry.action) @if let Some(id) = entry.parameters.get("NetworkInterfaceId") { span.note { code { (id) } } }
+                            @for (id, name) in &entry.groups { span.note { a href={ "/groups/" (id) } { bdi { (name) } } } } }
                         td {
                             @if entry.result == "ok" { span.badge.done { "done" } }
                             @else { span.badge.gone { (entry.result) } span.note { bdi { (entry.message) } } }
@@ -70,5 +80,20 @@ fn table(entries: &[&Entry]) -> Markup {
                 }
             }
         } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_named_by_the_word_that_people_know() {
+        let terraform = "APN/1.0 HashiCorp/1.0 Terraform/1.11.4 (+https://www.terraform.io) \
+                         terraform-provider-aws/5.100.0 aws-sdk-go-v2/1.36.4";
+        assert_eq!(client(terraform), "Terraform/1.11.4");
+        let boto = "Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1 os/linux#6.18 lang/python#3.11.7";
+        assert_eq!(client(boto), "Boto3/1.44.8");
+        assert_eq!((client("console"), client("")), ("console", ""));
     }
 }

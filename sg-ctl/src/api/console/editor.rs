@@ -10,6 +10,7 @@ use super::look::{Notice, csrf, of_group};
 use super::names::Names;
 use super::plan::Plan;
 use super::rows::{Faults, ORIGINS, Row, kind_of, prefix};
+use super::traffic::Losing;
 
 /// The fields of one direction: its rows, a button for more, what rows are made of.
 pub(super) fn fields(rows: &[Row], direction: Direction, faults: &Faults) -> Markup {
@@ -149,7 +150,7 @@ pub(super) struct Sheet<'s> {
     /// The revision of the group that the rows began with.
     pub(super) revision: String,
     /// What would be done, if that was asked for.
-    pub(super) preview: Option<(Plan<'s>, Vec<String>)>,
+    pub(super) preview: Option<(Plan<'s>, Vec<String>, Losing)>,
     /// What is to be said on top.
     pub(super) notice: Option<Notice>,
 }
@@ -176,7 +177,7 @@ pub(super) fn page(scene: &Scene, sheet: Sheet<'_>) -> Markup {
             // The first button is what Enter presses.
             button.hide type="submit" name="step" value="preview" tabindex="-1" aria-hidden="true" {}
             (fields(&sheet.rows, direction, &sheet.faults))
-            @if let Some((plan, warnings)) = &sheet.preview { (preview(plan, warnings, &names)) }
+            @if let Some((plan, warnings, losing)) = &sheet.preview { (preview(plan, warnings, losing, &names)) }
             div.acts.end {
                 a.button href={ "/groups/" (group.id) "?tab=" (direction.name()) } { "Cancel" }
                 button type="submit" name="step" value="preview" { "Preview" }
@@ -188,7 +189,7 @@ pub(super) fn page(scene: &Scene, sheet: Sheet<'_>) -> Markup {
     of_group(scene, &title, group, sheet.notice, body)
 }
 
-fn preview(plan: &Plan<'_>, warnings: &[String], names: &Names<'_>) -> Markup {
+fn preview(plan: &Plan<'_>, warnings: &[String], losing: &Losing, names: &Names<'_>) -> Markup {
     html! {
         section.preview aria-label="Preview" tabindex="-1" data-focus="" {
             h2 { "Preview" }
@@ -205,8 +206,24 @@ fn preview(plan: &Plan<'_>, warnings: &[String], names: &Names<'_>) -> Markup {
                 @for wish in &plan.add { li.new { strong { "Added" } " " (kind_of(wish.service)) " " (wish.service.ports_text()) " " (source(names, &wish.peer)) " " bdi { (wish.text) } } }
             }
             p.quiet { (plan.same) " unchanged. Saving is one transaction: all of it is in force together." }
+            (lost(losing))
             @for row in &plan.twins { p.warning { "Rule " (row) " says what another rule says already; it is left out." } }
             @for warning in warnings { p.warning { (warning) } }
+        }
+    }
+}
+
+fn lost(losing: &Losing) -> Markup {
+    html! {
+        @if losing.count > 0 {
+            div.warning {
+                p { (losing.count) @if losing.count == 1 { " live flow loses its rule" } @else { " live flows lose their rule" }
+                    ". What is open goes on until it ends; what is opened anew needs a rule." }
+                ul.flows { @for [protocol, remote, local, interface] in &losing.shown {
+                    li { (protocol) " " code { (remote) } " – " code { (local) } " on " (interface) }
+                } }
+                @if losing.count > losing.shown.len() { p { "and " (losing.count - losing.shown.len()) " more." } }
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::look::Notice;
 use super::names::Names;
 use super::plan::{Pairs, Plan, warnings};
 use super::rows::{self, Faults, Row, prefix, reshape, reshape_tags};
-use super::{Caller, Console, Scene, details, interfaces, revision};
+use super::{Caller, Console, Scene, details, interfaces, revision, traffic};
 use crate::api::form::Form;
 use crate::api::refusal::Refusal;
 use crate::vpc::Store;
@@ -217,7 +217,9 @@ impl<S: Store> Console<S> {
         if step != "save" || is_moved {
             let quota = scene.document.model().limits.rules_per_group;
             let said = warnings(&wishes, direction, quota, &names);
-            sheet.preview = Some((Plan::new(group.rules(direction), wishes), said));
+            let plan = Plan::new(group.rules(direction), wishes);
+            let losing = traffic::losing(self.api.paths(), &group.id, plan.lost()).await;
+            sheet.preview = Some((plan, said, losing));
             let status = if is_moved {
                 StatusCode::CONFLICT
             } else {
@@ -348,12 +350,9 @@ impl<S: Store> Console<S> {
             ("Action", "ModifyNetworkInterfaceAttribute"),
             ("NetworkInterfaceId", id),
         ]);
-        let chosen = form.parts("group")?;
-        for (number, part) in (1..).zip(&chosen) {
-            call.push((
-                format!("SecurityGroupId.{number}"),
-                part.get("id").unwrap_or_default().to_owned(),
-            ));
+        let chosen = interfaces::chosen(scene, form)?;
+        for (number, id) in (1..).zip(&chosen) {
+            call.push((format!("SecurityGroupId.{number}"), id.clone()));
         }
         let again = |text: String| {
             let page = interfaces::page(scene, Some(Notice::Refused(text)));

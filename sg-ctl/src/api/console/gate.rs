@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub(super) struct Reply {
     status: StatusCode,
     kind: &'static str,
-    text: String,
+    body: Body,
     location: Option<String>,
     cookie: Option<String>,
 }
@@ -38,9 +38,18 @@ impl Reply {
         Self {
             status,
             kind: "text/html;charset=UTF-8",
-            text: page.into_string(),
+            body: Body::from(page.into_string()),
             location: None,
             cookie: None,
+        }
+    }
+
+    /// What goes on and on.
+    pub(super) fn stream(body: Body) -> Self {
+        Self {
+            kind: "text/event-stream;charset=UTF-8",
+            body,
+            ..Self::page(StatusCode::OK, html! {})
         }
     }
 
@@ -65,7 +74,7 @@ impl Reply {
 
     /// The answer as HTTP has it.
     pub(super) fn response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.text));
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         let fixed = [
@@ -157,7 +166,7 @@ pub(super) fn asset(name: &str) -> Reply {
     };
     Reply {
         kind,
-        text: text.to_owned(),
+        body: Body::from(text),
         ..Reply::page(StatusCode::OK, html! {})
     }
 }

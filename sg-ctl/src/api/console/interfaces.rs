@@ -1,11 +1,18 @@
 //! The guarded interfaces of the hosts, and which groups they carry.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::Scene;
 use super::look::{Notice, Page, csrf, empty};
+use crate::api::form::Form;
+use crate::api::refusal::Refusal;
 use crate::api::world::Eni;
 use crate::vpc::Owned;
+
+/// Groups beyond which only those that an interface carries have boxes: others are added by name.
+const BOXES: usize = 40;
 
 /// The page.
 pub(super) fn page(scene: &Scene, notice: Option<Notice>) -> Markup {
@@ -18,6 +25,9 @@ pub(super) fn page(scene: &Scene, notice: Option<Notice>) -> Markup {
                 caption.hide { "Guarded interfaces" }
                 thead { tr { th scope="col" { "Interface" } th scope="col" { "Mode" } th scope="col" { "Addresses" } th scope="col" { "Security groups" } th scope="col" { "Change" } } }
                 tbody { @for each in interfaces { (row(scene, each)) } }
+            } }
+            @if has_many(scene) { datalist #groups {
+                @for group in scene.document.model().groups.values() { option value=(group.name) { (group.id) } }
             } }
         }
     };
@@ -59,8 +69,30 @@ fn row(scene: &Scene, each: &Eni) -> Markup {
     }
 }
 
+/// The ids of the groups that a form chooses. What is neither name nor id is refused by the call, with the
+/// word for it.
+pub(super) fn chosen(scene: &Scene, form: &Form) -> Result<BTreeSet<String>, Refusal> {
+    let groups = &scene.document.model().groups;
+    let boxes = form.parts("group")?;
+    let boxes = boxes.iter().map(|part| part.get("id").unwrap_or_default());
+    let added = form.get("add").unwrap_or_default().split(',');
+    let texts = boxes.chain(added).map(str::trim);
+    let ids = texts.filter(|text| !text.is_empty()).map(|text| {
+        let group = groups.get(text);
+        group.map_or_else(|| text.to_owned(), |group| group.id.to_string())
+    });
+    Ok(ids.collect())
+}
+
+fn has_many(scene: &Scene) -> bool {
+    scene.document.model().groups.len() > BOXES
+}
+
 fn choice(scene: &Scene, each: &Eni) -> Markup {
     let groups = scene.document.model().groups.values();
+    let many = has_many(scene);
+    let groups = groups.filter(|group| !many || each.spec.groups.contains(&group.name));
+    let add = format!("add-{}", each.id);
     html! {
         details {
             summary { "Change groups" }
@@ -75,6 +107,10 @@ fn choice(scene: &Scene, each: &Eni) -> Markup {
                         }
                     }
                 }
+                @if many { div.field {
+                    label for=(add) { "More groups" span.hide { " of " (each.name) } }
+                    input id=(add) name="add" list="groups" autocomplete="off" spellcheck="false" placeholder="Name or sg-…, by commas";
+                } }
                 p.quiet { "A change that would shut out this browser's own address is refused." }
                 button.primary type="submit" { "Save groups" }
             }

@@ -145,7 +145,7 @@ fn top(scene: &Scene, place: &str) -> Markup {
             }
             div.who {
                 span title=(scene.world.place.vpc_id()) { (scene.world.place.host) }
-                span { (scene.session.key.name) " · " (role) }
+                span { (scene.session.key.name) @if scene.session.key.name != role { " · " (role) } }
                 form method="post" action="/sign-out" {
                     (csrf(scene)) button.quiet type="submit" { "Sign out" }
                 }

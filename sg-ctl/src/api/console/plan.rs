@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sg_policy::model::{Direction, Family, Icmp, IcmpMessage, Peer, Rule, Service};
+use sg_policy::model::{Direction, Family, Icmp, IcmpMessage, Peer, Rule, RuleId, Service};
 
 use super::names::Names;
 use super::rows::Wish;
@@ -82,6 +82,16 @@ impl<'r> Plan<'r> {
     /// Whether nothing is to be done.
     pub(super) fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.change.is_empty() && self.add.is_empty()
+    }
+
+    /// The rules that admit no more what they admitted; other words change nothing about that.
+    pub(super) fn lost(&self) -> HashSet<RuleId> {
+        let changed = self.change.iter();
+        let changed = changed
+            .filter(|(rule, wish)| rule.service != wish.service || rule.peer != wish.peer)
+            .map(|(rule, _)| *rule);
+        let gone = self.remove.iter().copied().chain(changed);
+        gone.map(|rule| rule.id.clone()).collect()
     }
 
     /// The calls that carry it out on a group, in an order that never holds more rules than need be.

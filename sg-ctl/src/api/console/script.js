@@ -120,12 +120,112 @@ if (first) {
   first.focus();
   first.scrollIntoView({ block: "nearest" });
 }
+// Where the head is too narrow for all places, this one is in sight.
+for (const place of all(".top [aria-current], .tabs [aria-current]")) {
+  const list = place.closest("nav, ul");
+  const box = list.scrollWidth > list.clientWidth ? list : place.closest("ul");
+  box.scrollLeft = place.offsetLeft - box.offsetLeft - (box.clientWidth - place.offsetWidth) / 2;
+}
 // A page that says what was done says it once.
 if (location.search.includes("done=")) {
   const address = new URL(location.href);
   address.searchParams.delete("done");
   history.replaceState(null, "", address);
 }
+
+/** An element with a class and a text. */
+function made(name, kind, text) {
+  const element = document.createElement(name);
+  if (kind) element.className = kind;
+  element.textContent = text;
+  return element;
+}
+
+/** Verdicts as they fall: a table that grows at its top. */
+function verdicts(section) {
+  const most = 200;
+  const lines = one("[data-lines]", section), said = one("[data-said]", section), which = one("[data-which]", section);
+  const none = one("[data-none]", section), log = one("[data-log]", section), text = one("#q");
+  let source, latest = 0, count = 0, skipped = 0, state = "", timer;
+
+  /** Says how it stands; not for each line, for somebody may be listening. */
+  const say = (now = false) => {
+    if (timer && !now) return;
+    clearTimeout(timer);
+    const numbers = [count && `${count} shown`, skipped && `${skipped} skipped`].filter(Boolean).join(", ");
+    said.textContent = [state, numbers].filter(Boolean).join(" · ");
+    timer = setTimeout(() => { timer = undefined; }, 2000);
+  };
+  const be = (next) => {
+    if (state === next) return;
+    state = next;
+    none.textContent = next === "Live" ? "No verdict has been logged yet." : "Verdicts are shown while the agent runs.";
+    say(true);
+  };
+  const sift = (row) => {
+    const wanted = text.value.trim().toLowerCase();
+    row.hidden = !row.dataset.text.includes(wanted) || Boolean(which.value && which.value !== row.dataset.verdict);
+  };
+  const cell = (...children) => {
+    const td = document.createElement("td");
+    td.append(...children);
+    return td;
+  };
+  const show = (line) => {
+    const row = document.createElement("tr");
+    const [kind, word] = line.passes ? ["done", "✓ pass"] : line.audited ? ["never", "✕ would drop"] : ["gone", "✕ drop"];
+    const reason = made("th", "", line.reason);
+    reason.scope = "row";
+    const group = made(line.group_id ? "a" : "span", "", line.group);
+    if (line.group_id) group.href = `/groups/${line.group_id}`;
+    const why = made("a", "", "Why?");
+    if (line.why) why.href = line.why;
+    why.hidden = !line.why;
+    row.append(cell(made("code", "", line.time)), cell(made("span", `badge ${kind}`, word)), reason, cell(line.protocol),
+      cell(made("code", "", line.source)), cell(made("code", "", line.destination)), cell(`${line.interface} ${line.direction}`),
+      cell(group), cell(why));
+    row.dataset.verdict = line.passes ? "pass" : "drop";
+    row.dataset.text = row.textContent.toLowerCase();
+    sift(row);
+    lines.prepend(row);
+    while (lines.children.length > most) lines.lastElementChild.remove();
+    count += 1;
+    none.hidden = true;
+    log.hidden = false;
+  };
+  const open = () => {
+    source = new EventSource(`/traffic/events?after=${latest}`);
+    source.addEventListener("ready", () => be("Live"));
+    source.addEventListener("verdict", (event) => {
+      latest = event.lastEventId;
+      show(JSON.parse(event.data));
+      say();
+    });
+    source.addEventListener("skipped", (event) => {
+      skipped += Number(event.data);
+      say();
+    });
+    source.addEventListener("absent", () => {
+      be("No agent runs");
+    });
+    source.addEventListener("error", () => {
+      if (state === "Live") be("Interrupted; trying again");
+      // Closed for good: an answer that is no stream. The page's own question finds out why.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => { if (state !== "Paused") open(); }, 2000);
+    });
+  };
+  which.addEventListener("change", () => [...lines.children].forEach(sift));
+  text.addEventListener("input", () => [...lines.children].forEach(sift));
+  open();
+  return (isPaused) => {
+    source.close();
+    if (isPaused) be("Paused");
+    else open();
+  };
+}
+
+const streamed = one("[data-stream]");
+const pauseStream = streamed ? verdicts(streamed) : () => {};
 
 /** Traffic: the page is asked again; a lost host is said so, and asked on. */
 const polled = one("[data-poll]");
@@ -139,11 +239,12 @@ if (polled) {
     pause.setAttribute("aria-pressed", isPaused);
     pause.textContent = isPaused ? "Go on" : "Pause";
     live.textContent = isPaused ? "Paused" : "Live";
+    pauseStream(isPaused);
   });
   const ask = async () => {
     if (!isPaused && !document.hidden) {
       try {
-        const answer = await fetch(location.href, { credentials: "same-origin" });
+        const answer = await fetch(location.href, { credentials: "same-origin", headers: { "x-sg-asked": "1" } });
         if (answer.redirected) {
           live.textContent = "Your session has ended: sign in again";
           return;

@@ -89,6 +89,14 @@ impl Sessions {
         Some(session.clone())
     }
 
+    /// The session of a cookie, which is not used thereby: a page that asks by itself keeps none open.
+    pub(super) fn peek(&self, cookie: &str, now: Instant) -> Option<&Session> {
+        let session = self.open.get(cookie)?;
+        let (whole, rest) = (session.began, session.used);
+        let is_open = now.duration_since(whole) < LONGEST && now.duration_since(rest) < IDLE;
+        is_open.then_some(session)
+    }
+
     /// Ends a session.
     pub(super) fn end(&mut self, cookie: &str) {
         self.open.remove(cookie);

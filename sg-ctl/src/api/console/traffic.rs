@@ -1,15 +1,19 @@
 //! What passes and what does not: flows that are alive, packets by reason.
 
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use maud::{Markup, html};
+use sg_policy::model::{GroupId, RuleId};
 use tokio::task::spawn_blocking;
 
 use super::hits::{ago, bytes};
 use super::look::{Page, empty};
 use super::{Query, Scene};
 use crate::host::paths::Paths;
-use crate::host::{Host, HostError};
+
+use crate::host::{Host, HostError, LiveFlow};
 
 /// Flows that are shown.
 const MOST: usize = 200;
@@ -39,12 +43,13 @@ pub(super) async fn page(scene: &Scene, query: &Query, paths: &Paths) -> Markup 
     let seen = spawn_blocking(move || look(&paths, &text)).await;
     let body = html! {
         form.filter method="get" action="/traffic" role="search" {
-            label for="q" { "Find flows" }
+            label for="q" { "Find traffic" }
             input #q type="search" name="q" value=(query.get("q")) placeholder="Address, port, interface or rule" autocomplete="off";
             button type="submit" { "Filter" }
             button type="button" data-pause="" hidden aria-pressed="false" { "Pause" }
             span.quiet data-live="" role="status" {}
         }
+        (verdicts())
         div data-poll="/traffic" {
             @match seen {
                 Ok(Ok(seen)) => { (shown(&seen)) }
@@ -62,6 +67,28 @@ pub(super) async fn page(scene: &Scene, query: &Query, paths: &Paths) -> Markup 
         body,
     }
     .html(scene)
+}
+
+/// The table that the script fills.
+fn verdicts() -> Markup {
+    html! {
+        section data-stream="/traffic/events" {
+            div.heading.small {
+                h2 { "Verdicts" }
+                div.acts {
+                    span.quiet role="status" data-said="" {}
+                    label.hide for="verdict" { "Which verdicts" }
+                    select #verdict data-which="" { option value="" { "All verdicts" } option value="drop" { "Dropped" } option value="pass" { "Passed" } }
+                }
+            }
+            p.quiet.none data-none="" { "Verdicts are shown as they fall where scripts may run." }
+            div.scroll.log hidden data-log="" tabindex="0" role="region" aria-label="Verdicts" { table {
+                caption.hide { "Verdicts, the latest first" }
+                thead { tr { th scope="col" { "Time (UTC)" } th scope="col" { "Verdict" } th scope="col" { "Reason" } th scope="col" { "Protocol" } th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Interface" } th scope="col" { "Group" } th scope="col" { span.hide { "Explain" } } } }
+                tbody data-lines="" {}
+            } }
+        }
+    }
 }
 
 fn shown(seen: &Seen) -> Markup {
@@ -91,7 +118,8 @@ fn shown(seen: &Seen) -> Markup {
     }
 }
 
-fn protocol(number: u8) -> String {
+/// A protocol's name, or its number.
+pub(super) fn protocol(number: u8) -> String {
     match number {
         1 => "ICMP".to_owned(),
         6 => "TCP".to_owned(),
@@ -99,6 +127,64 @@ fn protocol(number: u8) -> String {
         58 => "ICMPv6".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// Live flows that a rule admitted which goes or changes.
+#[derive(Default)]
+pub(super) struct Losing {
+    /// How many.
+    pub(super) count: usize,
+    /// Some of them, the latest first: protocol, other side, this side, interface.
+    pub(super) shown: Vec<[String; 4]>,
+}
+
+/// Flows that such a preview names.
+const NAMED: usize = 8;
+
+/// The live flows of this host that these rules of a group have admitted.
+pub(super) async fn losing(paths: &Paths, group: &GroupId, rules: HashSet<RuleId>) -> Losing {
+    if rules.is_empty() {
+        return Losing::default();
+    }
+    let (paths, group) = (paths.clone(), group.clone());
+    let asked = spawn_blocking(move || {
+        let host = Host::open(&paths)?;
+        let numbers = host.state()?.numbers;
+        let mut flows = host.flows()?;
+        flows.retain(|flow| {
+            let rule = numbers.rule(flow.entry.rule);
+            rule.is_some_and(|rule| rule.group_id == group && rules.contains(&rule.rule_id))
+        });
+        flows.sort_by_key(|flow| flow.idle);
+        let shown = flows.iter().take(NAMED).map(|flow| {
+            let [remote, local] = ends(flow);
+            [
+                protocol(flow.key.protocol()),
+                remote,
+                local,
+                flow.interface.to_string(),
+            ]
+        });
+        Ok::<_, HostError>(Losing {
+            count: flows.len(),
+            shown: shown.collect(),
+        })
+    });
+    // Without a kernel to ask there are no flows to lose.
+    asked.await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// The other side of a flow, and this one.
+fn ends(flow: &LiveFlow) -> [String; 2] {
+    let end = |address: IpAddr, port: u16| match port {
+        0 => address.to_string(),
+        port => SocketAddr::new(address, port).to_string(),
+    };
+    let key = &flow.key;
+    [
+        end(key.remote.into(), key.remote_port()),
+        end(key.local.into(), key.local_port()),
+    ]
 }
 
 fn look(paths: &Paths, text: &str) -> Result<Seen, HostError> {
@@ -132,17 +218,13 @@ fn look(paths: &Paths, text: &str) -> Result<Seen, HostError> {
     let flows = host.flows()?.into_iter().map(|flow| {
         let rule = state.numbers.rule(flow.entry.rule);
         let rule = rule.map(|rule| format!("{}: {} {}", rule.group, rule.service, rule.peer));
-        let key = &flow.key;
-        let end = |address: std::net::IpAddr, port: u16| match port {
-            0 => address.to_string(),
-            port => std::net::SocketAddr::new(address, port).to_string(),
-        };
+        let [remote, local] = ends(&flow);
         Flow {
             interface: flow.interface.to_string(),
             direction: flow.entry.opened().name(),
-            protocol: key.protocol(),
-            remote: end(key.remote.into(), key.remote_port()),
-            local: end(key.local.into(), key.local_port()),
+            protocol: flow.key.protocol(),
+            remote,
+            local,
             rule: rule.unwrap_or_default(),
             bytes: flow.traffic().iter().map(|traffic| traffic.bytes).sum(),
             idle: flow.idle,

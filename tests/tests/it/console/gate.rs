@@ -159,3 +159,52 @@ fn wrong_secrets_have_to_wait_and_keys_that_only_read_change_nothing() {
     assert!(page.contains("You are not authorized"), "{page}");
     assert!(!sg.ok(&["show", "groups"]).contains("made"));
 }
+
+#[test]
+fn secrets_are_printed_on_a_terminal_and_kept_out_of_a_journal() {
+    let network = Network::new(&["app", "db"]);
+    let sg = SgCtl::new(&network.router);
+    // As a service manager starts them: one says it on standard output, the other beside its log.
+    let mut serving = sg.start(&["serve"]);
+    let said: Vec<_> = (0..3).map(|_| serving.line()).collect();
+    let (id, secret) = key(&sg);
+    let said = said.join("\n");
+    for part in ["EC2 endpoint", "/groups", "`sg-ctl console --key`"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains(&secret) && !said.contains("link="), "{said}");
+    drop(serving);
+
+    let path = sg.directory().join("state/keys.json");
+    std::fs::remove_file(&path).expect("it is ours");
+    let mut agent = sg.start_for_notes(&["agent", "--api", "127.0.0.1:8790"]);
+    let mut said = Vec::new();
+    while !said
+        .last()
+        .is_some_and(|line: &String| line.starts_with("keys"))
+    {
+        said.push(agent.line());
+    }
+    let (_, other) = key(&sg);
+    assert_ne!(other, secret, "another key was made");
+    let said = said.join("\n");
+    assert!(!said.contains(&other) && !said.contains("link="), "{said}");
+    drop(agent);
+
+    // Root has it when he asks.
+    std::fs::remove_file(&path).expect("it is ours");
+    let told = sg.fails(1, &["console", "--key"]);
+    assert!(told.contains("makes the first key"), "{told}");
+    let mut serving = sg.start_on_terminal(200, &["serve"]);
+    serving.shows("link=");
+    serving.shows("describe-security-groups");
+    let (_, secret) = key(&sg);
+    let told = sg.ok(&["console", "--key", "--url", "http://127.0.0.1:1"]);
+    for part in [
+        id.get(..4).unwrap_or_default(),
+        &secret,
+        "http://127.0.0.1:1 --profile sg",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+}

@@ -48,7 +48,7 @@ return [...new Set(wrong)];
 "#;
 
 /// Makes a group by the form, from a page's own script: as fast as a form can be filled.
-fn make(browser: &Browser<'_>, name: &str, rules: &[[&str; 4]], tag: &str) -> String {
+pub(super) fn make(browser: &Browser<'_>, name: &str, rules: &[[&str; 4]], tag: &str) -> String {
     browser.open(&format!("{URL}/groups/new"));
     let rules = serde_json::json!(rules);
     let script = format!(
@@ -72,7 +72,9 @@ fn make(browser: &Browser<'_>, name: &str, rules: &[[&str; 4]], tag: &str) -> St
     );
     browser.run(&script);
     browser.follow(".acts.end .primary");
-    browser.text(".summary code")
+    let id = browser.text(".summary code");
+    assert!(id.starts_with("sg-"), "{name}: {}", browser.text("main"));
+    id
 }
 
 #[test]
@@ -82,6 +84,7 @@ fn every_page_has_names_contrast_and_room_in_both_schemes() {
     let sg = SgCtl::new(&network.router);
     guarded(&sg, &network);
     let _serving = serve(&sg);
+    let _agent = sg.start(&["agent"]);
     let browser = browser(&sg, &network.router);
     let web = make(
         &browser,
@@ -190,30 +193,22 @@ fn every_page_has_names_contrast_and_room_in_both_schemes() {
 }
 
 #[test]
-fn traffic_says_when_the_host_is_lost_and_when_the_session_is() {
-    let network = Network::new(&["app", "db"]);
-    let sg = SgCtl::new(&network.router);
-    guarded(&sg, &network);
-    let serving = serve(&sg);
-    let browser = browser(&sg, &network.router);
-    browser.open(&format!("{URL}/traffic"));
-    assert_eq!(browser.text("[data-live]"), "Live");
-    drop(serving);
-    browser.wait("document.querySelector('[data-live]').innerText.includes('does not answer')");
-    // Sessions live in memory.
-    let _serving = serve(&sg);
-    browser.wait("document.querySelector('[data-live]').innerText.includes('session has ended')");
-}
-
-#[test]
 fn hostile_text_is_shown_as_text_and_never_runs() {
     let network = Network::new(&["app", "db"]);
     let sg = SgCtl::new(&network.router);
     let _serving = serve(&sg);
     let browser = browser(&sg, &network.router);
     let hostile = r#""><script>window.hacked = 1</script><img src=x onerror="hacked=1">"#;
+    // What is written from the right must not turn what stands beside it.
+    let turned = "\u{5d0}\u{5d1}\u{5d2} 123";
     let long = "a".repeat(255);
     let group = make(&browser, &long, &[], hostile);
+    let other = make(&browser, "turned", &[], turned);
+    browser.open(&format!("{URL}/groups/{other}?tab=tags"));
+    assert!(browser.text("tbody").contains(turned));
+    let is_apart = "return [...document.querySelectorAll('tbody *')].filter((each) => each.childElementCount === 0
+            && each.textContent.includes('\u{5d0}')).every((each) => each.closest('bdi'))";
+    assert_eq!(browser.run(is_apart), true);
     for path in [
         "/groups".to_owned(),
         format!("/groups/{group}?tab=tags"),
@@ -250,6 +245,7 @@ fn hostile_text_is_shown_as_text_and_never_runs() {
 fn five_thousand_groups_are_a_page_at_a_time() {
     let network = Network::new(&["app", "db"]);
     let sg = SgCtl::new(&network.router);
+    guarded(&sg, &network);
     let groups: Vec<_> = (0..5000)
         .map(|number| {
             let rule = format!("{{ type: HTTPS, source: 10.{}.0.0/16 }}", number % 200);
@@ -277,8 +273,13 @@ fn five_thousand_groups_are_a_page_at_a_time() {
         assert_eq!(status, 200);
         (answer, begun.elapsed())
     };
-    let (page, took) = get("/groups");
+    // What it costs, and not what else this machine does meanwhile: the least of some.
+    let tries: Vec<_> = (0..5).map(|_| get("/groups")).collect();
+    let took = tries.iter().map(|(_, took)| *took).min();
+    let took = took.expect("there are some");
     println!("the first of 5 001 groups took {took:?}");
+    assert!(took.as_millis() < 1000, "{took:?}");
+    let (page, _) = &tries[0];
     assert!(page.contains("5001 groups") && page.contains("Page 1 of 101"));
     let (page, _) = get("/groups?q=group-4321");
     assert!(
@@ -286,4 +287,7 @@ fn five_thousand_groups_are_a_page_at_a_time() {
         "a file owns it, and is named"
     );
     assert!(!page.contains("group-4322"));
+    // A group is added to an interface by name, and no page has all of them for each interface.
+    let (page, _) = get("/interfaces");
+    assert!(page.contains("More groups") && page.matches("type=\"checkbox\"").count() < 10);
 }

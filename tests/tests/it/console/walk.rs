@@ -100,6 +100,13 @@ fn the_walk_ends_with_a_packet_that_passes_after_save_and_not_before() {
         "3306"
     );
     browser.click(".rows .remove");
+    // *My IP* is the address that the browser comes from.
+    add_rule(&browser, "in", ["MySQL/Aurora", "My IP", "", ""]);
+    assert_eq!(
+        browser.run("return document.getElementById('in.1.source').value"),
+        "127.0.0.1/32"
+    );
+    browser.click(".rows .remove");
     add_rule(&browser, "in", ["MySQL/Aurora", "", &web, "MySQL"]);
     assert_eq!(browser.text(".rows .known"), "our-learning-sg-https");
     browser.follow(".acts.end button:not(.primary)");
