@@ -344,11 +344,6 @@ pub struct Running {
 }
 
 impl Running {
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Waits for the next line of its output.
     #[track_caller]
     pub fn line(&mut self) -> String {

@@ -268,9 +268,7 @@ impl StateLock {
         }
         std::fs::rename(next, &current).map_err(io_error("replace", &current))?;
         reach(CrashPoint::StateRenamed);
-        if let (Some(state), Some(mark)) = (self.prepared.take(), self.directory.mark()) {
-            mark::remember(&current, mark, state);
-        }
+        self.directory.remember(self.prepared.take());
         self.finish_keeping()?;
         self.sync()?;
         reach(CrashPoint::Committed);

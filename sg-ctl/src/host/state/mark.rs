@@ -31,6 +31,13 @@ impl StateDir {
         let file = std::fs::metadata(self.current()).ok()?;
         Some(FileMark::of(&file))
     }
+
+    /// Keeps what this process has just made the state.
+    pub(super) fn remember(&self, state: Option<State>) {
+        if let (Some(state), Some(mark)) = (state, self.mark()) {
+            remember(&self.current(), mark, state);
+        }
+    }
 }
 
 /// The state that this process read or wrote last. With a hundred thousand members a state takes longer
