@@ -173,7 +173,7 @@ function verdicts(section) {
   };
   const show = (line) => {
     const row = document.createElement("tr");
-    const [kind, word] = line.passes ? ["done", "✓ pass"] : line.audited ? ["never", "✕ would drop"] : ["gone", "✕ drop"];
+    const [kind, word] = line.passes ? ["done", "✓ allow"] : line.audited ? ["never", "✕ would deny"] : ["gone", "✕ deny"];
     const reason = made("th", "", line.reason);
     reason.scope = "row";
     const group = made(line.group_id ? "a" : "span", "", line.group);
@@ -184,7 +184,7 @@ function verdicts(section) {
     row.append(cell(made("code", "", line.time)), cell(made("span", `badge ${kind}`, word)), reason, cell(line.protocol),
       cell(made("code", "", line.source)), cell(made("code", "", line.destination)), cell(`${line.interface} ${line.direction}`),
       cell(group), cell(why));
-    row.dataset.verdict = line.passes ? "pass" : "drop";
+    row.dataset.verdict = line.passes ? "allow" : "deny";
     row.dataset.text = row.textContent.toLowerCase();
     sift(row);
     lines.prepend(row);

@@ -78,7 +78,7 @@ fn verdicts() -> Markup {
                 div.acts {
                     span.quiet role="status" data-said="" {}
                     label.hide for="verdict" { "Which verdicts" }
-                    select #verdict data-which="" { option value="" { "All verdicts" } option value="drop" { "Dropped" } option value="pass" { "Passed" } }
+                    select #verdict data-which="" { option value="" { "All verdicts" } option value="deny" { "Denied" } option value="allow" { "Allowed" } }
                 }
             }
             p.quiet.none data-none="" { "Verdicts are shown as they fall where scripts may run." }
@@ -99,7 +99,7 @@ fn shown(seen: &Seen) -> Markup {
             caption.hide { "Packets by reason" }
             thead { tr { th scope="col" { "Verdict" } th scope="col" { "Reason" } th scope="col" { "Interface" } th scope="col" { "Direction" } th.number scope="col" { "Packets" } th.number scope="col" { "Bytes" } } }
             tbody { @for (interface, direction, reason, passes, packets, count) in &seen.reasons { tr {
-                td { @if *passes { span.badge.done { "✓ pass" } } @else { span.badge.gone { "✕ drop" } } }
+                td { @if *passes { span.badge.done { "✓ allow" } } @else { span.badge.gone { "✕ deny" } } }
                 th scope="row" { (reason) } td { (interface) } td { (direction) } td.number { (packets) } td.number { (bytes(*count)) }
             } } }
         } } }

@@ -49,7 +49,7 @@ fn verdicts_are_shown_as_they_fall_and_again_after_the_agent_was_away() {
     browser.wait(&shows(3306));
     let row = browser.run(&format!("return {}.innerText", shows(3306)));
     let row = row.as_str().unwrap_or_default();
-    for part in ["✕ drop", "no-rule", "TCP", &app.v4.to_string(), "inbound"] {
+    for part in ["✕ deny", "no-rule", "TCP", &app.v4.to_string(), "inbound"] {
         assert!(row.contains(part), "{part}: {row}");
     }
     // What is filtered away is there again without it.
@@ -62,9 +62,9 @@ fn verdicts_are_shown_as_they_fall_and_again_after_the_agent_was_away() {
              menu.dispatchEvent(new Event('change', {{ bubbles: true }}));"
         ));
     };
-    choose("pass");
+    choose("allow");
     assert_eq!(browser.run(&is_hidden), true);
-    choose("drop");
+    choose("deny");
     assert_eq!(browser.run(&is_hidden), false);
     browser.fill("#q", "nothing has this");
     assert_eq!(browser.run(&is_hidden), true);
