@@ -439,6 +439,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_remembered_gives_way_to_what_another_process_wrote() {
+        let (_guard, directory) = scratch();
+        let lock = directory.lock().unwrap();
+        lock.prepare(&generation(1)).unwrap();
+        lock.commit(false).unwrap();
+        let read = || {
+            let (state, mark) = read(&directory.current()).unwrap().unwrap();
+            (state, Some(mark))
+        };
+        assert_eq!(read(), (directory.load().unwrap(), directory.mark()));
+        // As long as the one before.
+        let text = std::fs::read_to_string(directory.current()).unwrap();
+        let other = text.replace("\"generation\":1", "\"generation\":2");
+        let aside = directory.path.join("aside");
+        std::fs::write(&aside, other).unwrap();
+        std::fs::rename(&aside, directory.current()).unwrap();
+        assert_eq!(directory.load().unwrap(), generation(2));
+        assert_eq!(read(), (directory.load().unwrap(), directory.mark()));
+    }
+
+    #[test]
     fn the_state_changes_at_commit_only() {
         let (_guard, directory) = scratch();
         let lock = directory.lock().unwrap();
