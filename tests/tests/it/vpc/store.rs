@@ -21,6 +21,7 @@ fn group(name: &str, admits: &str) -> SecurityGroup {
     let peer = Peer::Group(admits.to_owned());
     SecurityGroup {
         inbound: vec![Rule::new(&id, Direction::Inbound, Service::All, peer)],
+        outbound: Vec::new(),
         name: name.to_owned(),
         id,
         ..SecurityGroup::built_in()
