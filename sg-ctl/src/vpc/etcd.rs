@@ -19,8 +19,11 @@ use super::joined::EtcdAccess;
 
 /// How long a request may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a connection without traffic is tried, and how long the answer may take.
-const PING: Duration = Duration::from_secs(2);
+/// How often a connection without traffic is tried. etcd ends one that is tried more often than every
+/// 5 seconds (`--grpc-keepalive-min-time`), after the third time.
+const PING: Duration = Duration::from_secs(6);
+/// How long an answer to that may take, and a connection to be made.
+const ANSWER: Duration = Duration::from_secs(3);
 /// Bytes of the largest answer: a page of the largest values fits.
 const MOST: usize = 256 << 20;
 /// Keys of one page, at most.
@@ -330,9 +333,9 @@ fn after(prefix: &str) -> Vec<u8> {
 fn options(access: &EtcdAccess) -> Result<ConnectOptions, EtcdError> {
     let mut options = ConnectOptions::new()
         .with_require_leader(true)
-        .with_keep_alive(PING, PING)
-        .with_keep_alive_while_idle(true)
-        .with_connect_timeout(PING);
+        .with_keep_alive(PING, ANSWER)
+        .with_keep_alive_while_idle(false)
+        .with_connect_timeout(ANSWER);
     if let Some(tls) = tls::options(access)? {
         options = options.with_tls(tls);
     }

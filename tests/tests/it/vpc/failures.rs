@@ -1,5 +1,7 @@
 //! What fails, and what must hold meanwhile: each test is a row of the table in docs/vpc.md.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 use sg_tests::{
     etcd::Etcd,
@@ -101,6 +103,22 @@ fn a_stopped_node_is_left_for_another() {
     second.wait_until_it_reaches(db);
     etcd.signal(number, Signal::SIGCONT);
     assert!(app.reaches(db));
+}
+
+#[test]
+fn a_vpc_in_which_nothing_happens_is_followed_without_a_break() {
+    /// Several times as long as it took etcd to end connections that were tried too often.
+    const LONG: Duration = Duration::from_secs(25);
+    let network = Network::new(&["db", "etcd"]);
+    let [db, node] = network.hosts();
+    let etcd = Etcd::start(&[node], &[]);
+    let database = Member::database(db, &etcd, &[]);
+    let begin = Instant::now();
+    eventually_within("a while without a break", PATIENCE, || {
+        let status = database.status();
+        assert_eq!(status["connected"], true, "{status:#}");
+        (begin.elapsed() > LONG).then_some(())
+    });
 }
 
 #[test]
