@@ -1,5 +1,7 @@
 //! Measures a VPC of many hosts: `cargo xtask bench vpc` builds it and starts it as root.
 
+use std::fmt::Display;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use sg_tests::vpc_bench::{agents, kernels};
@@ -96,6 +98,16 @@ fn main() -> Result<()> {
     }
 }
 
+fn row(name: &str, value: impl Display) {
+    println!("{name:<42}{value}");
+}
+
+/// Delays in a row; `of` tells what lies at a part of them.
+fn delays(of: impl Fn(f64) -> f64) -> String {
+    let [median, most, last] = [0.5, 0.99, 1.0].map(of);
+    format!("{median:.1} ms (p50), {most:.1} (p99), {last:.1} (last)")
+}
+
 fn agents(amounts: agents::Amounts) -> Result<()> {
     let (hosts, members) = (amounts.hosts, amounts.hosts * amounts.addresses);
     let through = if amounts.proxy {
@@ -108,7 +120,6 @@ fn agents(amounts: agents::Amounts) -> Result<()> {
         amounts.groups
     );
     let figures = agents::measure(amounts)?;
-    let row = |name: &str, value: String| println!("{name:<42}{value}");
     row(
         "all agents know everything after",
         format!("{:.2} s", figures.loaded),
@@ -120,12 +131,7 @@ fn agents(amounts: agents::Amounts) -> Result<()> {
     );
     row(
         "a change reaches a follower after",
-        format!(
-            "{:.1} ms (p50), {:.1} (p99), {:.1} (last)",
-            figures.delay(0.5),
-            figures.delay(0.99),
-            figures.delay(1.0)
-        ),
+        delays(|part| figures.delay(part)),
     );
     row(
         "processors that etcd's nodes use",
@@ -141,7 +147,6 @@ fn agents(amounts: agents::Amounts) -> Result<()> {
 fn kernels(amounts: kernels::Amounts) -> Result<()> {
     println!("3 guarded hosts, {} members elsewhere", amounts.members);
     let figures = kernels::measure(amounts)?;
-    let row = |name: &str, value: String| println!("{name:<42}{value}");
     row("all are admitted after", format!("{:.2} s", figures.loaded));
     row("memory of an agent", format!("{} MiB", figures.memory));
     row(
@@ -167,12 +172,7 @@ fn kernels(amounts: kernels::Amounts) -> Result<()> {
     );
     row(
         "a change is admitted after",
-        format!(
-            "{:.1} ms (p50), {:.1} (p99), {:.1} (last)",
-            figures.delay(0.5),
-            figures.delay(0.99),
-            figures.delay(1.0)
-        ),
+        delays(|part| figures.delay(part)),
     );
     row(
         &format!("{} join at once, all admitted after", amounts.burst),

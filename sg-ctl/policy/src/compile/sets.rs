@@ -13,9 +13,6 @@ pub(super) struct Sets {
     numbers: HashMap<Rc<[u32]>, u32>,
     /// Which set becomes which when a number comes or goes: the same ones do so again and again.
     toggles: HashMap<(u32, u32), u32>,
-    /// The last one, both ways: one after the other, the members of a group come and go.
-    last: [(u32, u32); 2],
-    number: u32,
 }
 
 impl Default for Sets {
@@ -25,8 +22,6 @@ impl Default for Sets {
             members: vec![Rc::clone(&empty)],
             numbers: HashMap::from([(empty, EMPTY)]),
             toggles: HashMap::new(),
-            last: [(EMPTY, EMPTY); 2],
-            number: u32::MAX,
         }
     }
 }
@@ -44,21 +39,9 @@ impl Sets {
 
     /// The set that has `number` if `set` has not, and the reverse, and else what `set` has.
     pub(super) fn toggle(&mut self, set: u32, number: u32) -> u32 {
-        if self.number == number
-            && let Some((_, toggled)) = self.last.iter().find(|(from, _)| *from == set)
-        {
-            return *toggled;
+        if let Some(known) = self.toggles.get(&(set, number)) {
+            return *known;
         }
-        let toggled = match self.toggles.get(&(set, number)) {
-            Some(known) => *known,
-            None => self.make(set, number),
-        };
-        (self.number, self.last) = (number, [(set, toggled), (toggled, set)]);
-        toggled
-    }
-
-    /// The set that another becomes for the first time.
-    fn make(&mut self, set: u32, number: u32) -> u32 {
         let mut members = self.members(set).to_vec();
         match members.binary_search(&number) {
             Ok(at) => drop(members.remove(at)),

@@ -134,7 +134,7 @@ impl Join {
     /// new join is made.
     pub fn follow(&mut self, claims: &Claims, model: &Model, own: &str) -> Membership {
         let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
-        let mut judge = Judge::new(model);
+        let judge = Judge::new(model);
         let records = std::mem::take(&mut self.records);
         for (key, record) in &records {
             if claims
@@ -294,7 +294,7 @@ impl<'m> Judge<'m> {
         }
     }
 
-    fn judge(&mut self, key: &RecordKey, record: &Record) -> Judged {
+    fn judge(&self, key: &RecordKey, record: &Record) -> Judged {
         let mut judged = Judged::default();
         // What nobody defines nobody refers to.
         let Some(group) = self.names.get(key.group.as_str()).copied() else {
