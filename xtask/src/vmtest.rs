@@ -243,7 +243,19 @@ fn at_once_of(kernels: Vec<Of<Kernel>>, payload: &Payload, directory: &Path) -> 
     let names = kernels.iter().map(|(series, _)| series.to_string());
     let names = names.collect::<Vec<_>>().join(" and ");
     let step = Step::start(&format!("kernel {names}"), "running");
-    let boot = |kernel: Kernel| Ok(Report::read(&guest::run(&kernel, payload, directory)?));
+    let boot = |kernel: Kernel| {
+        let first = Report::read(&guest::run(&kernel, payload, directory)?);
+        if first.has_booted() {
+            return Ok(first);
+        }
+        // Nothing of ours has run: a newest kernel may fail in its own start, which no change of ours
+        // can mend. What it said is shown with what came of the second time.
+        let second = Report::read(&guest::run(&kernel, payload, directory)?);
+        Ok(Report {
+            first_boot: first.faults,
+            ..second
+        })
+    };
     let reports: Vec<Of<Report>> = thread::scope(|scope| {
         let started = kernels.into_iter().map(|(series, kernel)| {
             let run = scope.spawn(move || kernel?.map(boot).transpose());

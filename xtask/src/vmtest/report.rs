@@ -18,7 +18,12 @@ pub(super) struct Report {
     pub(super) faults: Vec<String>,
     /// From the start of QEMU to its end.
     pub(super) time: Duration,
+    /// What was wrong with a boot before this one.
+    pub(super) first_boot: Vec<String>,
 }
+
+/// Lines of a console that are shown of a kernel that did not boot: a whole panic.
+const LAST_LINES: usize = 60;
 
 /// One program that ran in a guest.
 #[derive(Debug, Default, PartialEq)]
@@ -63,10 +68,18 @@ impl Report {
         for line in &transcript.lines {
             report.add(line);
         }
-        if report.version.is_empty() {
+        if !report.has_booted() {
+            let said = transcript.lines.len();
+            let last = &transcript.lines[said.saturating_sub(LAST_LINES)..];
+            report.faults = last.iter().chain(&transcript.fault).cloned().collect();
             report.faults.push("did not boot".to_owned());
         }
         report
+    }
+
+    /// Whether the first process ran, which says so.
+    pub(super) fn has_booted(&self) -> bool {
+        !self.version.is_empty()
     }
 
     fn add(&mut self, line: &str) {
@@ -230,6 +243,9 @@ pub(super) fn print(rows: &[(String, Result<Report, String>)]) {
     println!();
     print_columns(&table);
     for (name, report) in rows {
+        for line in report.iter().flat_map(|report| &report.first_boot) {
+            println!("{name}: before it booted: {line}");
+        }
         for reason in report.iter().flat_map(Report::skipped) {
             println!("{name}: skipped: {reason}");
         }
@@ -303,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_guest_that_says_nothing_has_failed() {
-        assert_eq!(read(&["garbage"]).failures(1), ["did not boot"]);
+        assert_eq!(read(&["garbage"]).failures(1), ["garbage", "did not boot"]);
         let early = read(&["TEST kernel 6.1"]);
         assert_eq!(early.failures(1), ["the guest ended early"]);
         let hung = read(&["TEST kernel 6.1", "TEST load begins"]);
