@@ -17,6 +17,7 @@ pub mod record;
 mod remote;
 pub mod roles;
 mod store;
+pub mod trial;
 pub mod wire;
 
 pub use document::{
@@ -24,5 +25,5 @@ pub use document::{
 };
 pub use local::LocalStore;
 pub use own::OwnStore;
-pub use remote::{EtcdStore, HostRow, MemberRow};
+pub use remote::{Confirmed, EtcdStore, HostRow, MemberRow};
 pub use store::{Kept, Store, StoreError, Swap};

@@ -17,7 +17,7 @@ use super::{Agent, Notice};
 use crate::host::paths::Paths;
 use crate::host::state::StateDir;
 use crate::host::{Enforcement, Host, HostError};
-use crate::vpc::follow::{Done, Follower, Health, Local, Wanted, channels};
+use crate::vpc::follow::{Done, Follower, Health, Local, TrialState, Wanted, channels};
 use crate::vpc::joined::{self, Joined};
 
 /// How often addresses are looked at when nothing says that they have changed.
@@ -213,7 +213,10 @@ async fn enforce(
         };
         let result = loop {
             let (paths, next) = (paths.clone(), Arc::clone(&next));
-            let work = move || Host::open(&paths)?.enforce(next.document.clone());
+            let work = move || {
+                let (document, standing) = (next.document.clone(), next.standing.clone());
+                Host::open(&paths)?.enforce(document, standing)
+            };
             match spawn_blocking(work).await {
                 Ok(Err(error)) if is_busy(&error) => sleep(BUSY).await,
                 Ok(result) => break result,
@@ -299,6 +302,17 @@ fn changes(before: Option<&Health>, now: &Health) -> Vec<String> {
             "the VPC {vpc} cannot be followed, the last policy stays: {error}"
         ));
         lines.extend(now.help.iter().map(|help| format!("help: {help}")));
+    }
+    match now.trial.filter(|_| now.trial != before.trial) {
+        Some(TrialState::Running) => lines.push(format!(
+            "the VPC's rules wait to be confirmed, at revision {}",
+            now.rules_wanted
+        )),
+        Some(TrialState::Lapsed) => lines.push(format!(
+            "the VPC's rules of revision {} were not confirmed in time: those before are in force",
+            now.rules_wanted
+        )),
+        None => {}
     }
     let mut tell = |what: &str, before: Option<&String>, now: Option<&String>| match now {
         Some(text) if before != now => lines.push(format!("{what}: {text}")),

@@ -150,6 +150,7 @@ impl Host {
     ) -> Result<Vec<AttachSummary>, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
+        state.check_no_vpc_trial(along.confirm_within.is_some())?;
         let (state, survey) = self.make_room(&lock, state, &coming)?;
         Self::check_all_recorded(&state, &survey.attachments)?;
         let document = match along.rules.clone() {
@@ -179,9 +180,11 @@ impl Host {
         attachments.retain(|attachment| !replaced.contains(&attachment.zone));
         // New rules on trial are on trial everywhere, also where they are attached meanwhile.
         let everywhere = along.confirm_within.is_some() && rules_change;
-        if along.confirm_within.is_some() || state.before.is_some() {
-            let is_coming = |name: &str| all.iter().any(|each| each.name == name);
+        let is_coming = |name: &str| all.iter().any(|each| each.name == name);
+        if along.confirm_within.is_some() {
             next.put_on_trial(&state, |name| everywhere || is_coming(name));
+        } else if state.before.is_some() {
+            next.join_trial(is_coming);
         }
         let to_come: Vec<_> = plans.iter().map(attachment_of).collect();
         let zones = attachments.iter().chain(&to_come).map(|each| each.zone);

@@ -133,6 +133,9 @@ pub enum HostError {
     /// New rules are on trial on more interfaces than those that were to be confirmed.
     #[error("the rules themselves are on trial, on every interface")]
     RulesOnTrial,
+    /// The rules of the VPC are on trial, on all of its hosts.
+    #[error("the rules of the VPC are on trial")]
+    VpcOnTrial,
     /// The rules document is wrong, or has two owners.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -233,6 +236,11 @@ impl HostError {
             Self::Conflict { .. } => Some("look again, and decide again".to_owned()),
             Self::LocksOut { .. } => Some("allow that address first".to_owned()),
             Self::NoSsh => Some("leave --keep-ssh out: sg-ctl was not started over SSH".to_owned()),
+            Self::VpcOnTrial => Some(
+                "`sg-ctl confirm` keeps them, on a host with an administrator's access; or wait until \
+                 they have returned"
+                    .to_owned(),
+            ),
             Self::RulesOnTrial => Some("confirm them all: sg-ctl confirm".to_owned()),
             Self::TooLate { .. } => Some("make the change once more, and confirm that".to_owned()),
             Self::NoPrevious => Some("the rules have not changed yet".to_owned()),

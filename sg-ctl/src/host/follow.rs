@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::put::take_assignments;
 use super::{Host, HostError, WayIn, zone_policies};
 use crate::vpc::Document;
+use crate::vpc::trial::Standing;
 
 /// What [`Host::enforce`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +23,41 @@ pub struct Enforcement {
 }
 
 impl Host {
-    /// Puts the rules of a VPC in force, as this host has them. Does nothing when they are.
+    /// Puts the rules of a VPC in force, as this host has them; on trial where they are. Does nothing
+    /// when they are in force so.
     ///
     /// # Errors
     /// Those of [`apply`](Self::apply); nothing has changed then.
-    pub fn enforce(&mut self, document: Document) -> Result<Enforcement, HostError> {
-        let (lock, mut state) = self.begin()?;
-        let before = state.document();
+    pub fn enforce(
+        &mut self,
+        mut document: Document,
+        standing: Standing,
+    ) -> Result<Enforcement, HostError> {
+        let (lock, found) = self.begin()?;
+        let mut state = found.clone();
+        let mut confirm_within = None;
+        match standing {
+            Standing::Running(trial) => match &state.vpc_trial {
+                // Its deadline has passed here, before etcd's: this host does not begin it again.
+                Some(known) if known.id == trial.id && known.is_over => document = trial.before,
+                Some(known) if known.id == trial.id => state.renew_before(trial.before),
+                _ => {
+                    confirm_within = Some(Duration::from_millis(trial.within_ms));
+                    state.begin_vpc_trial(trial.id, trial.before);
+                }
+            },
+            Standing::Kept => state = state.without_vpc_trial(true),
+            Standing::Lapsed => state = state.without_vpc_trial(false),
+        }
+        let before = found.document();
         let rules_changed = !is_same_but_members(&before, &document);
-        let is_known = before == document;
+        let is_same = before == document
+            && (&found.before, &found.vpc_trial) == (&state.before, &state.vpc_trial);
         take_assignments(&mut state, &document);
-        let planned = self.plan_rules(&state, document, WayIn::default(), false)?;
-        if !is_known || planned.is_new() {
-            self.put_in_force(&lock, &planned, None)?;
+        let on_trial = confirm_within.is_some();
+        let planned = self.plan_rules(&state, document, WayIn::default(), on_trial)?;
+        if !is_same || planned.is_new() {
+            self.put_in_force(&lock, &planned, confirm_within)?;
         }
         let policy = planned.policy();
         Ok(Enforcement {

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use error::StateError;
 pub use mark::FileMark;
 pub use record::{AttachmentRecord, Detached, Isolation, Overrides, SshPeer};
-pub use wanted::{RulesBefore, State};
+pub use wanted::{RulesBefore, State, VpcTrial};
 
 use crate::host::crash::{CrashPoint, reach};
 

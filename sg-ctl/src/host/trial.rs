@@ -18,11 +18,13 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError::TooLate`] when the deadline has passed, [`HostError::RulesOnTrial`] when only some
-    /// of those that new rules are on trial on are named; when one is not attached; when state or
+    /// of those that new rules are on trial on are named, [`HostError::VpcOnTrial`] when they are those
+    /// of the VPC; when one is not attached; when state or
     /// kernel cannot be read or written.
     pub fn confirm(&mut self, only: &[String]) -> Result<(Vec<String>, Vec<String>), HostError> {
         let (lock, mut next) = self.begin()?;
         HostError::check_attached(only, &next)?;
+        next.check_no_vpc_trial(true)?;
         let rules_on_trial = next.before.is_some();
         let names = next.keep(|name| is_among(name, only));
         if rules_on_trial && next.before.is_some() && !names.is_empty() {
@@ -73,6 +75,7 @@ impl Host {
         ssh: Option<SshConnection>,
     ) -> Result<Vec<String>, HostError> {
         let (lock, state) = self.begin()?;
+        state.check_no_vpc_trial(confirm_within.is_some())?;
         let mut next = State {
             generation: state.generation + 1,
             ..state.clone()
@@ -145,6 +148,17 @@ impl Host {
             policy.put_in_force(dataplane, &next, &attachments, None)
         })?;
         Ok(next)
+    }
+}
+
+impl State {
+    /// Refuses a trial of this host's own, to be begun or ended, while the VPC's rules are on one: an
+    /// interface has one deadline.
+    pub(super) fn check_no_vpc_trial(&self, of_its_own: bool) -> Result<(), HostError> {
+        if of_its_own && self.running_vpc_trial().is_some() {
+            return Err(HostError::VpcOnTrial);
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use sg_ctl::vpc::keys::Keys;
 use sg_ctl::vpc::{EtcdStore, Store as _, StoreError, roles as etcd_roles};
 use sg_policy::model::{HostPattern, is_pattern};
 
-pub(crate) use change::{adopt, apply, rollback};
+pub(crate) use change::{adopt, apply, confirm, rollback};
 
 use crate::failure::refusal;
 use crate::verb::output::{self, note};
@@ -43,7 +43,8 @@ JSON: an object with these fields:
   vpc, host (this one's name in it), connected (whether etcd is followed now), since (when that began,
   in seconds since 1970), endpoint, error and help (why etcd is away, and what to do, or null),
   revision (of the store), rules_wanted and rules_enforced (revisions), rules_refused and unwritten
-  (why, or null), conflicts and conflict_count (addresses that two interfaces claim: address, holder,
+  (why, or null), trial (`running` while the newest rules wait to be confirmed, `lapsed` when they
+  were not in time, or null), conflicts and conflict_count (addresses that two interfaces claim: address, holder,
   void), refused and refused_count (claims that do not count: group, place, reason), damaged (records
   that were not understood), lost (records without a farewell), hosts, behind (names)
 

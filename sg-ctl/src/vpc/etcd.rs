@@ -51,6 +51,21 @@ pub struct Tip {
     pub revision: u64,
 }
 
+/// A change of a key, made whole or not at all.
+#[derive(Debug)]
+pub struct Change<'k> {
+    /// The key, and its new value.
+    pub write: (&'k str, Vec<u8>),
+    /// The revision that it must be of; 0 when it must not be there.
+    pub from: u64,
+    /// Another key, and what is put there.
+    pub keep: Option<(&'k str, Vec<u8>)>,
+    /// A key that must hold this.
+    pub holds: Option<(&'k str, Vec<u8>)>,
+    /// A key that is put there for as long as a lease lasts.
+    pub lasts: Option<(&'k str, Vec<u8>, i64)>,
+}
+
 /// A connection to one node.
 #[derive(Clone)]
 pub struct Etcd {
@@ -220,22 +235,28 @@ impl Etcd {
         Ok(stream)
     }
 
-    /// Writes one key if it is of the revision `from`, 0 for one that is not there; the value that it
-    /// had goes to `kept`. Returns the new revision, or that which was found.
+    /// Makes a change, if nobody was faster. Returns the new revision, or that which was found.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn swap(
-        &mut self,
-        (key, value): (&str, Vec<u8>),
-        (kept, old): (&str, Option<Vec<u8>>),
-        from: u64,
-    ) -> Result<Result<u64, u64>, EtcdError> {
+    pub async fn swap(&mut self, change: Change<'_>) -> Result<Result<u64, u64>, EtcdError> {
+        let Change {
+            write: (key, value),
+            from,
+            keep,
+            holds,
+            lasts,
+        } = change;
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, from.cast_signed());
+        let holds = holds.map(|(key, value)| Compare::value(key, CompareOp::Equal, value));
+        let conditions: Vec<_> = [unchanged].into_iter().chain(holds).collect();
         let mut writes = vec![TxnOp::put(key, value, None)];
-        writes.extend(old.map(|old| TxnOp::put(kept, old, None)));
+        writes.extend(keep.map(|(key, value)| TxnOp::put(key, value, None)));
+        writes.extend(lasts.map(|(key, value, lease)| {
+            TxnOp::put(key, value, Some(PutOptions::new().with_lease(lease)))
+        }));
         let change = Txn::new()
-            .when([unchanged])
+            .when(conditions)
             .and_then(writes)
             .or_else([TxnOp::get(key, Some(GetOptions::new().with_keys_only()))]);
         let mut kv = self.client.kv_client().max_encoding_message_size(MOST);
@@ -283,12 +304,12 @@ impl Etcd {
         Ok(())
     }
 
-    /// A new lease.
+    /// A new lease, for whole seconds.
     ///
     /// # Errors
     /// When it is not granted.
     pub async fn grant(&mut self, ttl: Duration) -> Result<i64, EtcdError> {
-        let seconds = ttl.as_secs().max(1).cast_signed();
+        let seconds = ttl.as_millis().div_ceil(1000).max(1) as i64;
         Ok(within(self.client.lease_grant(seconds, None)).await?.id())
     }
 

@@ -6,8 +6,10 @@
 //! away, empty, another one, or older than it was is no policy.
 
 mod health;
+mod known;
 mod session;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,14 +20,17 @@ use sg_policy::model::{GroupId, Model, Peer};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-pub use health::Health;
+pub use health::{Health, TrialState};
 
+use known::Known;
+
+use super::Document;
 use super::claims::{Claims, Join};
 use super::etcd::{Etcd, EtcdError};
 use super::joined::{self, Joined};
 use super::keys::{Keys, RecordKey, part_of};
 use super::record::{Claim, Claimed, is_member};
-use super::{Document, Kept};
+use super::trial::{Rules, Standing};
 
 /// How long the first attempt may wait, so that hosts that start together do not come together.
 const SPREAD: Duration = Duration::from_millis(500);
@@ -46,6 +51,8 @@ pub struct Wanted {
     pub revision: u64,
     /// The rules as this host has them, with the members of their groups.
     pub document: Document,
+    /// Whether they wait to be confirmed, and what they return to.
+    pub standing: Standing,
     /// When making it began.
     pub begun: Instant,
 }
@@ -121,10 +128,10 @@ pub struct Follower {
     cache: Option<PathBuf>,
     channels: Channels,
     claims: Claims,
-    /// Who is a member, by the rules of this revision.
-    join: (u64, Join),
+    /// Who is a member, by the rules that count, and by those that a trial returns to.
+    joins: [Join; 2],
     /// The newest rules that were understood.
-    rules: Option<Kept>,
+    rules: Option<Known>,
     /// The newest revision of the store that was seen.
     revision: u64,
     /// The lease of this host's keys.
@@ -164,7 +171,7 @@ impl Follower {
             cache: state,
             channels,
             claims,
-            join: (0, Join::default()),
+            joins: Default::default(),
             rules: None,
             revision,
             lease: None,
@@ -221,55 +228,66 @@ impl Follower {
         }
     }
 
+    /// The rules that count.
     fn model(&self) -> Option<&Model> {
-        self.rules.as_ref().map(|kept| kept.document.model())
+        self.rules.as_ref().map(|known| known.document().model())
+    }
+
+    /// The rules that count, and those that a trial returns to: this host is ready for both.
+    fn models(&self) -> impl Iterator<Item = &Model> {
+        let documents = self.rules.iter().flat_map(Known::documents);
+        documents.map(Document::model)
     }
 
     /// The groups whose members this host's rules name.
     fn followed(&self) -> BTreeSet<GroupId> {
-        self.model()
-            .map(|model| followed(model, &self.joined.host))
-            .unwrap_or_default()
+        self.models()
+            .flat_map(|model| followed(model, &self.joined.host))
+            .collect()
     }
 
     /// What this host brings into its groups. What `known` has already keeps its age; what is new is
     /// claimed `at` this revision.
     fn own(&self, known: &BTreeMap<RecordKey, Claimed>, at: u64) -> BTreeMap<RecordKey, Claimed> {
         let local = self.channels.local.borrow();
-        match (self.model(), &*local) {
-            (Some(model), Some(local)) => {
-                own_records(model, &self.joined.host, local, known, (at, unix_seconds()))
-            }
+        let (Some(_), Some(local)) = (&self.rules, &*local) else {
             // Nothing is known yet: neither claimed nor withdrawn.
-            _ => known.clone(),
+            return known.clone();
+        };
+        let moment = (at, unix_seconds());
+        let mut own: BTreeMap<RecordKey, Claimed> = BTreeMap::new();
+        for model in self.models() {
+            let records = own_records(model, &self.joined.host, local, known, moment);
+            for (key, claimed) in records {
+                let all = own.entry(key).or_default();
+                for (interface, claim) in claimed {
+                    match all.entry(interface) {
+                        Entry::Vacant(entry) => drop(entry.insert(claim)),
+                        Entry::Occupied(entry) => {
+                            entry.into_mut().addresses.extend(claim.addresses);
+                        }
+                    }
+                }
+            }
         }
+        own
     }
 
     /// Hands on what is to be enforced now.
     fn hand_on(&mut self) {
-        let Some(kept) = self.rules.clone() else {
+        let Some(known) = self.rules.clone() else {
             return;
         };
         let begun = Instant::now();
-        if self.join.0 != kept.revision {
-            self.join = (kept.revision, Join::default());
-        }
-        let (rules, host) = (kept.document.model(), &self.joined.host);
-        let membership = self.join.1.follow(&self.claims, rules, host);
-        let (mut model, owners) = kept.document.on_host(host).into_parts();
-        for (group, addresses) in &membership.members {
-            model
-                .members
-                .entry(group.clone())
-                .or_default()
-                .join(addresses);
-        }
+        let host = &self.joined.host;
+        let (document, standing, membership) = known.on_host(&self.claims, host, &mut self.joins);
         self.number += 1;
         let wanted = Wanted {
             number: self.number,
-            rules: kept.revision,
+            rules: known.revision,
             revision: self.revision,
-            document: Document::new(model, owners),
+            document,
+            standing,
             begun,
         };
         self.channels.wanted.send_replace(Some(Arc::new(wanted)));
@@ -346,12 +364,18 @@ fn own_records(
 /// When the store cannot be told.
 pub async fn withdraw(etcd: &mut Etcd, keys: &Keys, host: &str) -> Result<(), EtcdError> {
     let (rules, _) = etcd.get(&keys.rules()).await?;
-    let document = rules.and_then(|pair| super::wire::read(&pair.value).ok());
-    let groups = document
+    let rules = rules.and_then(|pair| super::wire::read(&pair.value).ok());
+    let before = |rules: &Rules| Some(rules.trial.as_ref()?.before.clone());
+    let documents = rules
         .iter()
-        .flat_map(|document| document.model().groups.values());
+        .flat_map(|rules| [Some(rules.document.clone()), before(rules)])
+        .flatten();
+    let groups: BTreeSet<_> = documents
+        .flat_map(|document| document.into_parts().0.groups.into_values())
+        .map(|group| group.id)
+        .collect();
     for group in groups {
-        let (records, _) = etcd.all(&keys.group_of_host(&group.id, host), None).await?;
+        let (records, _) = etcd.all(&keys.group_of_host(&group, host), None).await?;
         for pair in records {
             let key = String::from_utf8_lossy(&pair.key).into_owned();
             etcd.put(vec![(key, super::record::write(&Claimed::new()))], None)

@@ -3,6 +3,7 @@
 //! ```text
 //! /sg/v1/<vpc>/rules                          the rules document
 //! /sg/v1/<vpc>/previous                       the one before it
+//! /sg/v1/<vpc>/trial                          there while the rules wait to be confirmed
 //! /sg/v1/<vpc>/members/<group>/<host>/<part>  the addresses that a host brings into a group
 //! /sg/v1/<vpc>/enforced/<host>                what a host's kernel enforces
 //! ```
@@ -49,6 +50,8 @@ pub enum Key {
     Rules,
     /// The one before it.
     Previous,
+    /// That the rules wait to be confirmed.
+    Trial,
     /// What a host brings into a group.
     Record(RecordKey),
     /// What a host enforces.
@@ -76,6 +79,11 @@ impl Keys {
     /// The rules document before the last change.
     pub fn previous(&self) -> String {
         format!("{}previous", self.prefix)
+    }
+
+    /// What is there while the rules wait to be confirmed.
+    pub fn trial(&self) -> String {
+        format!("{}trial", self.prefix)
     }
 
     /// What the records of a group begin with.
@@ -116,6 +124,7 @@ impl Keys {
         match words[..] {
             ["rules"] => Some(Key::Rules),
             ["previous"] => Some(Key::Previous),
+            ["trial"] => Some(Key::Trial),
             ["enforced", name] => host(name).map(Key::Enforced),
             ["members", group, name, part] => {
                 let part = u8::from_str_radix(part, 16).ok()?;
@@ -166,6 +175,7 @@ mod tests {
         let parse = |key: String| keys.parse(key.as_bytes());
         assert_eq!(parse(keys.rules()), Some(Key::Rules));
         assert_eq!(parse(keys.previous()), Some(Key::Previous));
+        assert_eq!(parse(keys.trial()), Some(Key::Trial));
         assert_eq!(
             parse(keys.enforced("db")),
             Some(Key::Enforced("db".to_owned()))
@@ -215,12 +225,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_is_written_the_same(key in "/sg/v1/prod/(members|enforced|rules)?[/a-f0-9sg.-]{0,40}") {
+        fn whatever_is_read_is_written_the_same(key in "/sg/v1/prod/(members|enforced|rules|trial)?[/a-f0-9sg.-]{0,40}") {
             let keys = keys();
             let written = match keys.parse(key.as_bytes()) {
                 None => return Ok(()),
                 Some(Key::Rules) => keys.rules(),
                 Some(Key::Previous) => keys.previous(),
+                Some(Key::Trial) => keys.trial(),
                 Some(Key::Enforced(host)) => keys.enforced(&host),
                 Some(Key::Record(record)) => keys.record(&record),
             };

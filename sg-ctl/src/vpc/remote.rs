@@ -1,5 +1,7 @@
 //! The store of a VPC of many hosts: etcd.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,12 +10,14 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+pub use rules::Confirmed;
+
 use super::claims::{Claims, Conflict, Found, Membership, Place};
-use super::etcd::{Etcd, EtcdError, Pair};
+use super::etcd::{Etcd, EtcdError};
 use super::joined::Joined;
 use super::keys::{Key, Keys};
 use super::record::Enforced;
-use super::{Document, Kept, Store, StoreError, Swap, wire};
+use super::{Kept, Store, StoreError, Swap};
 
 /// etcd as a store.
 #[derive(Clone, Debug)]
@@ -79,61 +83,6 @@ impl EtcdStore {
         *self.connection.lock().await = Some(etcd);
     }
 
-    async fn rules(&self) -> Result<(Kept, Option<Pair>), StoreError> {
-        let mut etcd = self.etcd().await?;
-        let (pair, tip) = etcd.get(&self.keys.rules()).await?;
-        self.keep(etcd).await;
-        if tip.cluster != self.joined.cluster {
-            return Err(StoreError::Away(
-                "this is another etcd than the VPC's\nhelp: if it is meant, join again".to_owned(),
-            ));
-        }
-        let kept = match &pair {
-            None => Kept {
-                revision: 0,
-                document: Arc::new(Document::new(
-                    sg_policy::model::Model::new(),
-                    super::Owners::default(),
-                )),
-            },
-            Some(pair) => Kept {
-                revision: pair.modified,
-                document: Arc::new(read(&pair.value)?),
-            },
-        };
-        Ok((kept, pair))
-    }
-
-    /// The document before the last change; `None` when there was none.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn previous(&self) -> Result<Option<Document>, StoreError> {
-        let mut etcd = self.etcd().await?;
-        let (pair, _) = etcd.get(&self.keys.previous()).await?;
-        self.keep(etcd).await;
-        pair.map(|pair| read(&pair.value)).transpose()
-    }
-
-    /// Replaces the document whatever it is, even if it is damaged.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    async fn put(&self, document: &Document, from: Option<u64>) -> Result<u64, StoreError> {
-        let bytes = wire::write(document).map_err(|error| wire_error(&error))?;
-        let mut etcd = self.etcd().await?;
-        let (pair, _) = etcd.get(&self.keys.rules()).await?;
-        let found = pair.as_ref().map_or(0, |pair| pair.modified);
-        if from.is_some_and(|from| from != found) {
-            return Err(StoreError::Conflict { found });
-        }
-        let (rules, previous) = (self.keys.rules(), self.keys.previous());
-        let old = pair.map(|pair| pair.value);
-        let swapped = etcd.swap((&rules, bytes), (&previous, old), found).await?;
-        self.keep(etcd).await;
-        swapped.map_err(|found| StoreError::Conflict { found })
-    }
-
     /// Every host that was heard of.
     ///
     /// # Errors
@@ -178,7 +127,7 @@ impl EtcdStore {
     /// # Errors
     /// When they cannot be read.
     pub async fn members(&self) -> Result<(Vec<MemberRow>, Vec<Conflict>), StoreError> {
-        let (kept, _) = self.rules().await?;
+        let kept = self.load().await?;
         let model = kept.document.model();
         let claims = self.claims().await?;
         // Nobody's name: seen from nowhere, every host is another.
@@ -210,32 +159,21 @@ impl EtcdStore {
         rows.sort();
         Ok((rows, conflicts))
     }
-
-    /// Puts a document in place of whatever there is.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn replace(&self, document: &Document) -> Result<u64, StoreError> {
-        self.put(document, None).await
-    }
-}
-
-fn read(value: &[u8]) -> Result<Document, StoreError> {
-    wire::read(value).map_err(|error| wire_error(&error))
-}
-
-fn wire_error(error: &wire::WireError) -> StoreError {
-    StoreError::Away(format!("{error}\nhelp: {}", error.help()))
 }
 
 impl Store for EtcdStore {
     async fn load(&self) -> Result<Kept, StoreError> {
-        Ok(self.rules().await?.0)
+        let found = self.found().await?;
+        let revision = found.revision();
+        let rules = found.rules?;
+        Ok(Kept {
+            revision,
+            document: Arc::new(rules.in_effect(found.has_lapsed).clone()),
+        })
     }
 
     async fn swap(&self, swap: Swap) -> Result<u64, StoreError> {
-        swap.document.check()?;
-        self.put(&swap.document, Some(swap.from)).await
+        self.put(swap.from, swap.document, None).await
     }
 
     async fn behind(&self, revision: u64, patience: Duration) -> Result<Vec<String>, StoreError> {
@@ -288,7 +226,8 @@ impl Store for EtcdStore {
         }
         let mut etcd = self.etcd().await?;
         let (_, tip) = etcd.get(&self.keys.rules()).await?;
-        let mut stream = etcd.watch(&[self.keys.rules()], tip.revision + 1).await?;
+        let keys = [self.keys.rules(), self.keys.trial()];
+        let mut stream = etcd.watch(&keys, tip.revision + 1).await?;
         let changed = async {
             loop {
                 match stream.message().await {

@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Document;
 use super::record::MAX_VALUE;
+use super::trial::{Rules, Trial};
 
-/// The version that is written, and the latest that is read.
+/// The version that is written of rules that wait for nothing.
 const FORMAT: u32 = 1;
+/// That of rules on trial, and the latest that is read: whoever does not know trials must not take such
+/// rules for good.
+const ON_TRIAL: u32 = 2;
 /// Room in a request for keys and what else goes with the document, twice: the one before is kept.
 const MOST: usize = (MAX_VALUE - 4096) / 2;
 /// Bytes of JSON that a document may have: what decompresses to more is no document.
@@ -23,7 +27,7 @@ pub enum WireError {
     #[error("the rules document is damaged: {0}")]
     Damaged(String),
     /// A later sg-ctl wrote it.
-    #[error("the rules document is of format {found}, this sg-ctl reads up to {FORMAT}")]
+    #[error("the rules document is of format {found}, this sg-ctl reads up to {ON_TRIAL}")]
     TooNew {
         /// Its format.
         found: u32,
@@ -54,10 +58,12 @@ impl WireError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored<D> {
+struct Stored<D, T> {
     format: u32,
     version: String,
     document: D,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<T>,
 }
 
 #[derive(Deserialize)]
@@ -67,15 +73,17 @@ struct Header {
     version: String,
 }
 
-/// Writes a document.
+/// Writes rules.
 ///
 /// # Errors
-/// When it does not fit.
-pub fn write(document: &Document) -> Result<Vec<u8>, WireError> {
+/// When they do not fit.
+pub fn write(rules: &Rules) -> Result<Vec<u8>, WireError> {
+    let trial = rules.trial.as_ref();
     let stored = Stored {
-        format: FORMAT,
+        format: if trial.is_some() { ON_TRIAL } else { FORMAT },
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        document,
+        document: &rules.document,
+        trial,
     };
     let damaged = |error: &dyn std::fmt::Display| WireError::Damaged(error.to_string());
     let json = serde_json::to_vec(&stored).map_err(|error| damaged(&error))?;
@@ -86,11 +94,11 @@ pub fn write(document: &Document) -> Result<Vec<u8>, WireError> {
     Ok(bytes)
 }
 
-/// Reads a document, and checks that it is whole.
+/// Reads rules, and checks that they are whole.
 ///
 /// # Errors
-/// When it is damaged, or too new.
-pub fn read(value: &[u8]) -> Result<Document, WireError> {
+/// When they are damaged, or too new.
+pub fn read(value: &[u8]) -> Result<Rules, WireError> {
     let damaged = |error: &dyn std::fmt::Display| {
         let text: String = error.to_string().chars().take(200).collect();
         WireError::Damaged(text)
@@ -101,17 +109,22 @@ pub fn read(value: &[u8]) -> Result<Document, WireError> {
     let read = bounded.read_to_end(&mut json);
     read.map_err(|error| damaged(&error))?;
     let header: Header = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
-    if header.format > FORMAT {
+    if header.format > ON_TRIAL {
         return Err(WireError::TooNew {
             found: header.format,
             version: header.version.chars().take(32).collect(),
         });
     }
-    let stored: Stored<Document> =
+    let stored: Stored<Document, Trial> =
         serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
-    let document = stored.document;
-    document.check().map_err(|error| damaged(&error))?;
-    Ok(document)
+    let Stored {
+        document, trial, ..
+    } = stored;
+    for document in [Some(&document), trial.as_ref().map(|trial| &trial.before)] {
+        let checked = document.map_or(Ok(()), Document::check);
+        checked.map_err(|error| damaged(&error))?;
+    }
+    Ok(Rules { document, trial })
 }
 
 #[cfg(test)]
@@ -126,15 +139,32 @@ mod tests {
         zstd::bulk::compress(json.as_bytes(), LEVEL).unwrap()
     }
 
+    fn empty() -> Document {
+        Document::new(Model::new(), Owners::default())
+    }
+
     #[test]
-    fn documents_are_read_as_they_are_written() {
-        let document = Document::new(Model::new(), Owners::default());
-        assert_eq!(read(&write(&document).unwrap()), Ok(document));
+    fn rules_are_read_as_they_are_written() {
+        let kept = Rules::kept(empty());
+        let on_trial = Rules {
+            trial: Some(Trial {
+                id: i64::MAX,
+                within_ms: 1,
+                before: empty(),
+            }),
+            ..kept.clone()
+        };
+        for (rules, format) in [(kept, 1), (on_trial, 2)] {
+            let bytes = write(&rules).unwrap();
+            let json = zstd::stream::decode_all(&bytes[..]).unwrap();
+            let header: Header = serde_json::from_slice(&json).unwrap();
+            assert_eq!((read(&bytes), header.format), (Ok(rules), format));
+        }
     }
 
     #[test]
     fn what_is_damaged_or_too_new_is_refused_and_told_apart() {
-        let too_new = read(&compressed(r#"{"format":2,"version":"9.1.0","other":[]}"#));
+        let too_new = read(&compressed(r#"{"format":3,"version":"9.1.0","other":[]}"#));
         let error = too_new.expect_err("it is newer");
         assert!(error.help().contains("9.1.0"), "{error}");
         let group = r#"{"format":1,"version":"","document":{"model":{"groups":{},"prefix_lists":{},"members":{},"interfaces":{"eth0":{"groups":["none"]}},"limits":{}}}}"#;
@@ -145,7 +175,7 @@ mod tests {
             &compressed("[1"),
             &compressed(r#"{"format":1}"#),
             &compressed(group),
-            &write(&Document::new(Model::new(), Owners::default())).unwrap()[..20],
+            &write(&Rules::kept(empty())).unwrap()[..20],
         ] {
             assert!(matches!(read(value), Err(WireError::Damaged(_))));
         }

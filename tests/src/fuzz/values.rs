@@ -3,6 +3,7 @@
 //! An input is a sequence of records, each a byte that says what happens to which record, two bytes of
 //! length, and the value.
 
+use sg_ctl::vpc::trial::{Rules, Trial};
 use sg_ctl::vpc::{
     claims::{Claims, Found},
     keys::{Keys, RecordKey},
@@ -82,6 +83,14 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         [&[what][..], &length, &value].concat()
     };
     let document = sg_ctl::vpc::Document::new(model(), sg_ctl::vpc::Owners::default());
+    let on_trial = Rules {
+        trial: Some(Trial {
+            id: 7,
+            within_ms: 60_000,
+            before: document.clone(),
+        }),
+        document,
+    };
     vec![
         record(0, &["10.0.0.1", "10.0.0.2"]),
         [
@@ -101,7 +110,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             record(0, &[]),
         ]
         .concat(),
-        wire::write(&document).expect("it is small"),
+        wire::write(&on_trial).expect("it is small"),
         b"/sg/v1/fuzz/members/sg-0123456789abcdef0/a1/0".to_vec(),
     ]
 }

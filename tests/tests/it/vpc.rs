@@ -7,6 +7,7 @@ mod members;
 mod rights;
 mod rules;
 mod store;
+mod trial;
 
 use std::time::Duration;
 

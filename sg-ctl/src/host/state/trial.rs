@@ -2,7 +2,8 @@
 
 use std::mem;
 
-use super::{AttachmentRecord, RulesBefore, State};
+use super::{AttachmentRecord, RulesBefore, State, VpcTrial};
+use crate::vpc::Document;
 
 impl State {
     /// Whether something waits to be confirmed.
@@ -37,6 +38,18 @@ impl State {
         }
     }
 
+    /// Interfaces come while rules are on trial, and are on none themselves: by the rules before they
+    /// would have come as well.
+    pub(in crate::host) fn join_trial(&mut self, is_meant: impl Fn(&str) -> bool) {
+        for (name, record) in &mut self.attachments {
+            if is_meant(name) && !record.unconfirmed {
+                record.unconfirmed = true;
+                record.rolled_back = false;
+                record.before = Some(record.overrides.clone());
+            }
+        }
+    }
+
     /// Ends the trial of interfaces: what is, stays. Returns the names of those that were on it.
     pub(in crate::host) fn keep(&mut self, is_meant: impl Fn(&String) -> bool) -> Vec<String> {
         let mut names = Vec::new();
@@ -60,6 +73,9 @@ impl State {
     pub fn settled(&self) -> Self {
         let mut settled = self.clone();
         settled.return_to_rules_before();
+        if let Some(trial) = &mut settled.vpc_trial {
+            trial.is_over = true;
+        }
         for (name, record) in &mut settled.attachments {
             if !mem::take(&mut record.unconfirmed) {
                 continue;
@@ -77,6 +93,50 @@ impl State {
             }
         }
         settled
+    }
+
+    /// A trial of the VPC's rules begins: what is returned to is `before`, and no more what an earlier
+    /// one would have returned to.
+    pub(in crate::host) fn begin_vpc_trial(&mut self, id: i64, before: Document) {
+        let on_their_own = |record: &AttachmentRecord| record.unconfirmed;
+        let apart = match self.vpc_trial.take() {
+            Some(trial) => trial.apart,
+            None => self
+                .attachments
+                .iter()
+                .filter(|(_, record)| on_their_own(record))
+                .map(|(name, _)| name.clone())
+                .collect(),
+        };
+        (self.model, self.owners) = before.into_parts();
+        self.before = None;
+        self.vpc_trial = Some(VpcTrial {
+            id,
+            is_over: false,
+            apart,
+        });
+    }
+
+    /// Members of groups have changed while rules are on trial: in those to return to, too.
+    pub(in crate::host) fn renew_before(&mut self, before: Document) {
+        if let Some(known) = &mut self.before {
+            (known.model, known.owners) = before.into_parts();
+        }
+    }
+
+    /// No trial of the VPC's rules runs any more: they are `kept`, or it has lapsed.
+    #[must_use]
+    pub(in crate::host) fn without_vpc_trial(mut self, kept: bool) -> Self {
+        let Some(trial) = self.vpc_trial.take_if(|trial| !trial.is_over) else {
+            self.vpc_trial = None;
+            return self;
+        };
+        if !kept {
+            return self.settled();
+        }
+        self.before = None;
+        self.keep(|name| !trial.apart.contains(name));
+        self
     }
 
     /// Returns to the rules before a change of them on trial.
@@ -193,6 +253,83 @@ mod tests {
         assert_eq!(settled.model, alone.model);
         assert_eq!(settled.attachments["eth1"].overrides.audit, Some(true));
         assert!(!settled.attachments["eth1"].overrides.name_no_group());
+    }
+
+    #[test]
+    fn what_comes_while_rules_are_on_trial_carries_out_those_before() {
+        let first = state(&["web"], &[("eth0", record(&["web"]))]);
+        let mut second = state(&["web", "db"], &[("eth0", record(&["web"]))]);
+        second.put_on_trial(&first, |_| true);
+        for (name, group) in [("tap1", "web"), ("tap2", "db")] {
+            let coming = record(&[group]);
+            second.attachments.insert(name.to_owned(), coming);
+        }
+        second.join_trial(|name| name.starts_with("tap"));
+        assert!(second.attachments["tap1"].unconfirmed);
+        let settled = second.settled();
+        assert_eq!(
+            settled.attachments["tap1"].overrides,
+            record(&["web"]).overrides
+        );
+        // The rules before do not have its group.
+        assert_eq!(settled.attachments["tap2"].overrides.audit, Some(true));
+    }
+
+    fn document(groups: &[&str]) -> Document {
+        Document::new(model(groups), crate::vpc::Owners::default())
+    }
+
+    /// A host on whose `eth1` something else is on trial when the VPC's rules come to be.
+    fn on_vpc_trial() -> State {
+        let mut audits = record(&["web"]);
+        audits.overrides.audit = Some(true);
+        let first = state(&["web"], &[("eth0", record(&["web"])), ("eth1", audits)]);
+        let mut found = first.clone();
+        found
+            .attachments
+            .get_mut("eth1")
+            .expect("it is there")
+            .overrides
+            .audit = None;
+        found.put_on_trial(&first, |name| name == "eth1");
+        found.begin_vpc_trial(7, document(&["web"]));
+        let mut next = State {
+            model: model(&["web", "db"]),
+            ..found.clone()
+        };
+        next.put_on_trial(&found, |_| true);
+        next
+    }
+
+    #[test]
+    fn rules_of_a_vpc_that_are_confirmed_stay_and_what_was_on_trial_before_goes_on() {
+        let mut trial = on_vpc_trial();
+        assert!(trial.running_vpc_trial().is_some() && trial.attachments["eth0"].unconfirmed);
+        trial.renew_before(document(&["web", "new"]));
+        assert_eq!(trial.settled().model, model(&["web", "new"]));
+        let kept = trial.without_vpc_trial(true);
+        assert_eq!(kept.model, model(&["web", "db"]));
+        assert!(kept.before.is_none() && kept.vpc_trial.is_none());
+        assert!(!kept.attachments["eth0"].unconfirmed);
+        // It returns to auditing, and not to other rules.
+        assert_eq!(kept.settled().model, model(&["web", "db"]));
+        assert_eq!(
+            kept.settled().attachments["eth1"].overrides.audit,
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn rules_of_a_vpc_that_are_not_confirmed_return() {
+        let trial = on_vpc_trial();
+        let lapsed = trial.clone().without_vpc_trial(false);
+        assert_eq!(lapsed.model, model(&["web"]));
+        assert!(!lapsed.is_on_trial() && lapsed.vpc_trial.is_none());
+        // The deadline of this host came first.
+        let over = trial.settled();
+        assert!(over.running_vpc_trial().is_none() && over.vpc_trial.is_some());
+        let told = over.clone().without_vpc_trial(true);
+        assert_eq!((&told.model, &told.vpc_trial), (&over.model, &None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Everything that is wanted of this host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sg_policy::compile::RuleNumbers;
@@ -29,6 +29,22 @@ pub struct State {
     /// The rules that come back when a change on trial is not confirmed; `None` when it changed none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Box<RulesBefore>>,
+    /// The trial of the VPC's rules that this host takes part in, or took until its deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc_trial: Option<VpcTrial>,
+}
+
+/// A trial of the rules of a VPC, on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VpcTrial {
+    /// Which one.
+    pub id: i64,
+    /// Whether its deadline has passed here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_over: bool,
+    /// The interfaces that were on a trial of their own when it began: it does not decide over them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub apart: BTreeSet<String>,
 }
 
 /// The rules before a change on trial.
@@ -51,6 +67,7 @@ impl Default for State {
             detached: BTreeMap::new(),
             numbers: RuleNumbers::default(),
             before: None,
+            vpc_trial: None,
         }
     }
 }
@@ -59,6 +76,11 @@ impl State {
     /// The rules, and who owns them.
     pub fn document(&self) -> Document {
         Document::new(self.model.clone(), self.owners.clone())
+    }
+
+    /// The trial of the VPC's rules that runs here.
+    pub fn running_vpc_trial(&self) -> Option<&VpcTrial> {
+        self.vpc_trial.as_ref().filter(|trial| !trial.is_over)
     }
 
     /// The rules, and who owns them, alone.

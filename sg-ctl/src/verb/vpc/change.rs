@@ -1,11 +1,10 @@
 //! Changes of the rules of a VPC.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use sg_ctl::host::Changes;
+use sg_ctl::host::{Changes, Deadline};
 use sg_ctl::vpc::joined::Joined;
-use sg_ctl::vpc::{Document, Kept, Owned, Store as _, StoreError, Swap};
+use sg_ctl::vpc::{Confirmed, Owned, Store as _, StoreError, Swap};
 use sg_policy::model::Model;
 use sg_policy::rulefile::Origins;
 
@@ -36,28 +35,13 @@ pub(crate) fn apply(
             "name them under `hosts` as HOST/INTERFACE; or `sg-ctl vpc leave`",
         ));
     }
-    if args.trial.confirm_within.is_some() {
-        return Err(refusal(
-            "--confirm-within is for the rules of one host",
-            "`sg-ctl rollback` returns the VPC to the rules before",
-        ));
-    }
-    let next = |kept: &Kept| Ok(kept.document.with_files(model.clone(), origins.clone())?);
-    change(joined, (args.dry_run, args.wait, args.format.json), next)
-}
-
-/// Changes the document, again when another change came before.
-fn change(
-    joined: Joined,
-    (dry_run, wait, json): (bool, Option<Duration>, bool),
-    next: impl Fn(&Kept) -> Result<Document, StoreError>,
-) -> anyhow::Result<ExitCode> {
+    let (dry_run, confirm_within) = (args.dry_run, args.trial.confirm_within);
     let vpc = joined.vpc.clone();
     let store = store(joined)?;
     let view = block_on(async {
         for _ in 0..ATTEMPTS {
             let kept = store.load().await?;
-            let document = next(&kept)?;
+            let document = kept.document.with_files(model.clone(), origins.clone())?;
             let changes = Changes::between(kept.document.model(), document.model());
             let is_new = *kept.document != document;
             let mut view = VpcApplyView {
@@ -66,24 +50,24 @@ fn change(
                 changed: is_new,
                 revision: kept.revision,
                 changes,
+                deadline: None,
                 behind: None,
             };
             if dry_run {
                 return Ok(Some(view));
             }
             if is_new || kept.revision == 0 {
-                let swap = Swap {
-                    from: kept.revision,
-                    document,
-                    way_in: None,
-                };
-                match store.swap(swap).await {
-                    Ok(revision) => view.revision = revision,
+                let put = store.put(kept.revision, document, confirm_within);
+                match put.await {
+                    Ok(revision) => {
+                        view.revision = revision;
+                        view.deadline = confirm_within.map(|after| Deadline::In(after).into());
+                    }
                     Err(StoreError::Conflict { .. }) => continue,
                     Err(error) => return Err(error),
                 }
             }
-            if let Some(patience) = wait {
+            if let Some(patience) = args.wait {
                 view.behind = Some(store.behind(view.revision, patience).await?);
             }
             return Ok(Some(view));
@@ -94,7 +78,7 @@ fn change(
     let Some(view) = view else {
         return Err(refusal("others change the rules all the time", "try again"));
     };
-    output::print(&view, json)?;
+    output::print(&view, args.format.json)?;
     Ok(match &view.behind {
         _ if dry_run && view.changed => ExitCode::from(PENDING),
         Some(behind) if !behind.is_empty() => ExitCode::from(BEHIND),
@@ -130,6 +114,19 @@ pub(crate) fn adopt(names: &[(Owned, String)], joined: Joined) -> anyhow::Result
     }
 }
 
+/// Keeps the rules of a VPC that are on trial; `None` when none are.
+pub(crate) fn confirm(joined: Joined) -> anyhow::Result<Option<u64>> {
+    let store = store(joined)?;
+    match block_on(store.confirm())?.map_err(failed)? {
+        Confirmed::Kept(revision) => Ok(Some(revision)),
+        Confirmed::Nothing => Ok(None),
+        Confirmed::TooLate => Err(refusal(
+            "too late: the rules of the VPC were not confirmed in time, and those before are in force",
+            "make the change once more, and confirm that",
+        )),
+    }
+}
+
 /// Returns the VPC to the rules before the last change.
 pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<ExitCode> {
     let vpc = joined.vpc.clone();
@@ -144,10 +141,11 @@ pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<
         let before = now.as_ref().map_or(&empty, |kept| kept.document.model());
         let changes = Changes::between(before, previous.model());
         let is_dry = args.dry_run.dry_run;
+        let confirm_within = args.trial.confirm_within.filter(|_| !is_dry);
         let revision = match &now {
             Some(kept) if is_dry => kept.revision,
             _ if is_dry => 0,
-            _ => store.replace(&previous).await?,
+            _ => store.replace(previous, confirm_within).await?,
         };
         Ok::<_, StoreError>(Some(VpcApplyView {
             vpc,
@@ -155,6 +153,7 @@ pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<
             changed: !changes.is_empty(),
             revision,
             changes,
+            deadline: confirm_within.map(|after| Deadline::In(after).into()),
             behind: None,
         }))
     })?

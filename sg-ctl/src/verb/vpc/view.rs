@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sg_ctl::host::Changes;
 use sg_ctl::vpc::claims::Reason;
-use sg_ctl::vpc::follow::{Health, unix_seconds};
+use sg_ctl::vpc::follow::{Health, TrialState, unix_seconds};
 use sg_ctl::vpc::{HostRow, MemberRow};
 
 use crate::verb::output::change::part_lines;
+use crate::verb::output::deadline::DeadlineView;
 use crate::verb::output::table::Table;
 use crate::verb::output::time::{milliseconds, span};
-use crate::verb::output::{Tone, counted};
+use crate::verb::output::{self, Tone, counted};
 
 /// How a VPC is, in lines.
 pub(crate) struct HealthView<'a>(pub(crate) &'a Health);
@@ -51,6 +52,19 @@ impl fmt::Display for HealthView<'_> {
             f,
             "rules: revision {wanted} wanted, {enforced} enforced here"
         )?;
+        match health.trial {
+            Some(TrialState::Running) => writeln!(
+                f,
+                "{} they wait to be confirmed: `sg-ctl confirm`",
+                Tone::Notable.paint("on trial:")
+            )?,
+            Some(TrialState::Lapsed) => writeln!(
+                f,
+                "{} they were not confirmed in time, those before are in force",
+                Tone::Notable.paint("undone:")
+            )?,
+            None => {}
+        }
         for text in [&health.rules_refused, &health.unwritten]
             .into_iter()
             .flatten()
@@ -214,6 +228,8 @@ pub(crate) struct VpcApplyView {
     pub(crate) revision: u64,
     /// What differs.
     pub(crate) changes: Changes,
+    /// When they return to those before; null where they stay.
+    pub(crate) deadline: Option<DeadlineView>,
     /// Hosts that do not enforce them in time; null when nobody waited.
     pub(crate) behind: Option<Vec<String>>,
 }
@@ -236,15 +252,16 @@ impl fmt::Display for VpcApplyView {
             )?;
         }
         match self.behind.as_deref() {
-            Some([]) => writeln!(f, "every host that is heard of enforces them"),
+            Some([]) => writeln!(f, "every host that is heard of enforces them")?,
             Some(hosts) => writeln!(
                 f,
                 "{} not enforce them yet: {}",
                 do_not(hosts),
                 hosts.join(", ")
-            ),
-            None => Ok(()),
+            )?,
+            None => {}
         }
+        output::last_line(f, self.deadline.as_ref())
     }
 }
 

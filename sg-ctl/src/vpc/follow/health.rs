@@ -11,6 +11,16 @@ use crate::vpc::joined::Joined;
 /// Bad records that are named.
 const MOST_BAD: usize = 20;
 
+/// How the trial of rules stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TrialState {
+    /// They wait to be confirmed.
+    Running,
+    /// They were not confirmed in time: the rules before count.
+    Lapsed,
+}
+
 /// How a VPC is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -37,6 +47,8 @@ pub struct Health {
     pub rules_enforced: u64,
     /// Why the newest rules are not in force, if they were refused.
     pub rules_refused: Option<String>,
+    /// How the trial of the newest rules stands; null when they are on none.
+    pub trial: Option<TrialState>,
     /// Why this host's addresses could not be written, if they could not.
     pub unwritten: Option<String>,
     /// Addresses that two interfaces claim, the first of them.

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{EventType, WatchResponse, WatchStream};
-use sg_policy::model::{GroupId, HostInterfaces};
+use sg_policy::model::GroupId;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
 
-use super::{Follower, jitter};
+use super::health::TrialState;
+use super::{Follower, Known, jitter};
 use crate::vpc::claims::Found;
 use crate::vpc::etcd::{Etcd, EtcdError, Pair};
 use crate::vpc::keys::{Key, RecordKey};
 use crate::vpc::record::{self, Claimed, Enforced};
-use crate::vpc::{Kept, wire};
+use crate::vpc::trial::Rules;
+use crate::vpc::wire;
 
 /// How long changes are gathered before they are handed on.
 const GATHER: Duration = Duration::from_millis(50);
@@ -96,6 +98,8 @@ impl Follower {
             )));
         }
         self.take_rules(rules);
+        let (marks, _) = etcd.all(&self.keys.trial(), Some(tip.revision)).await?;
+        self.take_mark(marks.first().map(|pair| &pair.value[..]));
         let followed = self.followed();
         let mut all = Vec::new();
         for group in &followed {
@@ -107,7 +111,7 @@ impl Follower {
         self.claims.resync(&followed, all, now);
         self.revision = tip.revision;
         let own = self.own_in(&mut etcd, tip.revision).await?;
-        let mut keys = vec![self.keys.rules()];
+        let mut keys = vec![self.keys.rules(), self.keys.trial()];
         keys.extend(followed.iter().map(|group| self.keys.group(group)));
         let stream = etcd.watch(&keys, tip.revision + 1).await?;
         let session = Session {
@@ -130,15 +134,13 @@ impl Follower {
         revision: u64,
     ) -> Result<BTreeMap<RecordKey, Claimed>, EtcdError> {
         let mut own = BTreeMap::new();
-        let interfaces = self
-            .model()
-            .map(|model| model.assignments().of(&self.joined.host));
-        let carried: BTreeSet<GroupId> = interfaces
-            .iter()
-            .flat_map(HostInterfaces::entries)
-            .flat_map(|(_, spec)| &spec.groups)
-            .filter_map(|name| Some(self.model()?.group(name)?.id.clone()))
-            .collect();
+        let mut carried: BTreeSet<GroupId> = BTreeSet::new();
+        for model in self.models() {
+            let interfaces = model.assignments().of(&self.joined.host);
+            let names = interfaces.entries().flat_map(|(_, spec)| &spec.groups);
+            let groups = names.filter_map(|name| model.group(name));
+            carried.extend(groups.map(|group| group.id.clone()));
+        }
         for group in carried {
             let prefix = self.keys.group_of_host(&group, &self.joined.host);
             let (pairs, _) = etcd.all(&prefix, Some(revision)).await?;
@@ -185,10 +187,16 @@ impl Follower {
             return;
         }
         let refused = match wire::read(&pair.value) {
-            Ok(document) => {
-                self.rules = Some(Kept {
+            Ok(rules) => {
+                // A trial that goes on has the same id; a new one has its key from the same revision on.
+                let id = |rules: &Rules| rules.trial.as_ref().map(|trial| trial.id);
+                let is_same = |known: &&Known| id(&known.rules) == id(&rules);
+                let known = self.rules.as_ref().filter(is_same);
+                let has_lapsed = known.is_some_and(|known| known.has_lapsed);
+                self.know(Known {
                     revision: pair.modified,
-                    document: Arc::new(document),
+                    rules: Arc::new(rules),
+                    has_lapsed,
                 });
                 None
             }
@@ -198,6 +206,31 @@ impl Follower {
             health.rules_wanted = pair.modified;
             health.rules_refused = refused;
         });
+    }
+
+    /// Takes what the key of a trial holds now: without its own the rules on trial have lapsed.
+    fn take_mark(&mut self, mark: Option<&[u8]>) {
+        if let Some(known) = &self.rules {
+            let has_lapsed = known.rules.has_lapsed(mark);
+            if has_lapsed != known.has_lapsed {
+                self.know(Known {
+                    has_lapsed,
+                    ..known.clone()
+                });
+            }
+        }
+    }
+
+    /// Other rules count from now on: who is a member is joined anew.
+    fn know(&mut self, known: Known) {
+        let trial = match (known.trial(), known.has_lapsed) {
+            (Some(_), _) => Some(TrialState::Running),
+            (None, true) => Some(TrialState::Lapsed),
+            (None, false) => None,
+        };
+        self.rules = Some(known);
+        self.joins = Default::default();
+        self.tell(|health| health.trial = trial);
     }
 
     /// Follows what changes.
@@ -303,6 +336,17 @@ impl Follower {
                     modified: kv.mod_revision().cast_unsigned(),
                 }),
                 Some(Key::Record(key)) => self.claims.delete(&key, now),
+                // A key that is put is that of rules which come with it. One that is gone before the
+                // rules that are known was another trial's.
+                Some(Key::Trial) => {
+                    let modified = kv.mod_revision().cast_unsigned();
+                    let is_of_these = |known: &Known| known.revision < modified;
+                    if is_put || !self.rules.as_ref().is_some_and(is_of_these) {
+                        continue;
+                    }
+                    self.take_mark(None);
+                    session.rules_are_new = true;
+                }
                 Some(Key::Previous | Key::Enforced(_)) | None => continue,
             }
             session.changed();
