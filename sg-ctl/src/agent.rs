@@ -2,7 +2,8 @@
 //!
 //! It enforces nothing: the kernel does, and goes on when the agent ends. It applies rule files when
 //! they change, attaches interfaces as they come, follows addresses, writes flow records and metrics.
-//! All on one thread, one thing after another; each change is an operation of [`host`](crate::host).
+//! All on one thread, one thing after another, but for metrics, which are read on another; each change
+//! is an operation of [`host`](crate::host).
 
 mod descriptors;
 mod error;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 pub use error::AgentError;
@@ -37,15 +38,15 @@ pub use rotate::Rotation;
 
 use crate::host::dataplane::LinkWatch;
 use crate::host::paths::Paths;
-use crate::host::{ApplyRequest, Host};
+use crate::host::{ApplyRequest, Host, HostError};
 use error::system;
 use events::newcomer;
 use files::{Reading, RuleFiles};
-use http::{MetricsServer, Scrape};
+use http::MetricsServer;
 use intake::Intake;
 use interfaces::{Interfaces, is_busy};
 use live::Readers;
-use metrics::Tallies;
+use metrics::{Own, Tallies};
 use recorder::Recorder;
 use table::TableWatch;
 use vpc::{Vpc, VpcEvent};
@@ -104,6 +105,7 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
         taken_since: None,
         paths: options.paths,
         tallies: Tallies::default(),
+        own: watch::Sender::default(),
         reload_at: None,
         follow_at: None,
         table: TableWatch::new(),
@@ -114,14 +116,14 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
     let mut readers = agent.listen(clients);
     agent.record(options.flow_log).await?;
     agent.begin()?;
-    let mut scrapes = server.map(MetricsServer::start);
+    let mut unread = server.map(|server| agent.expose(server)).transpose()?;
     systemd(&[NotifyState::Ready]);
     agent
         .serve(
             &mut signals,
             &mut touched,
             &links,
-            (&mut scrapes, &mut events, &mut readers),
+            (&mut unread, &mut events, &mut readers),
         )
         .await?;
     systemd(&[NotifyState::Stopping]);
@@ -141,6 +143,8 @@ struct Agent<'t> {
     /// Since when another process has the events.
     taken_since: Option<Instant>,
     tallies: Tallies,
+    /// What whoever reads the metrics gets to know of this agent.
+    own: watch::Sender<Own>,
     /// When to read the rule files again.
     reload_at: Option<Instant>,
     /// When to look at the interfaces again.
@@ -176,8 +180,8 @@ impl Agent<'_> {
         signals: &mut Signals,
         touched: &mut Option<mpsc::Receiver<()>>,
         links: &LinkWatch,
-        (scrapes, events, readers): (
-            &mut Option<mpsc::Receiver<Scrape>>,
+        (unread, events, readers): (
+            &mut Option<mpsc::Receiver<HostError>>,
             &mut mpsc::Receiver<VpcEvent>,
             &mut Option<Readers>,
         ),
@@ -190,6 +194,7 @@ impl Agent<'_> {
         let mut window_end = window.map(|window| Instant::now() + window);
         loop {
             let is_more = self.read_events();
+            self.publish();
             tokio::select! {
                 biased;
                 _ = signals.terminate.recv() => return Ok(()),
@@ -205,7 +210,7 @@ impl Agent<'_> {
                     self.follow_within(SETTLE);
                 }
                 Some(event) = events.recv() => self.take_event(event),
-                scrape = next(scrapes) => self.answer(scrape),
+                error = next(unread) => self.failed("read metrics", &error.into()),
                 reader = newcomer(readers.as_ref()) => self.add_reader(readers.as_mut(), reader),
                 _ = tick.tick() => self.tick(),
                 () = at(window_end) => {
@@ -335,19 +340,29 @@ impl Agent<'_> {
         self.look_at_table();
     }
 
-    fn answer(&mut self, scrape: Scrape) {
-        let host = Host::open(&self.paths);
-        let text = host
-            .and_then(|host| metrics::exposition(&host, &self.tallies, self.vpc.health.as_ref()));
-        let text = match text {
-            Ok(text) => Some(text),
-            Err(error) => {
-                self.failed("read metrics", &error.into());
-                None
+    /// Serves metrics; why they could not be read comes by the receiver.
+    fn expose(&self, server: MetricsServer) -> Result<mpsc::Receiver<HostError>, AgentError> {
+        let (sender, unread) = mpsc::channel(1);
+        let paths = self.paths.clone();
+        server.start(self.own.subscribe(), move |own| {
+            let host = Host::open(&paths);
+            let text = host.and_then(|host| metrics::exposition(&host, own));
+            // What lasts is told once: one of several is enough.
+            text.map_err(|error| drop(sender.try_send(error))).ok()
+        })?;
+        Ok(unread)
+    }
+
+    /// Shows what it counts, and the VPC, to whoever reads the metrics.
+    fn publish(&self) {
+        self.own.send_if_modified(|own| {
+            let is_new = own.tallies != self.tallies || own.health != self.vpc.health;
+            if is_new {
+                own.tallies = self.tallies;
+                own.health.clone_from(&self.vpc.health);
             }
-        };
-        // Who asked may have gone.
-        let _ = scrape.send(text);
+            is_new
+        });
     }
 
     fn failed(&mut self, action: &'static str, error: &AgentError) {

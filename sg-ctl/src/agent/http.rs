@@ -1,8 +1,11 @@
-//! Answers `GET /metrics` over HTTP.
+//! Answers `GET /metrics` over HTTP, on a thread of its own: whoever watches a host wants to know most
+//! when the agent has most to do.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -13,14 +16,13 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::timeout;
 
 use super::AgentError;
+use super::error::system;
 
-/// Requests that may wait for an answer; more are refused.
-const WAITING: usize = 8;
 /// Most connections at a time. Of more the oldest ends: who opens many keeps nobody else out, and takes
 /// no descriptors from the work on rules and interfaces.
 const CONNECTIONS: usize = 32;
@@ -29,15 +31,12 @@ const HEADERS: Duration = Duration::from_secs(5);
 /// Time that one client may take for everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Somebody wants to know; `None` says that it cannot be told now.
-pub(super) type Scrape = oneshot::Sender<Option<String>>;
-
 /// Descriptors that are left of those for clients; a few at least.
 pub(super) fn left_of(clients: usize) -> usize {
     clients.saturating_sub(CONNECTIONS).max(4)
 }
 
-/// Listens for scrapes and passes them on.
+/// Listens for scrapes.
 pub(super) struct MetricsServer {
     listener: TcpListener,
     /// Connections at a time.
@@ -57,31 +56,64 @@ impl MetricsServer {
         Ok(Self { listener, most })
     }
 
-    /// Serves on a task of its own until the receiver of scrapes is dropped.
-    pub(super) fn start(self) -> mpsc::Receiver<Scrape> {
-        let (scrapes, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(async move {
-            let mut connections = Connections {
-                most: self.most,
-                tasks: VecDeque::new(),
-            };
-            loop {
-                let accepted = tokio::select! {
-                    () = scrapes.closed() => return,
-                    accepted = self.listener.accept() => accepted,
+    /// Serves on a thread of its own what `read` reads, until the sender of `own` is dropped; nothing
+    /// where that returns `None`.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub(super) fn start<T: Clone + Send + Sync + 'static>(
+        self,
+        mut own: watch::Receiver<T>,
+        read: impl Fn(&T) -> Option<String> + Send + 'static,
+    ) -> Result<(), AgentError> {
+        let Self { listener, most } = self;
+        let failed = || system("serve metrics");
+        let listener = listener.into_std().map_err(failed())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed())?;
+        let serve_all = move || {
+            let reader = own.clone();
+            let read: Rc<Read> = Rc::new(move || {
+                // Whoever sends does not wait meanwhile.
+                let own = reader.borrow().clone();
+                read(&own)
+            });
+            LocalSet::new().block_on(&runtime, async {
+                let Ok(listener) = TcpListener::from_std(listener) else {
+                    return;
                 };
-                match accepted {
-                    Ok((stream, _)) => {
-                        connections.add(serve(TokioIo::new(stream), scrapes.clone()));
+                let mut connections = Connections {
+                    most,
+                    tasks: VecDeque::new(),
+                };
+                loop {
+                    let accepted = tokio::select! {
+                        changed = own.changed() => match changed {
+                            Ok(()) => continue,
+                            Err(_) => return,
+                        },
+                        accepted = listener.accept() => accepted,
+                    };
+                    match accepted {
+                        Ok((stream, _)) => {
+                            connections.add(serve(TokioIo::new(stream), Rc::clone(&read)));
+                        }
+                        // Too many open files, and the like: it passes.
+                        Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                     }
-                    // Too many open files, and the like: it passes.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
-            }
-        });
-        receiver
+            });
+        };
+        let thread = thread::Builder::new().name("sg-metrics".to_owned());
+        thread.spawn(serve_all).map_err(failed())?;
+        Ok(())
     }
 }
+
+/// Reads the metrics; `None` when they cannot be read now.
+type Read = dyn Fn() -> Option<String>;
 
 /// The connections of a listener.
 struct Connections {
@@ -93,7 +125,7 @@ struct Connections {
 
 impl Connections {
     /// Serves another one.
-    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+    fn add(&mut self, connection: impl Future<Output = ()> + 'static) {
         self.tasks.retain(|task| !task.is_finished());
         while self.tasks.len() >= self.most {
             if let Some(oldest) = self.tasks.pop_front() {
@@ -101,7 +133,7 @@ impl Connections {
             }
         }
         self.tasks
-            .push_back(tokio::spawn(connection).abort_handle());
+            .push_back(tokio::task::spawn_local(connection).abort_handle());
     }
 }
 
@@ -113,8 +145,8 @@ impl Drop for Connections {
     }
 }
 
-async fn serve(stream: TokioIo<tokio::net::TcpStream>, scrapes: mpsc::Sender<Scrape>) {
-    let service = service_fn(|request| answer(request, &scrapes));
+async fn serve(stream: TokioIo<tokio::net::TcpStream>, read: Rc<Read>) {
+    let service = service_fn(|request| answer(request, Rc::clone(&read)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
@@ -126,7 +158,7 @@ async fn serve(stream: TokioIo<tokio::net::TcpStream>, scrapes: mpsc::Sender<Scr
 
 async fn answer(
     request: Request<Incoming>,
-    scrapes: &mpsc::Sender<Scrape>,
+    read: Rc<Read>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     if request.uri().path() != "/metrics" {
@@ -140,12 +172,7 @@ async fn answer(
         response.headers_mut().insert(ALLOW, allowed);
         return Ok(response);
     }
-    let (sender, receiver) = oneshot::channel();
-    let text = match scrapes.try_send(sender) {
-        Ok(()) => receiver.await.ok().flatten(),
-        Err(_) => None,
-    };
-    if let Some(text) = text {
+    if let Some(text) = read() {
         // RFC 9110 §8.3; the value is that of the OpenMetrics specification, version 1.0.0.
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         let kind = hyper::header::HeaderValue::from_static(kind);

@@ -31,6 +31,15 @@ pub(super) struct Tallies {
     pub(super) flow_records: u64,
 }
 
+/// What only the agent knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Own {
+    /// What it counts.
+    pub(super) tallies: Tallies,
+    /// The VPC of this host, as it was last seen.
+    pub(super) health: Option<Health>,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfReason {
     interface: String,
@@ -71,18 +80,14 @@ struct OfVersion {
 ///
 /// # Errors
 /// When state or kernel cannot be read.
-pub(super) fn exposition(
-    host: &Host,
-    tallies: &Tallies,
-    vpc: Option<&Health>,
-) -> Result<String, HostError> {
+pub(super) fn exposition(host: &Host, agent: &Own) -> Result<String, HostError> {
     let mut registry = Registry::with_prefix("sg");
     let snapshot = host.snapshot()?;
     interfaces(&mut registry, &snapshot.status.interfaces);
     flows(&mut registry, &snapshot);
     policy(&mut registry, &snapshot);
-    own(&mut registry, tallies);
-    if let Some(health) = vpc {
+    own(&mut registry, &agent.tallies);
+    if let Some(health) = &agent.health {
         membership(&mut registry, health);
     }
     let mut text = String::new();
