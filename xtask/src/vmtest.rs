@@ -122,6 +122,7 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
     let toolchain = setup::run()?;
     setup::provide_programs(&[qemu(machine)])?;
     let built = if machine.is_this_one() {
+        setup::provide_programs(&[("wg", "wireguard-tools")])?;
         cargo::build_all()?
     } else {
         machine.provide(&toolchain)?;
@@ -320,6 +321,7 @@ fn payload(machine: Machine, built: &[Executable], filter: Option<&str>) -> Resu
             ("ip", system("ip")?),
             ("sleep", system("sleep")?),
             ("cp", system("cp")?),
+            ("wg", system("wg")?),
         ],
         runs,
         libraries: foreign.map(|foreign| foreign.root),

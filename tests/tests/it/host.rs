@@ -3,7 +3,7 @@
 mod agent;
 mod answers;
 mod arguments;
-mod attached;
+pub(crate) mod attached;
 mod command;
 mod crash;
 mod elsewhere;

@@ -2,12 +2,12 @@
 
 mod answers;
 mod api;
+mod confirm;
 mod failures;
 mod members;
 mod rights;
 mod rules;
 mod store;
-mod trial;
 
 use std::time::Duration;
 

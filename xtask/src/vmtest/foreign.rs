@@ -15,9 +15,10 @@ use crate::{
 /// By code name: libraries change their names between releases.
 const SUITE: &str = "bookworm";
 
-/// `ip`, what it is linked with, and one program that is all others.
-const PACKAGES: [&str; 10] = [
+/// `ip`, what it is linked with, `wg`, and one program that is all others.
+const PACKAGES: [&str; 11] = [
     "iproute2",
+    "wireguard-tools",
     "busybox-static",
     "libc6",
     "libbpf1",
@@ -45,9 +46,14 @@ impl Foreign {
         let _lock = setup::lock(&cache)?;
         let root = cache.join("programs");
         let subject = format!("programs of {}", machine.debian());
-        if root.is_dir() {
+        let present = Self { root: root.clone() };
+        // An earlier version fetched fewer.
+        if ["ip", "wg", "sleep"]
+            .iter()
+            .all(|name| present.program(name).is_ok())
+        {
             Step::present(&subject, &root.display().to_string());
-            return Ok(Self { root });
+            return Ok(present);
         }
         let step = Step::start(&subject, "fetching");
         let mirrors = Mirrors::find()?;
@@ -62,6 +68,7 @@ impl Foreign {
             fs::remove_file(&package)
                 .with_context(|| format!("cannot remove {}", package.display()))?;
         }
+        let _ = fs::remove_dir_all(&root);
         fs::rename(&part, &root).with_context(|| format!("cannot create {}", root.display()))?;
         step.done(&root.display().to_string());
         Ok(Self { root })
@@ -74,6 +81,7 @@ impl Foreign {
     pub(super) fn program(&self, name: &str) -> Result<PathBuf> {
         let file = match name {
             "ip" => "bin/ip",
+            "wg" => "usr/bin/wg",
             _ => "bin/busybox",
         };
         let file = self.root.join(file);

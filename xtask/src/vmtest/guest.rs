@@ -33,7 +33,14 @@ const FOREIGN_TIME_LIMIT: Duration = Duration::from_mins(90);
 const TIME_LIMIT: Duration = Duration::from_mins(20);
 
 /// Modules that are not part of Debian's kernel images.
-const MODULES: [&str; 3] = ["veth", "sch_ingress", "cls_bpf"];
+const MODULES: [&str; 6] = [
+    "veth",
+    "sch_ingress",
+    "cls_bpf",
+    "wireguard",
+    "ip_gre",
+    "sit",
+];
 
 /// What runs in every guest.
 pub(super) struct Payload {

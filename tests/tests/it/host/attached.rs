@@ -36,10 +36,24 @@ pub(crate) fn guard<'n>(
     sg
 }
 
-/// Packets by direction and reason, as `status` tells them.
+/// Packets by direction and reason, as `status` tells them of the first interface.
 pub(crate) fn reasons(sg: &SgCtl<'_>) -> BTreeMap<(String, String), u64> {
+    reasons_where(sg, |_| true)
+}
+
+/// The same of an interface.
+pub(crate) fn reasons_on(sg: &SgCtl<'_>, interface: &str) -> BTreeMap<(String, String), u64> {
+    reasons_where(sg, |each| each["name"] == interface)
+}
+
+fn reasons_where(
+    sg: &SgCtl<'_>,
+    is_meant: impl Fn(&serde_json::Value) -> bool,
+) -> BTreeMap<(String, String), u64> {
     let status = sg.json(&["status"]);
-    let reasons = status["interfaces"][0]["reasons"].as_array();
+    let interfaces = status["interfaces"].as_array().expect("a list");
+    let interface = interfaces.iter().find(|each| is_meant(each));
+    let reasons = interface.expect("it is there")["reasons"].as_array();
     let entry = |reason: &serde_json::Value| {
         let text = |name: &str| reason[name].as_str().expect("text").to_owned();
         let packets = reason["packets"].as_u64().expect("a number");
