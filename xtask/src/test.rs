@@ -3,6 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{BufRead, BufReader},
+    num::NonZero,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -92,14 +93,25 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
     }
     let mut doc = cargo(&["test", "--quiet", "--workspace", "--doc", "--"]);
     unit.run_titled("documentation", doc.args(options()))?;
+    let is_said = |word: &String| word.starts_with("--test-threads");
+    let at_once = (!arguments.test_program_args.iter().any(is_said)).then(tests_at_once);
     for program in tests().filter(|program| needs_root(program)) {
-        let command = privilege::elevate(&command_line(program));
+        let mut words = command_line(program);
+        words.extend(at_once.clone().into_iter().flatten());
+        let command = privilege::elevate(&words);
         kernel.run(
             program,
             &mut command.context("cannot run the kernel tests")?,
         )?;
     }
     summarise([("without root", unit), ("as root", kernel)])
+}
+
+/// How many tests as root run at once: they wait half of their time, for packets that must not come, for
+/// deadlines, for other processes.
+fn tests_at_once() -> [OsString; 2] {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    ["--test-threads".into(), (2 * processors).to_string().into()]
 }
 
 /// What cargo would set for a test program, and the sg-ctl to test; sudo passes neither on.
