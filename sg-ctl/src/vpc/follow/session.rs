@@ -22,12 +22,12 @@ use crate::vpc::trial::Rules;
 use crate::vpc::wire;
 
 /// How long changes are gathered before they are handed on.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(25);
 /// The longest rest after one was enforced.
 const REST_MOST: Duration = Duration::from_secs(1);
 /// How much longer nothing is handed on than it took to enforce the last ones: so that, however many
 /// changes come, following takes less than a third of one processor. What comes alone does not wait.
-const REST: f64 = 2.5;
+const REST: f64 = 2.0;
 /// How often this host says what it enforces, at most; that it enforces other rules it says at once.
 const REPORT: Duration = Duration::from_secs(1);
 /// How often what could not be written is tried again, and the cache is written.
