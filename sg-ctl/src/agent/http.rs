@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::thread;
@@ -146,7 +147,7 @@ impl Drop for Connections {
 }
 
 async fn serve(stream: TokioIo<tokio::net::TcpStream>, read: Rc<Read>) {
-    let service = service_fn(|request| answer(request, Rc::clone(&read)));
+    let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(&request, &*read))));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
@@ -156,21 +157,18 @@ async fn serve(stream: TokioIo<tokio::net::TcpStream>, read: Rc<Read>) {
     let _ = timeout(PATIENCE, connection).await;
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    read: Rc<Read>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+fn answer(request: &Request<Incoming>, read: &Read) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     if request.uri().path() != "/metrics" {
         *response.status_mut() = StatusCode::NOT_FOUND;
         *response.body_mut() = "metrics are at /metrics\n".into();
-        return Ok(response);
+        return response;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
         response.headers_mut().insert(ALLOW, allowed);
-        return Ok(response);
+        return response;
     }
     if let Some(text) = read() {
         // RFC 9110 §8.3; the value is that of the OpenMetrics specification, version 1.0.0.
@@ -181,5 +179,5 @@ async fn answer(
     } else {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    Ok(response)
+    response
 }

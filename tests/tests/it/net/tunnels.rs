@@ -28,7 +28,7 @@ enum Kind {
     Sit,
 }
 
-/// Where WireGuard listens.
+/// Where `WireGuard` listens.
 const PORT: &str = "51820";
 
 impl Kind {
