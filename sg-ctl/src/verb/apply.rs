@@ -89,7 +89,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (model, origins) = rule_files::rules(&args.files)?;
     if let Some(joined) = context.vpc()? {
-        return vpc::apply(args, (model, origins), joined);
+        return vpc::apply(args, (model, origins), joined, context);
     }
     rule_files::check_is_of_one_host(&model)?;
     let confirm_within = args.trial.confirm_within;

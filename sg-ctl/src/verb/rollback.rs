@@ -37,7 +37,7 @@ pub(crate) struct Args {
 /// Returns to the rules before the last change.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(joined) = context.vpc()? {
-        return vpc::rollback(args, joined);
+        return vpc::rollback(args, joined, context);
     }
     if args.dry_run.dry_run {
         let host = context.host()?;

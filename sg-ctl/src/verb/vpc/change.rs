@@ -2,15 +2,15 @@
 
 use std::process::ExitCode;
 
-use sg_ctl::host::{Changes, Deadline};
+use sg_ctl::host::{Changes, Deadline, HostError, SshConnection};
 use sg_ctl::vpc::joined::Joined;
-use sg_ctl::vpc::{Confirmed, Owned, Store as _, StoreError, Swap};
+use sg_ctl::vpc::{Confirmed, Document, Owned, Store as _, StoreError, Swap};
 use sg_policy::model::Model;
 use sg_policy::rulefile::Origins;
 
 use crate::failure::refusal;
 use crate::verb::output;
-use crate::verb::shared::PENDING;
+use crate::verb::shared::{Context, PENDING};
 use crate::verb::vpc::view::VpcApplyView;
 use crate::verb::vpc::{block_on, failed, store};
 use crate::verb::{apply, rollback};
@@ -25,7 +25,14 @@ pub(crate) fn apply(
     args: &apply::Args,
     (model, origins): (Model, Origins),
     joined: Joined,
+    context: &Context,
 ) -> anyhow::Result<ExitCode> {
+    if args.keep.keep_ssh {
+        return Err(refusal(
+            "--keep-ssh is for the rules of one host",
+            "add a rule that admits you; with --confirm-within a mistake undoes itself",
+        ));
+    }
     if !model.interfaces.is_empty() {
         return Err(refusal(
             format!(
@@ -36,7 +43,7 @@ pub(crate) fn apply(
         ));
     }
     let (dry_run, confirm_within) = (args.dry_run, args.trial.confirm_within);
-    let vpc = joined.vpc.clone();
+    let (vpc, host) = (joined.vpc.clone(), joined.host.clone());
     let store = store(joined)?;
     let view = block_on(async {
         for _ in 0..ATTEMPTS {
@@ -52,6 +59,7 @@ pub(crate) fn apply(
                 changes,
                 deadline: None,
                 behind: None,
+                notes: notes(context, document.on_host(&host)),
             };
             if dry_run {
                 return Ok(Some(view));
@@ -78,12 +86,28 @@ pub(crate) fn apply(
     let Some(view) = view else {
         return Err(refusal("others change the rules all the time", "try again"));
     };
-    output::print(&view, args.format.json)?;
+    output::print_with_notes(&view, &view.notes, args.format.json)?;
     Ok(match &view.behind {
         _ if dry_run && view.changed => ExitCode::from(PENDING),
         Some(behind) if !behind.is_empty() => ExitCode::from(BEHIND),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// What whoever changes the rules over SSH should know of what they come to on this host.
+fn notes(context: &Context, own: Document) -> Vec<String> {
+    let Some(ssh) = SshConnection::current() else {
+        return Vec::new();
+    };
+    let checked = context
+        .host()
+        .and_then(|mut host| host.check(own, Some(ssh)));
+    let note = |error: HostError| {
+        format!(
+            "on this host: {error}. With --confirm-within the rules before return unless you confirm"
+        )
+    };
+    checked.err().map(note).into_iter().collect()
 }
 
 /// Hands over to rule files what the API owns in a VPC.
@@ -128,8 +152,12 @@ pub(crate) fn confirm(joined: Joined) -> anyhow::Result<Option<u64>> {
 }
 
 /// Returns the VPC to the rules before the last change.
-pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<ExitCode> {
-    let vpc = joined.vpc.clone();
+pub(crate) fn rollback(
+    args: &rollback::Args,
+    joined: Joined,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    let (vpc, host) = (joined.vpc.clone(), joined.host.clone());
     let store = store(joined)?;
     let view = block_on(async {
         let Some(previous) = store.previous().await? else {
@@ -142,6 +170,7 @@ pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<
         let changes = Changes::between(before, previous.model());
         let is_dry = args.dry_run.dry_run;
         let confirm_within = args.trial.confirm_within.filter(|_| !is_dry);
+        let notes = notes(context, previous.on_host(&host));
         let revision = match &now {
             Some(kept) if is_dry => kept.revision,
             _ if is_dry => 0,
@@ -155,6 +184,7 @@ pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<
             changes,
             deadline: confirm_within.map(|after| Deadline::In(after).into()),
             behind: None,
+            notes,
         }))
     })?
     .map_err(failed)?;
@@ -164,7 +194,7 @@ pub(crate) fn rollback(args: &rollback::Args, joined: Joined) -> anyhow::Result<
             "the rules have not changed yet",
         ));
     };
-    output::print(&view, args.format.json)?;
+    output::print_with_notes(&view, &view.notes, args.format.json)?;
     Ok(if !view.applied && view.changed {
         ExitCode::from(PENDING)
     } else {

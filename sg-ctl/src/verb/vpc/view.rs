@@ -232,6 +232,8 @@ pub(crate) struct VpcApplyView {
     pub(crate) deadline: Option<DeadlineView>,
     /// Hosts that do not enforce them in time; null when nobody waited.
     pub(crate) behind: Option<Vec<String>>,
+    /// What else the user should know.
+    pub(crate) notes: Vec<String>,
 }
 
 impl fmt::Display for VpcApplyView {

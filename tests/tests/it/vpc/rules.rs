@@ -67,6 +67,33 @@ fn rules_are_changed_for_all_hosts_and_return() {
 }
 
 #[test]
+fn whoever_comes_by_ssh_is_warned_of_rules_that_would_shut_him_out() {
+    let network = Network::new(&["app", "db", "etcd"]);
+    let [app, db, node] = network.hosts();
+    let etcd = Etcd::start(&[node], &[]);
+    let database = Member::start(db, &etcd, &[]);
+    let open = RULES.replace(
+        "inbound: [{ type: MySQL",
+        "inbound: [{ type: SSH, source: anywhere-ipv4 }, { type: MySQL",
+    );
+    let revision = database.apply(&open);
+    database.wait_until_enforced(revision);
+    let connection = format!("{} 50000 {} 22", app.v4, db.v4);
+    let (sg, file) = (&database.sg, database.sg.rule_file("groups.yaml", RULES));
+    let dry = sg.run_over_ssh(&connection, &["apply", "-n", "-f", &file]);
+    assert_eq!(dry.code, PENDING, "{dry:#?}");
+    let kept = sg.run_over_ssh(&connection, &["apply", "--keep-ssh", "-f", &file]);
+    assert_eq!(kept.code, REFUSED, "{kept:#?}");
+    assert!(kept.stderr.contains("--confirm-within"), "{kept:#?}");
+    let done = sg.run_over_ssh(&connection, &["apply", "-f", &file]);
+    assert_eq!(done.code, 0, "{done:#?}");
+    for outcome in [dry, done] {
+        let warning = format!("no rule of eth0 would admit {}", app.v4);
+        assert!(outcome.stderr.contains(&warning), "{outcome:#?}");
+    }
+}
+
+#[test]
 fn rules_of_one_host_and_of_a_vpc_are_told_apart() {
     let network = Network::new(&["app", "etcd"]);
     let [app, node] = network.hosts();
