@@ -340,7 +340,8 @@ impl Follower {
                 // rules that are known was another trial's.
                 Some(Key::Trial) => {
                     let modified = kv.mod_revision().cast_unsigned();
-                    let is_of_these = |known: &Known| known.revision < modified;
+                    let is_of_these =
+                        |known: &Known| known.trial().is_some() && known.revision < modified;
                     if is_put || !self.rules.as_ref().is_some_and(is_of_these) {
                         continue;
                     }
