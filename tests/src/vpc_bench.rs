@@ -15,7 +15,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 /// What lies at a part of sorted figures: 0.5 for the median.
-fn part(sorted: &[f64], which: f64) -> f64 {
+pub fn part(sorted: &[f64], which: f64) -> f64 {
     let index = (sorted.len().saturating_sub(1)) as f64 * which;
     sorted.get(index as usize).copied().unwrap_or(f64::NAN)
 }

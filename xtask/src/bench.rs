@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &BenchArgs) -> Result<()> {
 }
 
 /// What is measured of a VPC, in full and quickly: the words of `sg-vpc-bench`.
-const OF_A_VPC: [(&str, &str); 4] = [
+const OF_A_VPC: [(&str, &str); 5] = [
     ("agents", "agents --hosts 100 --groups 10 --seconds 5"),
     (
         "agents --proxy",
@@ -88,6 +88,11 @@ const OF_A_VPC: [(&str, &str); 4] = [
     (
         "agents --addresses 1000 --groups 250 --followed 1",
         "agents --hosts 100 --addresses 100 --groups 10 --followed 1 --seconds 5",
+    ),
+    // As many changes as one thread can hand to all simulated agents that follow them.
+    (
+        "agents --groups 250 --followed 1 --rate 100 --seconds 60",
+        "agents --hosts 100 --groups 50 --followed 1 --rate 100 --seconds 5",
     ),
     (
         "kernels",

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sg_tests::vpc_bench::{agents, kernels};
+use sg_tests::vpc_bench::{agents, kernels, part};
 
 /// What a VPC of many hosts costs, on three nodes of etcd on this machine.
 #[derive(Parser)]
@@ -34,7 +34,7 @@ enum Part {
         followed: usize,
 
         /// Changes in a second.
-        #[arg(long, default_value_t = 25.0)]
+        #[arg(long, default_value_t = 3.0)]
         rate: f64,
 
         /// How many seconds.
@@ -131,7 +131,11 @@ fn agents(amounts: agents::Amounts) -> Result<()> {
     );
     row(
         "a change reaches a follower after",
-        delays(|part| figures.delay(part)),
+        delays(|which| part(&figures.delays, which)),
+    );
+    row(
+        "a change of the rules reaches all after",
+        delays(|which| part(&figures.rules, which)),
     );
     row(
         "processors that etcd's nodes use",

@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{cpu, memory, part};
+use super::{cpu, memory};
 use crate::{etcd::Etcd, topology::Network};
 
 /// How much of everything.
@@ -56,6 +56,8 @@ pub struct Figures {
     pub memory: u64,
     /// From a change being written to each follower having it, in milliseconds, sorted.
     pub delays: Vec<f64>,
+    /// The same of a change of the rules and every agent.
+    pub rules: Vec<f64>,
     /// Changes that were written in a second.
     pub rate: f64,
     /// Followers that a change has.
@@ -64,13 +66,6 @@ pub struct Figures {
     pub etcd: f64,
     /// Memory of the largest node, in MiB.
     pub etcd_memory: u64,
-}
-
-impl Figures {
-    /// A part of the delays: 0.5 for the median.
-    pub fn delay(&self, which: f64) -> f64 {
-        part(&self.delays, which)
-    }
 }
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -240,7 +235,44 @@ async fn simulate(amounts: Amounts, endpoints: Vec<String>, pids: &[u32]) -> Res
         ..Figures::default()
     };
     change(amounts, &agents, &mut arrivals, pids, &mut figures).await?;
+    figures.rules = change_rules(&store, amounts.hosts, &mut arrivals).await?;
     Ok(figures)
+}
+
+/// The rules change a few times; returns after how many milliseconds agents have them, sorted.
+async fn change_rules(
+    store: &EtcdStore,
+    hosts: usize,
+    arrivals: &mut mpsc::UnboundedReceiver<Arrival>,
+) -> Result<Vec<f64>> {
+    const ROUNDS: usize = 5;
+    let mut delays = Vec::new();
+    for round in 0..ROUNDS {
+        let kept = store.load().await?;
+        let mut model = kept.document.model().clone();
+        for group in model.groups.values_mut() {
+            group.description = format!("round {round}");
+        }
+        let swap = Swap {
+            from: kept.revision,
+            document: Document::new(model, Owners::default()),
+            way_in: None,
+        };
+        let begin = Instant::now();
+        let revision = store.swap(swap).await?;
+        let mut missing: BTreeSet<usize> = (0..hosts).collect();
+        while !missing.is_empty() {
+            let next = tokio::time::timeout(PATIENCE, arrivals.recv()).await;
+            let Ok(Some((host, at, next))) = next else {
+                bail!("{} agents do not have the rules", missing.len());
+            };
+            if next.rules >= revision && missing.remove(&host) {
+                delays.push(at.duration_since(begin).as_secs_f64() * 1000.0);
+            }
+        }
+    }
+    delays.sort_by(f64::total_cmp);
+    Ok(delays)
 }
 
 type Arrival = (usize, Instant, Arc<sg_ctl::vpc::follow::Wanted>);
