@@ -91,6 +91,21 @@ impl Namespace {
         );
     }
 
+    /// Adds a link, as `ip link add` takes it. Returns whether this kernel knows the kind; if not, says
+    /// that this is skipped.
+    pub fn add_link(&self, words: &[&str], kind: &str) -> bool {
+        let mut command = Command::new("ip");
+        command.args(["link", "add"]).args(words);
+        let output = self.output(&mut command);
+        let error = String::from_utf8_lossy(&output.stderr);
+        let is_made = output.status.success();
+        assert!(is_made || error.contains("Unknown device type"), "{error}");
+        if !is_made {
+            println!("skipped: this kernel has no {kind}");
+        }
+        is_made
+    }
+
     /// Sets a kernel parameter of the namespace; `name` is its path below `/proc/sys`.
     pub fn set(&self, name: &str, value: &str) {
         let path = Path::new("/proc/sys").join(name);

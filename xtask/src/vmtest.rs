@@ -46,7 +46,8 @@ const HOSTS: &str = "vpc::";
 
 /// What the names of tests begin with that race two CPUs at one flow table. What they show does not
 /// depend on the kernel, but emulation is no place for them: each test run of XDP rewrites the
-/// kernel's dispatcher, and an emulated CPU that runs it meanwhile ends in an unhandled INT3.
+/// kernel's dispatcher, and an emulated CPU that runs it meanwhile ends in an unhandled INT3; where a
+/// guest has one CPU there is nothing to race.
 const RACES: &str = "flood::";
 
 /// What the names of tests begin with that try the benchmark. It measures real machines, and counts
@@ -228,7 +229,7 @@ fn no_kernel(catalogue: &Catalogue) -> String {
 /// A series, and what there is of it; `None` where no suite has one that nobody needs.
 type Of<T> = (Series, Result<Option<T>>);
 
-/// Boots kernels, two at once where they are not emulated, for a guest waits half of its time, as its
+/// Boots kernels, two at once where they are this machine's, for a guest waits half of its time, as its
 /// tests do; returns what came of each.
 fn test(mut kernels: Vec<Of<Kernel>>, payload: &Payload, directory: &Path) -> Vec<Of<Report>> {
     let at_once = if payload.machine.is_this_one() { 2 } else { 1 };

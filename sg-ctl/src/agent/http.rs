@@ -74,6 +74,10 @@ impl MetricsServer {
             .enable_all()
             .build()
             .map_err(failed())?;
+        let listener = {
+            let _this = runtime.enter();
+            TcpListener::from_std(listener).map_err(failed())?
+        };
         let serve_all = move || {
             let reader = own.clone();
             let read: Rc<Read> = Rc::new(move || {
@@ -82,9 +86,6 @@ impl MetricsServer {
                 read(&own)
             });
             LocalSet::new().block_on(&runtime, async {
-                let Ok(listener) = TcpListener::from_std(listener) else {
-                    return;
-                };
                 let mut connections = Connections {
                     most,
                     tasks: VecDeque::new(),

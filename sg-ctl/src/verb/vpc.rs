@@ -44,8 +44,8 @@ JSON: an object with these fields:
   in seconds since 1970), endpoint, error and help (why etcd is away, and what to do, or null),
   revision (of the store), rules_wanted and rules_enforced (revisions), rules_refused and unwritten
   (why, or null), trial (`running` while the newest rules wait to be confirmed, `lapsed` when they
-  were not in time, or null), conflicts and conflict_count (addresses that two interfaces claim: address, holder,
-  void), refused and refused_count (claims that do not count: group, place, reason), damaged (records
+  were not in time, or null), conflicts and conflict_count (addresses that two interfaces claim:
+  address, holder, void), refused and refused_count (claims that do not count: group, place, reason), damaged (records
   that were not understood), lost (records without a farewell), hosts, behind (names)
 
 EXAMPLES:

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{AttachmentRecord, RulesBefore, State, VpcTrial};
+use super::{AttachmentRecord, Overrides, RulesBefore, State, VpcTrial};
 use crate::vpc::Document;
 
 impl State {
@@ -17,13 +17,9 @@ impl State {
     pub(in crate::host) fn put_on_trial(&mut self, before: &Self, is_meant: impl Fn(&str) -> bool) {
         let was_guarded = |record: &AttachmentRecord| record.before.is_some();
         for (name, record) in &mut self.attachments {
-            if is_meant(name) && !record.unconfirmed {
-                record.unconfirmed = true;
-                record.rolled_back = false;
-                record.before = before
-                    .attachments
-                    .get(name)
-                    .map(|before| before.overrides.clone());
+            if is_meant(name) {
+                let before = before.attachments.get(name);
+                record.put_on_trial(before.map(|before| before.overrides.clone()));
             }
         }
         // Where nothing was guarded no rules were in force to return to.
@@ -42,10 +38,8 @@ impl State {
     /// would have come as well.
     pub(in crate::host) fn join_trial(&mut self, is_meant: impl Fn(&str) -> bool) {
         for (name, record) in &mut self.attachments {
-            if is_meant(name) && !record.unconfirmed {
-                record.unconfirmed = true;
-                record.rolled_back = false;
-                record.before = Some(record.overrides.clone());
+            if is_meant(name) {
+                record.put_on_trial(Some(record.overrides.clone()));
             }
         }
     }
@@ -162,10 +156,22 @@ impl State {
     }
 }
 
+impl AttachmentRecord {
+    /// Puts it on trial, unless it is: what it returns to is what the command line said before, `None`
+    /// when it was not guarded then.
+    fn put_on_trial(&mut self, before: Option<Overrides>) {
+        if !self.unconfirmed {
+            self.unconfirmed = true;
+            self.rolled_back = false;
+            self.before = before;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::state::{Isolation, Overrides};
+    use crate::host::state::Isolation;
     use sg_policy::model::{GroupId, Hook, Model, SecurityGroup, Side};
 
     fn model(groups: &[&str]) -> Model {

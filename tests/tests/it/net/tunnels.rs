@@ -66,20 +66,8 @@ impl Kind {
             Self::Gre => ("gre", &ends[..]),
             Self::Sit => ("sit", &ends[..]),
         };
-        let mut command = Command::new("ip");
-        command
-            .args(["link", "add", self.name(), "type", kind])
-            .args(ends);
-        let made = host.namespace.output(&mut command);
-        let error = String::from_utf8_lossy(&made.stderr);
-        assert!(
-            made.status.success() || error.contains("Unknown device type"),
-            "{error}"
-        );
-        if !made.status.success() {
-            println!("skipped: this kernel has no {kind}");
-        }
-        made.status.success()
+        let words = [self.name(), "type", kind];
+        host.namespace.add_link(&[&words[..], ends].concat(), kind)
     }
 }
 
