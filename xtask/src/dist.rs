@@ -33,6 +33,11 @@ pub(crate) struct DistArgs {
     #[arg(long)]
     check: bool,
 
+    /// Try packages of the program that the tests use, in place of one built for a release: what there
+    /// is to try but the program itself, without minutes of building. They are not kept.
+    #[arg(long, requires = "check", conflicts_with = "target")]
+    as_tested: bool,
+
     /// The machine to build for.
     #[arg(long, value_enum, default_value_t = Machine::here())]
     target: Machine,
@@ -71,6 +76,9 @@ pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
     setup::provide_programs(&PROGRAMS)?;
     machine.provide(&toolchain)?;
     let release = Release::of_repository(machine)?;
+    if arguments.as_tested {
+        return try_as_tested(&release);
+    }
     let directory = root().join("target/dist");
     let sg_ctl = build(machine)?;
     let writer = if machine.is_this_one() {
@@ -82,15 +90,31 @@ pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
 
     let packages = Packages::pack(&release, &files, &directory)?;
     if arguments.check {
-        let step = Step::start("reproducible", "packing once more");
-        let again = Packages::pack(&release, &files, &directory.join("again"))?;
-        check::same(&packages, &again)?;
-        step.done("same bytes");
-        check::run(&packages, &directory.join("root"))?;
+        packages.check(&release, &files, Linked::Whole)?;
+        check::is_without_crash_points(&sg_ctl)?;
     }
     println!("{}", packages.sums);
     println!("in {}", directory.display());
     Ok(())
+}
+
+/// Packs the program that the tests use, tries the packages, and removes them.
+fn try_as_tested(release: &Release) -> Result<()> {
+    let directory = root().join("target/dist-as-tested");
+    let sg_ctl = cargo::find_sg_ctl(&cargo::build_all()?)?;
+    let files = files(&sg_ctl, &sg_ctl, &directory.join("files"))?;
+    let packages = Packages::pack(release, &files, &directory)?;
+    packages.check(release, &files, Linked::WithLibraries)?;
+    fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))
+}
+
+/// How a program is linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linked {
+    /// With everything inside.
+    Whole,
+    /// It needs the libraries of this machine.
+    WithLibraries,
 }
 
 /// Builds sg-ctl with the C library inside.
@@ -150,6 +174,7 @@ fn tracked(patterns: &[&str]) -> Result<Vec<PathBuf>> {
 
 /// What was packed.
 struct Packages {
+    directory: PathBuf,
     tarball: PathBuf,
     debian: PathBuf,
     /// As `sha256sum` writes them, also in the file `SHA256SUMS` beside the packages.
@@ -182,10 +207,20 @@ impl Packages {
         fs::write(directory.join("SHA256SUMS"), &sums).context("cannot write the sums")?;
         step.done("packed");
         Ok(Self {
+            directory: directory.to_owned(),
             tarball: directory.join(tarball),
             debian: directory.join(debian),
             sums: sums.trim_end().to_owned(),
         })
+    }
+
+    /// Packs the same files once more, and tries what was packed.
+    fn check(&self, release: &Release, files: &[File], linked: Linked) -> Result<()> {
+        let step = Step::start("reproducible", "packing once more");
+        let again = Self::pack(release, files, &self.directory.join("again"))?;
+        check::same(self, &again)?;
+        step.done("same bytes");
+        check::run(self, &self.directory.join("root"), linked)
     }
 }
 

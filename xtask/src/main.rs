@@ -8,6 +8,7 @@ mod dist;
 mod ec2;
 mod fuzz;
 mod install;
+mod libraries;
 mod lint;
 mod machine;
 mod privilege;

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{NAME, Packages, output};
-use crate::{privilege::elevate, progress::Step};
+use super::{Linked, NAME, Packages, output};
+use crate::{libraries::libraries, privilege::elevate, progress::Step};
 
 /// The files of completions, and the shell of each.
 const DEBIAN_COMPLETIONS: [(&str, &str); 3] = [
@@ -38,15 +38,15 @@ pub(super) fn same(packages: &Packages, again: &Packages) -> Result<()> {
 ///
 /// # Errors
 /// When something is missing, or does not work.
-pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
+pub(super) fn run(packages: &Packages, directory: &Path, linked: Linked) -> Result<()> {
     let step = Step::start("tarball", "unpacking it in an empty root");
     let root = Root::create(directory)?;
     let usr = root.path("usr/local");
     as_root(&["mkdir", "-p"], &[&usr])?;
     let words = ["tar", "--no-same-owner", "--strip-components=1", "-C"];
     as_root(&words, &[&usr, Path::new("-xf"), &packages.tarball])?;
+    root.provide(linked, &usr.join("bin/sg-ctl"))?;
     root.try_program("/usr/local")?;
-    is_without_crash_points(&root.path("usr/local/bin/sg-ctl"))?;
     let units = root.try_units("/usr/local")?;
     drop(root);
     step.done(&format!("works, {units}"));
@@ -59,6 +59,7 @@ pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
     as_root(&["touch"], &[&root.path("var/lib/dpkg/status")])?;
     root.add_shell()?;
     root.dpkg(&["--install"], &[&packages.debian])?;
+    root.provide(linked, &root.path("usr/bin/sg-ctl"))?;
     root.try_program("/usr")?;
     root.try_documents()?;
     let differences = root.dpkg(&["--verify", NAME], &[])?;
@@ -73,7 +74,10 @@ pub(super) fn run(packages: &Packages, directory: &Path) -> Result<()> {
 }
 
 /// Checks that nothing of what kills sg-ctl in tests is left in a program.
-fn is_without_crash_points(program: &Path) -> Result<()> {
+///
+/// # Errors
+/// When there is.
+pub(super) fn is_without_crash_points(program: &Path) -> Result<()> {
     const VARIABLE: &[u8] = b"SG_CRASH_AT";
     let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     ensure!(
@@ -211,13 +215,31 @@ impl Root {
     /// Adds what the package's scripts need. The program has none of it: the tarball's root is
     /// without.
     fn add_shell(&self) -> Result<()> {
-        let libraries = output(Command::new("ldd").args(["/bin/sh", "/bin/rm"]))?;
-        let libraries: BTreeSet<_> = libraries
-            .split_whitespace()
-            .filter(|word| word.starts_with('/') && !word.ends_with(':'))
-            .collect();
-        for file in libraries.into_iter().chain(["/bin/sh", "/bin/rm"]) {
-            as_root(&["install", "-D"], &[Path::new(file), &self.path(file)])?;
+        for program in ["/bin/sh", "/bin/rm"] {
+            let program = Path::new(program);
+            self.add_libraries(program)?;
+            as_root(
+                &["install", "-D"],
+                &[program, &self.path(&program.to_string_lossy())],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a program needs besides itself.
+    fn provide(&self, linked: Linked, program: &Path) -> Result<()> {
+        match linked {
+            Linked::Whole => Ok(()),
+            Linked::WithLibraries => self.add_libraries(program),
+        }
+    }
+
+    fn add_libraries(&self, program: &Path) -> Result<()> {
+        for library in libraries(program)? {
+            as_root(
+                &["install", "-D"],
+                &[&library, &self.path(&library.to_string_lossy())],
+            )?;
         }
         Ok(())
     }

@@ -5,10 +5,11 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::libraries::libraries;
 
 const DIRECTORY: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;
@@ -137,48 +138,9 @@ fn name(path: &Path) -> String {
     path.to_string_lossy().trim_start_matches('/').to_owned()
 }
 
-/// Returns the libraries of a program, the dynamic loader among them.
-fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new("ldd")
-        .arg(program)
-        .output()
-        .context("cannot run `ldd`")?;
-    if !output.status.success() {
-        bail!(
-            "`ldd {}` failed: {}",
-            program.display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(parse_ldd(&String::from_utf8_lossy(&output.stdout)))
-}
-
-/// Reads lines `name => /path (address)` and, for the loader, `/path (address)`.
-fn parse_ldd(listing: &str) -> Vec<PathBuf> {
-    let path = |line: &str| {
-        let path = line.split("=>").last()?.split_whitespace().next()?;
-        path.starts_with('/').then(|| PathBuf::from(path))
-    };
-    listing.lines().filter_map(path).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn libraries_are_read_from_ldd() {
-        let listing = "\tlinux-vdso.so.1 (0x00007f66a089b000)\n\
-                       \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f66a0632000)\n\
-                       \t/lib64/ld-linux-x86-64.so.2 (0x00007f66a089d000)\n";
-        assert_eq!(
-            parse_ldd(listing),
-            [
-                Path::new("/lib/x86_64-linux-gnu/libc.so.6"),
-                Path::new("/lib64/ld-linux-x86-64.so.2")
-            ]
-        );
-    }
 
     #[test]
     fn entries_are_aligned_and_never_doubled() {
