@@ -205,14 +205,21 @@ impl Document {
     /// owner.
     #[must_use]
     pub fn on_host(&self, member: &str) -> Self {
-        let mut owners = self.owners.clone();
-        if !self.model.hosts.is_empty() {
-            let own = |(name, owner): (String, Owner)| {
-                let interface = name.strip_prefix(member)?.strip_prefix('/')?;
-                Some((interface.to_owned(), owner))
-            };
-            owners.interfaces = owners.interfaces.into_iter().filter_map(own).collect();
-        }
+        let own = |(name, owner): (&String, &Owner)| {
+            let interface = name.strip_prefix(member)?.strip_prefix('/')?;
+            Some((interface.to_owned(), owner.clone()))
+        };
+        let interfaces = &self.owners.interfaces;
+        let owners = Owners {
+            groups: self.owners.groups.clone(),
+            prefix_lists: self.owners.prefix_lists.clone(),
+            interfaces: if self.model.hosts.is_empty() {
+                interfaces.clone()
+            } else {
+                interfaces.iter().filter_map(own).collect()
+            },
+            lists: self.owners.lists.clone(),
+        };
         Self {
             model: self.model.on_host(member).into_owned(),
             owners,

@@ -132,6 +132,8 @@ pub struct Follower {
     joins: [Join; 2],
     /// The newest rules that were understood.
     rules: Option<Known>,
+    /// The groups whose members they name.
+    followed: BTreeSet<GroupId>,
     /// The newest revision of the store that was seen.
     revision: u64,
     /// The lease of this host's keys.
@@ -173,6 +175,7 @@ impl Follower {
             claims,
             joins: Default::default(),
             rules: None,
+            followed: BTreeSet::new(),
             revision,
             lease: None,
             health,
@@ -237,13 +240,6 @@ impl Follower {
     fn models(&self) -> impl Iterator<Item = &Model> {
         let documents = self.rules.iter().flat_map(Known::documents);
         documents.map(Document::model)
-    }
-
-    /// The groups whose members this host's rules name.
-    fn followed(&self) -> BTreeSet<GroupId> {
-        self.models()
-            .flat_map(|model| followed(model, &self.joined.host))
-            .collect()
     }
 
     /// What this host brings into its groups. What `known` has already keeps its age; what is new is

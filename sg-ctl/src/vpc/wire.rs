@@ -108,15 +108,19 @@ pub fn read(value: &[u8]) -> Result<Rules, WireError> {
     let mut bounded = decoder.take(MOST_JSON);
     let read = bounded.read_to_end(&mut json);
     read.map_err(|error| damaged(&error))?;
-    let header: Header = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
-    if header.format > ON_TRIAL {
-        return Err(WireError::TooNew {
-            found: header.format,
-            version: header.version.chars().take(32).collect(),
-        });
-    }
-    let stored: Stored<Document, Trial> =
-        serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+    let stored = match serde_json::from_slice::<Stored<Document, Trial>>(&json) {
+        Ok(stored) if stored.format <= ON_TRIAL => stored,
+        other => {
+            let header: Header = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+            if header.format > ON_TRIAL {
+                return Err(WireError::TooNew {
+                    found: header.format,
+                    version: header.version.chars().take(32).collect(),
+                });
+            }
+            other.map_err(|error| damaged(&error))?
+        }
+    };
     let Stored {
         document, trial, ..
     } = stored;

@@ -1,6 +1,6 @@
 //! Many hosts of one VPC: real clients, real etcd nodes, and kernels that are made up.
 //!
-//! Every simulated host is a [`Follower`] as the agent runs one, on one thread of one process. What it
+//! Every simulated host is a [`Follower`] as the agent runs one, in one process. What it
 //! is to enforce counts as enforced at once: compiling is measured elsewhere (`control`).
 
 use std::{
@@ -21,7 +21,6 @@ use sg_ctl::vpc::{
 use sg_policy::model::{GroupId, InterfaceSpec, Model, Peer, Rule, SecurityGroup, Service};
 use tokio::{
     sync::mpsc,
-    task::LocalSet,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -133,11 +132,12 @@ pub fn measure(amounts: Amounts) -> Result<Figures> {
         endpoints = vec![proxy.url.clone()];
     }
     hub.namespace.enter(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        // One thread for each processor.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build();
         let runtime = runtime.context("cannot start the event loop")?;
-        LocalSet::new().block_on(&runtime, simulate(amounts, endpoints, &pids))
+        runtime.block_on(simulate(amounts, endpoints, &pids))
     })
 }
 
@@ -179,12 +179,12 @@ async fn simulate(amounts: Amounts, endpoints: Vec<String>, pids: &[u32]) -> Res
         let (inner, ends) = channels();
         let mut follower =
             Follower::new(joined(format!("h{host}")), None, inner).context("a name")?;
-        tokio::task::spawn_local(async move { follower.run().await });
+        tokio::spawn(async move { follower.run().await });
         let local = [("eth0".to_owned(), addresses(host, amounts.addresses))];
         ends.local.send_replace(Some(BTreeMap::from(local)));
         let (mut wanted, done) = (ends.wanted.clone(), ends.done.clone());
         let arrived = arrived.clone();
-        tokio::task::spawn_local(async move {
+        tokio::spawn(async move {
             while wanted.changed().await.is_ok() {
                 let Some(next) = wanted.borrow_and_update().clone() else {
                     continue;

@@ -81,10 +81,11 @@ impl FromStr for HostPattern {
         if !is_part(interface, MAX_INTERFACE_NAME) {
             return Err(Interface(interface.to_owned()));
         }
-        for part in [host, interface] {
-            if Pattern::new(part).is_err() {
-                return Err(InvalidHostPattern::Pattern(part.to_owned()));
-            }
+        let mut patterns = [host, interface]
+            .into_iter()
+            .filter(|part| is_pattern(part));
+        if let Some(part) = patterns.find(|part| Pattern::new(part).is_err()) {
+            return Err(InvalidHostPattern::Pattern(part.to_owned()));
         }
         Ok(Self {
             host: host.to_owned(),
@@ -114,9 +115,9 @@ impl From<HostPattern> for String {
 }
 
 /// The interfaces of all hosts of a VPC, ready to be asked about many of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Assignments<'m> {
-    by_name: BTreeMap<&'m str, Vec<(&'m str, &'m InterfaceSpec)>>,
+    all: &'m BTreeMap<HostPattern, InterfaceSpec>,
     by_pattern: Vec<(Pattern, &'m str, &'m InterfaceSpec)>,
 }
 
@@ -125,7 +126,13 @@ impl<'m> Assignments<'m> {
     /// of the host's name counts, else that of the longest pattern of hosts, else the first in
     /// alphabetical order.
     pub fn of(&self, host: &str) -> HostInterfaces<'m> {
-        let named = self.by_name.get(host).into_iter().flatten().copied();
+        let first = HostPattern {
+            host: host.to_owned(),
+            interface: String::new(),
+        };
+        let named = self.all.range(first..);
+        let named = named.take_while(|(name, _)| name.host == host);
+        let named = named.map(|(name, spec)| (&*name.interface, spec));
         let matching = self.by_pattern.iter();
         let matching = matching.filter(|(pattern, _, _)| pattern.matches(host));
         let mut interfaces = BTreeMap::new();
@@ -155,21 +162,28 @@ impl<'m> HostInterfaces<'m> {
 impl Model {
     /// The interfaces of all hosts.
     pub fn assignments(&self) -> Assignments<'_> {
-        let mut assignments = Assignments::default();
-        for (HostPattern { host, interface }, spec) in &self.hosts {
-            if is_pattern(host) {
-                if let Ok(pattern) = Pattern::new(host) {
-                    assignments.by_pattern.push((pattern, interface, spec));
-                }
-            } else {
-                let named = assignments.by_name.entry(host).or_default();
-                named.push((interface, spec));
-            }
-        }
+        let patterns = self.hosts.iter().filter(|(name, _)| is_pattern(&name.host));
+        let mut by_pattern: Vec<_> = patterns
+            .filter_map(|(HostPattern { host, interface }, spec)| {
+                Some((Pattern::new(host).ok()?, interface.as_str(), spec))
+            })
+            .collect();
         // Stable: of patterns as long, the first in alphabetical order stays the first.
-        let patterns = &mut assignments.by_pattern;
-        patterns.sort_by_key(|(pattern, _, _)| std::cmp::Reverse(pattern.as_str().len()));
-        assignments
+        by_pattern.sort_by_key(|(pattern, _, _)| std::cmp::Reverse(pattern.as_str().len()));
+        Assignments {
+            all: &self.hosts,
+            by_pattern,
+        }
+    }
+
+    /// Whether the interfaces of all hosts carry the same groups, of the same names and ids, at the same
+    /// addresses as by another model.
+    pub fn assigns_as(&self, other: &Self) -> bool {
+        let (own, others) = (self.groups.values(), other.groups.values());
+        self.hosts == other.hosts
+            && own
+                .map(|group| (&group.id, &group.name))
+                .eq(others.map(|group| (&group.id, &group.name)))
     }
 
     /// The rules of a VPC as one of its hosts has them.
@@ -244,6 +258,26 @@ mod tests {
             model.interface("tap8").map(|spec| &*spec.groups[0]),
             Some("app-1/tap*")
         );
+    }
+
+    #[test]
+    fn other_rules_assign_the_same_and_other_assignments_do_not() {
+        let one = model(&["app-*/eth0", "db/eth0"]);
+        let mut other_rules = one.clone();
+        for group in other_rules.groups.values_mut() {
+            group.outbound.clear();
+            group.description = "other".to_owned();
+        }
+        assert!(one.assigns_as(&other_rules));
+        let mut another_group = one.clone();
+        another_group.groups.clear();
+        assert!(!one.assigns_as(&another_group));
+        let mut other_addresses = one.clone();
+        for spec in other_addresses.hosts.values_mut() {
+            spec.addresses = vec!["10.0.0.0/8".parse().unwrap()];
+        }
+        assert!(!one.assigns_as(&other_addresses));
+        assert!(!one.assigns_as(&model(&["app-*/eth0"])));
     }
 
     #[test]

@@ -130,8 +130,8 @@ impl Claims {
 }
 
 impl Join {
-    /// Who is a member of which group by now. Rules and host are those of the last time; for others a
-    /// new join is made.
+    /// Who is a member of which group by now. The host is that of the last time, and the rules
+    /// [assign as](Model::assigns_as) those did; for others a new join is made.
     pub fn follow(&mut self, claims: &Claims, model: &Model, own: &str) -> Membership {
         let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
         let judge = Judge::new(model);

@@ -13,8 +13,9 @@ use sg_policy::model::GroupId;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
 
 use super::health::TrialState;
-use super::{Follower, Known, jitter};
-use crate::vpc::claims::Found;
+use super::{Follower, Known, followed, jitter};
+use crate::vpc::Document;
+use crate::vpc::claims::{Found, Join};
 use crate::vpc::etcd::{Etcd, EtcdError, Pair};
 use crate::vpc::keys::{Key, RecordKey};
 use crate::vpc::record::{self, Claimed, Enforced};
@@ -100,7 +101,7 @@ impl Follower {
         self.take_rules(rules);
         let (marks, _) = etcd.all(&self.keys.trial(), Some(tip.revision)).await?;
         self.take_mark(marks.first().map(|pair| &pair.value[..]));
-        let followed = self.followed();
+        let followed = self.followed.clone();
         let mut all = Vec::new();
         for group in &followed {
             let prefix = self.keys.group(group);
@@ -221,15 +222,25 @@ impl Follower {
         }
     }
 
-    /// Other rules count from now on: who is a member is joined anew.
+    /// Other rules count from now on.
     fn know(&mut self, known: Known) {
         let trial = match (known.trial(), known.has_lapsed) {
             (Some(_), _) => Some(TrialState::Running),
             (None, true) => Some(TrialState::Lapsed),
             (None, false) => None,
         };
+        let host = &self.joined.host;
+        let models = || known.documents().map(Document::model);
+        self.followed = models().flat_map(|model| followed(model, host)).collect();
+        // Most changes are of rules alone: who is a member goes on as it is.
+        let models = self.models().zip(models());
+        let goes_on: Vec<bool> = models.map(|(old, new)| old.assigns_as(new)).collect();
+        for (number, join) in self.joins.iter_mut().enumerate() {
+            if goes_on.get(number) != Some(&true) {
+                *join = Join::default();
+            }
+        }
         self.rules = Some(known);
-        self.joins = Default::default();
         self.tell(|health| health.trial = trial);
     }
 
@@ -352,7 +363,7 @@ impl Follower {
             }
             session.changed();
         }
-        Ok(self.followed() != session.followed)
+        Ok(self.followed != session.followed)
     }
 
     fn note_done(&mut self) {

@@ -55,6 +55,9 @@ impl Follower {
 
     async fn try_publish(&mut self, session: &mut Session) -> Result<(), EtcdError> {
         session.unassigned = self.unassigned();
+        if self.lease.is_some() && self.own(&session.own, 0) == session.own {
+            return Ok(());
+        }
         let mut is_new = false;
         let lease = if let Some(lease) = self.lease {
             lease
