@@ -258,21 +258,24 @@ fn merge<'a>(model: &'a Model, zones: &'a [ZonePolicy]) -> Result<Vec<Policy<'a>
 
 /// The address ranges that a peer stands for. A group stands for its members, here and elsewhere;
 /// without members it stands for nobody.
-pub(crate) fn peer_ranges(model: &Model, zones: &[ZonePolicy], peer: &Peer) -> Vec<ipnet::IpNet> {
+pub(crate) fn peer_ranges<'m>(
+    model: &'m Model,
+    zones: &'m [ZonePolicy],
+    peer: &'m Peer,
+) -> Box<dyn Iterator<Item = ipnet::IpNet> + 'm> {
     match peer {
-        Peer::Cidr(net) => vec![*net],
-        Peer::PrefixList(name) => model
-            .prefix_lists
-            .get(name)
-            .map(|list| list.entries.iter().copied().collect())
-            .unwrap_or_default(),
+        Peer::Cidr(net) => Box::new(std::iter::once(*net)),
+        Peer::PrefixList(name) => {
+            let list = model.prefix_lists.get(name).into_iter();
+            Box::new(list.flat_map(|list| list.entries.iter().copied()))
+        }
         Peer::Group(name) => {
             let elsewhere = model.members.get(name).into_iter().flatten().copied();
             let here = zones
                 .iter()
                 .filter(|zone| zone.groups.contains(name))
                 .flat_map(|zone| zone.addresses.iter().copied());
-            elsewhere.chain(here).map(ipnet::IpNet::from).collect()
+            Box::new(elsewhere.chain(here).map(ipnet::IpNet::from))
         }
     }
 }

@@ -1,14 +1,16 @@
 //! What changes line by line, in the words of rule files.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use sg_policy::model::{Direction, InterfaceSpec, Model, PrefixList, Rule, SecurityGroup};
+use sg_policy::model::{
+    Addresses, Direction, InterfaceSpec, Model, PrefixList, Rule, SecurityGroup,
+};
 
 /// What a part of the rules is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -70,7 +72,7 @@ pub(super) fn diff(old: &Model, new: &Model) -> Vec<PartDiff> {
     compare(
         PartKind::Members,
         (&old.members, &new.members),
-        |old, new| by_entries(old.map(Deref::deref), new.map(Deref::deref)),
+        members,
         &mut parts,
     );
     compare(
@@ -139,15 +141,33 @@ fn by_lines<V>(
     }
 }
 
-/// Compares sets, of which there are large ones that differ little: only what differs becomes text.
-fn by_entries<T: Ord + ToString>(
-    old: Option<&BTreeSet<T>>,
-    new: Option<&BTreeSet<T>>,
+/// Compares sets, both ascending, of which there are large ones that differ little: only what differs
+/// becomes text.
+fn by_entries<'a, T: Ord + ToString + 'a>(
+    old: impl IntoIterator<Item = &'a T>,
+    new: impl IntoIterator<Item = &'a T>,
 ) -> [Vec<String>; 2] {
-    let none = BTreeSet::new();
-    let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
-    let texts = |from: &BTreeSet<T>, others| from.difference(others).map(T::to_string).collect();
-    [texts(old, new), texts(new, old)]
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+    let mut lines = [Vec::new(), Vec::new()];
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return lines,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(one), Some(other)) => one.cmp(other),
+        };
+        let one = old.next_if(|_| order.is_le());
+        let other = new.next_if(|_| order.is_ge());
+        if order.is_ne() {
+            for (lines, only) in lines.iter_mut().zip([one, other]) {
+                lines.extend(only.map(T::to_string));
+            }
+        }
+    }
+}
+
+fn members(old: Option<&Addresses>, new: Option<&Addresses>) -> [Vec<String>; 2] {
+    by_entries(old.into_iter().flatten(), new.into_iter().flatten())
 }
 
 fn prefix_list(old: Option<&PrefixList>, new: Option<&PrefixList>) -> [Vec<String>; 2] {
@@ -156,7 +176,7 @@ fn prefix_list(old: Option<&PrefixList>, new: Option<&PrefixList>) -> [Vec<Strin
         size.into_iter().collect()
     };
     let mut lines = by_lines(size)(old, new);
-    let [old, new] = [old, new].map(|list| list.map(|list| &list.entries));
+    let [old, new] = [old, new].map(|list| list.into_iter().flat_map(|list| &list.entries));
     for (lines, entries) in lines.iter_mut().zip(by_entries(old, new)) {
         lines.extend(entries);
     }

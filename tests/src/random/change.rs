@@ -1,6 +1,6 @@
 //! Changes of a host between packets: what `apply`, `attach` and `detach` do.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use fastrand::Rng;
 use ipnet::IpNet;
@@ -145,10 +145,14 @@ impl Change {
                 }
             }
             Self::Member(name, address) => {
-                let members = host.model.members.entry(name.clone()).or_default().to_mut();
-                if !members.remove(address) {
-                    members.insert(*address);
-                }
+                let members = host.model.members.entry(name.clone()).or_default();
+                let (has, one) = (members.contains(address), BTreeSet::from([*address]));
+                let (gone, come) = if has {
+                    (one, BTreeSet::new())
+                } else {
+                    (BTreeSet::new(), one)
+                };
+                members.exchange(&gone, &come);
             }
             Self::Entry(name, net) => {
                 if let Some(list) = host.model.prefix_lists.get_mut(name)

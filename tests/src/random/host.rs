@@ -76,9 +76,7 @@ fn widen(rng: &mut Rng, model: &mut Model) {
         list.entries.extend((0..200).map(|_| any_net(rng)));
     }
     let members = model.members.entry("db".to_owned()).or_default();
-    members
-        .to_mut()
-        .extend((0..60).map(|_| any_net(rng).network()));
+    members.join(&(0..60).map(|_| any_net(rng).network()).collect());
     for group in model.groups.values_mut() {
         for direction in [Direction::Inbound, Direction::Outbound] {
             let more: Vec<Rule> = (0..30).map(|_| rule(rng, &group.id, direction)).collect();

@@ -24,9 +24,9 @@ impl<'a> Classes<'a> {
     ///
     /// Classes that the same few peers hold have neighbouring numbers, so that a policy finds most of
     /// what it speaks of in few pages of its class table.
-    pub(super) fn cut(
+    pub(super) fn cut<R: Iterator<Item = IpNet>>(
         peers: impl Iterator<Item = &'a Peer>,
-        resolve: impl Fn(&Peer) -> Vec<IpNet>,
+        resolve: impl Fn(&'a Peer) -> R,
     ) -> Self {
         let mut numbers: HashMap<&Peer, u32> = HashMap::new();
         // At an address: peers that begin there, and peers that ended before it.
@@ -37,7 +37,7 @@ impl<'a> Classes<'a> {
                 continue;
             }
             numbers.insert(peer, next);
-            for (first, last) in resolve(peer).iter().flat_map(spans) {
+            for (first, last) in resolve(peer).flat_map(spans) {
                 borders.push((first, next, true));
                 if let Some(after) = last.checked_add(1) {
                     borders.push((after, next, false));
@@ -129,7 +129,7 @@ fn sweep(borders: &[(u128, u32, bool)], peers: usize) -> (Vec<(u128, u32)>, Sets
 /// First and last addresses of a net in the image's address space.
 ///
 /// An IPv6 net leaves the IPv4-mapped addresses out: `::/0` says nothing about IPv4 (AWS E8).
-fn spans(net: &IpNet) -> impl Iterator<Item = (u128, u128)> {
+fn spans(net: IpNet) -> impl Iterator<Item = (u128, u128)> {
     let spans = match net {
         IpNet::V4(net) => {
             let map = |ip: std::net::Ipv4Addr| IPV4.0 | u128::from(u32::from(ip));

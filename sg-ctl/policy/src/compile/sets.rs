@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use foldhash::fast::RandomState;
+
 /// The number of the empty set.
 pub(super) const EMPTY: u32 = 0;
 
@@ -12,7 +14,7 @@ pub(super) struct Sets {
     members: Vec<Rc<[u32]>>,
     numbers: HashMap<Rc<[u32]>, u32>,
     /// Which set becomes which when a number comes or goes: the same ones do so again and again.
-    toggles: HashMap<(u32, u32), u32>,
+    toggles: HashMap<(u32, u32), u32, RandomState>,
 }
 
 impl Default for Sets {
@@ -21,7 +23,7 @@ impl Default for Sets {
         Self {
             members: vec![Rc::clone(&empty)],
             numbers: HashMap::from([(empty, EMPTY)]),
-            toggles: HashMap::new(),
+            toggles: HashMap::default(),
         }
     }
 }

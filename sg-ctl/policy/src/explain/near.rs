@@ -209,7 +209,7 @@ fn protocol(number: u8) -> String {
 
 /// Why an address is not of a peer; `None` if it is.
 fn peer(model: &Model, zones: &[ZonePolicy], peer: &Peer, remote: IpAddr) -> Option<String> {
-    let ranges = peer_ranges(model, zones, peer);
+    let ranges: Vec<_> = peer_ranges(model, zones, peer).collect();
     if ranges.iter().any(|range| range.contains(&remote)) {
         return None;
     }

@@ -260,7 +260,7 @@ impl Join {
             let key = member.group.key;
             if let Some([name]) = self.groups.get(&*key).map(Vec::as_slice) {
                 let addresses = self.model.members.entry(name.to_string()).or_default();
-                addresses.to_mut().insert(member.address);
+                addresses.insert(member.address);
             } else if unknown.insert(key.clone()) {
                 let message = format!("the group `{key}` is not in the files");
                 let help = "no rule speaks of it: its members are not carried over";

@@ -167,13 +167,20 @@ impl Join {
             .symmetric_difference(&come)
             .map(|candidate| candidate.address)
             .collect();
-        for address in &changed {
-            let before = self.decide(*address);
-            for group in before.groups(own) {
-                if let Some(members) = self.members.get_mut(group) {
-                    members.to_mut().remove(address);
+        // Of each group: who goes, and who comes.
+        let mut members: BTreeMap<String, [BTreeSet<IpAddr>; 2]> = BTreeMap::new();
+        let mut note = |decided: &Decided, address: IpAddr, comes: bool| {
+            for group in decided.groups(own) {
+                if !members.contains_key(group) {
+                    members.insert(group.to_owned(), Default::default());
+                }
+                if let Some(both) = members.get_mut(group) {
+                    both[usize::from(comes)].insert(address);
                 }
             }
+        };
+        for address in &changed {
+            note(&self.decide(*address), *address, false);
         }
         for candidate in gone {
             self.candidates.remove(candidate);
@@ -184,24 +191,20 @@ impl Join {
         } else {
             self.candidates.extend(come);
         }
-        let mut joined: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
         for address in &changed {
             let decided = self.decide(*address);
-            for group in decided.groups(own) {
-                match joined.get_mut(group) {
-                    Some(addresses) => addresses.push(*address),
-                    None => drop(joined.insert(group.to_owned(), vec![*address])),
-                }
-            }
+            note(&decided, *address, true);
             if decided.conflicts.is_empty() {
                 self.conflicts.remove(address);
             } else {
                 self.conflicts.insert(*address, decided.conflicts);
             }
         }
-        for (group, addresses) in joined {
-            let members = self.members.entry(group).or_default();
-            members.join(&addresses.into_iter().collect());
+        for (group, [gone, come]) in members {
+            self.members
+                .entry(group)
+                .or_default()
+                .exchange(&gone, &come);
         }
         self.members.retain(|_, members| !members.is_empty());
     }

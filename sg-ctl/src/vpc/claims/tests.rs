@@ -284,7 +284,7 @@ proptest! {
             // One that goes along comes to the same as one that is made anew.
             prop_assert_eq!(&going_along.follow(&claims, &rules, "here"), &membership);
             let of = |name: &str| membership.members.get(name).cloned().unwrap_or_default();
-            prop_assert!(of("app").is_disjoint(&of("db")));
+            prop_assert!(!of("app").iter().any(|address| of("db").contains(address)));
             prop_assert_eq!(membership.refused_count, 0);
         }
         claims.resync(&followed, store.values().cloned().collect(), now);
