@@ -100,7 +100,14 @@ fn start_length(readable: u32) -> Option<u32> {
 /// A frame at the XDP hook.
 pub(crate) struct XdpPacket<'a> {
     ctx: &'a XdpContext,
-    readable: u64,
+    noise: u64,
+}
+
+/// Bytes of a frame that lie from `data` to `end`.
+#[inline(always)]
+fn readable(data: usize, end: usize) -> u64 {
+    // The mask tells LLVM that it fits in 32 bits.
+    opaque((end - data) as u64) & MAX_FRAME
 }
 
 impl<'a> XdpPacket<'a> {
@@ -110,8 +117,7 @@ impl<'a> XdpPacket<'a> {
         let end = context_field!(ctx.ctx, xdp_md, data_end);
         Self {
             ctx,
-            // The mask tells LLVM that it fits in 32 bits.
-            readable: opaque((end - data) as u64) & MAX_FRAME,
+            noise: readable(data, end),
         }
     }
 
@@ -135,14 +141,16 @@ impl Packet for XdpPacket<'_> {
         unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as u32 }
     }
 
+    /// Read from the context each time: what the verifier learns of one number, asked again and again,
+    /// would tell paths apart all the way to the verdict.
     #[inline(always)]
     fn readable_len(&self) -> u32 {
-        self.readable as u32
+        readable(self.data(), self.end()) as u32
     }
 
     #[inline(always)]
     fn noise(&self) -> u64 {
-        self.readable
+        self.noise
     }
 
     #[inline(always)]
