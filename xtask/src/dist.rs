@@ -101,7 +101,12 @@ pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
 /// Packs the program that the tests use, tries the packages, and removes them.
 fn try_as_tested(release: &Release) -> Result<()> {
     let directory = root().join("target/dist-as-tested");
-    let sg_ctl = cargo::find_sg_ctl(&cargo::build_all()?)?;
+    let built = cargo::find_sg_ctl(&cargo::build_all()?)?;
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    // As in a release: most of it is for debuggers, and takes most of the time of packing.
+    let sg_ctl = directory.join(NAME);
+    check(Command::new("strip").arg("-o").args([&sg_ctl, &built]))?;
     let files = files(&sg_ctl, &sg_ctl, &directory.join("files"))?;
     let packages = Packages::pack(release, &files, &directory)?;
     packages.check(release, &files, Linked::WithLibraries)?;

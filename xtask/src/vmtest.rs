@@ -40,6 +40,10 @@ const NETWORK: &str = "net::";
 /// What the names of tests begin with that run the command again and again: for real machines.
 const COMMAND: &str = "host::";
 
+/// What the names of tests begin with that kill the command in the middle, judge files with it, or try the
+/// tests themselves. What they show does not depend on the kernel, and took half of a guest's time.
+const ELSEWHERE: [&str; 3] = ["recovery::", "replay::", "leftovers::"];
+
 /// What the names of tests begin with that start many processes of the command and of etcd. What they
 /// show does not depend on the kernel.
 const HOSTS: &str = "vpc::";
@@ -308,7 +312,7 @@ fn payload(machine: Machine, built: &[Executable], filter: Option<&str>) -> Resu
         let skipped = [
             NETWORK, COMMAND, HOSTS, RACES, BENCHMARK, BROWSER, OTHER_SIDE,
         ];
-        let skipped = skipped.join(" --skip ");
+        let skipped = [&skipped[..], &ELSEWHERE].concat().join(" --skip ");
         runs.push(("program", format!("{TESTS} --skip {skipped}")));
         runs.push(("network", format!("{TESTS} {NETWORK}")));
     }
