@@ -50,10 +50,15 @@ pub struct Model {
     /// Addresses on other hosts that carry a group, by the group's name.
     pub members: BTreeMap<String, Addresses>,
     /// Interfaces to guard, by name or by pattern; [`interface`](Self::interface) knows which counts.
+    #[serde(serialize_with = "interface::by_difference")]
     pub interfaces: BTreeMap<String, InterfaceSpec>,
     /// Interfaces of the hosts of a VPC, in place of `interfaces`; [`on_host`](Self::on_host) says
     /// what they are on one of them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        serialize_with = "interface::by_difference"
+    )]
     pub hosts: BTreeMap<HostPattern, InterfaceSpec>,
     /// The quotas that the model was checked against.
     pub limits: Limits,

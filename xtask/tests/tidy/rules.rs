@@ -290,6 +290,7 @@ pub(crate) const DEPENDENCIES: &[(&str, &[&str])] = &[
         &[
             "annotate-snippets",
             "etherparse",
+            "foldhash",
             "glob",
             "ipnet",
             "regex",

@@ -1,10 +1,13 @@
 //! How an interface is guarded.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
 use super::DEFAULT_GROUP;
 
@@ -160,8 +163,7 @@ impl Default for Timeouts {
     }
 }
 
-/// How one interface is guarded. What is as it is by default is not written: of the thousand interfaces
-/// of a VPC little else is to be read by each of its hosts, whenever the rules change.
+/// How one interface is guarded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InterfaceSpec {
@@ -170,47 +172,49 @@ pub struct InterfaceSpec {
     pub groups: Vec<String>,
     /// Where the addresses of the protected side lie, anywhere if empty: an address elsewhere makes
     /// it no member of its groups. Of a workload, single addresses are those that it has.
-    #[serde(skip_serializing_if = "is_default")]
     pub addresses: Vec<IpNet>,
     /// Which side is protected.
-    #[serde(skip_serializing_if = "is_default")]
     pub side: Side,
     /// Where to attach.
-    #[serde(skip_serializing_if = "is_default")]
     pub hook: Hook,
     /// Judge and log, but drop nothing.
-    #[serde(skip_serializing_if = "is_default")]
     pub audit: bool,
     /// Which verdicts are logged.
-    #[serde(skip_serializing_if = "is_default")]
     pub log: LogMode,
     /// Events that are logged per second at most, beyond bursts of that many; 0 = no limit.
-    #[serde(skip_serializing_if = "is_default_limit")]
     pub log_limit: u32,
     /// Which ICMP errors pass with their flow.
-    #[serde(skip_serializing_if = "is_default")]
     pub related: Related,
     /// Whether TCP flows may be picked up midway.
-    #[serde(skip_serializing_if = "is_default")]
     pub tcp_pickup: TcpPickup,
     /// Traffic that is never filtered.
-    #[serde(rename = "infra", skip_serializing_if = "is_default")]
+    #[serde(rename = "infra")]
     pub infrastructure: Infrastructure,
     /// Idle times of flows.
-    #[serde(skip_serializing_if = "is_default")]
     pub timeouts: Timeouts,
     /// Flows that the flow table keeps room for, whatever other interfaces hold; `None`: as many as
     /// for every other interface of which nothing is said.
-    #[serde(skip_serializing_if = "is_default")]
     pub flow_share: Option<u32>,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-fn is_default_limit(limit: &u32) -> bool {
-    *limit == DEFAULT_LOG_LIMIT
+/// Writes interfaces by what differs from the default: of the thousand interfaces of a VPC little else is
+/// to be read by each of its hosts, whenever the rules change.
+pub(super) fn by_difference<K: Serialize, S: Serializer>(
+    interfaces: &BTreeMap<K, InterfaceSpec>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let fields = |spec: &InterfaceSpec| match serde_json::to_value(spec) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        other => Err(S::Error::custom(format!("{other:?} is no interface"))),
+    };
+    let default = fields(&InterfaceSpec::default())?;
+    let mut map = serializer.serialize_map(Some(interfaces.len()))?;
+    for (name, spec) in interfaces {
+        let mut fields = fields(spec)?;
+        fields.retain(|name, value| default.get(name) != Some(value));
+        map.serialize_entry(name, &fields)?;
+    }
+    map.end()
 }
 
 impl Default for InterfaceSpec {
@@ -256,22 +260,25 @@ mod tests {
 
     #[test]
     fn only_what_differs_from_the_default_is_written() {
-        let written = |spec: &InterfaceSpec| serde_json::to_string(spec).unwrap();
-        let spec = InterfaceSpec::default();
-        assert_eq!(written(&spec), r#"{"groups":["default"]}"#);
+        let mut model = crate::model::Model::new();
         let spec = InterfaceSpec {
             groups: Vec::new(),
             log_limit: 0,
             audit: true,
-            ..spec
+            ..InterfaceSpec::default()
         };
+        model
+            .interfaces
+            .insert("eth0".to_owned(), InterfaceSpec::default());
+        model.interfaces.insert("eth1".to_owned(), spec);
+        let written = serde_json::to_value(&model).unwrap();
         assert_eq!(
-            written(&spec),
-            r#"{"groups":[],"audit":true,"log_limit":0}"#
+            written["interfaces"],
+            serde_json::json!({
+                "eth0": {}, "eth1": { "groups": [], "audit": true, "log_limit": 0 }
+            })
         );
-        assert_eq!(
-            serde_json::from_str::<InterfaceSpec>(&written(&spec)).unwrap(),
-            spec
-        );
+        let read: crate::model::Model = serde_json::from_value(written).unwrap();
+        assert_eq!(read, model);
     }
 }
