@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Lets AWS's clients loose on `sg-ctl serve`, each as its users do, and on a real interface.
 
-    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,moto,at_once,attack]
+    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,moto,at_once,attack] [--fetch]
 
 Makes environments with the pinned versions in DIR, two network namespaces with guarded interfaces between
 them, and one endpoint, which every part then uses at the same time; moto's tests, which want to begin with
 nothing, have another one. Needs root. A part that cannot be had
 fails; Terraform alone may be absent: then the calls of its provider are made in its order, and that is said.
-Ends with "N passed, M failed".
+Ends with "N passed, M failed". With --fetch it makes the environments, which needs the network, and ends.
 """
 
 import argparse
@@ -59,6 +59,18 @@ def node_modules(work):
         stamp.write_text(listed)
     shutil.copy(HERE / "node/walk.mjs", home)
     return home
+
+
+def fetch(work, only):
+    """Makes what the parts need; what is there is left as it is. Answers where Python's programs are."""
+    bin_dir = environment(work, "requirements.txt")
+    if "node" in only:
+        node_modules(work)
+    if "ansible" in only:
+        environment(work, "requirements-ansible.txt")
+    if "moto" in only:
+        run(environment(work, "requirements-moto.txt") / "python", HERE / "moto_tests.py", OTHER, "--work", work, "--fetch")
+    return bin_dir
 
 
 def inside(*words):
@@ -162,7 +174,8 @@ def parts(arguments, work, python, pid, enis):
              f"--eni={enis[0]}", f"--eni={enis[1]}", "--secure"]
     mirror = plugin_mirror()
     if shutil.which("terraform") and mirror:
-        terraform = [[sys.executable, HERE / "terraform/walk.py", ENDPOINT, "--eni", enis[3], "--mirror", mirror, "--work", work]]
+        terraform = [[sys.executable, HERE / "terraform/walk.py", ENDPOINT, "--eni", enis[3], "--mirror", mirror, "--sg-ctl", arguments.sg_ctl.resolve(),
+                      "--work", work]]
     else:
         print("NOTE: terraform, or a mirror of its AWS provider (SG_TF_PLUGINS), is not there: its calls are made without it", flush=True)
         terraform = [[python, HERE / "terraform/emulate.py", ENDPOINT, f"--eni={enis[3]}"]]
@@ -181,9 +194,7 @@ def parts(arguments, work, python, pid, enis):
         commands["ansible"] = [[ansible / "ansible-playbook", "-i", "localhost,", HERE / "ansible/playbook.yml", "-e", f"endpoint={ENDPOINT}"]]
     if "moto" in arguments.only:
         moto = environment(work, "requirements-moto.txt")
-        words = [moto / "python", HERE / "moto_tests.py", OTHER, "--work", work]
-        run(*words, "--fetch")
-        commands["moto"] = [words]
+        commands["moto"] = [[moto / "python", HERE / "moto_tests.py", OTHER, "--work", work]]
     return {part: commands[part] for part in arguments.only}
 
 
@@ -213,9 +224,12 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/tmp/sg-ec2"))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS)
+    parser.add_argument("--fetch", action="store_true")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    bin_dir = environment(arguments.work, "requirements.txt")
+    bin_dir = fetch(arguments.work, arguments.only)
+    if arguments.fetch:
+        return 0
     python = bin_dir / "python"
     passed, failed = [], []
     with network(), endpoint(arguments.sg_ctl.resolve(), arguments.work) as pid:

@@ -24,6 +24,10 @@ pub(crate) struct Ec2Args {
     /// How often a port is opened, tried, shut and tried.
     #[arg(long, default_value_t = 20)]
     rounds: u32,
+
+    /// Only fetch what the clients need from the package indexes of Python and Node.
+    #[arg(long)]
+    fetch: bool,
 }
 
 /// Builds sg-ctl and runs the parts, as root.
@@ -47,6 +51,9 @@ pub(crate) fn run(arguments: &Ec2Args) -> Result<()> {
     ];
     if let Some(parts) = &arguments.only {
         words.extend(["--only".into(), parts.into()]);
+    }
+    if arguments.fetch {
+        words.push("--fetch".into());
     }
     let mut command = privilege::elevate(&words).context("cannot run the clients")?;
     let status = command.status().context("cannot run the clients")?;

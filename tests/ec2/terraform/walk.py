@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Terraform itself: the example of examples/terraform, then apply, no difference, change, no difference, import, destroy.
+"""Terraform itself: the example of examples/terraform, then apply, no difference, change, no difference, import, destroy,
+and who opened a rule.
 
-    walk.py http://127.0.0.1:8790 --eni ENI --mirror DIR [--work DIR]
+    walk.py http://127.0.0.1:8790 --eni ENI --mirror DIR --sg-ctl PROGRAM [--work DIR]
 
 Ends with an error as soon as a step does not come to what it must.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -17,11 +19,24 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 
 
+def audited(sg_ctl, rule):
+    """Terraform made the rule and took it away, and the audit log says so."""
+    asked = [sg_ctl, "audit", "--rule", rule]
+    entries = json.loads(subprocess.run([*asked, "--json"], check=True, text=True, capture_output=True).stdout)
+    made, *_, gone = [entry for entry in entries if entry["result"] == "ok"]
+    found = (made["action"], rule in made["added"], gone["action"], rule in gone["removed"])
+    expected = ("AuthorizeSecurityGroupEgress", True, "RevokeSecurityGroupEgress", True)
+    if found != expected or not all("Terraform" in entry["agent"] and entry["name"] == "tests" for entry in entries):
+        sys.exit(f"audit of {rule}: {json.dumps(entries, indent=1)}")
+    print(subprocess.run(asked, check=True, text=True, capture_output=True).stdout.rstrip())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("endpoint")
     parser.add_argument("--eni", required=True)
     parser.add_argument("--mirror", required=True)
+    parser.add_argument("--sg-ctl", required=True)
     parser.add_argument("--work", default=None)
     parser.add_argument("--rules", default="50")
     arguments = parser.parse_args()
@@ -83,6 +98,7 @@ def main():
         print(f"import: {len(ids)} resources, then", completed(terraform("apply", "-auto-approve", "-no-color", changed=True)))
         unchanged(True)
         print("destroy:", completed(terraform("destroy", "-auto-approve", "-no-color", changed=True)))
+        audited(arguments.sg_ctl, ids[rule])
     print("1 passed, 0 failed")
     return 0
 
