@@ -8,7 +8,7 @@ use std::{
     os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
 };
@@ -20,31 +20,47 @@ use crate::netns::Namespace;
 /// Name of both interfaces.
 pub const NAME: &str = "tun0";
 
-/// `TUNSETIFF`, `IFF_TUN` and `IFF_NO_PI` (`include/uapi/linux/if_tun.h`).
+/// Requests and flags of `include/uapi/linux/if_tun.h`.
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
 const IFF_TUN: libc::c_short = 1;
 const IFF_NO_PI: libc::c_short = 0x1000;
+const IFF_VNET_HDR: libc::c_short = 0x4000;
+/// Checksums, and segments of TCP over IPv4 and IPv6, are left to whoever reads: `TUN_F_CSUM`,
+/// `TUN_F_TSO4`, `TUN_F_TSO6`.
+const OFFLOADS: libc::c_ulong = 1 | 2 | 4;
+/// Bytes of `struct virtio_net_hdr`, which goes before such packets.
+const VIRTIO_HEADER: usize = 10;
 
-/// Longer than any packet of the interfaces.
-const LONGEST: usize = 1 << 16;
+/// Longer than any packet of the interfaces, with a header before it.
+const LONGEST: usize = (1 << 16) + VIRTIO_HEADER;
 
 /// The pair. Dropped, it takes both interfaces with it.
 pub struct Tunnel {
     is_over: Arc<AtomicBool>,
+    longest: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Tunnel {
-    /// Makes `tun0` in two namespaces.
-    pub fn between(one: &Namespace, other: &Namespace) -> Self {
-        let ends = [one, other].map(|namespace| namespace.enter(open));
+    /// Makes `tun0` in two namespaces. With offloads, packets carry a virtio header, and the kernel hands
+    /// over many segments as one, without checksums.
+    pub fn between(one: &Namespace, other: &Namespace, has_offloads: bool) -> Self {
+        let ends = [one, other].map(|namespace| namespace.enter(|| open(has_offloads)));
         let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
-        let thread = thread::spawn(move || carry(ends, &over));
+        let longest = Arc::new(AtomicUsize::new(0));
+        let (over, most) = (Arc::clone(&is_over), Arc::clone(&longest));
+        let thread = thread::spawn(move || carry(ends, &over, &most));
         Self {
             is_over,
+            longest,
             thread: Some(thread),
         }
+    }
+
+    /// Bytes of the longest packet that has travelled.
+    pub fn longest(&self) -> usize {
+        self.longest.load(Ordering::Relaxed)
     }
 }
 
@@ -58,7 +74,7 @@ impl Drop for Tunnel {
     }
 }
 
-fn open() -> File {
+fn open(has_offloads: bool) -> File {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -70,15 +86,21 @@ fn open() -> File {
     for (to, from) in request.ifr_name.iter_mut().zip(NAME.bytes()) {
         *to = libc::c_char::from_ne_bytes([from]);
     }
-    request.ifr_ifru.ifru_flags = IFF_TUN | IFF_NO_PI;
+    let header = if has_offloads { IFF_VNET_HDR } else { 0 };
+    request.ifr_ifru.ifru_flags = IFF_TUN | IFF_NO_PI | header;
     // SAFETY: the kernel reads and writes the request, which outlives the call.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF as _, &raw mut request) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    if has_offloads {
+        // SAFETY: the argument is a number.
+        let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETOFFLOAD as _, OFFLOADS) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    }
     file
 }
 
-/// Carries packets both ways.
-fn carry(mut ends: [File; 2], over: &AtomicBool) {
+/// Carries packets both ways, with the headers before them as they are.
+fn carry(mut ends: [File; 2], over: &AtomicBool, longest: &AtomicUsize) {
     let mut packet = vec![0; LONGEST];
     while !over.load(Ordering::Relaxed) {
         let mut ready = [&ends[0], &ends[1]].map(|end| libc::pollfd {
@@ -91,6 +113,7 @@ fn carry(mut ends: [File; 2], over: &AtomicBool) {
         for from in 0..2 {
             // Until nothing waits, or the end is down.
             while let Ok(length) = ends[from].read(&mut packet) {
+                longest.fetch_max(length, Ordering::Relaxed);
                 // An end that is down takes no packet.
                 drop(ends[1 - from].write(&packet[..length]));
             }

@@ -1,5 +1,6 @@
 //! Interfaces whose packets have no header of a link: tunnels.
 
+use rstest::rstest;
 use sg_ctl::host::dataplane::HookKind;
 use sg_tests::{
     netns::Namespace,
@@ -29,10 +30,11 @@ fn set_up(namespace: &Namespace, number: u8) {
     ));
 }
 
-#[test]
-fn packets_without_a_link_header_are_judged_both_ways() {
+#[rstest]
+fn packets_without_a_link_header_are_judged_both_ways(#[values(false, true)] has_offloads: bool) {
+    const MTU: usize = 1500;
     let (near, far) = (Namespace::new("near"), Namespace::new("far"));
-    let _tunnel = Tunnel::between(&near, &far);
+    let tunnel = Tunnel::between(&near, &far, has_offloads);
     set_up(&near, 1);
     set_up(&far, 2);
     let _servers = (
@@ -66,6 +68,7 @@ fn packets_without_a_link_header_are_judged_both_ways() {
             .expect("it is tracked");
         connection.pour(100_000).expect("it is tracked");
     }
+    assert_eq!(tunnel.longest() > 2 * MTU, has_offloads);
     udp_exchange(&far, v6(1), 53).expect("a rule admits it");
     assert!(udp_is_silent(&far, v4(1), 53));
     assert!(tcp_is_silent(&near, v4(2), 80));
