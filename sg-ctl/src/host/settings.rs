@@ -1,6 +1,7 @@
 //! From an interface's specification to the settings that its programs read.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use sg_common::flow::FlowState;
 use sg_common::limit;
@@ -109,7 +110,7 @@ fn infra(infrastructure: Infrastructure) -> u32 {
         (igmp, INFRA_IGMP),
         (dhcp4, INFRA_DHCP4),
         (dhcp6, INFRA_DHCP6),
-        (ec2.unwrap_or_else(is_ec2), INFRA_EC2),
+        (ec2.unwrap_or_else(|| *IS_EC2), INFRA_EC2),
     ]
     .into_iter()
     .filter(|(on, _)| *on)
@@ -118,13 +119,13 @@ fn infra(infrastructure: Infrastructure) -> u32 {
 
 /// Whether this host is an EC2 instance, by what its firmware says (AWS: "Detect whether a host is
 /// an EC2 instance": the vendor on Nitro, the hypervisor's UUID on Xen).
-fn is_ec2() -> bool {
+static IS_EC2: LazyLock<bool> = LazyLock::new(|| {
     let begins = |path: &str, with: &str| {
         std::fs::read_to_string(Path::new(path))
             .is_ok_and(|text| text.trim_start().to_ascii_lowercase().starts_with(with))
     };
     begins("/sys/class/dmi/id/sys_vendor", "amazon ec2") || begins("/sys/hypervisor/uuid", "ec2")
-}
+});
 
 #[cfg(test)]
 mod tests {

@@ -333,7 +333,10 @@ pub(super) fn write_settings(
             let desired = desired(state, name, record)?;
             let mut settings = desired.settings(known.ifindex, hz, pickup_until, rollback_at);
             shares.give(state, (attachment.zone, &desired.spec), &mut settings);
-            dataplane.set_settings(attachment.zone, &settings)?;
+            // Of a thousand interfaces beside one that comes few have others.
+            if settings != known {
+                dataplane.set_settings(attachment.zone, &settings)?;
+            }
         }
     }
     Ok(())

@@ -1,16 +1,19 @@
 //! Many interfaces: what one more takes, all after a reboot, and the kernel's memory.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
-use aya::programs::TcAttachType;
+use aya::programs::{SchedClassifier, TcAttachType};
 use serde::Serialize;
 use sg_ctl::host::{BATCH, Coming, Host, dataplane::Dataplane, paths::Paths, state::Overrides};
 
 use super::{milliseconds, timed};
 use crate::{
-    bench::report::median, foreign::ForeignTc, netns::Namespace, prog::shared::counter_memory,
-    sg_ctl::SgCtl,
+    bench::report::median, eventually_within, foreign::ForeignTc, netns::Namespace,
+    prog::shared::counter_memory, sg_ctl::SgCtl,
 };
 
 /// What interfaces take; milliseconds of whole commands.
@@ -31,6 +34,9 @@ pub struct InterfacesRow {
     pub memory: f64,
 }
 
+/// How long the kernel may take to take programs away.
+const SETTLING: Duration = Duration::from_mins(2);
+
 /// Rules that interfaces carry.
 const RULES: &str = "security_groups:\n  web:\n    inbound:\n      - { protocol: tcp, ports: 443, source: 0.0.0.0/0 }\n";
 
@@ -48,8 +54,9 @@ pub(super) fn measure(count: u32, rounds: u32) -> Result<InterfacesRow> {
     let second = one_more(&sg, &another, rounds)?;
     let memory = attach_others(&sg, count)?;
     let more = one_more(&sg, &another, rounds)?;
-    // As a reboot does.
+    // As a reboot does; but there the kernel is not still busy with taking all of it away.
     fs::remove_dir_all(sg.pin_version())?;
+    settle(&host, count);
     let (restore, _) = timed(&sg, &["restore"])?;
     let attached = host.enter(|| Dataplane::open(sg.pins())?.attachments())?;
     let whole = attached.iter().filter(|each| each.is_complete()).count();
@@ -62,6 +69,22 @@ pub(super) fn measure(count: u32, rounds: u32) -> Result<InterfacesRow> {
         empty,
         memory,
     })
+}
+
+/// Waits until the kernel has taken programs of ours away from all interfaces.
+fn settle(host: &Namespace, count: u32) {
+    let is_bare = |number: u32| {
+        [TcAttachType::Ingress, TcAttachType::Egress]
+            .into_iter()
+            // Where there is no TCX nothing is waited for.
+            .filter_map(|hook| SchedClassifier::query_tcx(&format!("v{number}"), hook).ok())
+            .all(|(_, programs)| programs.is_empty())
+    };
+    host.enter(|| {
+        eventually_within("interfaces without programs", SETTLING, || {
+            (0..count).all(|number| is_bare(number)).then_some(())
+        });
+    });
 }
 
 /// Milliseconds for an empty program at all hooks.

@@ -17,7 +17,7 @@ use super::{MYSQL, Member, PATIENCE};
 const ENDPOINT: &str = "127.0.0.1:8790";
 
 /// How often a port is shut, tried, opened and tried: for every change, and with `--long`.
-const ROUNDS: (usize, usize) = (10, 100);
+const ROUNDS: (usize, usize) = (10, 200);
 
 /// Starts the endpoint of a host; it answers when this returns.
 fn serve<'n>(member: &Member<'n>) -> (Running, Client<'n>) {
