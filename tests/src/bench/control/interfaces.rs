@@ -82,7 +82,7 @@ fn settle(host: &Namespace, count: u32) {
     };
     host.enter(|| {
         eventually_within("interfaces without programs", SETTLING, || {
-            (0..count).all(|number| is_bare(number)).then_some(())
+            (0..count).all(is_bare).then_some(())
         });
     });
 }
