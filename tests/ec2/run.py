@@ -7,7 +7,8 @@ Makes environments with the pinned versions in DIR, two network namespaces with 
 them, and one endpoint, which every part then uses at the same time; moto's tests, which want to begin with
 nothing, have another one. Needs root. A part that cannot be had
 fails; Terraform alone may be absent: then the calls of its provider are made in its order, and that is said.
-Ends with "N passed, M failed". With --fetch it makes the environments, which needs the network, and ends.
+Ends with "N passed, M failed". With --fetch it makes the environments and ends; where a package index does not
+give what is listed, it says so and exits with 3.
 """
 
 import argparse
@@ -29,6 +30,7 @@ ENDPOINT, OTHER = "http://127.0.0.1:8790", "http://127.0.0.1:8791"
 INTERFACES = 5
 PARTS = ["cases", "cli", "node", "ansible", "terraform", "moto", "at_once", "attack"]
 PATIENCE = 1800
+NOT_FETCHED = 3
 
 
 def run(*words, **keys):
@@ -227,7 +229,14 @@ def main():
     parser.add_argument("--fetch", action="store_true")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    bin_dir = fetch(arguments.work, arguments.only)
+    try:
+        bin_dir = fetch(arguments.work, arguments.only)
+    except subprocess.CalledProcessError as failed:
+        print(f"{' '.join(failed.cmd)}\n{failed.stdout}\n{failed.stderr}", file=sys.stderr)
+        return NOT_FETCHED
+    except FileNotFoundError as missing:
+        print(f"no program `{missing.filename}`", file=sys.stderr)
+        return NOT_FETCHED
     if arguments.fetch:
         return 0
     python = bin_dir / "python"

@@ -13,6 +13,9 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("python3", "python3-venv"),
 ];
 
+/// Exit status when what the clients need cannot be fetched: whether they are served is not known then.
+const NOT_FETCHED: i32 = 3;
+
 /// Options of `cargo xtask ec2`.
 #[derive(clap::Args)]
 pub(crate) struct Ec2Args {
@@ -57,8 +60,12 @@ pub(crate) fn run(arguments: &Ec2Args) -> Result<()> {
     }
     let mut command = privilege::elevate(&words).context("cannot run the clients")?;
     let status = command.status().context("cannot run the clients")?;
-    if !status.success() {
-        bail!("not every client got what AWS gives it");
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(NOT_FETCHED) => {
+            eprintln!("a package index does not give what the clients need");
+            std::process::exit(NOT_FETCHED)
+        }
+        _ => bail!("not every client got what AWS gives it"),
     }
-    Ok(())
 }

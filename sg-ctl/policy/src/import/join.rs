@@ -1,6 +1,7 @@
 //! From drafts to the model: names, references, duplicates and quotas.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::draft::{Draft, Entry, Group, List, Member, Peer, Reference, Rule};
@@ -256,16 +257,23 @@ impl Join {
 
     fn add_members(&mut self, members: Vec<Member>, problems: &mut Problems<'_>) {
         let mut unknown = BTreeSet::new();
+        let mut known: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
         for member in members {
             let key = member.group.key;
             if let Some([name]) = self.groups.get(&*key).map(Vec::as_slice) {
-                let addresses = self.model.members.entry(name.to_string()).or_default();
-                addresses.insert(member.address);
+                known
+                    .entry(name.to_string())
+                    .or_default()
+                    .push(member.address);
             } else if unknown.insert(key.clone()) {
                 let message = format!("the group `{key}` is not in the files");
                 let help = "no rule speaks of it: its members are not carried over";
                 problems.warning(&member.at, message, help);
             }
+        }
+        for (group, addresses) in known {
+            let members = self.model.members.entry(group).or_default();
+            members.join(&addresses.into_iter().collect());
         }
     }
 

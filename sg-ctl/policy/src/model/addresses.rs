@@ -72,11 +72,6 @@ impl Addresses {
         }
     }
 
-    /// Takes one more in.
-    pub fn insert(&mut self, address: IpAddr) {
-        self.exchange(&BTreeSet::new(), &BTreeSet::from([address]));
-    }
-
     /// Takes those of another set, too. An empty one becomes the other.
     pub fn join(&mut self, other: &Self) {
         if self.is_empty() {

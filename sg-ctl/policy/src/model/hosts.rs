@@ -176,8 +176,8 @@ impl Model {
         }
     }
 
-    /// Whether the interfaces of all hosts carry the same groups, of the same names and ids, at the same
-    /// addresses as by another model.
+    /// Whether the same interfaces of hosts are said the same of as by another model, and groups have the
+    /// same names and ids: then it makes the same of every claim.
     pub fn assigns_as(&self, other: &Self) -> bool {
         let (own, others) = (self.groups.values(), other.groups.values());
         self.hosts == other.hosts
@@ -210,6 +210,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{GroupId, SecurityGroup};
 
     fn model(names: &[&str]) -> Model {
         let mut model = Model::new();
@@ -269,9 +270,13 @@ mod tests {
             group.description = "other".to_owned();
         }
         assert!(one.assigns_as(&other_rules));
-        let mut another_group = one.clone();
-        another_group.groups.clear();
-        assert!(!one.assigns_as(&another_group));
+        let changed = |change: fn(&mut SecurityGroup)| {
+            let mut model = one.clone();
+            model.groups.values_mut().for_each(change);
+            model
+        };
+        assert!(!one.assigns_as(&changed(|group| group.name.push('x'))));
+        assert!(!one.assigns_as(&changed(|group| group.id = GroupId::derived("x"))));
         let mut other_addresses = one.clone();
         for spec in other_addresses.hosts.values_mut() {
             spec.addresses = vec!["10.0.0.0/8".parse().unwrap()];

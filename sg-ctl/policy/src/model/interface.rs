@@ -219,6 +219,9 @@ pub(super) fn by_difference<K: Serialize, S: Serializer>(
 
 impl Default for InterfaceSpec {
     /// An interface that carries the built-in group (AWS G5).
+    ///
+    /// Models that are kept mean these values by what they do not say: whoever changes one changes what
+    /// hosts enforce, and makes a new format.
     fn default() -> Self {
         Self {
             groups: vec![DEFAULT_GROUP.to_owned()],
@@ -260,6 +263,22 @@ mod tests {
 
     #[test]
     fn only_what_differs_from_the_default_is_written() {
+        let kept = serde_json::json!({
+            "groups": ["default"], "addresses": [], "side": "nic", "hook": "auto", "audit": false,
+            "log": "all", "log_limit": 10_000, "related": "errors", "tcp_pickup": "attach",
+            "infra": {
+                "arp": true, "non_ip": true, "nd": true, "mld": true, "igmp": true, "dhcp4": true,
+                "dhcp6": true, "ec2": null
+            },
+            "timeouts": {
+                "tcp_established": 432_000, "tcp_half_open": 60, "tcp_half_closed": 120,
+                "tcp_closing": 10, "udp": 30, "udp_stream": 180, "icmp": 30, "other": 600
+            },
+            "flow_share": null
+        });
+        let default = serde_json::to_value(InterfaceSpec::default()).unwrap();
+        assert_eq!(default, kept, "kept models mean the old values");
+
         let mut model = crate::model::Model::new();
         let spec = InterfaceSpec {
             groups: Vec::new(),

@@ -281,8 +281,14 @@ proptest! {
                 Step::Resync => claims.resync(&followed, store.values().cloned().collect(), now),
             }
             let membership = claims.join(&rules, "here");
-            // One that goes along comes to the same as one that is made anew.
-            prop_assert_eq!(&going_along.follow(&claims, &rules, "here"), &membership);
+            // One that goes along comes to the same as one that is made anew, also when rules change
+            // meanwhile and nothing that assigns.
+            let mut other_rules = rules.clone();
+            for group in other_rules.groups.values_mut() {
+                group.description = now.to_string();
+            }
+            prop_assert!(rules.assigns_as(&other_rules));
+            prop_assert_eq!(&going_along.follow(&claims, &other_rules, "here"), &membership);
             let of = |name: &str| membership.members.get(name).cloned().unwrap_or_default();
             prop_assert!(!of("app").iter().any(|address| of("db").contains(address)));
             prop_assert_eq!(membership.refused_count, 0);
