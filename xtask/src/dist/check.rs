@@ -47,6 +47,9 @@ pub(super) fn run(packages: &Packages, directory: &Path, linked: Linked) -> Resu
     as_root(&words, &[&usr, Path::new("-xf"), &packages.tarball])?;
     root.provide(linked, &usr.join("bin/sg-ctl"))?;
     root.try_program("/usr/local")?;
+    if linked == Linked::Whole {
+        is_without_crash_points(&root.path("usr/local/bin/sg-ctl"))?;
+    }
     let units = root.try_units("/usr/local")?;
     drop(root);
     step.done(&format!("works, {units}"));
@@ -74,10 +77,7 @@ pub(super) fn run(packages: &Packages, directory: &Path, linked: Linked) -> Resu
 }
 
 /// Checks that nothing of what kills sg-ctl in tests is left in a program.
-///
-/// # Errors
-/// When there is.
-pub(super) fn is_without_crash_points(program: &Path) -> Result<()> {
+fn is_without_crash_points(program: &Path) -> Result<()> {
     const VARIABLE: &[u8] = b"SG_CRASH_AT";
     let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     ensure!(
