@@ -10,7 +10,7 @@
 //! from one that works, wherever its pins are.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek, Write};
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -58,7 +58,7 @@ fn turn_on(switch: &Path) -> io::Result<Option<Flock<File>>> {
     let mut switch = lock.map_err(|(_, errno)| errno)?;
     match value(&mut switch)?.as_str() {
         OURS => {}
-        OFF => set(&mut switch, OURS)?,
+        OFF => set(&mut *switch, OURS)?,
         _ => return Ok(None),
     }
     Ok(Some(switch))
@@ -85,9 +85,10 @@ fn value(switch: &mut File) -> io::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-fn set(switch: &mut File, to: &str) -> io::Result<()> {
+/// Sets the switch by one write: the kernel reads each as a number, and refuses a line end alone.
+fn set(switch: &mut (impl Write + Seek), to: &str) -> io::Result<()> {
     switch.rewind()?;
-    writeln!(switch, "{to}")
+    switch.write_all(format!("{to}\n").as_bytes())
 }
 
 #[cfg(test)]
@@ -102,6 +103,37 @@ mod tests {
         act(file.path());
         let text = std::fs::read_to_string(file.path()).expect("it is ours");
         text.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// As `kstrtoint` reads what one write brings: a number, with one line end at most.
+    struct KernelSwitch(u32);
+
+    impl Write for KernelSwitch {
+        fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+            let text = std::str::from_utf8(written).map_err(io::Error::other)?;
+            let number = text.strip_suffix('\n').unwrap_or(text);
+            self.0 = number.parse().map_err(io::Error::other)?;
+            Ok(written.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for KernelSwitch {
+        fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn the_kernel_takes_what_is_written() {
+        let mut switch = KernelSwitch(0);
+        set(&mut switch, OURS).expect("a number");
+        assert_eq!(switch.0.to_string(), OURS);
+        set(&mut switch, OFF).expect("a number");
+        assert_eq!(switch.0, 0);
     }
 
     fn haste(switch: &Path) -> Haste {
