@@ -261,7 +261,7 @@ impl<const OUTBOUND: bool> Datapath for Kernel<OUTBOUND> {
 
     #[inline(always)]
     fn ask_at_once(&self, question: &Question) -> Option<Outcome> {
-        policy::answer_at_once(&Image::find(self.settings.image())?, question)
+        policy::answer_at_once(&Image::named(self.settings.image())?, question)
     }
 
     #[inline(always)]

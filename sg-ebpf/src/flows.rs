@@ -276,8 +276,9 @@ extern "C" fn sg_flow_rank(number: u32, zone: u32, is_over: u32) -> u64 {
     table::rank(&FlowTable, number, Asker { zone, is_over })
 }
 
-/// [`table::lowest_rank`].
+/// [`table::lowest_rank`]. In line it would be checked once for each path that leads to it.
 #[unsafe(no_mangle)]
+#[inline(never)]
 extern "C" fn sg_flow_lowest_rank(buckets: u64, asker: u64) -> u64 {
     let asker = Asker {
         zone: asker as u32,

@@ -11,17 +11,22 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Finds an image: `CURRENT` or `PREVIOUS`.
+    /// Finds an image, `CURRENT` or `PREVIOUS`, where it mostly is.
     #[inline(always)]
-    pub(crate) fn find(image: u32) -> Option<Self> {
-        let named = match *maps::SELECTOR.get(image)? {
+    pub(crate) fn named(image: u32) -> Option<Self> {
+        match *maps::SELECTOR.get(image)? {
             0 => Self::small(image),
             1 => Self::large(image),
             _ => Self::huge(image),
-        };
+        }
+    }
+
+    /// Finds an image.
+    #[inline(always)]
+    pub(crate) fn find(image: u32) -> Option<Self> {
         // While a swap changes the size class, the selector may name a class that has just been
         // emptied: then the only other one that is not empty is in force.
-        named
+        Self::named(image)
             .or_else(|| Self::small(image))
             .or_else(|| Self::large(image))
             .or_else(|| Self::huge(image))

@@ -117,7 +117,7 @@ impl<'a> XdpPacket<'a> {
         let end = context_field!(ctx.ctx, xdp_md, data_end);
         Self {
             ctx,
-            noise: readable(data, end),
+            noise: opaque((end - data) as u64),
         }
     }
 

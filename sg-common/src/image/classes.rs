@@ -7,12 +7,13 @@
 //!   ──► class      or, where longer prefixes cut one upper half: ranges of lower halves
 //! ```
 //!
-//! There are about as many chunks as ranges, so that one or two begin in a chunk, however many there
-//! are. Addresses cluster: a chunk in which more begin is split into chunks of its own.
+//! There are about as many chunks as ranges, so that few begin in a chunk, however many there are.
+//! Addresses cluster: a chunk in which many begin is split into chunks of its own.
 
 use super::search::Search;
 use super::{Words, header};
 use crate::addr::Addr;
+use crate::verifier::forget;
 
 /// Fields of an index, in words from its offset, which is even.
 pub mod index {
@@ -69,8 +70,11 @@ pub fn class<W: Words + ?Sized, S: Search>(image: &W, addr: &Addr) -> Option<u32
 #[inline(always)]
 fn find<W: Words + ?Sized, S: Search>(image: &W, index: u32, value: u64) -> Option<u32> {
     let field = |at| image.word(index + at);
-    let distance = value.saturating_sub(image.wide(index + index::BASE));
+    let base = image.wide(index + index::BASE);
+    let distance = value.saturating_sub(base);
     let distance = distance.min(image.wide(index + index::LIMIT));
+    // One path from here on, whichever of the two it is.
+    let distance = forget(distance, base);
     let chunk = |chunks: u32, number: u64| {
         image.wide(chunks.wrapping_add((number as u32).wrapping_mul(CHUNK_WORDS)))
     };
@@ -84,6 +88,7 @@ fn find<W: Words + ?Sized, S: Search>(image: &W, index: u32, value: u64) -> Opti
         shift = found >> 32 & 63;
         found = chunk(found as u32, within >> shift);
     }
+    let found = forget(found, base);
     let (first, count) = (found as u32, (found >> 32) as u32);
     let ranges = field(index::RANGES).wrapping_add(first.wrapping_mul(RANGE_WORDS));
     entry_of::<W, S>(image, ranges, count, value)
