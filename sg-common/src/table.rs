@@ -42,6 +42,7 @@ pub use self::claim::{
 pub use self::meta::Meta;
 pub use self::place::{HashSeed, Place, REMOTE_COUNTERS, remote_counter};
 pub use self::size::{SLOTS_PER_FLOW, buckets_for, bytes_of, flows_in};
+pub use self::tags::tag_at;
 
 use self::tags::{lowest, matching};
 use crate::flow::{FlowKey, FlowState, Opening};

@@ -24,6 +24,6 @@ pub(super) const fn count(mask: u64) -> u32 {
 
 /// The tag of a slot in its bucket's word; 0 for a slot that holds nothing.
 #[inline(always)]
-pub(super) const fn tag_at(tags: u64, index: u32) -> u64 {
+pub const fn tag_at(tags: u64, index: u32) -> u64 {
     tags >> (index * 8) & 0x7f
 }

@@ -164,7 +164,7 @@ pub(super) fn flows(
     maps: &Maps,
 ) -> Result<impl Iterator<Item = (FlowKey, FlowEntry)>, DataplaneError> {
     let slots = maps.flows()?;
-    Ok((0..slots.len()).filter_map(|index| {
+    Ok(maps.taken_slots()?.filter_map(|index| {
         let slot = slots.read(index)?;
         Some((slot.key, slot.entry()?))
     }))
@@ -223,7 +223,7 @@ fn clear(
 ) -> Result<usize, DataplaneError> {
     let slots = maps.flows()?;
     let mut deleted = 0;
-    for index in 0..slots.len() {
+    for index in maps.taken_slots()? {
         while let Some(slot) = slots.read(index)
             && chosen(&slot)
             && let Some(meta) = slots.meta(index)

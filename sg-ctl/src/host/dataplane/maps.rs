@@ -13,15 +13,15 @@ use sg_common::flow::{FragmentEntry, FragmentKey};
 use sg_common::image::PREVIOUS;
 use sg_common::limit::LogBucket;
 use sg_common::names::{
-    MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES, MAP_LOG_BUCKETS,
-    MAP_RULES, MAP_SELECTOR, MAP_TEST_CLOCK,
+    MAP_COUNTERS, MAP_FLOW_SLOTS, MAP_FLOW_TAGS, MAP_FRAGMENTS, MAP_IMAGES, MAP_INTERFACES,
+    MAP_LOG_BUCKETS, MAP_RULES, MAP_SELECTOR, MAP_TEST_CLOCK,
 };
 use sg_common::settings::{InterfaceSettings, MAX_ZONES, before};
 
 use super::counters::Counters;
 use super::error::DataplaneError;
 use super::pins::PinDir;
-use super::sys::{MappedSlots, Outer, Table};
+use super::sys::{MappedSlots, MappedTags, Outer, Table};
 
 /// The shared maps but for the ring buffer, which has one reader at a time.
 pub(super) struct Maps {
@@ -29,6 +29,8 @@ pub(super) struct Maps {
     counters: Counters,
     pub(super) log_buckets: Array<MapData, LogBucket>,
     pub(super) rules: PerCpuHashMap<MapData, RuleKey, RuleCounters>,
+    tags: MapData,
+    mapped_tags: OnceCell<MappedTags>,
     flows: MapData,
     mapped_flows: OnceCell<MappedSlots>,
     pub(super) fragments: Table<FragmentKey, FragmentEntry>,
@@ -67,6 +69,8 @@ impl Maps {
             rules: Map::from_map_data(open(MAP_RULES)?)
                 .and_then(PerCpuHashMap::try_from)
                 .map_err(map_error("open", MAP_RULES))?,
+            tags: open(MAP_FLOW_TAGS)?,
+            mapped_tags: OnceCell::new(),
             flows: open(MAP_FLOW_SLOTS)?,
             mapped_flows: OnceCell::new(),
             fragments: Table::new(open(MAP_FRAGMENTS)?)
@@ -85,6 +89,24 @@ impl Maps {
         }
         let slots = map_slots(&self.flows)?;
         Ok(self.mapped_flows.get_or_init(|| slots))
+    }
+
+    /// The numbers of the flow table's slots that hold something, ended or not.
+    pub(super) fn taken_slots(&self) -> Result<impl Iterator<Item = usize>, DataplaneError> {
+        if self.mapped_tags.get().is_none() {
+            let info = self
+                .tags
+                .info()
+                .map_err(map_error("describe", MAP_FLOW_TAGS))?;
+            let tags = MappedTags::new(self.tags.fd(), info.max_entries() as usize);
+            let tags = tags.map_err(system_error("map the flow table"))?;
+            let _ = self.mapped_tags.set(tags);
+        }
+        Ok(self
+            .mapped_tags
+            .get()
+            .into_iter()
+            .flat_map(MappedTags::taken))
     }
 
     /// The settings of a zone; all zero for one that is not in use.

@@ -77,6 +77,7 @@ impl Programs {
         let seed = flows::random_seed()?;
         let mut loader = EbpfLoader::new();
         loader
+            .btf(None)
             .map_max_entries(MAP_FLOW_TAGS, buckets)
             .map_max_entries(MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS)
             .override_global(GLOBAL_CONFIG, &config, true)
@@ -219,6 +220,8 @@ pub(super) fn has_maps(pins: &PinDir) -> bool {
 /// A loader that opens the pinned maps, or makes and pins them.
 fn loader(pins: &PinDir) -> EbpfLoader<'static> {
     let mut loader = EbpfLoader::new();
+    // Nothing is relocated by the kernel's types: 6 MB that need not be read.
+    loader.btf(None);
     for name in SHARED_MAPS {
         loader.map_pin_path(name, pins.map(name));
     }

@@ -248,8 +248,9 @@ impl<'a> FlowCopy<'a> {
                 changes.insert(key, (entry, before));
             }
         }
-        let slots = dataplane.maps()?.flows()?;
-        for index in 0..slots.len() {
+        let maps = dataplane.maps()?;
+        let slots = maps.flows()?;
+        for index in maps.taken_slots()? {
             if let Some(slot) = slots.read(index)
                 && slot.entry().is_some()
                 && let Some((entry, before)) = changes.remove(&slot.key)

@@ -141,7 +141,7 @@ pub(super) fn totals(maps: &Maps) -> Result<BTreeMap<RuleKey, RuleTotals>, Datap
         totals.insert(key, total);
     }
     let slots = maps.flows()?;
-    for index in 0..slots.len() {
+    for index in maps.taken_slots()? {
         let slot = slots.read(index);
         if let Some((key, tally)) = slot.and_then(|slot| slot.uncounted())
             && let Some(total) = totals.get_mut(&key)

@@ -22,7 +22,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(super) use ethtool::strips_vlans;
-pub(super) use memory::{MappedSlots, MappedWords};
+pub(super) use memory::{MappedSlots, MappedTags, MappedWords};
 pub use program::Run;
 pub(super) use program::{GateCode, attach_xdp, program_id, run};
 pub(super) use tcx::{TcxProgram, attach_tcx, tcx_programs};
