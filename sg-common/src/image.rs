@@ -190,19 +190,20 @@ pub fn cell<W: Words + ?Sized, S: Search>(image: &W, row: Row, service: u32) -> 
     Some(Cell(image.word(cells.wrapping_add(last))))
 }
 
-/// The checksum of an image's body, against torn or stray writes, not against malice: a 32-bit FNV-1a
-/// over words, in four lanes, as one multiplication would wait for the other; then over their sums.
+/// The checksum of an image's body, against torn or stray writes, not against malice: a 64-bit FNV-1a
+/// over pairs of words, in four lanes, as one multiplication would wait for the other; then over their
+/// sums and the words that are left.
 pub fn checksum(body: &[u32]) -> u32 {
-    const BEGIN: u32 = 0x811c_9dc5;
-    let step = |sum: u32, word: u32| (sum ^ word).wrapping_mul(0x0100_0193);
+    const BEGIN: u64 = 0xcbf2_9ce4_8422_2325;
+    let step = |sum: u64, words: u64| (sum ^ words).wrapping_mul(0x0100_0000_01b3);
     let mut sums = [BEGIN; 4];
-    let words = body.chunks_exact(sums.len());
-    let rest = words.remainder();
-    for words in words {
-        for (sum, word) in sums.iter_mut().zip(words) {
-            *sum = step(*sum, *word);
+    let (blocks, rest) = body.as_chunks::<8>();
+    for block in blocks {
+        for (sum, [low, high]) in sums.iter_mut().zip(block.as_chunks().0) {
+            *sum = step(*sum, u64::from(*low) | u64::from(*high) << 32);
         }
     }
-    let all = sums.iter().chain(rest);
-    all.fold(BEGIN, |sum, word| step(sum, *word))
+    let rest = rest.iter().map(|word| u64::from(*word));
+    let sum = sums.into_iter().chain(rest).fold(BEGIN, step);
+    (sum ^ sum >> 32) as u32
 }

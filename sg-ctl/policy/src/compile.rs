@@ -58,7 +58,9 @@ pub enum CompileError {
         group: String,
     },
     /// More address ranges than a look-up takes steps for.
-    #[error("the rules cut the address space into {ranges} ranges, more than {MAX_RANGES}")]
+    #[error(
+        "the rules cut the addresses of one family into {ranges} ranges, more than {MAX_RANGES}"
+    )]
     TooManyRanges {
         /// How many there would be.
         ranges: usize,
@@ -181,10 +183,9 @@ fn compile_within(
         .flatten()
         .map(|rule| rule.peer);
     let classes = Classes::cut(peers.clone(), |peer| peer_ranges(model, zones, peer));
-    if classes.ranges.len() > MAX_RANGES as usize {
-        return Err(CompileError::TooManyRanges {
-            ranges: classes.ranges.len(),
-        });
+    let ranges = classes.ipv4.len().max(classes.ipv6.len());
+    if ranges > MAX_RANGES as usize {
+        return Err(CompileError::TooManyRanges { ranges });
     }
     let mut writer = Writer::new(&classes);
     for (done, policy) in policies.iter().enumerate() {

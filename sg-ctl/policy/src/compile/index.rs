@@ -5,37 +5,19 @@ use std::ops::Range;
 use sg_common::image::classes::{CHUNK_WORDS, LEVELS, NESTED, RANGE_WORDS, SPLIT, index};
 use sg_common::image::search::Short;
 
-use super::peers::IPV4;
-
 /// Chunks of the largest direct table: 2^20, 8 MiB.
 const MAX_CHUNKS: u64 = 1 << 20;
 
-/// First address of each range and its class; ascending, the first one 0.
-type Ranges = [(u128, u32)];
+/// First value of each range, and its entry.
+type Starts<V> = [(V, u32)];
 
 /// Appends the index of the IPv4 ranges; returns its fields.
-pub(super) fn ipv4(ranges: &Ranges, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
-    let inside = ranges
-        .iter()
-        .filter(|(start, _)| (IPV4.0 + 1..=IPV4.1).contains(start))
-        .map(|(start, class)| ((start - IPV4.0) as u64, *class));
-    let starts: Vec<_> = std::iter::once((0, class_at(ranges, IPV4.0)))
-        .chain(inside)
-        .collect();
-    write(&starts, words)
+pub(super) fn ipv4(ranges: &Starts<u32>, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
+    write(ranges, words)
 }
 
 /// Appends the index of the IPv6 ranges, by the upper halves of the addresses; returns its fields.
-pub(super) fn ipv6(ranges: &Ranges, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
-    // IPv4's part of the space is no part of IPv6's.
-    let below = ranges.iter().filter(|(start, _)| *start < IPV4.0).copied();
-    let behind = IPV4.1 + 1;
-    let above = ranges.iter().filter(|(start, _)| *start > behind).copied();
-    let ranges: Vec<_> = below
-        .chain([(behind, class_at(ranges, behind))])
-        .chain(above)
-        .collect();
-
+pub(super) fn ipv6(ranges: &Starts<u128>, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
     let mut starts: Vec<(u64, u32)> = Vec::new();
     let mut class = 0;
     let mut groups = ranges
@@ -67,14 +49,8 @@ pub(super) fn ipv6(ranges: &Ranges, words: &mut Vec<u32>) -> [u32; index::LEN as
     write(&starts, words)
 }
 
-/// The class of the range that an address lies in.
-fn class_at(ranges: &Ranges, address: u128) -> u32 {
-    let behind = ranges.partition_point(|(start, _)| *start <= address);
-    ranges[behind - 1].1
-}
-
 /// Appends a list of ranges of lower halves; returns its offset.
-fn list(starts: &[(u64, u32)], words: &mut Vec<u32>) -> u32 {
+fn list(starts: &Starts<u64>, words: &mut Vec<u32>) -> u32 {
     align(words);
     let offset = words.len() as u32;
     words.extend([starts.len() as u32, 0]);
@@ -82,10 +58,11 @@ fn list(starts: &[(u64, u32)], words: &mut Vec<u32>) -> u32 {
     offset
 }
 
-fn records(starts: &[(u64, u32)], words: &mut Vec<u32>) {
+fn records<V: Copy + Into<u64>>(starts: &Starts<V>, words: &mut Vec<u32>) {
     words.reserve(starts.len() * RANGE_WORDS as usize);
     for (start, entry) in starts {
-        words.extend([*start as u32, (start >> 32) as u32, *entry, 0]);
+        let start: u64 = (*start).into();
+        words.extend([start as u32, (start >> 32) as u32, *entry, 0]);
     }
 }
 
@@ -95,16 +72,18 @@ fn align(words: &mut Vec<u32>) {
 }
 
 /// Appends ranges and the chunks that lead to them; returns the fields of their index.
-fn write(starts: &[(u64, u32)], words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
+fn write<V: Copy + Into<u64>>(
+    starts: &Starts<V>,
+    words: &mut Vec<u32>,
+) -> [u32; index::LEN as usize] {
+    let start = |number: usize| -> u64 { starts[number].0.into() };
     align(words);
     let ranges = words.len() as u32;
     records(starts, words);
 
-    let base = starts.get(1).map_or(0, |(start, _)| *start);
-    let span = starts[starts.len() - 1].0.saturating_sub(base);
-    let most = (starts.len() as u64 * 2)
-        .next_power_of_two()
-        .min(MAX_CHUNKS);
+    let base = start(1.min(starts.len() - 1));
+    let span = start(starts.len() - 1) - base;
+    let most = (starts.len() as u64).next_power_of_two().min(MAX_CHUNKS);
     let shift = (0..64).find(|shift| span >> shift < most).unwrap_or(63);
     let area = Area {
         begins: base,
@@ -144,13 +123,14 @@ struct Area {
 impl Area {
     /// Appends the chunks, and what they are split into; returns their offset. `within` are the range
     /// in which the area begins and those that begin in it.
-    fn write(
+    fn write<V: Copy + Into<u64>>(
         &self,
-        starts: &[(u64, u32)],
+        starts: &Starts<V>,
         within: Range<usize>,
         levels: u32,
         words: &mut Vec<u32>,
     ) -> u32 {
+        let start = |number: usize| -> u64 { starts[number].0.into() };
         let offset = words.len();
         words.resize(offset + self.count as usize * CHUNK_WORDS as usize, 0);
         let (mut first, mut end) = (within.start, within.start + 1);
@@ -158,10 +138,10 @@ impl Area {
             // The last area may reach beyond the last value: chunks that lie there are never asked.
             let begins = self.begins.saturating_add(number << self.shift);
             if number > 0 {
-                let has_its_own = end < within.end && starts[end].0 == begins;
+                let has_its_own = end < within.end && start(end) == begins;
                 first = if has_its_own { end } else { end - 1 };
             }
-            while end < within.end && (starts[end].0 - self.begins) >> self.shift <= number {
+            while end < within.end && (start(end) - self.begins) >> self.shift <= number {
                 end += 1;
             }
             let count = (end - first) as u32;
@@ -194,6 +174,9 @@ mod tests {
     use sg_common::image::{classes, header};
 
     use super::*;
+
+    /// The IPv4-mapped addresses.
+    const IPV4: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
 
     /// Addresses that lie close to each other, far apart, and among IPv4's.
     fn address() -> impl Strategy<Value = u128> {
@@ -240,27 +223,42 @@ mod tests {
         assert_eq!(look_up(&image, u128::MAX), 1);
     }
 
+    /// The class of the range that an address lies in.
+    fn class_at<A: Ord + Copy>(ranges: &Starts<A>, address: A) -> u32 {
+        let behind = ranges.partition_point(|(start, _)| *start <= address);
+        ranges[behind - 1].1
+    }
+
     proptest! {
         #[test]
         fn every_address_finds_its_class(
             borders in prop::collection::btree_map(address(), 0..5u32, 0..200),
             asked in prop::collection::vec(address(), 50),
         ) {
-            let mut ranges = vec![(0, 9)];
-            ranges.extend(borders.into_iter().filter(|(start, _)| *start != 0));
+            let mut in_v4 = vec![(0_u32, 8)];
+            let mut in_v6 = vec![(0_u128, 9)];
+            for (start, class) in borders.range(1..) {
+                if (IPV4.0 + 1..=IPV4.1).contains(start) {
+                    in_v4.push(((start - IPV4.0) as u32, *class));
+                }
+                in_v6.push((*start, *class));
+            }
             let mut image = vec![0; header::LEN as usize];
             for (field, fields) in [
-                (header::IPV4, ipv4(&ranges, &mut image)),
-                (header::IPV6, ipv6(&ranges, &mut image)),
+                (header::IPV4, ipv4(&in_v4, &mut image)),
+                (header::IPV6, ipv6(&in_v6, &mut image)),
             ] {
                 image[field as usize..][..fields.len()].copy_from_slice(&fields);
             }
-            let edges = ranges.iter().flat_map(|(start, _)| [*start, start.wrapping_sub(1)]);
+            let edges = borders.keys().flat_map(|start| [*start, start.wrapping_sub(1)]);
             for address in edges.chain(asked) {
+                let class = if (IPV4.0..=IPV4.1).contains(&address) {
+                    class_at(&in_v4, (address - IPV4.0) as u32)
+                } else {
+                    class_at(&in_v6, address)
+                };
                 prop_assert_eq!(
-                    look_up(&image, address),
-                    class_at(&ranges, address),
-                    "{:#x} in {:x?}", address, ranges
+                    look_up(&image, address), class, "{:#x} in {:x?} {:x?}", address, in_v4, in_v6
                 );
             }
         }

@@ -7,17 +7,18 @@ use ipnet::IpNet;
 use super::sets::{EMPTY, Sets};
 use crate::model::Peer;
 
-/// First and last IPv4-mapped address: where IPv4 lies in the one address space of the image.
-pub(super) const IPV4: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
-
-/// The address space, cut.
+/// The addresses of both families, cut.
 pub(super) struct Classes<'a> {
-    /// First address of each range and its class; ascending, the first one 0.
-    pub(super) ranges: Vec<(u128, u32)>,
+    pub(super) ipv4: Ranges<u32>,
+    /// The kernel looks IPv4-mapped addresses up among IPv4's: `::/0` says nothing about IPv4 (AWS E8).
+    pub(super) ipv6: Ranges<u128>,
     /// Number of classes; class 0 is that of addresses that no peer holds.
     pub(super) count: usize,
     containing: HashMap<&'a Peer, Vec<u32>>,
 }
+
+/// First address of each range and its class; ascending, the first one 0.
+pub(super) type Ranges<A> = Vec<(A, u32)>;
 
 impl<'a> Classes<'a> {
     /// Cuts the address space at the borders of `peers`, whose ranges `resolve` tells.
@@ -29,33 +30,29 @@ impl<'a> Classes<'a> {
         resolve: impl Fn(&'a Peer) -> R,
     ) -> Self {
         let mut numbers: HashMap<&Peer, u32> = HashMap::new();
-        // At an address: peers that begin there, and peers that ended before it.
-        let mut borders: Vec<(u128, u32, bool)> = Vec::new();
+        let mut ipv4 = Borders::default();
+        let mut ipv6 = Borders::default();
         for peer in peers {
             let next = numbers.len() as u32;
             if numbers.contains_key(peer) {
                 continue;
             }
             numbers.insert(peer, next);
-            for (first, last) in resolve(peer).flat_map(spans) {
-                borders.push((first, next, true));
-                if let Some(after) = last.checked_add(1) {
-                    borders.push((after, next, false));
+            for range in resolve(peer) {
+                match range {
+                    IpNet::V4(it) => ipv4.add(next, it.network().into(), it.broadcast().into()),
+                    IpNet::V6(it) => ipv6.add(next, it.network().into(), it.broadcast().into()),
                 }
             }
         }
-        #[expect(
-            clippy::stable_sort_primitive,
-            reason = "it leaves runs as they are, and a long list of members comes sorted"
-        )]
-        borders.sort();
-        let (mut ranges, sets) = sweep(&borders, numbers.len());
-        drop(borders);
+        let mut sets = Sets::default();
+        let mut ipv4 = ipv4.sweep(numbers.len(), &mut sets);
+        let mut ipv6 = ipv6.sweep(numbers.len(), &mut sets);
 
         // The classes of each peer, for now by the numbers of their sets.
         let mut containing: Vec<Vec<u32>> = vec![Vec::new(); numbers.len()];
         let mut is_used = vec![false; sets.len()];
-        for (_, set) in &ranges {
+        for set in values(&mut ipv4).chain(values(&mut ipv6)) {
             if !std::mem::replace(&mut is_used[*set as usize], true) {
                 for peer in sets.members(*set) {
                     containing[*peer as usize].push(*set);
@@ -73,9 +70,8 @@ impl<'a> Classes<'a> {
                 count += 1;
             }
         }
-        for set in ranges
-            .iter_mut()
-            .map(|(_, set)| set)
+        for set in values(&mut ipv4)
+            .chain(values(&mut ipv6))
             .chain(containing.iter_mut().flatten())
         {
             *set = class_of[*set as usize];
@@ -88,7 +84,8 @@ impl<'a> Classes<'a> {
             .map(|(peer, number)| (peer, std::mem::take(&mut containing[number as usize])))
             .collect();
         Self {
-            ranges,
+            ipv4,
+            ipv6,
             count: count as usize,
             containing,
         }
@@ -100,52 +97,64 @@ impl<'a> Classes<'a> {
     }
 }
 
-/// Walks the borders; returns the ranges, each with the set of the peers that hold it.
-fn sweep(borders: &[(u128, u32, bool)], peers: usize) -> (Vec<(u128, u32)>, Sets) {
-    let mut sets = Sets::default();
-    let mut ranges = vec![(0, EMPTY)];
-    let mut set = EMPTY;
-    // A peer may hold an address more than once: overlapping entries of a prefix list.
-    let mut depths = vec![0_u32; peers];
-    for group in borders.chunk_by(|a, b| a.0 == b.0) {
-        for (_, peer, begins) in group {
-            let depth = &mut depths[*peer as usize];
-            let before = *depth;
-            *depth = if *begins { before + 1 } else { before - 1 };
-            if (before == 0) != (*depth == 0) {
-                set = sets.toggle(set, *peer);
-            }
-        }
-        let at = group[0].0;
-        match ranges.last_mut() {
-            Some((_, last)) if *last == set => {}
-            Some((start, last)) if *start == at => *last = set,
-            _ => ranges.push((at, set)),
-        }
-    }
-    (ranges, sets)
+fn values<A>(ranges: &mut Ranges<A>) -> impl Iterator<Item = &mut u32> {
+    ranges.iter_mut().map(|(_, value)| value)
 }
 
-/// First and last addresses of a net in the image's address space.
-///
-/// An IPv6 net leaves the IPv4-mapped addresses out: `::/0` says nothing about IPv4 (AWS E8).
-fn spans(net: IpNet) -> impl Iterator<Item = (u128, u128)> {
-    let spans = match net {
-        IpNet::V4(net) => {
-            let map = |ip: std::net::Ipv4Addr| IPV4.0 | u128::from(u32::from(ip));
-            [Some((map(net.network()), map(net.broadcast()))), None]
-        }
-        IpNet::V6(net) => {
-            let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
-            if last < IPV4.0 || first > IPV4.1 {
-                [Some((first, last)), None]
-            } else {
-                [
-                    (first < IPV4.0).then(|| (first, IPV4.0 - 1)),
-                    (last > IPV4.1).then(|| (IPV4.1 + 1, last)),
-                ]
+/// An address of one family, as a number.
+trait Address: Copy + Ord + Default {
+    fn next(self) -> Option<Self>;
+}
+
+impl Address for u32 {
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+impl Address for u128 {
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+/// Where peers begin and end: an address, and the peer times two, plus one where it begins.
+#[derive(Default)]
+struct Borders<A>(Vec<(A, u32)>);
+
+impl<A: Address> Borders<A> {
+    /// Notes that a peer holds addresses.
+    fn add(&mut self, peer: u32, first: A, last: A) {
+        self.0.push((first, peer << 1 | 1));
+        self.0.extend(last.next().map(|behind| (behind, peer << 1)));
+    }
+
+    /// Walks the borders, of so many peers; returns the ranges, each with the set of the peers that
+    /// hold it.
+    fn sweep(mut self, peers: usize, sets: &mut Sets) -> Ranges<A> {
+        // Stable: it leaves runs as they are, and a long list of members comes sorted.
+        self.0.sort();
+        let mut ranges = vec![(A::default(), EMPTY)];
+        let mut set = EMPTY;
+        // A peer may hold an address more than once: overlapping entries of a prefix list.
+        let mut depths = vec![0_u32; peers];
+        for group in self.0.chunk_by(|a, b| a.0 == b.0) {
+            for (_, border) in group {
+                let (peer, begins) = (border >> 1, border & 1 != 0);
+                let depth = &mut depths[peer as usize];
+                let before = *depth;
+                *depth = if begins { before + 1 } else { before - 1 };
+                if (before == 0) != (*depth == 0) {
+                    set = sets.toggle(set, peer);
+                }
+            }
+            let at = group[0].0;
+            match ranges.last_mut() {
+                Some((_, last)) if *last == set => {}
+                Some((start, last)) if *start == at => *last = set,
+                _ => ranges.push((at, set)),
             }
         }
-    };
-    spans.into_iter().flatten()
+        ranges
+    }
 }

@@ -8,11 +8,16 @@ use foldhash::fast::RandomState;
 /// The number of the empty set.
 pub(super) const EMPTY: u32 = 0;
 
+/// No number has come or gone: there is none like this one.
+const NOTHING_YET: (u32, u32) = (u32::MAX, EMPTY);
+
 /// Sets of numbers, each kept once.
 pub(super) struct Sets {
     /// The members of each set, ascending.
     members: Vec<Rc<[u32]>>,
     numbers: HashMap<Rc<[u32]>, u32>,
+    /// Of each set, what came or went the last time, and which set it became.
+    latest: Vec<(u32, u32)>,
     /// Which set becomes which when a number comes or goes: the same ones do so again and again.
     toggles: HashMap<(u32, u32), u32, RandomState>,
 }
@@ -22,6 +27,7 @@ impl Default for Sets {
         let empty: Rc<[u32]> = Rc::default();
         Self {
             members: vec![Rc::clone(&empty)],
+            latest: vec![NOTHING_YET],
             numbers: HashMap::from([(empty, EMPTY)]),
             toggles: HashMap::default(),
         }
@@ -41,6 +47,17 @@ impl Sets {
 
     /// The set that has `number` if `set` has not, and the reverse, and else what `set` has.
     pub(super) fn toggle(&mut self, set: u32, number: u32) -> u32 {
+        if let (latest, known) = self.latest[set as usize]
+            && latest == number
+        {
+            return known;
+        }
+        let toggled = self.toggle_anew(set, number);
+        self.latest[set as usize] = (number, toggled);
+        toggled
+    }
+
+    fn toggle_anew(&mut self, set: u32, number: u32) -> u32 {
         if let Some(known) = self.toggles.get(&(set, number)) {
             return *known;
         }
@@ -54,6 +71,7 @@ impl Sets {
         let toggled = *self.numbers.entry(Rc::clone(&members)).or_insert(next);
         if toggled == next {
             self.members.push(members);
+            self.latest.push(NOTHING_YET);
         }
         self.toggles.insert((set, number), toggled);
         self.toggles.insert((toggled, number), set);

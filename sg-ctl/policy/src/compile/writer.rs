@@ -29,12 +29,12 @@ impl Writer {
     pub(super) fn new(classes: &Classes<'_>) -> Self {
         let mut words = vec![0; (DIRECTORY + DIRECTORY_LEN) as usize];
         for (field, fields) in [
-            (header::IPV4, index::ipv4(&classes.ranges, &mut words)),
-            (header::IPV6, index::ipv6(&classes.ranges, &mut words)),
+            (header::IPV4, index::ipv4(&classes.ipv4, &mut words)),
+            (header::IPV6, index::ipv6(&classes.ipv6, &mut words)),
         ] {
             words[field as usize..][..fields.len()].copy_from_slice(&fields);
         }
-        words[header::RANGES as usize] = classes.ranges.len() as u32;
+        words[header::RANGES as usize] = (classes.ipv4.len() + classes.ipv6.len()) as u32;
         words[header::CLASSES as usize] = classes.count as u32;
         Self {
             words,
