@@ -43,9 +43,6 @@ struct Record {
     claimed: Arc<Claimed>,
     created: u64,
     modified: u64,
-    /// Since when it is lost, in milliseconds of the caller's clock.
-    #[serde(skip)]
-    lost: Option<u64>,
 }
 
 fn write_shared<S: Serializer>(claimed: &Claimed, serializer: S) -> Result<S::Ok, S::Error> {
@@ -70,6 +67,8 @@ pub struct Claims {
     records: BTreeMap<RecordKey, Record>,
     /// Records that were not understood, and why.
     bad: BTreeMap<RecordKey, String>,
+    /// Records that are lost, and since when, in milliseconds of the caller's clock.
+    lost: BTreeMap<RecordKey, u64>,
 }
 
 impl Claims {
@@ -81,6 +80,7 @@ impl Claims {
             created,
             modified,
         } = found;
+        self.lost.remove(&key);
         match record::read(&value) {
             Ok(claimed) if claimed.is_empty() => {
                 self.bad.remove(&key);
@@ -92,14 +92,10 @@ impl Claims {
                     claimed: Arc::new(claimed),
                     created,
                     modified,
-                    lost: None,
                 };
                 self.records.insert(key, record);
             }
             Err(error) => {
-                if let Some(record) = self.records.get_mut(&key) {
-                    record.lost = None;
-                }
                 let reason = error.to_string().chars().take(MAX_REASON).collect();
                 self.bad.insert(key, reason);
             }
@@ -109,8 +105,8 @@ impl Claims {
     /// A record was deleted, at this time.
     pub fn delete(&mut self, key: &RecordKey, now: u64) {
         self.bad.remove(key);
-        if let Some(record) = self.records.get_mut(key) {
-            record.lost.get_or_insert(now);
+        if self.records.contains_key(key) {
+            self.lost.entry(key.clone()).or_insert(now);
         }
     }
 
@@ -118,6 +114,7 @@ impl Claims {
     /// deleted while nobody looked; other groups are forgotten.
     pub fn resync(&mut self, groups: &BTreeSet<GroupId>, all: Vec<Found>, now: u64) {
         self.records.retain(|key, _| groups.contains(&key.group));
+        self.lost.retain(|key, _| groups.contains(&key.group));
         self.bad.retain(|key, _| groups.contains(&key.group));
         let present: BTreeSet<RecordKey> = all.iter().map(|found| found.key.clone()).collect();
         let known = self.records.keys().chain(self.bad.keys());
@@ -135,27 +132,26 @@ impl Claims {
 
     /// Forgets what has been lost for longer than `grace` milliseconds; returns whether anything was.
     pub fn expire(&mut self, now: u64, grace: u64) -> bool {
-        let before = self.records.len();
-        self.records.retain(|_, record| {
-            record
-                .lost
-                .is_none_or(|since| now.saturating_sub(since) < grace)
+        let is_over = |since: u64| now.saturating_sub(since) >= grace;
+        let before = self.lost.len();
+        self.lost.retain(|key, since| {
+            if is_over(*since) {
+                self.records.remove(key);
+            }
+            !is_over(*since)
         });
-        self.records.len() != before
+        self.lost.len() != before
     }
 
     /// When the next record is to be forgotten.
     pub fn next_expiry(&self, grace: u64) -> Option<u64> {
-        let lost = self.records.values().filter_map(|record| record.lost);
-        lost.min().map(|since| since.saturating_add(grace))
+        let first = self.lost.values().min()?;
+        Some(first.saturating_add(grace))
     }
 
     /// How many records are lost.
     pub fn lost(&self) -> usize {
-        self.records
-            .values()
-            .filter(|record| record.lost.is_some())
-            .count()
+        self.lost.len()
     }
 
     /// Records that were not understood, and why.
@@ -192,7 +188,7 @@ impl Claims {
             .map(|(group, host, part, record)| (RecordKey { group, host, part }, record));
         let claims = Self {
             records: records.collect(),
-            bad: BTreeMap::new(),
+            ..Self::default()
         };
         (claims, revision)
     }
