@@ -79,6 +79,8 @@ use crate::host::crash::{CrashPoint, reach};
 pub struct Dataplane {
     pins: PinDir,
     maps: OnceCell<Maps>,
+    /// Those that [`prepare`](Self::prepare) has read, for who attaches next.
+    programs: Option<Programs>,
 }
 
 impl Dataplane {
@@ -93,6 +95,7 @@ impl Dataplane {
         Ok(Self {
             pins,
             maps: OnceCell::new(),
+            programs: None,
         })
     }
 
@@ -114,15 +117,14 @@ impl Dataplane {
                 // Leftovers of a process that was killed here may have another size.
                 self.pins.remove()?;
             }
-            program::make_maps(&self.pins, flows)?;
-            reach(CrashPoint::MapsPinned);
-            let mut programs = Programs::load(&self.pins, program::config()?)?;
+            let mut programs = Programs::load_or_make(&self.pins, program::config()?, flows)?;
             let clock = self.pins.clock();
             programs
                 .clock()?
                 .pin(&clock)
                 .map_err(|error| pin_error("pin", &clock, io::Error::other(error)))?;
             reach(CrashPoint::ClockPinned);
+            self.programs = Some(programs);
         }
         self.maps().map(drop)
     }

@@ -22,7 +22,8 @@ use super::hook::{self, Choice, HookKind};
 use super::interface::{Interface, Link};
 use super::links::{Attachment, HookSide, link_pin};
 use super::pins::{PinDir, pin_error};
-use super::{Dataplane, links, privilege, program, sys};
+use super::program::{self, Programs};
+use super::{Dataplane, links, privilege, sys};
 use crate::host::crash::{CrashPoint, reach};
 use sg_policy::model::{Hook, Side};
 
@@ -74,6 +75,8 @@ impl Dataplane {
         let result = self
             .attach_each(plans)
             .and_then(|hooks| self.confirm(plans).map(|()| hooks));
+        // What is used stays where it is.
+        self.programs = None;
         if result.is_err() {
             for plan in plans {
                 // The first error is the one to report.
@@ -194,6 +197,7 @@ impl Dataplane {
         let mut doors = Doors {
             pins: &self.pins,
             maps,
+            programs: &mut self.programs,
             plan,
             made: Vec::new(),
         };
@@ -208,6 +212,7 @@ impl Dataplane {
 struct Doors<'a> {
     pins: &'a PinDir,
     maps: &'a GateMaps,
+    programs: &'a mut Option<Programs>,
     plan: &'a AttachPlan,
     /// The programs that the gates lead to, each with the id of the gate.
     made: Vec<(Entry, u32)>,
@@ -218,7 +223,7 @@ impl Doors<'_> {
     fn gate(&mut self, kind: HookKind, side: HookSide) -> Result<Gate, DataplaneError> {
         let (plan, zone) = (self.plan, self.plan.zone);
         let entry = Entry::of(kind, side, plan.side, plan.interface.link);
-        program::ensure(self.pins, self.maps, &[entry])?;
+        program::ensure(self.programs, self.pins, self.maps, entry)?;
         gate::hold(self.pins, self.maps, entry, zone)?;
         let gate = self.maps.gate(entry, zone)?;
         self.made.push((entry, gate.id()?));

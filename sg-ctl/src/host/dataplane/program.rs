@@ -40,8 +40,8 @@ pub static BUILD: LazyLock<String> = LazyLock::new(|| {
 
 /// The programs, on the shared maps of one pin directory.
 ///
-/// Each program passes the verifier when it is first asked for (0.2 to 0.6 s), so only those that
-/// are used cost anything. Dropping this unloads those that stand in no array and are not pinned.
+/// Each program passes the verifier when it is first asked for, so only those that are used cost
+/// anything. Dropping this unloads those that stand in no array and are not pinned.
 pub struct Programs {
     ebpf: Ebpf,
     maps: GateMaps,
@@ -54,9 +54,32 @@ impl Programs {
     /// # Errors
     /// When the pins cannot be made, or hold maps of another shape.
     pub fn load(pins: &PinDir, config: ProgramConfig) -> Result<Self, DataplaneError> {
-        make_maps(pins, DEFAULT_FLOWS)?;
+        Self::load_or_make(pins, config, DEFAULT_FLOWS)
+    }
+
+    /// The same, with room for so many flows in maps that do not exist.
+    pub(super) fn load_or_make(
+        pins: &PinDir,
+        config: ProgramConfig,
+        flows: u32,
+    ) -> Result<Self, DataplaneError> {
+        pins.create()?;
+        compat::check(OBJECT, pins)?;
+        // One for both: each reads the kernel's types, some 6 MB, when it is made.
+        let mut loader = EbpfLoader::new();
+        for name in SHARED_MAPS {
+            loader.map_pin_path(name, pins.map(name));
+        }
+        if !has_maps(pins) {
+            let buckets = buckets_for(flows);
+            loader
+                .map_max_entries(MAP_FLOW_TAGS, buckets)
+                .map_max_entries(MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS)
+                .load(OBJECT)
+                .map_err(object_error)?;
+            reach(CrashPoint::MapsPinned);
+        }
         let table = FlowTable::open(pins)?;
-        let mut loader = loader(pins);
         loader.override_global(GLOBAL_CONFIG, &config, true);
         loader.override_global(GLOBAL_FLOW_BUCKETS, &table.buckets, true);
         loader.override_global(GLOBAL_HASH_SEED, &table.seed, true);
@@ -77,7 +100,6 @@ impl Programs {
         let seed = flows::random_seed()?;
         let mut loader = EbpfLoader::new();
         loader
-            .btf(None)
             .map_max_entries(MAP_FLOW_TAGS, buckets)
             .map_max_entries(MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS)
             .override_global(GLOBAL_CONFIG, &config, true)
@@ -175,39 +197,22 @@ pub(super) fn config() -> Result<ProgramConfig, DataplaneError> {
     })
 }
 
-/// Puts programs at their places that are not there yet: once for all interfaces.
+/// Puts a program at its place unless one is there: once for all interfaces. `programs` are read if they
+/// have not been.
 pub(super) fn ensure(
+    programs: &mut Option<Programs>,
     pins: &PinDir,
     maps: &GateMaps,
-    entries: &[Entry],
+    entry: Entry,
 ) -> Result<(), DataplaneError> {
-    let mut programs = None;
-    for entry in entries {
-        if maps.program(*entry)?.is_some() {
-            continue;
-        }
-        let programs = match &mut programs {
+    if maps.program(entry)?.is_none() {
+        let programs = match programs {
             Some(programs) => programs,
             none => none.insert(Programs::load(pins, config()?)?),
         };
-        pins.set_build(*entry, Some(&BUILD))?;
-        programs.put(*entry)?;
+        pins.set_build(entry, Some(&BUILD))?;
+        programs.put(entry)?;
         reach(CrashPoint::ProgramPut);
-    }
-    Ok(())
-}
-
-/// Makes and pins the shared maps that do not exist, with room for so many flows.
-pub(super) fn make_maps(pins: &PinDir, flows: u32) -> Result<(), DataplaneError> {
-    pins.create()?;
-    compat::check(OBJECT, pins)?;
-    if SHARED_MAPS.iter().any(|name| !pins.map(name).exists()) {
-        let buckets = buckets_for(flows);
-        loader(pins)
-            .map_max_entries(MAP_FLOW_TAGS, buckets)
-            .map_max_entries(MAP_FLOW_SLOTS, buckets * BUCKET_SLOTS)
-            .load(OBJECT)
-            .map_err(object_error)?;
     }
     Ok(())
 }
@@ -215,17 +220,6 @@ pub(super) fn make_maps(pins: &PinDir, flows: u32) -> Result<(), DataplaneError>
 /// Whether all shared maps are pinned.
 pub(super) fn has_maps(pins: &PinDir) -> bool {
     SHARED_MAPS.iter().all(|name| pins.map(name).exists())
-}
-
-/// A loader that opens the pinned maps, or makes and pins them.
-fn loader(pins: &PinDir) -> EbpfLoader<'static> {
-    let mut loader = EbpfLoader::new();
-    // Nothing is relocated by the kernel's types: 6 MB that need not be read.
-    loader.btf(None);
-    for name in SHARED_MAPS {
-        loader.map_pin_path(name, pins.map(name));
-    }
-    loader
 }
 
 fn object_error(error: EbpfError) -> DataplaneError {

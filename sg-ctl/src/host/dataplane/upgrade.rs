@@ -88,6 +88,7 @@ impl NewGates {
         side: Side,
     ) -> Result<Self, DataplaneError> {
         let maps = GateMaps::open(pins)?;
+        let mut programs = None;
         let mut gates = Vec::new();
         for hook in HookSide::ALL {
             if let Some(attached) = attachment.hook(hook) {
@@ -97,7 +98,7 @@ impl NewGates {
                     .map(|interface| interface.link);
                 let link = link.unwrap_or(Link::Ethernet);
                 let entry = Entry::of(attached.kind, hook, side, link);
-                program::ensure(pins, &maps, &[entry])?;
+                program::ensure(&mut programs, pins, &maps, entry)?;
                 gates.push((hook, entry, maps.gate(entry, attachment.zone)?));
             }
         }

@@ -82,7 +82,8 @@ unsafe impl Send for MappedTags {}
 impl MappedTags {
     /// Maps an array map of so many tag words.
     pub(in crate::host::dataplane) fn new(map: impl AsFd, buckets: usize) -> io::Result<Self> {
-        Mapping::new(map, buckets, ProtFlags::PROT_READ).map(Self)
+        // Nothing is written, but an atomic wants memory that could be.
+        Mapping::new(map, buckets, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE).map(Self)
     }
 
     /// The numbers of the slots that hold something, each as it is when the iterator gets there.
