@@ -195,6 +195,8 @@ impl Interfaces {
         for ((index, name), result) in known.into_iter().zip(results) {
             match result {
                 Err(error) if is_busy(&error) => return Err(error.into()),
+                // Since this look began.
+                Err(HostError::DetachedByHand { .. }) => {}
                 Ok(summary) => tell(&Notice::Attached {
                     interface: &name,
                     groups: &summary.groups,

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::desired::{check_groups, compile_policy, effective};
+use super::detach::check_not_detached;
 use super::existing::{Known, Passing, Surroundings};
 use super::guard::{Guard, Survey};
 use super::ssh::WayIn;
 use super::trial::{Policy, deadline, known_deadline, write_settings};
+use super::uppers::stripped_note;
 use super::zones::free_zone;
 use super::{
     Deadline, Host, HostError, PolicySummary, Shares, flow_table_note, isolate, rule_counters_note,
@@ -89,6 +91,8 @@ struct Along {
     rules: Option<(Model, Origins)>,
     confirm_within: Option<Duration>,
     way_in: WayIn,
+    /// Whether nobody asks for it now: what was detached by hand stays so.
+    by_itself: bool,
 }
 
 /// An interface of which everything is known that attaching takes.
@@ -120,15 +124,19 @@ impl Host {
             rules: request.rules,
             confirm_within: request.confirm_within,
             way_in: request.way_in,
+            by_itself: false,
         };
         let mut summaries = self.attach_together(vec![coming], &along)?;
         Ok(summaries.remove(0))
     }
 
-    /// Attaches interfaces, as many as can be at one stroke: what one of them cannot have keeps no
-    /// other from it. Returns what became of each, in their order.
+    /// Attaches interfaces that nobody asks for now, as many as can be at one stroke: what one of them
+    /// cannot have keeps no other from it. Returns what became of each, in their order.
     pub fn attach_all(&mut self, coming: Vec<Coming>) -> Vec<Result<AttachSummary, HostError>> {
-        let along = Along::default();
+        let along = Along {
+            by_itself: true,
+            ..Along::default()
+        };
         match self.attach_together(coming.clone(), &along) {
             Ok(summaries) => summaries.into_iter().map(Ok).collect(),
             Err(error) if coming.len() < 2 => vec![Err(error)],
@@ -171,6 +179,9 @@ impl Host {
         let surroundings = Surroundings::among(survey.present.clone())?;
         let (mut all, mut plans) = (Vec::new(), Vec::new());
         for one in coming {
+            if along.by_itself {
+                check_not_detached(&next, &one.interface, &survey.present)?;
+            }
             let (ready, plan) = self.ready(&mut next, &survey, &surroundings, one)?;
             all.push(ready);
             plans.push(plan);
@@ -346,20 +357,6 @@ impl Host {
         };
         Ok((ready, plan))
     }
-}
-
-/// Tells of tags that XDP does not see.
-fn stripped_note(plan: &AttachPlan, ingress: HookKind) -> Option<String> {
-    let vlan = plan.stripped.as_ref()?;
-    let name = &plan.interface.name;
-    let is_xdp = matches!(ingress, HookKind::XdpNative | HookKind::XdpGeneric);
-    is_xdp.then(|| {
-        format!(
-            "{name}'s driver takes VLAN tags off what it receives, before XDP sees it: packets of {vlan} \
-             are judged as untagged ones, and answers to them do not pass as such; use --hook auto or \
-             tc, or switch it off: ethtool -K {name} rxvlan off"
-        )
-    })
 }
 
 /// What is attached once a plan is carried out.

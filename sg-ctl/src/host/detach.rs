@@ -172,6 +172,23 @@ fn note_detached<'n>(next: &mut State, names: impl IntoIterator<Item = &'n str>)
     }
 }
 
+/// Refuses an interface that was detached by hand and is still the same one, among those `present`.
+pub(super) fn check_not_detached(
+    state: &State,
+    name: &str,
+    present: &[Interface],
+) -> Result<(), HostError> {
+    let is_it = |each: &&Interface| each.name == name;
+    let found = present.iter().find(is_it);
+    let now = found.map(|interface| Detached::now(interface.index));
+    if now.is_some() && state.detached.get(name) == now.as_ref() {
+        return Err(HostError::DetachedByHand {
+            interface: name.to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// The zone of an interface that the state does not know.
 fn attached_zone(name: &str, state: &State, attachments: &[Attachment]) -> Result<u32, HostError> {
     attachments

@@ -72,6 +72,12 @@ pub enum HostError {
         /// The interfaces that are.
         attached: Vec<String>,
     },
+    /// Somebody has detached the interface, and it is not to be attached by itself.
+    #[error("{interface} was detached by hand")]
+    DetachedByHand {
+        /// Name of the interface.
+        interface: String,
+    },
     /// The interface was attached, but its packets do not meet our programs now.
     #[error("{interface} is not guarded: {}", .guard.fault().unwrap_or_default())]
     NotGuarded {
@@ -209,6 +215,9 @@ impl HostError {
             )),
             Self::StatedAddresses { .. } => {
                 Some("--address is for what is behind an interface: --side workload".to_owned())
+            }
+            Self::DetachedByHand { interface } => {
+                Some(format!("`sg-ctl attach {interface}` attaches it again"))
             }
             Self::NotAttached { attached, .. } if attached.is_empty() => {
                 Some("no interface is".to_owned())

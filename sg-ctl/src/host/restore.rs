@@ -131,6 +131,7 @@ impl Host {
             .into_iter()
             .map(|result| match result {
                 Ok(summary) => Restored::Attached(Box::new(summary)),
+                Err(HostError::DetachedByHand { .. }) => Restored::Missing,
                 Err(error) => Restored::Failed(error),
             });
         interfaces.extend(names.into_iter().zip(results));

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::existing::{Known, Surroundings};
 use super::topology::Topology;
-use crate::host::dataplane::{Interface, in_others, number_of, routes};
+use crate::host::dataplane::{AttachPlan, HookKind, Interface, in_others, number_of, routes};
 use sg_policy::model::Side;
 
 /// Links that are named one by one.
@@ -116,6 +116,20 @@ impl Upper {
             ),
         }
     }
+}
+
+/// Tells of tags that XDP does not see.
+pub(super) fn stripped_note(plan: &AttachPlan, ingress: HookKind) -> Option<String> {
+    let vlan = plan.stripped.as_ref()?;
+    let name = &plan.interface.name;
+    let is_xdp = matches!(ingress, HookKind::XdpNative | HookKind::XdpGeneric);
+    is_xdp.then(|| {
+        format!(
+            "{name}'s driver takes VLAN tags off what it receives, before XDP sees it: packets of {vlan} \
+             are judged as untagged ones, and answers to them do not pass as such; use --hook auto or \
+             tc, or switch it off: ethtool -K {name} rxvlan off"
+        )
+    })
 }
 
 /// The link of a guest that a program here serves.

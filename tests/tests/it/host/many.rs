@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sg_ctl::host::dataplane::Dataplane;
+use sg_ctl::host::{Coming, Host, HostError, dataplane::Dataplane, paths::Paths};
 use sg_tests::{
     eventually,
     netns::Namespace,
@@ -110,4 +110,58 @@ fn many_interfaces_share_programs_and_are_told_apart() {
     judged();
     one_picture_takes_one_interval(&sg);
     sg.ok(&["detach", "--all"]);
+}
+
+/// An agent that has looked before somebody detached an interface attaches what it saw.
+#[test]
+fn what_was_detached_by_hand_is_not_attached_by_who_looked_before() {
+    let namespace = Namespace::new("detached");
+    let add =
+        |name: &str| namespace.ip(&format!("link add {name} type veth peer name far-{name}\n"));
+    add("tap0");
+    add("tap1");
+    let sg = SgCtl::new(&namespace);
+    sg.ok(&["attach", "tap0"]);
+    sg.ok(&["detach", "tap0"]);
+    let paths = Paths {
+        state: sg.directory().join("state"),
+        pins: sg.pins().to_owned(),
+    };
+    let attach_both = || {
+        let coming = ["tap0", "tap1"].map(|name| Coming {
+            interface: name.to_owned(),
+            ..Coming::default()
+        });
+        sg.enter(|| {
+            Host::open(&paths)
+                .expect("root may look")
+                .attach_all(coming.into())
+        })
+    };
+    let attached = || {
+        let status = sg.json(&["status"]);
+        let interfaces = status["interfaces"].as_array().expect("a list");
+        let named = interfaces.iter().map(|each| each["name"].as_str());
+        named
+            .map(|name| name.expect("text").to_owned())
+            .collect::<Vec<_>>()
+    };
+
+    let results = attach_both();
+    let is_refused =
+        |result: &Result<_, _>| matches!(result, Err(HostError::DetachedByHand { .. }));
+    assert!(is_refused(&results[0]) && results[1].is_ok(), "{results:?}");
+    assert_eq!(attached(), ["tap1"]);
+
+    // Another interface of that name is not what was detached.
+    sg.ok(&["detach", "tap1"]);
+    namespace.ip("link del tap0\n");
+    add("tap0");
+    let results = attach_both();
+    assert!(results[0].is_ok() && is_refused(&results[1]), "{results:?}");
+    assert_eq!(attached(), ["tap0"]);
+
+    // Whoever asks for it gets it.
+    sg.ok(&["attach", "tap1"]);
+    assert_eq!(attached(), ["tap0", "tap1"]);
 }
