@@ -104,8 +104,8 @@ impl CompileError {
                 "write ranges of ports instead of many ports, or name fewer"
             }
             Self::TooLarge { .. } => {
-                "interfaces with the same groups in the same order share a policy: let more of them \
-                 do so, or write fewer rules and wider ranges"
+                "write ranges instead of many addresses, and fewer rules; interfaces with the same \
+                 groups in the same order share a policy: let more of them do so"
             }
             Self::NumbersExhausted => {
                 "every rule that there ever was has one: begin anew with `sg-ctl detach --all` and an \

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use sg_common::counters::RuleKey;
+use sg_common::image::classes::{CHUNK_WORDS, RANGE_WORDS};
 use sg_common::image::{
     self, CLASS_PAGE, Cell, DIRECTORY, DIRECTORY_LEN, FORMAT_VERSION, MAGIC, MAX_ROW, header,
 };
@@ -27,14 +28,19 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes the look-up of classes; no zone has a policy yet.
     pub(super) fn new(classes: &Classes<'_>) -> Self {
-        let mut words = vec![0; (DIRECTORY + DIRECTORY_LEN) as usize];
+        let begin = (DIRECTORY + DIRECTORY_LEN) as usize;
+        // Ranges and chunks are most of a large image: room for them at once, and none is copied.
+        let ranges = classes.ipv4.len() + classes.ipv6.len();
+        let each = (RANGE_WORDS + CHUNK_WORDS) as usize;
+        let mut words = Vec::with_capacity(begin + 2 * each * ranges);
+        words.resize(begin, 0);
         for (field, fields) in [
             (header::IPV4, index::ipv4(&classes.ipv4, &mut words)),
             (header::IPV6, index::ipv6(&classes.ipv6, &mut words)),
         ] {
             words[field as usize..][..fields.len()].copy_from_slice(&fields);
         }
-        words[header::RANGES as usize] = (classes.ipv4.len() + classes.ipv6.len()) as u32;
+        words[header::RANGES as usize] = ranges as u32;
         words[header::CLASSES as usize] = classes.count as u32;
         Self {
             words,
