@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{AgentError, Notice};
 use crate::host::dataplane::Interface;
-use crate::host::state::{Detached, Overrides, State, StateError};
+use crate::host::state::{Overrides, State, StateError};
 use crate::host::{BATCH, Coming, Guard, Host, HostError, Target};
 use sg_policy::model::Pattern;
 
@@ -107,7 +107,7 @@ impl Interfaces {
                 }
                 // It was attached, and is not guarded now: whatever the reason, it is to be.
                 Some(_) if self.failed.get(name) != Some(index) => {}
-                None if state.detached.get(name) == Some(&Detached::now(*index)) => continue,
+                None if state.was_detached(name, *index) => continue,
                 None if self.settled.get(name) != Some(index) => {}
                 _ => continue,
             }

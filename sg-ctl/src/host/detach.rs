@@ -178,10 +178,8 @@ pub(super) fn check_not_detached(
     name: &str,
     present: &[Interface],
 ) -> Result<(), HostError> {
-    let is_it = |each: &&Interface| each.name == name;
-    let found = present.iter().find(is_it);
-    let now = found.map(|interface| Detached::now(interface.index));
-    if now.is_some() && state.detached.get(name) == now.as_ref() {
+    let is_it = |each: &Interface| each.name == name && state.was_detached(name, each.index);
+    if present.iter().any(is_it) {
         return Err(HostError::DetachedByHand {
             interface: name.to_owned(),
         });

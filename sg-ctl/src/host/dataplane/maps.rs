@@ -93,20 +93,14 @@ impl Maps {
 
     /// The numbers of the flow table's slots that hold something, ended or not.
     pub(super) fn taken_slots(&self) -> Result<impl Iterator<Item = usize>, DataplaneError> {
-        if self.mapped_tags.get().is_none() {
-            let info = self
-                .tags
-                .info()
-                .map_err(map_error("describe", MAP_FLOW_TAGS))?;
-            let tags = MappedTags::new(self.tags.fd(), info.max_entries() as usize);
-            let tags = tags.map_err(system_error("map the flow table"))?;
-            let _ = self.mapped_tags.set(tags);
+        if let Some(tags) = self.mapped_tags.get() {
+            return Ok(tags.taken());
         }
-        Ok(self
-            .mapped_tags
-            .get()
-            .into_iter()
-            .flat_map(MappedTags::taken))
+        let info = self.tags.info();
+        let info = info.map_err(map_error("describe", MAP_FLOW_TAGS))?;
+        let tags = MappedTags::new(self.tags.fd(), info.max_entries() as usize);
+        let tags = tags.map_err(system_error("map the flow table"))?;
+        Ok(self.mapped_tags.get_or_init(|| tags).taken())
     }
 
     /// The settings of a zone; all zero for one that is not in use.

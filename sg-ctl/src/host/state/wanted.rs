@@ -73,6 +73,12 @@ impl Default for State {
 }
 
 impl State {
+    /// Whether somebody has detached the interface that has this name and index now.
+    pub fn was_detached(&self, name: &str, ifindex: u32) -> bool {
+        let detached = self.detached.get(name);
+        detached.is_some_and(|detached| *detached == Detached::now(ifindex))
+    }
+
     /// The rules, and who owns them.
     pub fn document(&self) -> Document {
         Document::new(self.model.clone(), self.owners.clone())
