@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,17 +41,13 @@ impl Server {
         let listener = namespace
             .enter(|| TcpListener::bind(("::", port)))
             .expect("the port is free");
-        listener
-            .set_nonblocking(true)
-            .expect("sockets can be non-blocking");
+        // For `accept` too, see socket(7).
+        set_receive_timeout(&listener, STOP_INTERVAL).expect("sockets can have one");
         Self::start(move |stop| {
             thread::scope(|scope| {
                 while !stop.load(Ordering::Relaxed) {
-                    match listener.accept() {
-                        Ok((stream, _)) => {
-                            scope.spawn(move || echo(&stream, stop));
-                        }
-                        Err(_) => thread::sleep(Duration::from_millis(1)),
+                    if let Ok((stream, _)) = listener.accept() {
+                        scope.spawn(move || echo(&stream, stop));
                     }
                 }
             });
@@ -283,11 +279,7 @@ fn ping_round(namespace: &Namespace, address: IpAddr, timeout: Duration) -> io::
     };
     let socket: OwnedFd =
         namespace.enter(|| socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, protocol))?;
-    let limit = TimeVal::new(
-        timeout.as_secs().cast_signed(),
-        i64::from(timeout.subsec_micros()),
-    );
-    setsockopt(&socket, sockopt::ReceiveTimeout, &limit)?;
+    set_receive_timeout(&socket, timeout)?;
     let to = SockaddrStorage::from(SocketAddr::new(address, 0));
     let request = [kind, 0, 0, 0, 0, 0, 0, 1, b's', b'g'];
     sendto(
@@ -302,6 +294,14 @@ fn ping_round(namespace: &Namespace, address: IpAddr, timeout: Duration) -> io::
         nix::sys::socket::MsgFlags::empty(),
     )?;
     Ok(())
+}
+
+fn set_receive_timeout(socket: &impl AsFd, timeout: Duration) -> nix::Result<()> {
+    let limit = TimeVal::new(
+        timeout.as_secs().cast_signed(),
+        i64::from(timeout.subsec_micros()),
+    );
+    setsockopt(socket, sockopt::ReceiveTimeout, &limit)
 }
 
 /// Tries again what a signal to another thread has cut short: a time limit of a socket keeps the kernel

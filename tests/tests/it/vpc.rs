@@ -17,7 +17,7 @@ use sg_tests::{
     eventually_within,
     sg_ctl::{Running, SgCtl},
     topology::Host,
-    traffic::Connection,
+    traffic::{Connection, tcp_is_silent},
 };
 
 /// The longest that a change takes to reach a host, on a busy machine.
@@ -125,17 +125,22 @@ impl<'n> Member<'n> {
             .is_ok()
     }
 
+    /// Whether the database of another host stays silent.
+    fn misses(&self, database: &Host) -> bool {
+        tcp_is_silent(&self.host.namespace, database.v4, MYSQL)
+    }
+
     /// Waits until the database answers.
     #[track_caller]
     fn wait_until_it_reaches(&self, database: &Host) {
         let what = format!("{} reaches {}", self.host.name, database.name);
-        eventually_within(&what, PATIENCE, || self.reaches(database).then_some(()));
+        eventually_within(&what, PATIENCE, || (!self.misses(database)).then_some(()));
     }
 
     /// Waits until the database does not answer.
     #[track_caller]
     fn wait_until_it_misses(&self, database: &Host) {
         let what = format!("{} does not reach {}", self.host.name, database.name);
-        eventually_within(&what, PATIENCE, || (!self.reaches(database)).then_some(()));
+        eventually_within(&what, PATIENCE, || self.misses(database).then_some(()));
     }
 }

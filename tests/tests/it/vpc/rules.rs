@@ -40,7 +40,7 @@ fn rules_are_changed_for_all_hosts_and_return() {
     assert_eq!(applied["behind"], serde_json::json!([]), "{applied:#}");
     let second = applied["revision"].as_u64().expect("a number");
     assert!(second > first);
-    assert!(!app.reaches(db));
+    assert!(app.misses(db));
     let hosts = admin.sg.json(&["show", "hosts"]);
     let hosts = hosts.as_array().expect("a list");
     let names: Vec<_> = hosts
