@@ -32,7 +32,7 @@ const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
 const COSTS: &str = "verifier";
 
 /// The tests, as a guest runs them; output of tests that pass says what they skipped.
-const TESTS: &str = "/bin/it --show-output";
+const TESTS: &str = "/bin/it --show-output --test-threads 2";
 
 /// What the names of tests begin with that need whole networks.
 const NETWORK: &str = "net::";

@@ -22,8 +22,8 @@ pub(super) struct Report {
     pub(super) first_boot: Vec<String>,
 }
 
-/// Lines of a console that are shown of a kernel that did not boot: a whole panic.
-const LAST_LINES: usize = 60;
+/// Lines that are shown of a test that failed, and of a kernel that did not boot: a whole panic.
+const MOST_LINES: usize = 60;
 
 /// One program that ran in a guest.
 #[derive(Debug, Default, PartialEq)]
@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub(super) ending: String,
     /// Its tests, if it has any.
     pub(super) tests: Vec<Test>,
+    /// Whether what follows is what the last of them wrote.
+    shows_output: bool,
 }
 
 /// One test of a run.
@@ -47,6 +49,8 @@ pub(super) struct Test {
     pub(super) passed: bool,
     /// Why it did nothing, if that is what it did.
     pub(super) skipped: Option<String>,
+    /// What it wrote.
+    pub(super) output: Vec<String>,
 }
 
 /// Hooks, by the end of the names of their test cases, and their titles.
@@ -70,7 +74,7 @@ impl Report {
         }
         if !report.has_booted() {
             let said = transcript.lines.len();
-            let last = &transcript.lines[said.saturating_sub(LAST_LINES)..];
+            let last = &transcript.lines[said.saturating_sub(MOST_LINES)..];
             report.faults = last.iter().chain(&transcript.fault).cloned().collect();
             report.faults.push("did not boot".to_owned());
         }
@@ -128,7 +132,11 @@ impl Report {
         for run in self.runs.iter().filter(|run| !run.succeeded) {
             failures.push(format!("{} failed after {} s", run.name, run.ending));
             let failed = run.tests.iter().filter(|test| !test.passed);
-            failures.extend(failed.map(|test| format!("  {}", test.name)));
+            for test in failed {
+                failures.push(format!("  {}", test.name));
+                let output = test.output.iter().take(MOST_LINES);
+                failures.extend(output.map(|line| format!("    {line}")));
+            }
         }
         if self.runs.len() < planned && failures.is_empty() {
             failures.push("the guest ended early".to_owned());
@@ -168,6 +176,7 @@ impl Run {
                 name: name.to_owned(),
                 passed: verdict == "ok",
                 skipped: None,
+                output: Vec::new(),
             });
         } else if let Some(name) = line
             .strip_prefix("---- ")
@@ -177,12 +186,21 @@ impl Run {
             if let Some(index) = self.tests.iter().position(|test| test.name == name) {
                 let test = self.tests.remove(index);
                 self.tests.push(test);
+                self.shows_output = true;
             }
         } else if let (Some(reason), Some(test)) =
             (line.strip_prefix("skipped: "), self.tests.last_mut())
         {
             test.skipped = Some(reason.to_owned());
+        } else if matches!(line, "failures:" | "successes:") {
+            self.shows_output = false;
         } else {
+            if self.shows_output
+                && !line.is_empty()
+                && let Some(test) = self.tests.last_mut()
+            {
+                test.output.push(line.to_owned());
+            }
             return false;
         }
         true
@@ -299,6 +317,15 @@ mod tests {
             "test a::c ... ok",
             "---- a::case_1_tcx stdout ----",
             "skipped: no TCX",
+            "",
+            "failures:",
+            "",
+            "---- a::case_2_clsact stdout ----",
+            "",
+            "thread panicked: no clsact",
+            "",
+            "failures:",
+            "    a::case_2_clsact",
             "TEST tests FAIL 2.5 (exit status: 101)",
         ]);
         assert_eq!(report.version, "6.1.192-2");
@@ -312,7 +339,8 @@ mod tests {
             report.failures(2),
             [
                 "tests failed after 2.5 (exit status: 101) s",
-                "  a::case_2_clsact"
+                "  a::case_2_clsact",
+                "    thread panicked: no clsact"
             ]
         );
     }
