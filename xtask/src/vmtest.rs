@@ -43,7 +43,7 @@ const COMMAND: &str = "host::";
 /// What the names of tests begin with that judge files with the command, or try the tests themselves: what
 /// they show does not depend on the kernel, and took a fifth of a guest's time. What programs cost is a run
 /// of its own.
-const ELSEWHERE: [&str; 3] = ["replay::", "leftovers::", "verifier::"];
+const ELSEWHERE: [&str; 4] = ["replay::", "leftovers::", "harness::", "verifier::"];
 
 /// What the names of tests begin with that start many processes of the command and of etcd. What they
 /// show does not depend on the kernel.
