@@ -140,7 +140,7 @@ fn without_etcd_and_agents_rules_on_trial_return_and_know_who_came_meanwhile() {
     let mut database = Member::database(db, &etcd, &[]);
     let first = Member::start(app1, &etcd, &[]);
     first.wait_until_it_reaches(db);
-    try_out(&database.sg, &other_rules(), "45s");
+    try_out(&database.sg, &other_rules(), "30s");
     assert!(first.misses(db));
     let mut second = Member::start(app2, &etcd, &[]);
     eventually_within("the rules on trial know it", PATIENCE, || {
