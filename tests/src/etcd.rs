@@ -261,7 +261,7 @@ impl Node<'_> {
         command
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &self.url()])
-            .args(["--dial-timeout", "2s", "--command-timeout", "4s"]);
+            .args(["--dial-timeout", "10s", "--command-timeout", "30s"]);
         if let Some(Access { ca, root }) = &self.access {
             command.arg("--cacert").arg(ca);
             command.arg("--cert").arg(&root.cert);

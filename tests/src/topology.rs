@@ -6,7 +6,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{family::Family, netns::Namespace};
+use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
+
+use crate::{eventually, family::Family, netns::Namespace};
 
 /// A host of a [`Network`].
 #[derive(Debug)]
@@ -90,10 +92,24 @@ fn join(router: &Namespace, number: u8, name: &'static str) -> Host {
          route add default via {gateway_v6}
         "
     ));
+    // The kernel lets the end that was up first carry packets behind our back, and drops them until then.
+    for (namespace, link) in [(router, name), (&namespace, "eth0")] {
+        eventually("a link that carries packets", || {
+            namespace.enter(|| is_running(link)).then_some(())
+        });
+    }
     Host {
         namespace,
         name,
         v4,
         v6,
     }
+}
+
+/// Whether an interface of this thread's namespace is up, and the other end of its cable, too.
+fn is_running(name: &str) -> bool {
+    let mut interfaces = getifaddrs().expect("the kernel lists interfaces");
+    interfaces.any(|interface| {
+        interface.interface_name == name && interface.flags.contains(InterfaceFlags::IFF_RUNNING)
+    })
 }

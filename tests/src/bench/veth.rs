@@ -293,7 +293,14 @@ impl<'a> Guarded<'a> {
             delivered == expected,
             "{delivered} of {sent} packets were delivered, not {expected}"
         );
-        let counted = self.counted(passes) - counted;
+        let deadline = Instant::now() + PATIENCE;
+        let counted = loop {
+            let now = self.counted(passes) - counted;
+            if self.sg_ctl.is_none() || now >= sent || Instant::now() > deadline {
+                break now;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
         ensure!(
             self.sg_ctl.is_none() || counted == sent,
             "{counted} of {sent} packets took the path that is measured"

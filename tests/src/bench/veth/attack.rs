@@ -33,8 +33,8 @@ use crate::{
     wire::raw_socket,
 };
 
-/// How long a connection may take to be opened and to carry a byte there and back. A segment that is
-/// lost is sent again after a second: that is too late.
+/// How long a connection may take that is opened during an attack or after it, to carry a byte there and
+/// back. A segment that is lost is sent again after a second: that is too late.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Connections that are tried after an attack, at most.
 const AFTERWARDS: u32 = 40;
@@ -147,7 +147,9 @@ impl Field {
             Server::tcp(&self.link.server, OPEN),
             Server::udp(&self.link.server, OPEN),
         );
-        let live: Result<Vec<_>> = (0..self.scale.live).map(|_| self.connect()).collect();
+        let live: Result<Vec<_>> = (0..self.scale.live)
+            .map(|_| self.connect(crate::PATIENCE))
+            .collect();
         let live = live.context("connections are not served before")?;
         let from = if attack == Attack::Tenant {
             &self.tenant
@@ -171,7 +173,8 @@ impl Field {
         if attack == Attack::Resets {
             thread::sleep(self.scale.idle);
         }
-        let lost = live.iter().filter(|stream| carry(stream).is_err()).count();
+        let is_lost = |stream: &&TcpStream| carry(stream, crate::PATIENCE).is_err();
+        let lost = live.iter().filter(is_lost).count();
         drop(servers);
         Ok(AttackRow {
             attack: attack.name(),
@@ -206,11 +209,11 @@ impl Field {
     }
 
     /// Opens a connection and has it carry a byte there and back.
-    fn connect(&self) -> Result<TcpStream> {
+    fn connect(&self, patience: Duration) -> Result<TcpStream> {
         let server = SocketAddr::from((SERVER, OPEN));
-        let connect = || TcpStream::connect_timeout(&server, PATIENCE);
+        let connect = || TcpStream::connect_timeout(&server, patience);
         let stream = self.link.client.enter(connect)?;
-        carry(&stream)?;
+        carry(&stream, patience)?;
         Ok(stream)
     }
 
@@ -219,7 +222,7 @@ impl Field {
         let (mut tried, mut served) = (0, 0);
         while tried == 0 || !is_over.load(Ordering::Acquire) {
             tried += 1;
-            served += u32::from(self.connect().is_ok());
+            served += u32::from(self.connect(PATIENCE).is_ok());
             thread::sleep(Duration::from_millis(5));
         }
         f64::from(served) / f64::from(tried)
@@ -231,7 +234,7 @@ impl Field {
         let (ended, mut tried, mut served, mut normal) = (Instant::now(), 0, 0, Some(0.0));
         while tried < AFTERWARDS && (tried == 0 || ended.elapsed() < self.scale.watch) {
             tried += 1;
-            if self.connect().is_ok() {
+            if self.connect(PATIENCE).is_ok() {
                 served += 1;
                 normal = normal.or_else(|| Some(ended.elapsed().as_secs_f64()));
             } else {
@@ -279,8 +282,8 @@ pub(crate) fn write(rows: &[AttackRow], f: &mut fmt::Formatter<'_>) -> fmt::Resu
 }
 
 /// Has a connection carry a byte there and back.
-fn carry(mut stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn carry(mut stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(b"x")?;
     stream.read_exact(&mut [0])
 }

@@ -322,10 +322,9 @@ fn interfaces_of_one_host_have_policies_of_their_own(#[values("tc", "xdp")] hook
     sg.ok(&["attach", "right"]);
     let _servers = [left, right].map(|host| Server::tcp(&host.namespace, 80));
     let _other = Server::tcp(&right.namespace, 443);
-    Connection::open(&left.namespace, right.v4, 80)
-        .expect("both groups admit it")
-        .exchange("hello")
-        .expect("answers pass");
+    let mut connection =
+        Connection::open(&left.namespace, right.v4, 80).expect("both groups admit it");
+    connection.exchange("hello").expect("answers pass");
     assert!(tcp_is_silent(&left.namespace, right.v4, 443));
     assert!(tcp_is_silent(&right.namespace, left.v4, 80));
     // One flow in each zone: what leaves the one enters the other.

@@ -58,11 +58,13 @@ fn packets_without_a_link_header_are_judged_both_ways(#[values(false, true)] has
         .unwrap_or_else(|| panic!("{attached:#}"));
     assert!(reason.contains("no Ethernet header"), "{reason}");
 
-    for mut connection in [
+    // Open to the end: a flow is forgotten ten seconds after both ends have closed it.
+    let mut connections = [
         Connection::open(&far, v4(1), 80).expect("a rule admits it"),
         Connection::open(&far, v6(1), 80).expect("a rule admits it"),
         Connection::open(&near, v4(2), 443).expect("a rule admits it"),
-    ] {
+    ];
+    for connection in &mut connections {
         connection
             .exchange("through the tunnel")
             .expect("it is tracked");
@@ -82,4 +84,5 @@ fn packets_without_a_link_header_are_judged_both_ways(#[values(false, true)] has
     }
     let flows = sg.json(&["flows"]);
     assert_eq!(flows.as_array().expect("a list").len(), 4, "{flows:#}");
+    drop(connections);
 }
