@@ -59,6 +59,7 @@ EXIT STATUS:
   1  refused, or bad input; nothing was changed
   2  system error
   3  a dry run found something to change
+  4  `status` found something that is not as it should be
   With --json an error is an object on standard error: error, help, findings, status.
 
 FILES:

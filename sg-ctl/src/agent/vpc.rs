@@ -332,7 +332,7 @@ fn changes(before: Option<&Health>, now: &Health) -> Vec<String> {
         && let Some(conflict) = now.conflicts.first()
     {
         lines.push(format!(
-            "{} is claimed twice: {} has it, {} does not meanwhile",
+            "{} is claimed twice: it belongs to {}, and the claim of {} is void meanwhile",
             conflict.address, conflict.holder, conflict.void
         ));
     }

@@ -133,7 +133,7 @@ impl Host {
         let mut planned = self.plan_rules(&without_keeping(state), document, way_in, false)?;
         if self.directory.is_pending() {
             planned.notes.push(
-                "another change is under way or was interrupted; it comes to its end before"
+                "another change is under way or was interrupted; it is finished or taken back first"
                     .to_owned(),
             );
         }

@@ -220,7 +220,7 @@ impl HostError {
                 Some(format!("`sg-ctl attach {interface}` attaches it again"))
             }
             Self::NotAttached { attached, .. } if attached.is_empty() => {
-                Some("no interface is".to_owned())
+                Some("no interface is attached".to_owned())
             }
             Self::NotAttached { attached, .. } => Some(format!("attached: {}", list(attached))),
             Self::NotGuarded { interface, guard } => guard.remedy(interface),

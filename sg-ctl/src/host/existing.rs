@@ -212,7 +212,7 @@ fn carried(
 fn failure(error: &DataplaneError) -> String {
     let cause = error.source().map(|cause| format!(": {cause}"));
     format!(
-        "{error}{}; of older connections those go on that a rule admits",
+        "{error}{}; older connections go on only where a rule admits them",
         cause.unwrap_or_default()
     )
 }

@@ -175,8 +175,7 @@ impl Occupancy {
     pub fn refusals(&self, refused: u64) -> Option<String> {
         (refused > 0).then(|| {
             format!(
-                "{refused} packets that would have opened a flow were dropped, at {}: the flow \
-                 table had no place for them",
+                "{refused} packets opened no flow, at {}: the flow table had no place for them",
                 self.refused_at.join(", ")
             )
         })

@@ -17,7 +17,7 @@ EXAMPLES:
 
 /// Hand over to rule files what the API owns.
 ///
-/// What the API made (Terraform, the AWS CLI, the console) `apply` leaves alone, and refuses files that
+/// `apply` leaves alone what the API made (Terraform, the AWS CLI, the console), and refuses files that
 /// define it. Adopted, it belongs to rule files for good: the next `apply` replaces it, or removes it
 /// when no file defines it; the API shows it and changes it no more. What is enforced stays the same.
 #[derive(clap::Args, Debug)]

@@ -30,7 +30,7 @@ JSON: an object with these fields:
   interface, zone (its slot in the kernel's tables), groups, mode (enforce or audit),
   deadline (passed and in_ms, or null), ingress, ingress_reason, egress (hooks: xdp,
   xdp-generic, tcx, clsact), existing (connections that were there before: opened as flows, known
-  as flows already, refused for want of room), notes,
+  as flows already, refused for want of room), flow_table (flows and bytes, or null), notes,
   policy (generation, groups, rules, prefix_lists, classes, ranges, bytes, kernel_bytes),
   duration_ms
 

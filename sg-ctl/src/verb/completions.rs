@@ -20,7 +20,7 @@ EXAMPLES:
 ///
 /// The script completes verbs, options and their values: names of interfaces and groups, and ids of
 /// rules, are those of this host at that moment. It asks sg-ctl, so that it need not be written anew
-/// for another version. Names that are in the state directory only who may read that is offered.
+/// for another version. Names from the state directory are offered only to those who may read it.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {

@@ -47,10 +47,10 @@ const KILL_HELP: &str = "\
 JSON: an object with the field `killed`, the number of flows
 
 EXAMPLES:
-  End what a rule admitted that is gone now:
+  End the flows of a rule that has been removed:
     sg-ctl flows kill --rule sgr-934118424544edd63
 
-  Cut one peer off whom the rules no longer admit:
+  Cut off a peer that the rules no longer admit:
     sg-ctl flows kill --remote 203.0.113.7";
 
 /// List live flows, or end some.

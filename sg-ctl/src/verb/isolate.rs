@@ -33,7 +33,7 @@ EXAMPLES:
     sg-ctl isolate tap0
     sg-ctl isolate tap0 --release
 
-  A host is, and this is the way in:
+  This host is suspected, and you are logged in through eth0:
     sg-ctl isolate eth0 --keep-ssh";
 
 /// Cut an interface off, or give it back its groups.
@@ -42,7 +42,7 @@ EXAMPLES:
 /// alone would leave tracked connections alive, as on AWS. Infrastructure (ARP, neighbour discovery,
 /// DHCP: `sg-ctl show infra`) passes as before. It holds in audit mode and past the deadline of
 /// --confirm-within, through `apply`, `rollback` and a reboot, until it is released; `detach` ends it.
-/// When the SSH connection that it is asked for over comes in by the interface, nothing is done
+/// If your own SSH connection comes in by the interface, nothing is done
 /// unless --keep-ssh or --cut-ssh says what becomes of it.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]

@@ -14,11 +14,12 @@ use crate::verb::shared::{Context, PENDING};
 
 /// What the help of `restore` says beyond the options.
 const HELP: &str = "\
-JSON: an array of objects with the fields interface, result (attached, intact, missing, failed)
-and error (text, or null)
+JSON: an array of objects with the fields interface, result (attached, due, intact, missing,
+failed; due only with --dry-run), error and note (text, or null)
 
 EXIT STATUS:
-  0 everything that is there is guarded; 2 an interface could not be attached
+  0 everything that is there is guarded; 1 or 2 an interface could not be attached;
+  3 with --dry-run: a change is pending
 
 EXAMPLES:
     sg-ctl restore";

@@ -33,7 +33,7 @@ EXAMPLES:
 /// Print the JSON schema of rule files, or of what a verb prints with --json.
 ///
 /// Editors that know the schema complete keys and mark mistakes while a rule file is written. Answers
-/// keep to theirs: another version may add fields, but none goes or means something else. Where a verb
+/// keep to theirs: another version may add fields, but removes none and changes no meaning. Where a verb
 /// prints one document per line, the schema is that of each. Durations are whole milliseconds, in
 /// fields whose names end in `_ms`.
 #[derive(clap::Args, Debug)]

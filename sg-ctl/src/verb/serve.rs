@@ -22,8 +22,8 @@ use crate::verb::shared::{Context, joined, value};
 /// What the help of `serve` says beyond the options.
 const HELP: &str = "\
 CLIENTS:
-  The first start makes a key. On a terminal it is printed then, as commands for the AWS CLI; elsewhere,
-  such as under systemd, what is printed is kept by others, and root has them of `sg-ctl console --key`:
+  The first start makes a key. On a terminal it is printed, as commands for the AWS CLI. Elsewhere,
+  such as under systemd, a log would keep it, so root gets the commands from `sg-ctl console --key`:
     aws configure set aws_access_key_id AKID… --profile sg
     aws configure set aws_secret_access_key … --profile sg
     aws configure set endpoint_url http://127.0.0.1:8790 --profile sg

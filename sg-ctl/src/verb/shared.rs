@@ -58,7 +58,7 @@ impl Context {
 pub(crate) fn joined(paths: &Paths) -> Result<Option<Joined>, HostError> {
     Joined::load(&paths.state).map_err(|source| {
         HostError::from(StateError::Io {
-            action: "read to which VPC this host belongs from",
+            action: "read this host's VPC from",
             path: paths.state.clone(),
             source,
         })

@@ -71,7 +71,8 @@ EXAMPLES:
 /// What the help of `show interfaces` says beyond the options.
 const INTERFACES_HELP: &str = "\
 JSON: an array of objects with these fields:
-  name (or pattern, which never is attached itself), attached, groups, side, hook (as asked for), audit, log, log_limit, related, tcp_pickup, infra,
+  name (or pattern, which is never attached itself), attached, groups, addresses, side, hook (as
+  asked for), audit, log, log_limit, related, tcp_pickup, infra,
   timeouts_ms, flow_share (null: an equal one; `status --json` has the number)
 
 EXAMPLES:
@@ -82,6 +83,7 @@ const MEMBERS_HELP: &str = "\
 JSON: an array of objects with these fields:
   group, address, origin (file: named under `members` in a rule file; interface: an address of the
   guarded side of an interface), interface
+  in a VPC: group, address, host, interface, since (seconds since 1970), age_ms, counts
 
 EXAMPLES:
     sg-ctl show members";

@@ -37,7 +37,8 @@ JSON: an object with these fields:
                 reasons (direction, verdict, reason, packets, bytes), flow_share (flows that the
                 flow table keeps room for), flows_per_remote (0: any number), events_lost,
                 events_suppressed (beyond log_limit: reason, events)
-  not_attached  interfaces that the rules name, or mean by a pattern, and that are not attached
+  not_attached  interfaces that the rules name, or match by a pattern, and that are not attached
+  vpc           on a host of a VPC: as of `sg-ctl vpc status`
 
 EXIT STATUS:
   4 if there are problems; with --check that is all that is told

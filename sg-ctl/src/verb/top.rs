@@ -42,7 +42,7 @@ WHAT IT SHOWS:
   Rates are those of the last interval, of packets on this interface and frames from the Ethernet
   header on. PASS/S and BIT/S are what passes, DROP/S what is dropped, AUDIT/S what passes only
   because the interface audits. PASSED and DROPPED count since attach.
-  Drops are counted all. Those that are listed come from the agent, which takes the log of all
+  All drops are counted. Those that are listed come from the agent, which takes the log of all
   interfaces: without one, and where `log:` leaves drops out, none are. Nothing is taken from
   `sg-ctl logs`, nor from flow records.
 

@@ -35,7 +35,7 @@ EXAMPLES:
 /// left alone, so that it may be run after every installation. If the kernel refuses the new programs
 /// nothing is changed. Where the new sg-ctl lays its maps out differently, flows are copied to new
 /// maps; those opened in that moment are judged by the rules again, and counted; counters of packets
-/// begin anew, and a change that waits to be confirmed only audits from then on.
+/// begin anew, and a change that waits to be confirmed is undone.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {

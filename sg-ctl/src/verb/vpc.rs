@@ -191,7 +191,7 @@ pub(super) fn members(json: bool, joined: Joined) -> anyhow::Result<ExitCode> {
     print_list(&views, json, "no members", VpcMemberView::table)?;
     for conflict in conflicts {
         note(format_args!(
-            "{} is claimed twice: {} has it, {} does not meanwhile",
+            "{} is claimed twice: it belongs to {}, and the claim of {} is void meanwhile",
             conflict.address, conflict.holder, conflict.void
         ));
     }

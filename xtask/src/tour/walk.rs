@@ -203,7 +203,7 @@ fn changes(stage: &mut Stage) -> Result<()> {
 }
 
 fn flows(stage: &mut Stage, session: &mut Chat) -> Result<()> {
-    stage.say("## Flows outlive their rules\n\nThe administrator's connection is a flow; the rule that admits it goes away. The flow does not, as on AWS, until it is ended.");
+    stage.say("## Flows outlive their rules\n\nThe administrator's connection is a flow; the rule that would admit it anew goes away. The flow does not, as on AWS, until it is ended.");
     stage.terminal(|stage| {
         stage.run(&APP, "sg-ctl flows --remote 203.0.113.80", "203.0.113.80")?;
         stage.run(

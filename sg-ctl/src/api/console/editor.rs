@@ -167,8 +167,8 @@ pub(super) fn page(scene: &Scene, sheet: Sheet<'_>) -> Markup {
         (sum(&sheet.faults))
         p.lead {
             @match direction {
-                Direction::Inbound => { "Inbound rules say which traffic may come in. Everything else is refused; answers always pass." }
-                Direction::Outbound => { "Outbound rules say which traffic may go out. Everything else is refused; answers always pass." }
+                Direction::Inbound => { "Inbound rules say which traffic may come in. Everything else is dropped; answers always pass." }
+                Direction::Outbound => { "Outbound rules say which traffic may go out. Everything else is dropped; answers always pass." }
             }
         }
         form.editor method="post" action=(at) data-mine=(scene.client) {

@@ -104,7 +104,7 @@ fn notes(context: &Context, own: Document) -> Vec<String> {
         .and_then(|mut host| host.check(own, Some(ssh)));
     let note = |error: HostError| {
         format!(
-            "on this host: {error}. With --confirm-within the rules before return unless you confirm"
+            "on this host: {error}. With --confirm-within the old rules come back unless you confirm"
         )
     };
     checked.err().map(note).into_iter().collect()

@@ -24,7 +24,7 @@ const HELP: &str = "\
 tab  the next of them   ?          close this help
 
 Rates are of the last interval. PASSED and DROPPED count since attach.
-Drops are counted all; those listed come from the agent.";
+All drops are counted; those listed come from the agent.";
 
 /// Draws the picture as it was chosen.
 pub(crate) fn draw(frame: &mut Frame<'_>, picture: &Picture<'_>, screen: &Screen) {
