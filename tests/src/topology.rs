@@ -4,9 +4,10 @@
 //! and a default route to the router, whose end of the link is named after the host. `eth0` is
 //! where a host guards itself; the router's end is where a hypervisor would guard it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    process::Command,
+};
 
 use crate::{eventually, family::Family, netns::Namespace};
 
@@ -76,8 +77,11 @@ fn join(router: &Namespace, number: u8, name: &'static str) -> Host {
     let v6 = Ipv6Addr::new(0x2001, 0xdb8, u16::from(number), 0, 0, 0, 0, 2);
     let gateway_v4 = Ipv4Addr::new(198, 51, 100, subnet + 1);
     let gateway_v6 = Ipv6Addr::new(0x2001, 0xdb8, u16::from(number), 0, 0, 0, 0, 1);
+    // Where both ends have one index, the kernel thinks of no other end, and takes up to a second to notice
+    // that the link carries packets.
+    let index = 100 + u16::from(number);
     router.ip(&format!(
-        "link add {name} type veth peer name eth0 netns {}
+        "link add {name} index {index} type veth peer name eth0 netns {}
          addr add {gateway_v4}/28 dev {name}
          addr add {gateway_v6}/64 dev {name} nodad
          link set {name} up
@@ -92,10 +96,10 @@ fn join(router: &Namespace, number: u8, name: &'static str) -> Host {
          route add default via {gateway_v6}
         "
     ));
-    // The kernel lets the end that was up first carry packets behind our back, and drops them until then.
+    // The end that was up first drops what comes until the kernel has noticed, which it does behind our back.
     for (namespace, link) in [(router, name), (&namespace, "eth0")] {
         eventually("a link that carries packets", || {
-            namespace.enter(|| is_running(link)).then_some(())
+            is_up(namespace, link).then_some(())
         });
     }
     Host {
@@ -106,10 +110,10 @@ fn join(router: &Namespace, number: u8, name: &'static str) -> Host {
     }
 }
 
-/// Whether an interface of this thread's namespace is up, and the other end of its cable, too.
-fn is_running(name: &str) -> bool {
-    let mut interfaces = getifaddrs().expect("the kernel lists interfaces");
-    interfaces.any(|interface| {
-        interface.interface_name == name && interface.flags.contains(InterfaceFlags::IFF_RUNNING)
-    })
+/// Whether the kernel says that an interface carries packets (RFC 2863: `up`).
+fn is_up(namespace: &Namespace, name: &str) -> bool {
+    let mut command = Command::new("ip");
+    command.args(["-brief", "link", "show", "dev", name]);
+    let output = namespace.output(&mut command);
+    String::from_utf8_lossy(&output.stdout).contains(" UP ")
 }

@@ -196,6 +196,12 @@ pub fn tcp_is_silent(namespace: &Namespace, address: impl Into<IpAddr>, port: u1
     }
 }
 
+/// Whether a TCP connection is made at once, for who asks again and again.
+pub fn tcp_answers(namespace: &Namespace, address: impl Into<IpAddr>, port: u16) -> bool {
+    let peer = SocketAddr::new(address.into(), port);
+    uninterrupted(|| namespace.enter(|| TcpStream::connect_timeout(&peer, SILENCE))).is_ok()
+}
+
 /// Sends a datagram from a new port and waits for its echo.
 ///
 /// # Errors

@@ -41,7 +41,8 @@ JSON: an object with these fields:
   nearest    rules that come near: id, group, protocol, ports, peer, why, file, line
   elsewhere  groups that would admit the packet and that the interface does not carry
   hints      what a denied packet may be a part of, in words
-  members    in a VPC, of which groups the remote address is a member: group, address, host, interface, age_ms
+  members    in a VPC, the groups that the remote address is a member of: group, address, host,
+             interface, age_ms
 
 EXAMPLES:
   May the internet reach the web server, and if not, why not:

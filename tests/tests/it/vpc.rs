@@ -17,7 +17,7 @@ use sg_tests::{
     eventually_within,
     sg_ctl::{Running, SgCtl},
     topology::Host,
-    traffic::{Connection, tcp_is_silent},
+    traffic::{Connection, tcp_answers, tcp_is_silent},
 };
 
 /// The longest that a change takes to reach a host, on a busy machine.
@@ -134,7 +134,9 @@ impl<'n> Member<'n> {
     #[track_caller]
     fn wait_until_it_reaches(&self, database: &Host) {
         let what = format!("{} reaches {}", self.host.name, database.name);
-        eventually_within(&what, PATIENCE, || (!self.misses(database)).then_some(()));
+        eventually_within(&what, PATIENCE, || {
+            tcp_answers(&self.host.namespace, database.v4, MYSQL).then_some(())
+        });
     }
 
     /// Waits until the database does not answer.

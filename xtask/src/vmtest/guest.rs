@@ -29,8 +29,8 @@ pub(super) const fn qemu(machine: Machine) -> (&'static str, &'static str) {
 /// The longest that a guest may take whose processors are another machine's: always emulated.
 const FOREIGN_TIME_LIMIT: Duration = Duration::from_mins(90);
 
-/// The longest that a guest may take, hung or not: ten times what an emulated one does on an idle machine.
-const TIME_LIMIT: Duration = Duration::from_mins(45);
+/// The longest that a guest may take, hung or not: several times what an emulated one does on an idle machine.
+const TIME_LIMIT: Duration = Duration::from_mins(30);
 
 /// An x86 processor without the features that emulation makes slow: it moves strings byte by byte, where
 /// the kernel believes that `rep` is fast, and looks at each access of user memory twice.

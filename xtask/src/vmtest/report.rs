@@ -134,8 +134,9 @@ impl Report {
             let failed = run.tests.iter().filter(|test| !test.passed);
             for test in failed {
                 failures.push(format!("  {}", test.name));
-                let output = test.output.iter().take(MOST_LINES);
-                failures.extend(output.map(|line| format!("    {line}")));
+                // Why it panicked comes last.
+                let output = &test.output[test.output.len().saturating_sub(MOST_LINES)..];
+                failures.extend(output.iter().map(|line| format!("    {line}")));
             }
         }
         if self.runs.len() < planned && failures.is_empty() {
@@ -183,6 +184,7 @@ impl Run {
             .and_then(|title| title.strip_suffix(" stdout ----"))
         {
             // Its output follows: make it the last test.
+            self.shows_output = false;
             if let Some(index) = self.tests.iter().position(|test| test.name == name) {
                 let test = self.tests.remove(index);
                 self.tests.push(test);
@@ -315,8 +317,14 @@ mod tests {
             "test a::case_1_tcx ... ok",
             "test a::case_2_clsact ... FAILED",
             "test a::c ... ok",
+            "successes:",
+            "",
             "---- a::case_1_tcx stdout ----",
             "skipped: no TCX",
+            "",
+            "",
+            "successes:",
+            "    a::case_1_tcx",
             "",
             "failures:",
             "",
