@@ -188,8 +188,7 @@ impl Connection {
 /// Whether a TCP connection attempt vanishes without any answer, as a drop should.
 pub fn tcp_is_silent(namespace: &Namespace, address: impl Into<IpAddr>, port: u16) -> bool {
     let peer = SocketAddr::new(address.into(), port);
-    let connect = || namespace.enter(|| TcpStream::connect_timeout(&peer, SILENCE));
-    match uninterrupted(connect) {
+    match connect_briefly(namespace, peer) {
         Ok(_) => false,
         Err(error) if is_timeout(&error) => true,
         Err(error) => panic!("{peer} refused loudly: {error}"),
@@ -198,8 +197,11 @@ pub fn tcp_is_silent(namespace: &Namespace, address: impl Into<IpAddr>, port: u1
 
 /// Whether a TCP connection is made at once, for who asks again and again.
 pub fn tcp_answers(namespace: &Namespace, address: impl Into<IpAddr>, port: u16) -> bool {
-    let peer = SocketAddr::new(address.into(), port);
-    uninterrupted(|| namespace.enter(|| TcpStream::connect_timeout(&peer, SILENCE))).is_ok()
+    connect_briefly(namespace, SocketAddr::new(address.into(), port)).is_ok()
+}
+
+fn connect_briefly(namespace: &Namespace, peer: SocketAddr) -> io::Result<TcpStream> {
+    uninterrupted(|| namespace.enter(|| TcpStream::connect_timeout(&peer, SILENCE)))
 }
 
 /// Sends a datagram from a new port and waits for its echo.

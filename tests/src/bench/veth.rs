@@ -293,32 +293,20 @@ impl<'a> Guarded<'a> {
             delivered == expected,
             "{delivered} of {sent} packets were delivered, not {expected}"
         );
-        let deadline = Instant::now() + PATIENCE;
-        let counted = loop {
-            let now = self.counted(passes) - counted;
-            if self.sg_ctl.is_none() || now >= sent || Instant::now() > deadline {
-                break now;
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
-        ensure!(
-            self.sg_ctl.is_none() || counted == sent,
-            "{counted} of {sent} packets took the path that is measured"
-        );
+        if self.sg_ctl.is_some() {
+            let counted = reached(sent, || Ok(self.counted(passes) - counted))?;
+            ensure!(
+                counted == sent,
+                "{counted} of {sent} packets took the path that is measured"
+            );
+        }
         Ok(median(&batches))
     }
 
     /// Waits until so many datagrams more have reached a socket than `before`, or no more can be
-    /// expected; returns how many have. A busy kernel delivers after the call that sends.
+    /// expected; returns how many have.
     fn arrived(&self, before: u64, expected: u64) -> Result<u64> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let arrived = self.delivered()? - before;
-            if arrived >= expected || Instant::now() > deadline {
-                return Ok(arrived);
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+        reached(expected, || Ok(self.delivered()? - before))
     }
 
     /// Datagrams that reached a socket, be it with room in its buffer or without.
@@ -377,4 +365,17 @@ impl<'a> Guarded<'a> {
 /// Nanoseconds of each frame.
 fn per_frame(time: Duration, frames: &[Vec<u8>]) -> f64 {
     time.as_secs_f64() * 1e9 / f64::from(frames.len() as u32)
+}
+
+/// Waits until a count is what is expected, or nothing more can be; returns it. A busy kernel delivers and
+/// counts after the call that sends.
+fn reached(expected: u64, count: impl Fn() -> Result<u64>) -> Result<u64> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let counted = count()?;
+        if counted >= expected || Instant::now() > deadline {
+            return Ok(counted);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }

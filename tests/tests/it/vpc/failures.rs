@@ -201,9 +201,9 @@ fn a_full_etcd_changes_nothing_and_says_what_to_do() {
     app.wait_until_it_reaches(db);
     let filler = "x".repeat(100_000);
     eventually_within("the alarm", PATIENCE, || {
-        etcd.try_ctl(&["put", "filler", &filler])
-            .is_err()
-            .then_some(())
+        let put = etcd.try_ctl(&["put", "filler", &filler]);
+        let is_full = |error: &String| error.contains("database space exceeded");
+        put.err().filter(is_full)
     });
     let second = Member::start(app2, &etcd, &[]);
     let status = second.wait_for("it cannot write", |status| status["unwritten"].is_string());
