@@ -8,3 +8,7 @@ pub mod host;
 pub mod record;
 pub mod replay;
 pub mod vpc;
+
+/// Rules and members are many small pieces of memory, which threads hand to each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

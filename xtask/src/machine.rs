@@ -17,7 +17,7 @@ pub(crate) enum Machine {
     Arm64,
 }
 
-/// The C compiler for arm64, for the C code in two crates, its headers, and their packages.
+/// The C compiler for arm64, for the C code in three crates, its headers, and their packages.
 const CROSS_PROGRAMS: [(&str, &str); 2] = [
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     (

@@ -47,8 +47,10 @@ pub(super) fn run(packages: &Packages, directory: &Path, linked: Linked) -> Resu
     as_root(&words, &[&usr, Path::new("-xf"), &packages.tarball])?;
     root.provide(linked, &usr.join("bin/sg-ctl"))?;
     root.try_program("/usr/local")?;
+    let program = root.path("usr/local/bin/sg-ctl");
+    is_without_date(&program)?;
     if linked == Linked::Whole {
-        is_without_crash_points(&root.path("usr/local/bin/sg-ctl"))?;
+        is_without_crash_points(&program)?;
     }
     let units = root.try_units("/usr/local")?;
     drop(root);
@@ -78,16 +80,24 @@ pub(super) fn run(packages: &Packages, directory: &Path, linked: Linked) -> Resu
 
 /// Checks that nothing of what kills sg-ctl in tests is left in a program.
 fn is_without_crash_points(program: &Path) -> Result<()> {
-    const VARIABLE: &[u8] = b"SG_CRASH_AT";
-    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    ensure!(
-        !bytes
-            .windows(VARIABLE.len())
-            .any(|window| window == VARIABLE),
-        "{} is a debug build",
-        program.display()
-    );
+    let is_debug = contains(program, "SG_CRASH_AT")?;
+    ensure!(!is_debug, "{} is a debug build", program.display());
     Ok(())
+}
+
+/// Checks that a program does not tell the day of its compilation, as C code may by `__DATE__`: it would
+/// be another one tomorrow.
+fn is_without_date(program: &Path) -> Result<()> {
+    let today = output(Command::new("date").arg("+%b %e %Y").env("LC_ALL", "C"))?;
+    let is_dated = contains(program, today.trim_end())?;
+    ensure!(!is_dated, "{} tells when it was built", program.display());
+    Ok(())
+}
+
+fn contains(program: &Path, text: &str) -> Result<bool> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let mut windows = bytes.windows(text.len());
+    Ok(windows.any(|window| window == text.as_bytes()))
 }
 
 /// A root directory of its own, removed when dropped.
