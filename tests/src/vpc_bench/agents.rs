@@ -1,7 +1,8 @@
 //! Many hosts of one VPC: real clients, real etcd nodes, and kernels that are made up.
 //!
 //! Every simulated host is a [`Follower`] as the agent runs one, in one process. What it
-//! is to enforce counts as enforced at once: compiling is measured elsewhere (`control`).
+//! is to enforce counts as enforced at once: compiling is measured elsewhere (`control`). As an agent
+//! does, it rests for twice as long as that took.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -193,6 +194,7 @@ async fn simulate(amounts: Amounts, endpoints: Vec<String>, pids: &[u32]) -> Res
                     number: next.number,
                     rules: next.rules,
                     revision: next.revision,
+                    took: next.begun.elapsed(),
                     ..Done::default()
                 });
                 if arrived

@@ -125,8 +125,14 @@ struct Borders<A>(Vec<(A, u32)>);
 impl<A: Address> Borders<A> {
     /// Notes that a peer holds addresses.
     fn add(&mut self, peer: u32, first: A, last: A) {
-        self.0.push((first, peer << 1 | 1));
-        self.0.extend(last.next().map(|behind| (behind, peer << 1)));
+        let end = peer << 1;
+        // Between neighbours of one peer nothing changes.
+        if self.0.last() == Some(&(first, end)) {
+            self.0.pop();
+        } else {
+            self.0.push((first, end | 1));
+        }
+        self.0.extend(last.next().map(|behind| (behind, end)));
     }
 
     /// Walks the borders, of so many peers; returns the ranges, each with the set of the peers that
@@ -134,7 +140,8 @@ impl<A: Address> Borders<A> {
     fn sweep(mut self, peers: usize, sets: &mut Sets) -> Ranges<A> {
         // Stable: it leaves runs as they are, and a long list of members comes sorted.
         self.0.sort();
-        let mut ranges = vec![(A::default(), EMPTY)];
+        let mut ranges = Vec::with_capacity(self.0.len() + 1);
+        ranges.push((A::default(), EMPTY));
         let mut set = EMPTY;
         // A peer may hold an address more than once: overlapping entries of a prefix list.
         let mut depths = vec![0_u32; peers];
@@ -156,5 +163,78 @@ impl<A: Address> Borders<A> {
             }
         }
         ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The number of the last of some addresses.
+    const LAST: u8 = 31;
+
+    /// A range of them, as its first one and the bits that are left open: neighbours, doubles, and some
+    /// within others.
+    fn range() -> impl Strategy<Value = (u8, u8)> {
+        (0..=LAST, 0..6u8).prop_map(|(number, open)| (number >> open << open, open))
+    }
+
+    fn holds((first, open): (u8, u8), number: u8) -> bool {
+        number >> open == first >> open
+    }
+
+    /// At the end of a family's addresses, or right before it.
+    fn address(is_v6: bool, at_end: bool, number: u8) -> IpAddr {
+        let beyond = if at_end { 0 } else { u128::from(LAST) + 1 };
+        let below = u128::from(LAST - number) + beyond;
+        if is_v6 {
+            IpAddr::from((u128::MAX - below).to_be_bytes())
+        } else {
+            IpAddr::from((u32::MAX - below as u32).to_be_bytes())
+        }
+    }
+
+    fn class_at<A: Address>(ranges: &Ranges<A>, address: A) -> u32 {
+        let behind = ranges.partition_point(|(start, _)| *start <= address);
+        ranges[behind - 1].1
+    }
+
+    proptest! {
+        #[test]
+        fn a_class_is_what_the_same_peers_hold(
+            held in prop::collection::vec(prop::collection::vec(range(), 0..8), 1..4),
+            is_v6: bool,
+            at_end: bool,
+        ) {
+            let peers: Vec<_> = (0..held.len()).map(|n| Peer::Group(n.to_string())).collect();
+            let of = |peer: &Peer| {
+                let number = peers.iter().position(|other| other == peer);
+                held[number.expect("one of them")].iter()
+            };
+            let bits = if is_v6 { 128 } else { 32 };
+            let net = |(first, open): &(u8, u8)| {
+                IpNet::new_assert(address(is_v6, at_end, *first), bits - open)
+            };
+            let classes = Classes::cut(peers.iter(), |peer| of(peer).map(net));
+            let starts: Vec<_> = classes.ipv4.windows(2).map(|pair| (pair[0].1, pair[1].1)).collect();
+            prop_assert!(starts.iter().all(|(one, next)| one != next), "{:?}", classes.ipv4);
+            for number in 0..=LAST {
+                let class = match address(is_v6, at_end, number) {
+                    IpAddr::V4(address) => class_at(&classes.ipv4, address.into()),
+                    IpAddr::V6(address) => class_at(&classes.ipv6, address.into()),
+                };
+                let mut is_held = false;
+                for peer in &peers {
+                    let holds = of(peer).any(|range| holds(*range, number));
+                    prop_assert_eq!(classes.containing(peer).contains(&class), holds);
+                    is_held |= holds;
+                }
+                prop_assert_eq!(class == 0, !is_held);
+            }
+        }
     }
 }

@@ -59,7 +59,9 @@ impl Addresses {
             *self = kept.chain(come).copied().collect();
             return;
         }
-        let addresses = Arc::make_mut(&mut self.0);
+        // A copy that has room already is written once, and not moved when it grows.
+        let mut addresses = Vec::with_capacity(self.len() + come.len());
+        addresses.extend_from_slice(self);
         for address in gone {
             if let Ok(at) = addresses.binary_search(address) {
                 addresses.remove(at);
@@ -70,6 +72,7 @@ impl Addresses {
                 addresses.insert(at, *address);
             }
         }
+        self.0 = Arc::new(addresses);
     }
 
     /// Takes those of another set, too. An empty one becomes the other.

@@ -222,10 +222,10 @@ fn create(words: &[u32], capacity: usize) -> Result<MapData, DataplaneError> {
     );
     let map =
         MapData::create(definition, IMAGE_MAP, None).map_err(map_error("create", IMAGE_MAP))?;
-    let mut memory = MappedWords::new(map.fd(), capacity, true)
+    let mut memory = MappedWords::new(map.fd(), words.len(), true)
         .map_err(system_error("write the policy image"))?;
-    memory.words_mut()[..words.len()].copy_from_slice(words);
-    check(&memory.words()[..words.len()])?;
+    memory.words_mut().copy_from_slice(words);
+    check(memory.words())?;
     drop(memory);
     sys::freeze(map.fd()).map_err(system_error("seal the policy image"))?;
     Ok(map)

@@ -133,30 +133,32 @@ impl Join {
     /// Who is a member of which group by now. The host is that of the last time, and the rules
     /// [assign as](Model::assigns_as) those did; for others a new join is made.
     pub fn follow(&mut self, claims: &Claims, model: &Model, own: &str) -> Membership {
+        let is_new = |(key, record): &(&RecordKey, &Record)| {
+            let old = self.records.get(*key);
+            old.is_none_or(|old| !old.is_same(record))
+        };
+        let written = claims.records.iter().filter(is_new).map(|(key, _)| key);
+        let is_gone = |key: &&RecordKey| !claims.records.contains_key(*key);
+        let changed = written.chain(self.records.keys().filter(is_gone));
+        let changed: Vec<RecordKey> = changed.cloned().collect();
         let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
         let judge = Judge::new(model);
-        let records = std::mem::take(&mut self.records);
-        for (key, record) in &records {
-            if claims
-                .records
-                .get(key)
-                .is_none_or(|new| !new.is_same(record))
-            {
-                gone.append(&mut judge.judge(key, record).allowed);
-                self.refused.remove(key);
+        for key in changed {
+            if let Some(old) = self.records.remove(&key) {
+                gone.append(&mut judge.judge(&key, &old).allowed);
+                self.refused.remove(&key);
             }
-        }
-        for (key, record) in &claims.records {
-            if records.get(key).is_none_or(|old| !old.is_same(record)) {
-                let mut judged = judge.judge(key, record);
-                come.append(&mut judged.allowed);
-                if judged.refused_count > 0 {
-                    let refused = (judged.refused, judged.refused_count);
-                    self.refused.insert(key.clone(), refused);
-                }
+            let Some(record) = claims.records.get(&key) else {
+                continue;
+            };
+            let mut judged = judge.judge(&key, record);
+            come.append(&mut judged.allowed);
+            if judged.refused_count > 0 {
+                let refused = (judged.refused, judged.refused_count);
+                self.refused.insert(key.clone(), refused);
             }
+            self.records.insert(key, record.clone());
         }
-        self.records = claims.records.clone();
         self.exchange(&gone, come, own);
         self.membership()
     }

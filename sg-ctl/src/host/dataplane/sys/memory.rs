@@ -45,7 +45,7 @@ impl<T> Drop for Mapping<T> {
 pub(in crate::host::dataplane) struct MappedWords(Mapping<u32>);
 
 impl MappedWords {
-    /// Maps the value of `words` words.
+    /// Maps the first `words` words of the value.
     pub(in crate::host::dataplane) fn new(
         map: impl AsFd,
         words: usize,
