@@ -1,6 +1,6 @@
 //! A pair of interfaces whose packets have no header of a link: `tun` devices in two namespaces,
 //! joined by a thread that carries packets across.
-#![expect(unsafe_code, reason = "one ioctl, and waiting for its descriptors")]
+#![expect(unsafe_code, reason = "some ioctls, and waiting for their descriptors")]
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,6 +22,7 @@ pub const NAME: &str = "tun0";
 
 /// Requests and flags of `include/uapi/linux/if_tun.h`.
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+const TUNSETLINK: libc::c_ulong = 0x4004_54cd;
 const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
 const IFF_TUN: libc::c_short = 1;
 const IFF_NO_PI: libc::c_short = 0x1000;
@@ -35,6 +36,17 @@ const VIRTIO_HEADER: usize = 10;
 /// Longer than any packet of the interfaces, with a header before it.
 const LONGEST: usize = (1 << 16) + VIRTIO_HEADER;
 
+/// What an interface says that it is (`include/uapi/linux/if_arp.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// As `tun` is by itself.
+    None = 0xfffe,
+    /// As interfaces of `pppd`.
+    Ppp = 512,
+    /// As interfaces of modems (`rmnet`).
+    RawIp = 519,
+}
+
 /// The pair. Dropped, it takes both interfaces with it.
 pub struct Tunnel {
     is_over: Arc<AtomicBool>,
@@ -45,8 +57,8 @@ pub struct Tunnel {
 impl Tunnel {
     /// Makes `tun0` in two namespaces. With offloads, packets carry a virtio header, and the kernel hands
     /// over many segments as one, without checksums.
-    pub fn between(one: &Namespace, other: &Namespace, has_offloads: bool) -> Self {
-        let ends = [one, other].map(|namespace| namespace.enter(|| open(has_offloads)));
+    pub fn between([one, other]: [&Namespace; 2], link_type: LinkType, has_offloads: bool) -> Self {
+        let ends = [one, other].map(|end| end.enter(|| open(link_type, has_offloads)));
         let is_over = Arc::new(AtomicBool::new(false));
         let longest = Arc::new(AtomicUsize::new(0));
         let (over, most) = (Arc::clone(&is_over), Arc::clone(&longest));
@@ -74,7 +86,7 @@ impl Drop for Tunnel {
     }
 }
 
-fn open(has_offloads: bool) -> File {
+fn open(link_type: LinkType, has_offloads: bool) -> File {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -91,9 +103,13 @@ fn open(has_offloads: bool) -> File {
     // SAFETY: the kernel reads and writes the request, which outlives the call.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF as _, &raw mut request) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
-    if has_offloads {
+    let offloads = if has_offloads { OFFLOADS } else { 0 };
+    for (request, number) in [
+        (TUNSETLINK, link_type as libc::c_ulong),
+        (TUNSETOFFLOAD, offloads),
+    ] {
         // SAFETY: the argument is a number.
-        let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETOFFLOAD as _, OFFLOADS) };
+        let result = unsafe { libc::ioctl(file.as_raw_fd(), request as _, number) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     }
     file

@@ -6,7 +6,7 @@ use sg_tests::{
     netns::Namespace,
     sg_ctl::SgCtl,
     traffic::{Connection, Server, tcp_is_silent, udp_exchange, udp_is_silent},
-    tunnel::{NAME, Tunnel},
+    tunnel::{LinkType, NAME, Tunnel},
 };
 
 use super::attached::{drops, packets};
@@ -31,10 +31,17 @@ fn set_up(namespace: &Namespace, number: u8) {
 }
 
 #[rstest]
-fn packets_without_a_link_header_are_judged_both_ways(#[values(false, true)] has_offloads: bool) {
+#[case::tun(LinkType::None, false)]
+#[case::tun_with_offloads(LinkType::None, true)]
+#[case::ppp(LinkType::Ppp, false)]
+#[case::modem(LinkType::RawIp, false)]
+fn packets_without_a_link_header_are_judged_both_ways(
+    #[case] link_type: LinkType,
+    #[case] has_offloads: bool,
+) {
     const MTU: usize = 1500;
     let (near, far) = (Namespace::new("near"), Namespace::new("far"));
-    let tunnel = Tunnel::between(&near, &far, has_offloads);
+    let tunnel = Tunnel::between([&near, &far], link_type, has_offloads);
     set_up(&near, 1);
     set_up(&far, 2);
     let _servers = (
