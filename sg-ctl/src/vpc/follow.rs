@@ -138,6 +138,8 @@ pub struct Follower {
     revision: u64,
     /// The lease of this host's keys.
     lease: Option<i64>,
+    /// Records that it does not keep yet.
+    unleased: BTreeSet<RecordKey>,
     health: Health,
     /// What `now` counts from.
     begin: Instant,
@@ -178,6 +180,7 @@ impl Follower {
             followed: BTreeSet::new(),
             revision,
             lease: None,
+            unleased: BTreeSet::new(),
             health,
             begin: Instant::now(),
             number: 0,

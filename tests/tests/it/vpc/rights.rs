@@ -5,28 +5,25 @@ use std::fs;
 use sg_tests::{
     certificates::{Authority, Identity},
     etcd::Etcd,
+    eventually_within,
     sg_ctl::SgCtl,
-    topology::Network,
+    topology::{Host, Network},
     traffic::Server,
 };
 
-use super::{MYSQL, Member, RULES};
+use super::{MYSQL, Member, PATIENCE, RULES};
 
 /// Exit codes.
 const REFUSED: i32 = 1;
 const UNREACHABLE: i32 = 2;
 
-#[test]
-fn a_host_writes_its_own_records_and_nothing_else() {
-    let network = Network::new(&["app", "db", "etcd"]);
-    let [app, db, node] = network.hosts();
-    let etcd = Etcd::start(&[node], &[]);
-    let planner = SgCtl::new(&node.namespace);
+/// Makes users of what `vpc roles` prints for hosts app and db, with passwords in place of
+/// certificates, and has etcd ask for them; returns the file of the password that all have.
+fn ask_for_passwords(etcd: &Etcd<'_>, planner: &SgCtl<'_>) -> String {
     let file = planner.rule_file("groups.yaml", RULES);
     let commands = planner.ok(&[
         "vpc", "roles", "--vpc", "default", "-f", &file, "--host", "app,db",
     ]);
-    // As printed, but with passwords in place of certificates.
     etcd.ctl(&["user", "add", "root:secret"]);
     etcd.ctl(&["role", "add", "root"]);
     etcd.ctl(&["user", "grant-role", "root", "root"]);
@@ -47,14 +44,79 @@ fn a_host_writes_its_own_records_and_nothing_else() {
     etcd.ctl(&["auth", "enable"]);
     let password = planner.directory().join("password");
     fs::write(&password, "secret\n").expect("the directory is ours");
-    let password = password.display().to_string();
-    let as_user =
-        |user: &'static str| ["--user", user, "--password-file", &password].map(str::to_owned);
-    let join = |host, user| {
-        let options = as_user(user);
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        Member::join(host, &etcd, &options)
+    password.display().to_string()
+}
+
+/// Joins as one of these users.
+fn join_as<'n>(host: &'n Host, etcd: &Etcd<'_>, user: &str, password: &str) -> Member<'n> {
+    let options = ["--user", user, "--password-file", password];
+    Member::join(host, etcd, &[&options[..], &["--host-ttl", "10s"]].concat())
+}
+
+#[test]
+fn a_group_that_a_host_may_not_write_keeps_it_from_no_other() {
+    let network = Network::new(&["app", "db", "etcd"]);
+    let [app, db, node] = network.hosts();
+    let etcd = Etcd::start(&[node], &[]);
+    let planner = SgCtl::new(&node.namespace);
+    let password = ask_for_passwords(&etcd, &planner);
+    let root = |words: &[&str]| {
+        let told = etcd.try_ctl(&[&["--user", "root:secret"], words].concat());
+        told.expect("root may")
     };
+    let admin = join_as(node, &etcd, "sg-default-admin", &password);
+    let _server = Server::tcp(&db.namespace, MYSQL);
+    let revision = admin.apply(RULES);
+    let mut database = join_as(db, &etcd, "db", &password);
+    database.start_agent();
+    database.wait_until_enforced(revision);
+    let mut app = join_as(app, &etcd, "app", &password);
+    app.start_agent();
+    app.wait_until_it_reaches(db);
+    let leases = || root(&["lease", "list"]);
+    let before: Vec<String> = leases().lines().skip(1).map(str::to_owned).collect();
+    assert_eq!(before.len(), 2, "one of each agent");
+    app.agent.take().expect("it runs").kill();
+
+    // Rights on these are what nobody has granted.
+    let names = ["more", "and-more", "still-more", "most"];
+    let more = names.map(|name| format!("      {name}: {{}}\n")).concat();
+    let names = names.join(", ");
+    let rules = RULES
+        .replace("security_groups:\n", &format!("security_groups:\n{more}"))
+        .replace(
+            "[our-learning-sg-https] }",
+            &format!("[our-learning-sg-https, {names}] }}"),
+        );
+    let revision = admin.apply(&rules);
+    app.start_agent();
+    app.wait_until_enforced(revision);
+    let status = app.wait_for("something is not written", |status| {
+        status["unwritten"].is_string()
+    });
+    let told = status["unwritten"].to_string();
+    assert!(told.contains("vpc roles"), "{told}");
+    // What the agent before it had written is kept by this one's lease now.
+    eventually_within("the lease before is over", PATIENCE, || {
+        let now = leases();
+        let is_over = |lease: &&String| !now.contains(lease.as_str());
+        (before.iter().filter(is_over).count() == 1).then_some(())
+    });
+    let keys = root(&["get", "--prefix", "/sg/v1/default/", "--keys-only"]);
+    let of_app = |key: &&str| key.contains("/members/") && key.contains("/app/");
+    assert_eq!(keys.lines().filter(of_app).count(), 1, "{keys}");
+    assert!(keys.contains("/enforced/app"), "{keys}");
+    assert!(app.reaches(db));
+}
+
+#[test]
+fn a_host_writes_its_own_records_and_nothing_else() {
+    let network = Network::new(&["app", "db", "etcd"]);
+    let [app, db, node] = network.hosts();
+    let etcd = Etcd::start(&[node], &[]);
+    let planner = SgCtl::new(&node.namespace);
+    let password = ask_for_passwords(&etcd, &planner);
+    let join = |host, user| join_as(host, &etcd, user, &password);
     let admin = join(node, "sg-default-admin");
     admin.apply(RULES);
     let _server = Server::tcp(&db.namespace, MYSQL);

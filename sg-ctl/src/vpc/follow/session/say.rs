@@ -9,7 +9,7 @@ use super::{GATHER, REPORT, Session};
 use crate::vpc::etcd::EtcdError;
 use crate::vpc::follow::{Follower, unix_seconds};
 use crate::vpc::joined;
-use crate::vpc::keys::Key;
+use crate::vpc::keys::{Key, RecordKey};
 use crate::vpc::record::{self, Claimed, Enforced, MAX_UNASSIGNED, is_member};
 
 impl Follower {
@@ -32,7 +32,7 @@ impl Follower {
     /// is tried again later.
     pub(super) async fn publish(&mut self, session: &mut Session) -> Result<(), EtcdError> {
         match self.try_publish(session).await {
-            Err(error @ (EtcdError::Denied(_) | EtcdError::NoSpace | EtcdError::Other(_))) => {
+            Err(error) if is_refusal(&error) => {
                 let help = error
                     .help()
                     .map(|help| format!("\nhelp: {help}"))
@@ -55,43 +55,54 @@ impl Follower {
 
     async fn try_publish(&mut self, session: &mut Session) -> Result<(), EtcdError> {
         session.unassigned = self.unassigned();
-        if self.lease.is_some() && self.own(&session.own, 0) == session.own {
+        let is_kept = self.lease.is_some() && self.unleased.is_empty();
+        if is_kept && self.own(&session.own, 0) == session.own {
             return Ok(());
         }
-        let mut is_new = false;
         let lease = if let Some(lease) = self.lease {
             lease
         } else {
-            is_new = true;
-            session.etcd.grant(self.joined.ttl).await?
+            let lease = session.etcd.grant(self.joined.ttl).await?;
+            self.unleased = self.own(&session.own, 0).into_keys().collect();
+            *self.lease.insert(lease)
         };
         // By the leader's word: an address that comes here was claimed elsewhere before.
         let tip = session.etcd.tip(&self.keys.rules()).await?;
         let own = self.own(&session.own, tip.revision);
+        self.unleased.retain(|key| own.contains_key(key));
         let gone = session.own.keys().filter(|key| !own.contains_key(key));
         let gone: Vec<_> = gone.cloned().collect();
+        let is_said = |key: &RecordKey, claimed: &Claimed| {
+            session.own.get(key) == Some(claimed) && !self.unleased.contains(key)
+        };
         let changed = own
-            .iter()
-            .filter(|(key, claimed)| is_new || session.own.get(key) != Some(claimed));
-        let changed: Vec<_> = changed
-            .map(|(key, claimed)| (key.clone(), claimed.clone()))
-            .collect();
+            .into_iter()
+            .filter(|(key, claimed)| !is_said(key, claimed));
+        let changed: Vec<_> = changed.collect();
+        // One group that this host may not write must not keep it from the others.
+        let mut refused = None;
         for (key, claimed) in changed {
             let pair = (self.keys.record(&key), record::write(&claimed));
-            session.etcd.put(vec![pair], Some(lease)).await?;
-            session.own.insert(key, claimed);
+            match session.etcd.put(vec![pair], Some(lease)).await {
+                Ok(_) => {
+                    self.unleased.remove(&key);
+                    session.own.insert(key, claimed);
+                }
+                Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
-        self.lease = Some(lease);
         for key in gone {
             let pair = (self.keys.record(&key), record::write(&Claimed::new()));
             match session.etcd.put(vec![pair], Some(lease)).await {
                 // Whoever takes a group from a host takes its right to say so, too: the rules do not
                 // count the record any more.
-                Ok(_) | Err(EtcdError::Denied(_)) => session.own.remove(&key),
+                Ok(_) | Err(EtcdError::Denied(_)) => drop(session.own.remove(&key)),
+                Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
                 Err(error) => return Err(error),
-            };
+            }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// When this host is to say what it enforces.
@@ -193,4 +204,10 @@ impl Follower {
             session.cache_is_old = joined::save_cache(state, &bytes).is_err();
         }
     }
+}
+
+/// Whether etcd is there, and does not take what it was told.
+const fn is_refusal(error: &EtcdError) -> bool {
+    use EtcdError::{Denied, NoSpace, Other};
+    matches!(error, Denied(_) | NoSpace | Other(_))
 }
