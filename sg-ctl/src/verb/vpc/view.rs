@@ -28,20 +28,21 @@ impl fmt::Display for HealthView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(health) = self;
         writeln!(f, "vpc {}: this host is {}", health.vpc, health.host)?;
-        if health.since == 0 {
+        if health.since == 0 && health.error.is_none() {
             return writeln!(f, "etcd: no agent has followed it yet: `sg-ctl agent`");
         }
+        let why = health.error.as_deref().unwrap_or("not known");
         let since = span(since(health.since));
         if health.connected {
             let word = Tone::Good.paint("followed");
             writeln!(f, "etcd: {word} for {since}, by {}", health.endpoint)?;
         } else {
             let word = Tone::Bad.paint("away");
-            let why = health
-                .error
-                .as_deref()
-                .unwrap_or("no agent has followed it yet");
-            writeln!(f, "etcd: {word} for {since}: {why}")?;
+            if health.since == 0 {
+                writeln!(f, "etcd: {word}: {why}")?;
+            } else {
+                writeln!(f, "etcd: {word} for {since}: {why}")?;
+            }
             writeln!(f, "the last policy stays in force")?;
             if let Some(help) = &health.help {
                 writeln!(f, "help: {help}")?;
@@ -103,6 +104,9 @@ impl fmt::Display for HealthView<'_> {
                         f,
                         "refused: {place} in {group}: {address} is not in its `addresses`"
                     )?;
+                }
+                Reason::TooMany => {
+                    writeln!(f, "refused: {place} in {group}: its host has too many")?;
                 }
             }
         }

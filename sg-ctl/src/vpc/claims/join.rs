@@ -15,6 +15,9 @@ use crate::vpc::keys::RecordKey;
 
 /// How many conflicts and refusals are kept, of each.
 const MOST: usize = 100;
+/// Addresses of one record that count: so many that no host has them, and so few that the claims of a
+/// captured one do not take the room of all others.
+const MOST_OF_RECORD: usize = 8192;
 
 /// An interface of a host.
 #[derive(
@@ -52,6 +55,8 @@ pub enum Reason {
     NotAssigned,
     /// The address lies outside the interface's `addresses`.
     Outside(IpAddr),
+    /// The host's record has too many addresses.
+    TooMany,
 }
 
 /// A claim that does not count.
@@ -324,6 +329,10 @@ impl<'m> Judge<'m> {
             for (address, at) in &claim.addresses {
                 if !spec.counts(*address) {
                     judged.refuse(&by, Reason::Outside(*address));
+                    continue;
+                }
+                if allowed.len() == MOST_OF_RECORD {
+                    judged.refuse(&by, Reason::TooMany);
                     continue;
                 }
                 allowed.push(Candidate {

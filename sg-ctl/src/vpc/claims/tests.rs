@@ -107,6 +107,32 @@ fn a_host_cannot_say_which_groups_it_carries_nor_any_address() {
 }
 
 #[test]
+fn one_record_cannot_take_the_room_of_all_others() {
+    let addresses = |interface: u32| {
+        let first = 0x0a00_0000 + (interface << 12);
+        let all = (first..first + 4096).map(|bits| (IpAddr::from(bits.to_be_bytes()), 1));
+        Claim {
+            addresses: all.collect(),
+            since: 0,
+        }
+    };
+    let claimed = (0..3).map(|number| (format!("eth{number}"), addresses(number)));
+    let mut claims = Claims::default();
+    claims.put(Found {
+        value: write(&claimed.collect()),
+        ..found("app", "app-1", &[], (1, 1))
+    });
+    claims.put(found("app", "app-2", &["10.9.0.1"], (2, 2)));
+    let membership = claims.join(&model(), "here");
+    assert_eq!(membership.members["app"].len(), 8192 + 1);
+    assert_eq!(membership.refused_count, 4096);
+    let reasons = membership.refused.iter().map(|refused| &refused.reason);
+    assert!(
+        reasons.clone().count() > 0 && reasons.clone().all(|reason| *reason == Reason::TooMany)
+    );
+}
+
+#[test]
 fn ones_own_interfaces_are_no_members_elsewhere() {
     let mut claims = Claims::default();
     claims.put(found("app", "app-1", &["10.0.0.1"], (1, 1)));
