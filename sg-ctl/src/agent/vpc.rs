@@ -4,7 +4,7 @@
 //! host exclude each other by the lock of the state.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -48,6 +48,8 @@ pub(super) struct Vpc {
     paths: Paths,
     events: mpsc::Sender<VpcEvent>,
     member: Option<Member>,
+    /// Whether it cannot be told if this host belongs to one.
+    is_unknown: bool,
     /// What was last known of it.
     pub(super) health: Option<Health>,
 }
@@ -59,6 +61,7 @@ struct Member {
     poke: Arc<Notify>,
     /// Whether to say farewell; dropped, it is not.
     stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Vpc {
@@ -69,6 +72,7 @@ impl Vpc {
             paths,
             events,
             member: None,
+            is_unknown: false,
             health: None,
         };
         (vpc, receiver)
@@ -79,12 +83,21 @@ impl Vpc {
         self.member.is_some()
     }
 
-    /// Looks whether this host has joined one, or left it.
+    /// Whether this host may belong to one: then it is not for rule files to say what is in force.
+    pub(super) fn may_be_joined(&self) -> bool {
+        self.is_unknown || self.is_joined()
+    }
+
+    /// Looks whether this host has joined one, or left it, and is followed.
     ///
     /// # Errors
-    /// When that cannot be read, or no thread can be had.
+    /// When that cannot be read, or no thread can be had; when it was not followed any more.
     pub(super) fn look(&mut self) -> std::io::Result<()> {
-        let joined = Joined::load(&self.paths.state)?;
+        let joined = Joined::load(&self.paths.state);
+        self.is_unknown = joined.is_err();
+        let joined = joined?;
+        let has_ended = |member: &mut Member| member.thread.is_finished();
+        let ended = self.member.take_if(has_ended);
         if self.member.as_ref().map(|member| &member.joined) == joined.as_ref() {
             return Ok(());
         }
@@ -103,14 +116,21 @@ impl Vpc {
             let (stop, stopped) = oneshot::channel();
             let (paths, events) = (self.paths.clone(), self.events.clone());
             let (its_poke, its_joined) = (Arc::clone(&poke), joined.clone());
-            thread::Builder::new()
-                .name("sg-vpc".to_owned())
-                .spawn(move || {
-                    follow(its_joined, &paths, &its_poke, &events, stopped);
-                })?;
-            self.member = Some(Member { joined, poke, stop });
+            let thread = thread::Builder::new().name("sg-vpc".to_owned());
+            let thread = thread.spawn(move || {
+                follow(its_joined, &paths, &its_poke, &events, stopped);
+            })?;
+            self.member = Some(Member {
+                joined,
+                poke,
+                stop,
+                thread,
+            });
         }
-        Ok(())
+        match ended {
+            Some(_) => Err(std::io::Error::other("it had ended, and is begun again")),
+            None => Ok(()),
+        }
     }
 
     /// Addresses of this host may have changed.

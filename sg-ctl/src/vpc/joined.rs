@@ -79,14 +79,26 @@ impl Joined {
     /// # Errors
     /// When a file cannot be removed.
     pub fn forget(state: &Path) -> io::Result<()> {
-        for name in [JOINED, HEALTH, CACHE] {
-            match std::fs::remove_file(state.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        remove(state, &[JOINED, HEALTH, CACHE])
     }
+
+    /// Forgets what is known of the VPC, but not that this host belongs to one.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn forget_known(state: &Path) -> io::Result<()> {
+        remove(state, &[HEALTH, CACHE])
+    }
+}
+
+fn remove(state: &Path, names: &[&str]) -> io::Result<()> {
+    for name in names {
+        match std::fs::remove_file(state.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What the agent last wrote of how the VPC is; `None` when none did.

@@ -136,8 +136,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         ttl: args.host_ttl,
         grace: args.grace,
     };
-    // What was known of it counts no more: it may be another etcd, or an older one.
-    Joined::forget(&context.paths.state).context("cannot write the state")?;
+    // What was known of it counts no more: it may be another etcd, or an older one. That this host is
+    // a member stays: an agent that saw it gone would say farewell.
+    Joined::forget_known(&context.paths.state).context("cannot write the state")?;
     joined
         .save(&context.paths.state)
         .context("cannot write the state")?;
