@@ -5,6 +5,7 @@
 //! All on one thread, one thing after another, but for metrics, which are read on another; each change
 //! is an operation of [`host`](crate::host).
 
+mod apply;
 mod descriptors;
 mod error;
 mod events;
@@ -22,6 +23,7 @@ mod table;
 mod vpc;
 mod wake;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,10 +40,10 @@ pub use rotate::Rotation;
 
 use crate::host::dataplane::LinkWatch;
 use crate::host::paths::Paths;
-use crate::host::{ApplyRequest, Host, HostError};
+use crate::host::{Host, HostError};
 use error::system;
 use events::newcomer;
-use files::{Reading, RuleFiles};
+use files::RuleFiles;
 use http::MetricsServer;
 use intake::Intake;
 use interfaces::{Interfaces, is_busy};
@@ -110,7 +112,8 @@ pub async fn run(options: Options, tell: &mut dyn FnMut(&Notice<'_>)) -> Result<
         follow_at: None,
         table: TableWatch::new(),
         vpc,
-        failure: None,
+        failures: BTreeMap::new(),
+        refusal: None,
         tell,
     };
     let mut readers = agent.listen(clients);
@@ -152,8 +155,10 @@ struct Agent<'t> {
     table: TableWatch,
     /// The VPC that this host belongs to.
     vpc: Vpc,
-    /// The latest failure, so that one that lasts is told once.
-    failure: Option<String>,
+    /// The latest failure of each action, so that one that lasts is told once.
+    failures: BTreeMap<&'static str, String>,
+    /// Why the rule files are not in force, if they are not.
+    refusal: Option<String>,
     tell: &'t mut dyn FnMut(&Notice<'_>),
 }
 
@@ -169,7 +174,12 @@ impl Agent<'_> {
         if let Err(error) = self.apply()
             && !self.is_put_off(&error)
         {
-            return Err(error);
+            // What was guarded before is to be looked after. Else somebody begins, and is told at once.
+            let state = self.host().and_then(|host| Ok(host.state()?));
+            if state.is_ok_and(|state| state.attachments.is_empty()) {
+                return Err(error);
+            }
+            self.refused(&error);
         }
         self.follow();
         Ok(())
@@ -201,9 +211,13 @@ impl Agent<'_> {
                 _ = signals.interrupt.recv() => return Ok(()),
                 _ = signals.hangup.recv() => {
                     self.files.forget();
+                    self.refusal = None;
                     self.reload();
                 }
-                () = next(touched) => self.reload(),
+                () = next(touched) => {
+                    self.refusal = None;
+                    self.reload();
+                }
                 () = at(self.reload_at) => self.reload(),
                 changed = links.changed() => {
                     changed.map_err(system("watch the interfaces"))?;
@@ -241,66 +255,6 @@ impl Agent<'_> {
         self.follow_at = Some(self.follow_at.map_or(then, |at| at.min(then)));
     }
 
-    /// Reads the rule files and puts them in force, if they have changed.
-    fn reload(&mut self) {
-        self.reload_at = None;
-        if let Ok(now) = NotifyState::monotonic_usec_now() {
-            systemd(&[NotifyState::Reloading, now]);
-        }
-        match self.apply() {
-            Ok(()) => self.follow(),
-            Err(error) if self.is_put_off(&error) => {}
-            Err(error) => {
-                self.tallies.apply_errors += 1;
-                (self.tell)(&Notice::Refused(&error));
-            }
-        }
-        systemd(&[NotifyState::Ready]);
-    }
-
-    /// Whether another sg-ctl is in the way: then the files are read again soon.
-    fn is_put_off(&mut self, error: &AgentError) -> bool {
-        let is_busy = matches!(error, AgentError::Host(error) if is_busy(error));
-        if is_busy {
-            self.files.forget();
-            self.reload_at = Some(Instant::now() + BUSY);
-        }
-        is_busy
-    }
-
-    fn apply(&mut self) -> Result<(), AgentError> {
-        // The rules are those of the VPC then.
-        if self.files.is_empty() || self.vpc.is_joined() {
-            let host = self.host()?;
-            return self.interfaces.retry(&host);
-        }
-        let Reading::New(parsed) = self.files.read()? else {
-            return Ok(());
-        };
-        if !parsed.warnings.diagnostics.is_empty() {
-            (self.tell)(&Notice::Warnings(&parsed.warnings));
-        }
-        let mut host = self.host()?;
-        let members = host.local_members()?;
-        let summary = host.apply(ApplyRequest {
-            model: parsed.model,
-            origins: parsed.origins,
-            ..ApplyRequest::default()
-        })?;
-        self.interfaces.note_members(members);
-        self.tallies.applies += 1;
-        for note in &summary.notes {
-            (self.tell)(&Notice::Note(note));
-        }
-        (self.tell)(&Notice::Applied {
-            generation: summary.policy.generation,
-            groups: summary.policy.groups,
-            rules: summary.policy.rules,
-        });
-        // What could not be attached may be able to carry its groups now.
-        self.interfaces.retry(&host)
-    }
-
     /// Attaches what is to be attached, and follows addresses.
     fn follow(&mut self) {
         self.follow_at = None;
@@ -321,13 +275,17 @@ impl Agent<'_> {
         let followed = Host::open(&self.paths)
             .map_err(AgentError::from)
             .and_then(|mut host| interfaces.follow(&mut host, &mut count));
-        self.follow_at = self.interfaces.next_look();
-        match followed {
-            Ok(false) => {}
-            Ok(true) => self.follow_within(Duration::ZERO),
-            Err(AgentError::Host(error)) if is_busy(&error) => self.follow_within(BUSY),
-            Err(error) => self.failed("follow the interfaces", &error),
-        }
+        let now = Instant::now();
+        self.follow_at = match followed {
+            Ok(false) => self.interfaces.next_look(),
+            Ok(true) => Some(now),
+            Err(AgentError::Host(error)) if is_busy(&error) => Some(now + BUSY),
+            // The next recheck tries again.
+            Err(error) => {
+                self.failed("follow the interfaces", &error);
+                None
+            }
+        };
         // Events of new programs are read from now on.
         self.take_events();
         self.vpc.poke();
@@ -366,8 +324,8 @@ impl Agent<'_> {
     }
 
     fn failed(&mut self, action: &'static str, error: &AgentError) {
-        let text = format!("{action}: {error}");
-        if self.failure.replace(text.clone()) != Some(text) {
+        let text = error.to_string();
+        if self.failures.insert(action, text.clone()) != Some(text) {
             (self.tell)(&Notice::Failed { action, error });
         }
     }

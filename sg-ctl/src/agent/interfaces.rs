@@ -96,7 +96,6 @@ impl Interfaces {
         }
         let guards: BTreeMap<_, _> = host.guards()?.into_iter().collect();
         let state = host.state()?;
-        self.forget(host, &guards, &state, tell)?;
         let mut coming = Vec::new();
         for interface in &present {
             let Interface { name, index, .. } = interface;
@@ -129,6 +128,8 @@ impl Interfaces {
             self.attach(host, coming, tell)?;
         }
         self.refresh(host, tell)?;
+        // Last: whatever keeps one from being forgotten must keep none from being guarded.
+        self.forget(host, &guards, &state, tell)?;
         Ok(false)
     }
 

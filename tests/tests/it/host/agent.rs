@@ -2,6 +2,7 @@
 
 mod layouts;
 mod places;
+mod refused;
 mod tell;
 
 use std::{
@@ -20,9 +21,6 @@ use sg_tests::{
 };
 
 use super::attached::packets;
-
-/// Exit code.
-const REFUSED: i32 = 1;
 
 const SSH: &str = "
     security_groups:
@@ -103,17 +101,6 @@ fn a_changed_rule_file_is_applied_and_a_wrong_one_changes_nothing() {
     sg.rule_file("rules.yaml", SSH);
     wait_for(&server.namespace, "sg_applies_total 3");
     assert!(answers(client, server, 22));
-}
-
-#[test]
-fn an_agent_does_not_begin_with_a_wrong_rule_file() {
-    let namespace = Namespace::new("agent");
-    let sg = SgCtl::new(&namespace);
-    let file = sg.rule_file("rules.yaml", "security_group: {}");
-    let outcome = sg.run(&["agent", "-f", &file]);
-    assert_eq!(outcome.code, REFUSED, "{outcome:#?}");
-    assert!(outcome.stderr.contains("security_group"), "{outcome:#?}");
-    assert!(sg.is_untouched());
 }
 
 #[test]
