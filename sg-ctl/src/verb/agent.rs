@@ -55,11 +55,12 @@ EXAMPLES:
 /// Keep this host as rule files say: apply changes, attach interfaces, record flows.
 ///
 /// Runs until it is told to end, and tells systemd how it is. It puts the rule files in
-/// force, again whenever they change; wrong ones change nothing and are reported. It attaches every
-/// interface that they name or mean by a pattern, or whose name matches --attach, when it appears; and one that was
-/// attached when it returns. What is detached by hand stays detached until then. Members of groups
-/// follow the addresses of attached interfaces. It reads the events, and passes them on to `sg-ctl
-/// logs` and `sg-ctl top`. Enforcement does not depend on it.
+/// force, again whenever they change; wrong ones change nothing and are reported, and keep it from
+/// beginning where nothing was guarded before. It attaches every interface that they name or mean by a
+/// pattern, or whose name matches --attach, when it appears; and one that was attached when it returns.
+/// What is detached by hand stays detached until it is created anew, or the host reboots. Members of
+/// groups follow the addresses of attached interfaces. It reads the events, and passes them on to
+/// `sg-ctl logs` and `sg-ctl top`. Enforcement does not depend on it.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {

@@ -41,7 +41,8 @@ EXAMPLES:
   See first what would be dropped, then enforce:
     sg-ctl attach eth0 --group web -f rules.yaml --audit
     sg-ctl logs -f --denied
-    sg-ctl mode eth0 enforce
+    sg-ctl mode eth0 enforce --confirm-within 60s
+    sg-ctl confirm
 
   Guard a virtual machine or a container at the host's end of its link:
     sg-ctl attach tap0 --side workload --group db";

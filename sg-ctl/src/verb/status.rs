@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap_complete::ArgValueCompleter;
 use sg_ctl::host::HostError;
+use sg_ctl::vpc::follow::Health;
 
 use crate::verb::output::{self, note};
 use crate::verb::shared::Context;
@@ -41,7 +42,8 @@ JSON: an object with these fields:
   vpc           on a host of a VPC: as of `sg-ctl vpc status`
 
 EXIT STATUS:
-  4 if there are problems; with --check that is all that is told
+  4 if there are problems, in a VPC also if this host does not follow it, enforce its rules, or
+  write its addresses; with --check that is all that is told
 
 EXAMPLES:
     sg-ctl status
@@ -96,7 +98,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         status.not_attached.retain(|name| interfaces.contains(name));
     }
     let view = StatusView::new(&status);
-    let code = if view.has_problems() {
+    let vpc = vpc::health(context)?;
+    let code = if view.has_problems() || vpc.as_ref().is_some_and(Health::has_problems) {
         ExitCode::from(PROBLEMS)
     } else {
         ExitCode::SUCCESS
@@ -104,7 +107,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if args.check {
         return Ok(code);
     }
-    let vpc = vpc::health(context)?;
     if args.format.json {
         output::json(&WithVpc {
             status: &view,

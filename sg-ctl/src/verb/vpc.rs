@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Subcommand, ValueHint};
+use sg_ctl::host::live::is_served;
 use sg_ctl::vpc::follow::Health;
 use sg_ctl::vpc::joined::{self, Joined};
 use sg_ctl::vpc::keys::Keys;
@@ -143,7 +144,14 @@ pub(super) fn health(context: &Context) -> anyhow::Result<Option<Health>> {
             host: joined.host.clone(),
             ..Health::default()
         };
-        joined::health(&context.paths.state).unwrap_or_else(unknown)
+        let mut health: Health = joined::health(&context.paths.state).unwrap_or_else(unknown);
+        // What an agent wrote that has ended is no more than what it knew then.
+        if health.since > 0 && !is_served(&context.paths.events()) {
+            (health.connected, health.since) = (false, 0);
+            health.error = Some("no agent runs here".to_owned());
+            health.help = Some("`sg-ctl agent` follows it".to_owned());
+        }
+        health
     }))
 }
 

@@ -31,7 +31,7 @@ pub struct Health {
     pub host: String,
     /// Whether etcd is followed now.
     pub connected: bool,
-    /// Since when it is, or is not, in seconds since 1970.
+    /// Since when it is, or is not, in seconds since 1970; 0 when that is not known.
     pub since: u64,
     /// The node that is spoken to.
     pub endpoint: String,
@@ -78,6 +78,12 @@ impl Health {
             since: unix_seconds(),
             ..Self::default()
         }
+    }
+
+    /// Whether something is not as it should be that is this host's own: etcd is not followed, its rules
+    /// are not in force here, or its addresses are not written.
+    pub const fn has_problems(&self) -> bool {
+        !self.connected || self.rules_refused.is_some() || self.unwritten.is_some()
     }
 
     /// etcd is not followed, because of this.

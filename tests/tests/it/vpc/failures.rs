@@ -12,6 +12,9 @@ use sg_tests::{
 
 use super::{MYSQL, Member, PATIENCE};
 
+/// Exit status of `status` when something is not as it should be.
+const PROBLEMS: i32 = 4;
+
 /// Short times: what takes minutes elsewhere takes seconds here.
 const SHORT: [&str; 4] = ["--host-ttl", "10s", "--grace", "5s"];
 
@@ -34,6 +37,7 @@ fn without_etcd_the_last_policy_is_enforced_and_the_return_is_followed() {
             .is_some_and(|help| help.contains("etcdctl")),
         "{status:#}"
     );
+    assert_eq!(database.sg.run(&["status", "--check"]).code, PROBLEMS);
     assert!(app.reaches(db));
     assert!(tcp_is_silent(&app2.namespace, db.v4, MYSQL));
 
@@ -49,8 +53,15 @@ fn without_etcd_the_last_policy_is_enforced_and_the_return_is_followed() {
     etcd.start_node(0);
     etcd.wait_until_ready();
     database.wait_for("it is followed", |status| status["connected"] == true);
+    assert_eq!(database.sg.run(&["status", "--check"]).code, 0);
     let second = Member::start(app2, &etcd, &[]);
     second.wait_until_it_reaches(db);
+
+    // What an agent wrote that has ended is old.
+    database.agent.take().expect("it runs").kill();
+    let status = database.wait_for("nobody follows", |status| status["connected"] == false);
+    assert_eq!(status["error"], "no agent runs here", "{status:#}");
+    assert_eq!(database.sg.run(&["status", "--check"]).code, PROBLEMS);
 }
 
 #[test]
