@@ -193,7 +193,8 @@ impl Host {
         for zone in decision.detach {
             self.dataplane.detach(zone)?;
         }
-        let rules_change = current.model != next.model || current.owners != next.owners;
+        let rules_change = (current.model != next.model || current.owners != next.owners)
+            && !next.undoes(&current);
         let mut state = if decision.forward { next } else { current };
         let attachments = self.dataplane.attachments()?;
         if !attachments.is_empty() {

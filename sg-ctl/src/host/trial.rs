@@ -139,12 +139,12 @@ impl Host {
             generation: state.generation + 1,
             ..state.settled()
         };
-        let rules_change = state.before.is_some();
         let attachments = self.dataplane.attachments()?;
         Self::check_all_recorded(&next, &attachments)?;
         let image = compile_policy(&mut next, &attachments, None)?;
         let policy = Policy::new(&next, &attachments, None, image)?;
-        self.transact(lock, &next, rules_change, |dataplane| {
+        // What was undone is nothing that a rollback may return to.
+        self.transact(lock, &next, false, |dataplane| {
             policy.put_in_force(dataplane, &next, &attachments, None)
         })?;
         Ok(next)

@@ -89,6 +89,12 @@ impl State {
         settled
     }
 
+    /// Whether it is what another one comes to when the deadline has passed: no change of its own.
+    pub(in crate::host) fn undoes(&self, other: &Self) -> bool {
+        let mut records = self.attachments.values();
+        other.before.is_some() && self.before.is_none() && records.any(|record| record.rolled_back)
+    }
+
     /// A trial of the VPC's rules begins: what is returned to is `before`, and no more what an earlier
     /// one would have returned to.
     pub(in crate::host) fn begin_vpc_trial(&mut self, id: i64, before: Document) {

@@ -137,9 +137,10 @@ impl EtcdStore {
         } = found;
         let rules = rules?;
         if has_lapsed {
-            // The change may be made of rules that do not count any more: it is decided anew.
+            // The change may be made of rules that do not count any more: it is decided anew. Those are
+            // nothing that a rollback may return to.
             let before = Rules::kept(rules.in_effect(true).clone());
-            let revision = self.write(pair.as_ref(), &before, (true, None)).await?;
+            let revision = self.write(pair.as_ref(), &before, (false, None)).await?;
             return Err(StoreError::Conflict { found: revision });
         }
         let running = rules.trial.clone();

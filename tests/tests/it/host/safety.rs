@@ -192,6 +192,11 @@ fn what_is_not_confirmed_is_undone_by_the_kernel() {
         assert!(error.contains("too late: the change of eth0"), "{error}");
     }
     assert!(answers(client, server, 80));
+    // What is undone already is not put in force again by undoing once more.
+    assert_eq!(sg.run(&["rollback", "-n"]).code, 0);
+    sg.ok(&["rollback"]);
+    assert!(answers(client, server, 80));
+    assert_eq!(groups(), before);
     // The next change ends that.
     sg.ok(&["apply", "-f", &closed]);
     assert_eq!(sg.json(&["status"])["problems"], serde_json::json!([]));

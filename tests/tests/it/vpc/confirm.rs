@@ -91,6 +91,10 @@ fn rules_that_nobody_confirms_return_on_every_host() {
         "{settled:#}"
     );
 
+    // What is undone already is not put in force again by undoing once more.
+    let undone = admin.sg.json(&["rollback"]);
+    assert_eq!(undone["changed"], false, "{undone:#}");
+
     // What is changed next is changed from the rules before; nobody's change is lost.
     let file = admin.sg.rule_file("groups.yaml", RULES);
     let same = admin.sg.json(&["apply", "-f", &file]);
