@@ -54,7 +54,8 @@ fn open(switch: &Path) -> io::Result<File> {
 
 /// Turns the switch on; `None` when somebody else has.
 fn turn_on(switch: &Path) -> io::Result<Option<Flock<File>>> {
-    let lock = Flock::lock(open(switch)?, FlockArg::LockShared);
+    // Not waiting: whoever may read the file may lock it for as long as he likes.
+    let lock = Flock::lock(open(switch)?, FlockArg::LockSharedNonblock);
     let mut switch = lock.map_err(|(_, errno)| errno)?;
     match value(&mut switch)?.as_str() {
         OURS => {}
@@ -142,6 +143,15 @@ mod tests {
 
     fn shown(switch: &Path) -> String {
         value(&mut open(switch).expect("it is there")).expect("it is read")
+    }
+
+    #[test]
+    fn nobody_waits_for_whoever_locks_the_switch() {
+        after(OFF, |switch| {
+            let lock = Flock::lock(open(switch).expect("it is there"), FlockArg::LockExclusive);
+            let _held = lock.expect("nobody has it");
+            assert!(turn_on(switch).is_err());
+        });
     }
 
     #[test]
