@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use sg_common::settings::InterfaceSettings;
+use sg_common::settings::{InterfaceSettings, MAX_ZONES};
 
 use super::error::DataplaneError;
 use super::{Dataplane, flows, haste, links, rules};
@@ -45,6 +45,10 @@ impl Dataplane {
 
     /// Forgets settings, counters and flows of a zone without programs.
     pub(super) fn clear_zone(&mut self, zone: u32) -> Result<(), DataplaneError> {
+        if zone >= MAX_ZONES {
+            // Of an interface that is gone and gave its zone back.
+            return Ok(());
+        }
         self.reset_counters(zone)?;
         if !self.settings(zone)?.is_in_use() {
             // Nobody has used it since it was cleared.

@@ -58,6 +58,14 @@ fn an_interface_that_is_gone_gives_its_place_to_one_that_comes() {
     ] {
         sg.ok(words);
     }
+    // One that gave way is forgotten as any other.
+    let gave_way = interfaces.iter().find(|each| {
+        let zone = each["zone"].as_u64();
+        zone.is_some_and(|zone| zone >= u64::from(MAX_ZONES))
+    });
+    let name = gave_way.and_then(|each| each["name"].as_str());
+    sg.ok(&["detach", name.expect("there is one")]);
+    sg.ok(&["mode", "eth0", "audit"]);
 }
 
 #[test]
