@@ -46,7 +46,7 @@ use tokio::task::spawn_blocking;
 use super::audit::{self, Entry};
 use super::keys::Role;
 use super::refusal::Refusal;
-use super::server::{Names as Hosts, Peer};
+use super::server::{Names as Hosts, Peer, to_its_end};
 use super::world::World;
 use super::{Api, Caller, lock};
 use crate::vpc::{Document, Owned, Store};
@@ -225,7 +225,13 @@ impl<S: Store> Console<S> {
             return Ok(Reply::to("/sign-in").with_cookie("", self.is_plain));
         }
         let scene = self.scene(session, client, false).await?;
-        self.act(&scene, &caller, &segments, &form).await
+        let console = Arc::clone(self);
+        let segments: Vec<String> = segments.iter().map(|&part| part.to_owned()).collect();
+        let act = async move {
+            let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+            console.act(&scene, &caller, &segments, &form).await
+        };
+        to_its_end(act).await?
     }
 
     /// The session of a cookie, if its key still counts: one that is gone ends its sessions.

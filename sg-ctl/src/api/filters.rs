@@ -7,6 +7,8 @@ use super::refusal::Refusal;
 
 /// Most values of one filter.
 const MOST_VALUES: usize = 200;
+/// Bytes of the longest value: EC2 takes 255 characters.
+const MOST_BYTES: usize = 255 * 4;
 
 /// The tags of a thing.
 pub type Tags = BTreeMap<String, String>;
@@ -68,6 +70,11 @@ impl<'f> Filters<'f> {
             if values.len() > MOST_VALUES {
                 return Err(Refusal::bad(format!(
                     "The filter '{name}' has more than {MOST_VALUES} values"
+                )));
+            }
+            if values.iter().any(|value| value.len() > MOST_BYTES) {
+                return Err(Refusal::bad(format!(
+                    "The filter '{name}' has a value of more than {MOST_BYTES} bytes"
                 )));
             }
             filters.push(Filter { name, values });

@@ -92,6 +92,26 @@ enum Service {
     Sts,
 }
 
+/// Does something to its end, also if whoever asked for it hangs up: what is changed is written down.
+///
+/// # Errors
+/// When it panics.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|ended| Refusal::internal(ended.to_string()))
+}
+
+/// The answer to what no action came of.
+fn unanswered(refusal: Refusal) -> Answer {
+    Answer {
+        request: super::bits().map(super::request_id).unwrap_or_default(),
+        result: Err(refusal),
+        pending: Vec::new(),
+    }
+}
+
 async fn answer<S: Store>(
     State(endpoint): State<Arc<Endpoint<S>>>,
     Extension(peer): Extension<Peer>,
@@ -110,15 +130,13 @@ async fn answer<S: Store>(
             form.get("Action")
                 .unwrap_or_default()
                 .clone_into(&mut action);
-            endpoint.api.call(&caller, &form).await
+            let api = Arc::clone(&endpoint.api);
+            let call = async move { api.call(&caller, &form).await };
+            to_its_end(call).await.unwrap_or_else(unanswered)
         }
         Err(refusal) => {
             endpoint.count_failure(&refusal, &peer);
-            Answer {
-                request: super::bits().map(super::request_id).unwrap_or_default(),
-                result: Err(refusal),
-                pending: Vec::new(),
-            }
+            unanswered(refusal)
         }
     };
     let mut response = match answer.result {

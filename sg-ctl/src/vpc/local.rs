@@ -44,11 +44,20 @@ impl LocalStore {
             return Ok(kept.clone());
         }
         let state = directory.load().map_err(HostError::from)?;
+        // Of rules on trial the kernel knows whether they still count.
+        let is_on_trial = state.is_on_trial();
+        let state = if is_on_trial {
+            Host::open(&self.paths)?.state()?
+        } else {
+            state
+        };
         let kept = Kept {
             revision: state.generation,
             document: Arc::new(state.into_document()),
         };
-        *last = mark.map(|mark| (mark, kept.clone()));
+        *last = mark
+            .filter(|_| !is_on_trial)
+            .map(|mark| (mark, kept.clone()));
         Ok(kept)
     }
 
