@@ -18,7 +18,7 @@ use sg_ctl::host;
 use sg_ctl::host::state::Overrides;
 use sg_ctl::replay::{self, Capture, DropWriter, Guard, IFINDEX, Replay, Skip, Tally, ZONE};
 
-use crate::failure::{REFUSED, refusal, report};
+use crate::failure::{REFUSED, refusal, report, report_json};
 use crate::verb::output;
 use crate::verb::output::names::Names;
 use crate::verb::output::time::WallClock;
@@ -178,7 +178,13 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     for capture in captures {
         if let Err(error) = session.judge(capture)? {
             session.stream.flush()?;
-            session.progress.suspend(|| report(&error, context.verbose));
+            session.progress.suspend(|| {
+                if args.json {
+                    report_json(&error)
+                } else {
+                    report(&error, context.verbose)
+                }
+            });
             is_whole = false;
         }
     }
