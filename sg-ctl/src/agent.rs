@@ -24,6 +24,7 @@ mod vpc;
 mod wake;
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -176,7 +177,7 @@ impl Agent<'_> {
         {
             // What was guarded before is to be looked after. Else somebody begins, and is told at once.
             let state = self.host().and_then(|host| Ok(host.state()?));
-            if state.is_ok_and(|state| state.attachments.is_empty()) {
+            if !state.is_ok_and(|state| !state.attachments.is_empty()) {
                 return Err(error);
             }
             self.refused(&error);
@@ -276,6 +277,9 @@ impl Agent<'_> {
             .map_err(AgentError::from)
             .and_then(|mut host| interfaces.follow(&mut host, &mut count));
         let now = Instant::now();
+        if followed.is_ok() {
+            self.succeeded("follow the interfaces");
+        }
         self.follow_at = match followed {
             Ok(false) => self.interfaces.next_look(),
             Ok(true) => Some(now),
@@ -324,9 +328,19 @@ impl Agent<'_> {
     }
 
     fn failed(&mut self, action: &'static str, error: &AgentError) {
-        let text = error.to_string();
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            text = format!("{text}: {next}");
+            cause = next.source();
+        }
         if self.failures.insert(action, text.clone()) != Some(text) {
             (self.tell)(&Notice::Failed { action, error });
         }
+    }
+
+    /// What failed does not any more: if it fails again, that is told again.
+    fn succeeded(&mut self, action: &str) {
+        self.failures.remove(action);
     }
 }

@@ -56,14 +56,14 @@ impl Agent<'_> {
     /// When they are wrong, once for the same text; when the host cannot have them.
     pub(super) fn apply(&mut self) -> Result<(), AgentError> {
         // The rules are those of the VPC then.
-        if self.files.is_empty() || self.vpc.may_be_joined() {
+        if self.files.is_empty() || self.vpc.may_be_joined {
             let host = self.host()?;
             return self.interfaces.retry(&host);
         }
         let Reading::New(parsed) = self.files.read()? else {
             return Ok(());
         };
-        if !parsed.warnings.diagnostics.is_empty() {
+        if self.refusal.is_none() && !parsed.warnings.diagnostics.is_empty() {
             (self.tell)(&Notice::Warnings(&parsed.warnings));
         }
         let mut host = self.host()?;
@@ -84,6 +84,9 @@ impl Agent<'_> {
             rules: summary.policy.rules,
         });
         // What could not be attached may be able to carry its groups now.
-        self.interfaces.retry(&host)
+        if let Err(error) = self.interfaces.retry(&host) {
+            self.failed("look at the interfaces", &error);
+        }
+        Ok(())
     }
 }

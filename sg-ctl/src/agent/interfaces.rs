@@ -129,7 +129,7 @@ impl Interfaces {
         }
         self.refresh(host, tell)?;
         // Last: whatever keeps one from being forgotten must keep none from being guarded.
-        self.forget(host, &guards, &state, tell)?;
+        self.forget(host, tell)?;
         Ok(false)
     }
 
@@ -137,10 +137,11 @@ impl Interfaces {
     fn forget(
         &mut self,
         host: &mut Host,
-        guards: &BTreeMap<String, Guard>,
-        state: &State,
         tell: &mut dyn FnMut(&Notice<'_>),
     ) -> Result<(), AgentError> {
+        // Looked at anew: what was attached meanwhile took its time, and one may have returned.
+        let state = host.state()?;
+        let guards: BTreeMap<_, _> = host.guards()?.into_iter().collect();
         let now = Instant::now();
         let is_gone = |name: &String| {
             let record = state.attachments.get(name);

@@ -17,6 +17,8 @@ use super::{Agent, Notice};
 use crate::host::paths::Paths;
 use crate::host::state::StateDir;
 use crate::host::{Enforcement, Host, HostError};
+use crate::vpc::claims::Reason;
+use crate::vpc::etcd::EtcdError;
 use crate::vpc::follow::{Done, Follower, Health, Local, TrialState, Wanted, channels};
 use crate::vpc::joined::{self, Joined};
 
@@ -28,6 +30,8 @@ const GLANCE: Duration = Duration::from_millis(500);
 const BUSY: Duration = Duration::from_millis(100);
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How long after its beginning a thread that has ended is begun again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Events that may wait to be heard.
 const EVENTS: usize = 64;
 
@@ -48,8 +52,9 @@ pub(super) struct Vpc {
     paths: Paths,
     events: mpsc::Sender<VpcEvent>,
     member: Option<Member>,
-    /// Whether it cannot be told if this host belongs to one.
-    is_unknown: bool,
+    /// Whether this host belongs to one for all that can be told: then it is not for rule files to say
+    /// what is in force.
+    pub(super) may_be_joined: bool,
     /// What was last known of it.
     pub(super) health: Option<Health>,
 }
@@ -62,6 +67,7 @@ struct Member {
     /// Whether to say farewell; dropped, it is not.
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+    begun: Instant,
 }
 
 impl Vpc {
@@ -72,7 +78,7 @@ impl Vpc {
             paths,
             events,
             member: None,
-            is_unknown: false,
+            may_be_joined: false,
             health: None,
         };
         (vpc, receiver)
@@ -83,21 +89,24 @@ impl Vpc {
         self.member.is_some()
     }
 
-    /// Whether this host may belong to one: then it is not for rule files to say what is in force.
-    pub(super) fn may_be_joined(&self) -> bool {
-        self.is_unknown || self.is_joined()
-    }
-
     /// Looks whether this host has joined one, or left it, and is followed.
     ///
     /// # Errors
-    /// When that cannot be read, or no thread can be had; when it was not followed any more.
+    /// When that cannot be read, or no thread can be had; when it is not followed any more.
     pub(super) fn look(&mut self) -> std::io::Result<()> {
         let joined = Joined::load(&self.paths.state);
-        self.is_unknown = joined.is_err();
+        self.may_be_joined = !matches!(joined, Ok(None));
         let joined = joined?;
-        let has_ended = |member: &mut Member| member.thread.is_finished();
-        let ended = self.member.take_if(has_ended);
+        let has_ended = |member: &Member| member.thread.is_finished();
+        if self.member.as_ref().is_some_and(has_ended) {
+            self.has_ended();
+            let is_due = |member: &mut Member| member.begun.elapsed() >= AGAIN;
+            if self.member.take_if(is_due).is_none() {
+                return Err(std::io::Error::other(
+                    "it has ended, and will be begun again",
+                ));
+            }
+        }
         if self.member.as_ref().map(|member| &member.joined) == joined.as_ref() {
             return Ok(());
         }
@@ -125,11 +134,20 @@ impl Vpc {
                 poke,
                 stop,
                 thread,
+                begun: Instant::now(),
             });
         }
-        match ended {
-            Some(_) => Err(std::io::Error::other("it had ended, and is begun again")),
-            None => Ok(()),
+        Ok(())
+    }
+
+    /// Nobody follows it now, whatever the last one said.
+    fn has_ended(&mut self) {
+        if let Some(health) = self.health.as_mut().filter(|health| health.connected) {
+            health.away(&EtcdError::Other(
+                "the thread that follows has ended".to_owned(),
+            ));
+            // Who asks sees what was known before; there is nobody else to tell.
+            let _ = joined::save_health(&self.paths.state, &*health);
         }
     }
 
@@ -145,8 +163,13 @@ impl Agent<'_> {
     /// Looks whether this host has joined a VPC, or left it.
     pub(super) fn look_at_vpc(&mut self) {
         let was_joined = self.vpc.is_joined();
-        if let Err(error) = self.vpc.look() {
-            self.failed("follow the VPC", &system("look at it")(error));
+        match self.vpc.look() {
+            Ok(()) => self.succeeded("follow the VPC"),
+            Err(error) => self.failed("follow the VPC", &system("look at it")(error)),
+        }
+        if was_joined && !self.vpc.may_be_joined {
+            // They say what is in force again.
+            self.files.forget();
         }
         if self.vpc.is_joined() && !was_joined && !self.files.is_empty() {
             (self.tell)(&Notice::Note(
@@ -359,8 +382,12 @@ fn changes(before: Option<&Health>, now: &Health) -> Vec<String> {
     if now.refused_count > before.refused_count
         && let Some(refused) = now.refused.first()
     {
+        let why = match refused.reason {
+            Reason::NotAssigned | Reason::Outside(_) => "the rules do not say so",
+            Reason::TooMany => "with more addresses than count",
+        };
         lines.push(format!(
-            "{} claims membership of {}, and the rules do not say so",
+            "{} claims membership of {}: {why}",
             refused.place, refused.group
         ));
     }

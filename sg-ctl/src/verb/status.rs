@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use clap_complete::ArgValueCompleter;
 use sg_ctl::host::HostError;
-use sg_ctl::vpc::follow::Health;
 
 use crate::verb::output::{self, note};
 use crate::verb::shared::Context;
@@ -42,8 +41,8 @@ JSON: an object with these fields:
   vpc           on a host of a VPC: as of `sg-ctl vpc status`
 
 EXIT STATUS:
-  4 if there are problems, in a VPC also if this host does not follow it, enforce its rules, or
-  write its addresses; with --check that is all that is told
+  4 if there are problems, also of the VPC on a host that guards something; with --check that is all
+  that is told
 
 EXAMPLES:
     sg-ctl status
@@ -97,9 +96,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             .retain(|each| interfaces.contains(&each.name));
         status.not_attached.retain(|name| interfaces.contains(name));
     }
-    let view = StatusView::new(&status);
+    let mut view = StatusView::new(&status);
     let vpc = vpc::health(context)?;
-    let code = if view.has_problems() || vpc.as_ref().is_some_and(Health::has_problems) {
+    if let Some(health) = &vpc {
+        view.add_problems_of(health);
+    }
+    let code = if view.has_problems() {
         ExitCode::from(PROBLEMS)
     } else {
         ExitCode::SUCCESS

@@ -42,7 +42,7 @@ EXAMPLES:
 const STATUS_HELP: &str = "\
 JSON: an object with these fields:
   vpc, host (this one's name in it), connected (whether etcd is followed now), since (when that began,
-  in seconds since 1970), endpoint, error and help (why etcd is away, and what to do, or null),
+  in seconds since 1970, 0 when that is not known), endpoint, error and help (why etcd is away, and what to do, or null),
   revision (of the store), rules_wanted and rules_enforced (revisions), rules_refused and unwritten
   (why, or null), trial (`running` while the newest rules wait to be confirmed, `lapsed` when they
   were not in time, or null), conflicts and conflict_count (addresses that two interfaces claim:

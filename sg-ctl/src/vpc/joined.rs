@@ -48,6 +48,9 @@ pub struct Joined {
     pub ttl: Duration,
     /// How long members count whose record is gone without a farewell.
     pub grace: Duration,
+    /// When it joined, in milliseconds since 1970: whoever joins again is followed anew.
+    #[serde(default)]
+    pub at: u64,
 }
 
 impl Joined {

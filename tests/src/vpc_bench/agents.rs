@@ -162,6 +162,7 @@ async fn simulate(amounts: Amounts, endpoints: Vec<String>, pids: &[u32]) -> Res
         cluster,
         ttl: Duration::from_mins(10),
         grace: Duration::from_mins(5),
+        at: 0,
     };
     let store = EtcdStore::new(joined("admin".to_owned())).context("a name")?;
     let document = Document::new(model(amounts), Owners::default());

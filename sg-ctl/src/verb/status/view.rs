@@ -155,6 +155,18 @@ impl<'a> StatusView<'a> {
         self.interfaces.is_empty()
     }
 
+    /// Takes in what is not as it should be of the VPC, on a host that guards something: an
+    /// administrator's machine need not follow it.
+    pub(crate) fn add_problems_of(&mut self, health: &Health) {
+        if !self.is_empty() {
+            let of_vpc = health.problems();
+            self.problems.extend(of_vpc.map(|text| Problem {
+                interface: None,
+                text,
+            }));
+        }
+    }
+
     /// Whether anything is not as it should be.
     pub(crate) const fn has_problems(&self) -> bool {
         !self.problems.is_empty()

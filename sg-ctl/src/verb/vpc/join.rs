@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::ValueHint;
@@ -128,6 +128,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let (rules, tip) = etcd.get(&keys.rules()).await?;
         Ok::<_, anyhow::Error>((rules, tip, etcd.endpoint().to_owned()))
     })??;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let joined = Joined {
         vpc: args.vpc,
         host,
@@ -135,6 +138,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         cluster: tip.cluster,
         ttl: args.host_ttl,
         grace: args.grace,
+        at: now.as_millis() as u64,
     };
     // What was known of it counts no more: it may be another etcd, or an older one. That this host is
     // a member stays: an agent that saw it gone would say farewell.

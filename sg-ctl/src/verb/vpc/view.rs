@@ -37,11 +37,10 @@ impl fmt::Display for HealthView<'_> {
             let word = Tone::Good.paint("followed");
             writeln!(f, "etcd: {word} for {since}, by {}", health.endpoint)?;
         } else {
-            let word = Tone::Bad.paint("away");
             if health.since == 0 {
-                writeln!(f, "etcd: {word}: {why}")?;
+                writeln!(f, "etcd: {}: {why}", Tone::Bad.paint("not followed"))?;
             } else {
-                writeln!(f, "etcd: {word} for {since}: {why}")?;
+                writeln!(f, "etcd: {} for {since}: {why}", Tone::Bad.paint("away"))?;
             }
             writeln!(f, "the last policy stays in force")?;
             if let Some(help) = &health.help {
@@ -106,7 +105,10 @@ impl fmt::Display for HealthView<'_> {
                     )?;
                 }
                 Reason::TooMany => {
-                    writeln!(f, "refused: {place} in {group}: its host has too many")?;
+                    writeln!(
+                        f,
+                        "refused: {place} in {group}: its host claims too many addresses"
+                    )?;
                 }
             }
         }

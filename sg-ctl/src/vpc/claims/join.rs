@@ -15,8 +15,8 @@ use crate::vpc::keys::RecordKey;
 
 /// How many conflicts and refusals are kept, of each.
 const MOST: usize = 100;
-/// Addresses of one record that count: so many that no host has them, and so few that the claims of a
-/// captured one do not take the room of all others.
+/// Addresses of one record that count: more than hosts have, and so few that the claims of a captured
+/// one leave room for others.
 const MOST_OF_RECORD: usize = 8192;
 
 /// An interface of a host.
@@ -333,7 +333,7 @@ impl<'m> Judge<'m> {
                 }
                 if allowed.len() == MOST_OF_RECORD {
                     judged.refuse(&by, Reason::TooMany);
-                    continue;
+                    break;
                 }
                 allowed.push(Candidate {
                     address: *address,

@@ -80,14 +80,24 @@ impl Health {
         }
     }
 
-    /// Whether something is not as it should be that is this host's own: etcd is not followed, its rules
-    /// are not in force here, or its addresses are not written.
-    pub const fn has_problems(&self) -> bool {
-        !self.connected || self.rules_refused.is_some() || self.unwritten.is_some()
+    /// What is not as it should be, and this host's own: it does not follow, does not enforce, or cannot
+    /// say which addresses it has.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        let why = self
+            .error
+            .as_deref()
+            .unwrap_or("no agent has followed it yet");
+        let away = (!self.connected).then_some(("the VPC is not followed", why));
+        let refused = self.rules_refused.as_deref();
+        let refused = refused.map(|why| ("the VPC's rules are not in force here", why));
+        let unwritten = self.unwritten.as_deref();
+        let unwritten = unwritten.map(|why| ("this host's addresses are not written", why));
+        let all = [away, refused, unwritten].into_iter().flatten();
+        all.map(|(what, why)| format!("{what}: {}", why.lines().next().unwrap_or_default()))
     }
 
     /// etcd is not followed, because of this.
-    pub(super) fn away(&mut self, error: &EtcdError) {
+    pub fn away(&mut self, error: &EtcdError) {
         if self.connected || self.error.is_none() {
             self.since = unix_seconds();
         }

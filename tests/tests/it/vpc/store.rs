@@ -189,6 +189,7 @@ fn etcd_is_a_store() {
             cluster,
             ttl: Duration::from_mins(10),
             grace: Duration::from_mins(5),
+            at: 0,
         });
         Box::pin(exercise(store.expect("a name"))).await;
     });

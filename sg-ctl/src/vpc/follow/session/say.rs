@@ -32,7 +32,7 @@ impl Follower {
     /// is tried again later.
     pub(super) async fn publish(&mut self, session: &mut Session) -> Result<(), EtcdError> {
         match self.try_publish(session).await {
-            Err(error) if is_refusal(&error) => {
+            Err(error @ (EtcdError::Denied(_) | EtcdError::NoSpace | EtcdError::Other(_))) => {
                 let help = error
                     .help()
                     .map(|help| format!("\nhelp: {help}"))
@@ -64,6 +64,7 @@ impl Follower {
         } else {
             let lease = session.etcd.grant(self.joined.ttl).await?;
             self.unleased = self.own(&session.own, 0).into_keys().collect();
+            session.reported = None;
             *self.lease.insert(lease)
         };
         // By the leader's word: an address that comes here was claimed elsewhere before.
@@ -88,7 +89,9 @@ impl Follower {
                     self.unleased.remove(&key);
                     session.own.insert(key, claimed);
                 }
-                Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
+                Err(error @ (EtcdError::Denied(_) | EtcdError::Other(_))) => {
+                    refused = refused.or(Some(error));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -98,7 +101,7 @@ impl Follower {
                 // Whoever takes a group from a host takes its right to say so, too: the rules do not
                 // count the record any more.
                 Ok(_) | Err(EtcdError::Denied(_)) => drop(session.own.remove(&key)),
-                Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
+                Err(error @ EtcdError::Other(_)) => refused = refused.or(Some(error)),
                 Err(error) => return Err(error),
             }
         }
@@ -204,10 +207,4 @@ impl Follower {
             session.cache_is_old = joined::save_cache(state, &bytes).is_err();
         }
     }
-}
-
-/// Whether etcd is there, and does not take what it was told.
-const fn is_refusal(error: &EtcdError) -> bool {
-    use EtcdError::{Denied, NoSpace, Other};
-    matches!(error, Denied(_) | NoSpace | Other(_))
 }
