@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -93,6 +93,12 @@ impl Entry {
         }
     }
 
+    /// A call of a key that may not change anything. Its parameters are not written down: whoever may only
+    /// read could fill the log with them, and push out what others have changed.
+    pub fn leave_out_parameters(&mut self) {
+        self.parameters.clear();
+    }
+
     /// What a call is about to change.
     pub fn change(&mut self, revision: u64, before: &Document, after: &Document) {
         self.before = Some(revision);
@@ -176,11 +182,22 @@ fn path(directory: &Path, number: u32) -> PathBuf {
 }
 
 fn open(directory: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let mut file = OpenOptions::new()
+        .read(true)
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(path(directory, 0))
+        .open(path(directory, 0))?;
+    // Half a line, of a full disk or of a process that was killed, ends here.
+    let length = file.metadata()?.len();
+    let mut last = *b"\n";
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }
 
 impl Audit {
@@ -234,15 +251,80 @@ impl Audit {
 /// # Errors
 /// When a file cannot be read.
 pub fn read(directory: &Path) -> io::Result<Vec<Entry>> {
+    latest(directory, usize::MAX)
+}
+
+/// The latest of them, so many at most, oldest first.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn latest(directory: &Path, most: usize) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for number in (0..=FILES).rev() {
+    for number in 0..=FILES {
+        if entries.len() >= most {
+            break;
+        }
         let file = match File::open(path(directory, number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file?,
         };
-        for line in BufReader::new(file).lines() {
-            entries.extend(serde_json::from_str::<Entry>(&line?).ok());
+        let mut older: Vec<Entry> = Vec::new();
+        for line in BufReader::new(file).split(b'\n') {
+            older.extend(serde_json::from_slice::<Entry>(&line?).ok());
+        }
+        older.append(&mut entries);
+        entries = older;
+    }
+    let too_many = entries.len().saturating_sub(most);
+    entries.drain(..too_many);
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: usize) -> Entry {
+        Entry {
+            action: number.to_string(),
+            ..Entry::default()
         }
     }
-    Ok(entries)
+
+    fn actions(entries: &[Entry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.action.as_str()).collect()
+    }
+
+    #[test]
+    fn the_latest_calls_are_those_of_the_newest_files() {
+        let directory = tempfile::tempdir().expect("a directory for temporary files");
+        for (number, actions) in [(1, [0, 1]), (0, [2, 3])] {
+            let lines = actions.map(|action| serde_json::to_string(&entry(action)).expect("JSON"));
+            let text = format!("{}\n{{\n{}\n", lines[0], lines[1]);
+            let text = [text.as_bytes(), b"\xff\n"].concat();
+            std::fs::write(path(directory.path(), number), text).expect("it is ours");
+        }
+        let all = read(directory.path()).expect("they may be read");
+        assert_eq!(actions(&all), ["0", "1", "2", "3"]);
+        for (most, expected) in [
+            (0, &[][..]),
+            (1, &["3"]),
+            (3, &["1", "2", "3"]),
+            (9, &["0", "1", "2", "3"]),
+        ] {
+            let latest = latest(directory.path(), most).expect("they may be read");
+            assert_eq!(actions(&latest), expected);
+        }
+    }
+
+    #[test]
+    fn what_comes_after_half_a_line_is_whole() {
+        let directory = tempfile::tempdir().expect("a directory for temporary files");
+        std::fs::write(path(directory.path(), 0), "{\"time\": \"2").expect("it is ours");
+        let log = Audit::open(directory.path()).expect("it is ours");
+        log.write(&entry(7));
+        log.write(&entry(8));
+        let all = read(directory.path()).expect("they may be read");
+        assert_eq!(actions(&all), ["7", "8"]);
+    }
 }

@@ -82,6 +82,8 @@ struct Console<S> {
 
 /// Whether a page asks by itself, without anybody at it.
 const ASKED: &str = "x-sg-asked";
+/// Calls of the audit log that are looked through, the latest: it may have a million.
+const CALLS: usize = 10_000;
 
 /// The console's paths. `is_plain`: connections are not encrypted, which cookies depend on.
 pub fn router<S: Store>(api: &Arc<Api<S>>, hosts: Hosts, is_plain: bool) -> Router {
@@ -205,13 +207,9 @@ impl<S: Store> Console<S> {
         }
         let caller = Caller::of(&session.key, Some((peer.client, peer.server)), "console");
         if head.method != Method::POST {
-            let scene = self
-                .scene(
-                    session,
-                    client,
-                    matches!(segments[0], "groups" | "changes" | "map"),
-                )
-                .await?;
+            let has_hits = matches!(segments[0], "groups" | "map");
+            let has_calls = matches!(segments[..], ["changes", ..] | ["groups", _, ..]);
+            let scene = self.scene(session, client, (has_hits, has_calls)).await?;
             return self.show(&scene, &segments, &query).await;
         }
         let form = gate::form(body).await?;
@@ -224,7 +222,7 @@ impl<S: Store> Console<S> {
             lock(&self.sessions).end(&cookie);
             return Ok(Reply::to("/sign-in").with_cookie("", self.is_plain));
         }
-        let scene = self.scene(session, client, false).await?;
+        let scene = self.scene(session, client, (false, false)).await?;
         let console = Arc::clone(self);
         let segments: Vec<String> = segments.iter().map(|&part| part.to_owned()).collect();
         let act = async move {
@@ -312,23 +310,21 @@ impl<S: Store> Console<S> {
         Ok(Reply::to("/groups").with_cookie(&cookie, self.is_plain))
     }
 
-    /// Everything that pages show, as it is now; hits and changes where they are shown.
+    /// Everything that pages show, as it is now; hits of rules and calls where they are shown.
     async fn scene(
         &self,
         session: Session,
         client: IpAddr,
-        is_full: bool,
+        (has_hits, has_calls): (bool, bool),
     ) -> Result<Scene, Refusal> {
         let kept = self.api.rules().await?;
         let world = self.api.world(&kept).await?;
         let paths = self.api.paths().clone();
         let look = move || {
-            if !is_full {
-                return (Hits::default(), Vec::new());
-            }
-            // Without counters the rules are shown all the same.
-            let hits = Hits::read(&paths).unwrap_or_default();
-            (hits, audit::read(&paths.state).unwrap_or_default())
+            // Without counters or calls the rules are shown all the same.
+            let hits = has_hits.then(|| Hits::read(&paths).unwrap_or_default());
+            let calls = has_calls.then(|| audit::latest(&paths.state, CALLS).unwrap_or_default());
+            (hits.unwrap_or_default(), calls.unwrap_or_default())
         };
         let (hits, entries) = spawn_blocking(look)
             .await

@@ -50,6 +50,7 @@ pub(super) async fn transact<S: Store>(
     let request = request_id(bits::<16>()?);
     let mut entry = Entry::new(caller, &told, &request);
     let answer = if caller.role == Role::Read {
+        entry.leave_out_parameters();
         Err(Refusal::unauthorized(
             told.get("Action").unwrap_or_default(),
         ))

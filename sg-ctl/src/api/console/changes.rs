@@ -53,7 +53,7 @@ fn table(entries: &[&Entry]) -> Markup {
     if entries.is_empty() {
         return empty(
             "No changes",
-            "What the API and this console change is written down here. Rule files have their own history.",
+            "What the API and this console change is written down; the latest 10 000 calls are looked through here, all by sg-ctl audit. Rule files have their own history.",
             &html! {},
         );
     }
