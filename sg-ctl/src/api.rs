@@ -230,6 +230,7 @@ impl<S: Store> Api<S> {
         }
         let mut entry = Entry::new(caller, form, request);
         let answer = if caller.role == Role::Read {
+            entry.leave_out_parameters();
             Err(Refusal::unauthorized(name))
         } else {
             self.change(caller, action, form, &mut entry).await

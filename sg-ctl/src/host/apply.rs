@@ -217,6 +217,13 @@ impl Host {
             next.put_on_trial(state, |_| true);
         }
         let mut notes = check_interfaces(&next)?;
+        if next.before.is_some() && !on_trial {
+            notes.push(
+                "an earlier change waits to be confirmed: unless `sg-ctl confirm` is run in time, \
+                 this one is undone with it"
+                    .to_owned(),
+            );
+        }
         let image = compile_policy(&mut next, attachments, None)?;
         let (image, note) = way_in.check(&mut next, (attachments, None), image)?;
         notes.extend(note);

@@ -212,7 +212,8 @@ fn several_changes_on_trial_are_undone_together() {
     let file = |kind: &str| sg.rule_file(&format!("{kind}.yaml"), &rules(kind));
     let ssh = file("SSH");
     sg.ok(&["apply", "-f", &ssh, "--confirm-within", "24h"]);
-    sg.ok(&["apply", "-f", &file("RDP")]);
+    let outcome = sg.run(&["apply", "-f", &file("RDP")]);
+    assert!(outcome.stderr.contains("undone with it"), "{outcome:#?}");
     sg.ok(&["mode", "eth0", "audit", "--rollback-after", "1s"]);
     wait_until_undone(&sg);
     assert_eq!(state(&sg), "enforcing");
