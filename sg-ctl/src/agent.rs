@@ -298,6 +298,7 @@ impl Agent<'_> {
     fn tick(&mut self) {
         systemd(&[NotifyState::Watchdog]);
         self.look_at_vpc();
+        self.look_at_trial();
         self.take_events();
         self.look_at_table();
     }

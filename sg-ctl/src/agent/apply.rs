@@ -40,6 +40,23 @@ impl Agent<'_> {
         }
     }
 
+    /// Puts the rule files in force again when they were undone with a change that nobody confirmed.
+    /// What somebody rolled back stays as he left it.
+    pub(super) fn look_at_trial(&mut self) {
+        if !self.files.may_be_undone {
+            return;
+        }
+        // Unreadable, it is looked at again.
+        let Ok(state) = self.host().and_then(|host| Ok(host.state()?)) else {
+            return;
+        };
+        self.files.may_be_undone = state.before.is_some();
+        if state.attachments.values().any(|record| record.rolled_back) {
+            self.files.forget();
+            self.reload();
+        }
+    }
+
     /// Whether another sg-ctl is in the way: then the files are read again soon.
     pub(super) fn is_put_off(&mut self, error: &AgentError) -> bool {
         let is_busy = matches!(error, AgentError::Host(error) if is_busy(error));
@@ -73,6 +90,7 @@ impl Agent<'_> {
             origins: parsed.origins,
             ..ApplyRequest::default()
         })?;
+        self.files.may_be_undone = host.state()?.before.is_some();
         self.interfaces.note_members(members);
         self.tallies.applies += 1;
         for note in &summary.notes {

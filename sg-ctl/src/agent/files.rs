@@ -37,6 +37,8 @@ pub(super) struct RuleFiles {
     sources: Option<Vec<Source>>,
     /// Whether they could not be read the last time.
     is_unreadable: bool,
+    /// Whether they were put in force while another change waited to be confirmed.
+    pub(super) may_be_undone: bool,
 }
 
 impl RuleFiles {
@@ -45,6 +47,7 @@ impl RuleFiles {
             paths,
             sources: None,
             is_unreadable: false,
+            may_be_undone: false,
         }
     }
 

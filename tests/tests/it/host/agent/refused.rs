@@ -55,6 +55,27 @@ fn a_file_that_could_not_be_put_in_force_is_tried_again() {
 }
 
 #[test]
+fn a_file_that_was_undone_with_another_change_is_put_in_force_again() {
+    let namespace = Namespace::new("agent");
+    namespace.ip("link add eth0 type veth peer name p0\n");
+    let sg = SgCtl::new(&namespace);
+    let rules = |kind: &str| SSH.replace("type: SSH", &format!("type: {kind}"));
+    let file = sg.rule_file("rules.yaml", SSH);
+    sg.ok(&["attach", "eth0", "-f", &file]);
+    let mut agent = sg.start_for_notes(&["agent", "--metrics", METRICS, "-f", &file]);
+    wait_until_ready(&namespace);
+    let tried = sg.rule_file("tried.yaml", &rules("RDP"));
+    sg.ok(&["apply", "-f", &tried, "--confirm-within", "24h"]);
+    sg.rule_file("rules.yaml", &rules("HTTP"));
+    agent.line_with(&["undone with it"]);
+    wait_for(&namespace, "sg_applies_total 2");
+    sg.ok(&["mode", "eth0", "audit", "--confirm-within", "1s"]);
+    wait_for(&namespace, "sg_applies_total 3");
+    let shown = sg.ok(&["show", "rules"]);
+    assert!(shown.contains("tcp       80"), "{shown}");
+}
+
+#[test]
 fn a_host_whose_membership_is_unreadable_keeps_its_last_policy() {
     let namespace = Namespace::new("agent");
     let sg = SgCtl::new(&namespace);
