@@ -145,7 +145,7 @@ impl Recorder {
         self.may_reload = true;
     }
 
-    /// Notes that events of all interfaces go to somebody else.
+    /// Notes that records of all interfaces are missing.
     pub(super) fn miss(&mut self) {
         for (name, _) in self.interfaces.values() {
             self.window.lost(name);
@@ -173,8 +173,11 @@ impl Recorder {
             }
         }
         let closed = self.window.close(unix_now()?, &self.numbers);
-        self.write(&closed)
-            .map_err(|source| flow_log_error(&self.log.target, source))
+        self.write(&closed).map_err(|source| {
+            // The records after them say that some are missing.
+            self.miss();
+            flow_log_error(&self.log.target, source)
+        })
     }
 
     /// Adds what flows have grown by.
