@@ -98,14 +98,23 @@ pub(crate) fn word(setting: &impl Serialize) -> String {
     }
 }
 
-/// Prints text to standard output; `text` brings its own line ends.
+/// Prints text to standard output; `text` brings its own line ends. A reader that has gone away
+/// (`sg-ctl test | grep -q`) is no reason not to go on, and does not change how the command ends.
 ///
 /// # Errors
 /// When the stream cannot be written.
 pub(crate) fn text(text: impl Display) -> io::Result<()> {
     let mut stream = anstream::stdout().lock();
-    write!(stream, "{text}")?;
-    stream.flush()
+    let written = write!(stream, "{text}").and_then(|()| stream.flush());
+    although_gone(written)
+}
+
+/// What came of writing, where nobody needs to read it.
+fn although_gone(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Prints text in place of what stood on the terminal before; below it when it is no terminal.
@@ -146,17 +155,17 @@ pub(crate) fn print_with_notes<V: Serialize + JsonSchema + Display>(
     Ok(())
 }
 
-/// Prints one JSON document to standard output. An answer of a verb has a schema, which scripts may
-/// rely on: `sg-ctl schema --output`.
+/// Prints one JSON document to standard output, as [`text`] does. An answer of a verb has a schema,
+/// which scripts may rely on: `sg-ctl schema --output`.
 ///
 /// # Errors
 /// When the stream cannot be written.
 pub(crate) fn json(value: &(impl Serialize + JsonSchema)) -> io::Result<()> {
     // Standard output alone would be written line by line.
     let mut stream = io::BufWriter::new(io::stdout().lock());
-    serde_json::to_writer_pretty(&mut stream, value)?;
-    stream.write_all(b"\n")?;
-    stream.flush()
+    let written = serde_json::to_writer_pretty(&mut stream, value).map_err(io::Error::from);
+    let written = written.and_then(|()| stream.write_all(b"\n"));
+    although_gone(written.and_then(|()| stream.flush()))
 }
 
 /// Tells the user something beside the data, on standard error.

@@ -137,20 +137,31 @@ fn what_cannot_be_written_is_a_system_error() {
     );
 }
 
-#[test]
-fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = unprivileged()
-        .args(["completions", "bash"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+/// Runs sg-ctl with nobody to read what it prints; returns how it ended, and what it told.
+fn unread(arguments: &[&str]) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = unprivileged()
+        .args(arguments)
+        .stdout(writer)
+        .output()
         .expect("sg-ctl runs");
-    drop(child.stdout.take());
-    let mut stderr = String::new();
-    let mut stream = child.stderr.take().expect("a pipe");
-    stream.read_to_string(&mut stderr).expect("UTF-8");
-    assert!(child.wait().expect("sg-ctl ends").success());
-    assert_eq!(stderr, "");
+    (output.status.code(), text(&output.stderr).to_owned())
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_hides_none() {
+    assert_eq!(unread(&["completions", "bash"]), (Some(0), String::new()));
+    let scratch = Scratch::new("unread");
+    let rules = scratch.file("rules.yaml", "security_groups: { web: {} }");
+    let cases = scratch.file(
+        "cases.yaml",
+        "cases: [{ groups: [web], inbound: tcp 192.0.2.1 80, expect: allow }]",
+    );
+    for json in [&[][..], &["--json"]] {
+        let words = [&["test", &cases, "-f", &rules][..], json].concat();
+        assert_eq!(unread(&words), (Some(1), String::new()), "{words:?}");
+    }
 }
 
 #[test]
