@@ -14,6 +14,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::routing::get;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
 pub use listener::{Listener, Peer};
 pub use tls::{TlsError, acceptor};
@@ -93,13 +95,15 @@ enum Service {
 }
 
 /// Does something to its end, also if whoever asked for it hangs up: what is changed is written down.
+/// On a thread of its own: of a large document or many filters nobody else notices anything.
 ///
 /// # Errors
 /// When it panics.
 pub(super) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let done = tokio::spawn(work).await;
+    let work = spawn_blocking(move || Handle::current().block_on(work));
+    let done = work.await;
     done.map_err(|ended| Refusal::internal(ended.to_string()))
 }
 

@@ -10,6 +10,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
@@ -22,6 +23,9 @@ const CONNECTIONS: usize = 128;
 const HEAD: Duration = Duration::from_secs(10);
 /// Time for the handshake of TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time in which a client must take what is sent to it, in milliseconds: as long as it does not, it has a
+/// connection that others lack.
+const UNREAD: u32 = 30_000;
 /// Longest head of a request.
 const HEAD_BYTES: usize = 64 << 10;
 
@@ -98,8 +102,7 @@ impl Listener {
         client: SocketAddr,
         router: &Router,
     ) {
-        // Answers go out at once: two small segments would wait for each other.
-        let Ok(server) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else {
+        let Ok(server) = prepare(&stream) else {
             return;
         };
         let peer = Peer::new(client, server);
@@ -113,6 +116,14 @@ impl Listener {
             }),
         }
     }
+}
+
+/// Sets what a connection is to be like; returns its address here.
+fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
+    // Answers go out at once: two small segments would wait for each other.
+    stream.set_nodelay(true)?;
+    setsockopt(stream, sockopt::TcpUserTimeout, &UNREAD)?;
+    stream.local_addr()
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
