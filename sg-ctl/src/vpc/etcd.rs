@@ -40,6 +40,8 @@ pub struct Pair {
     pub created: u64,
     /// The revision that wrote it last.
     pub modified: u64,
+    /// The lease that it lasts as long as; 0 is none.
+    pub lease: i64,
 }
 
 /// The store, and how far it is.
@@ -333,12 +335,14 @@ fn pair(kv: etcd_client::KeyValue) -> Pair {
         kv.create_revision().cast_unsigned(),
         kv.mod_revision().cast_unsigned(),
     );
+    let lease = kv.lease();
     let (key, value) = kv.into_key_value();
     Pair {
         key,
         value,
         created,
         modified,
+        lease,
     }
 }
 

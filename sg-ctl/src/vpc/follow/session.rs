@@ -128,9 +128,9 @@ impl Follower {
         Ok((session, stream))
     }
 
-    /// What the store has of this host.
+    /// What the store has of this host. What an agent before this one wrote is to be written again.
     async fn own_in(
-        &self,
+        &mut self,
         etcd: &mut Etcd,
         revision: u64,
     ) -> Result<BTreeMap<RecordKey, Claimed>, EtcdError> {
@@ -146,9 +146,13 @@ impl Follower {
             let prefix = self.keys.group_of_host(&group, &self.joined.host);
             let (pairs, _) = etcd.all(&prefix, Some(revision)).await?;
             for pair in pairs {
+                let is_kept = Some(pair.lease) == self.lease;
                 if let Some(found) = self.found(pair)
                     && let Ok(claimed) = record::read(&found.value)
                 {
+                    if !is_kept {
+                        self.unleased.insert(found.key.clone());
+                    }
                     own.insert(found.key, claimed);
                 }
             }
@@ -336,6 +340,7 @@ impl Follower {
                         value: kv.value().to_vec(),
                         created: kv.create_revision().cast_unsigned(),
                         modified: kv.mod_revision().cast_unsigned(),
+                        lease: kv.lease(),
                     });
                     self.take_rules(pair);
                     session.rules_are_new = true;

@@ -163,3 +163,49 @@ fn an_address_that_is_claimed_twice_belongs_to_the_later_one() {
     });
     drop(first);
 }
+
+#[test]
+fn a_record_that_another_lease_keeps_is_kept_by_that_of_the_agent_once_it_counts() {
+    let network = Network::new(&["app", "db", "etcd"]);
+    let [app, db, node] = network.hosts();
+    let etcd = Etcd::start(&[node], &[]);
+    let _server = Server::tcp(&db.namespace, MYSQL);
+    let database = Member::database(db, &etcd, &[]);
+    let rules = RULES.replace("security_groups:\n", "security_groups:\n      more: {}\n");
+    database.apply(&rules);
+    let member = Member::start(app, &etcd, &[]);
+    member.wait_until_it_reaches(db);
+    let groups = database.sg.json(&["show", "groups"]);
+    let id = |name: &str| {
+        let mut groups = groups.as_array().expect("a list").iter();
+        let group = groups.find(|group| group["name"] == name);
+        group.expect("it is there")["id"]
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
+    let keys = etcd.ctl(&["get", "--prefix", "/sg/v1/default/members/", "--keys-only"]);
+    let own = keys.lines().find(|key| key.contains("/app/"));
+    let own = own.expect("its record");
+    let left = own.replace(&id("our-learning-sg-https"), &id("more"));
+    assert_ne!(own, left);
+
+    // As an agent would have left it that carried the group some time ago.
+    let granted = etcd.ctl(&["lease", "grant", "600"]);
+    let lease = granted.split_whitespace().nth(1).expect("lease ID granted");
+    let claim = format!(
+        r#"{{"v":1,"interfaces":{{"eth0":{{"addresses":{{"{}":1}},"since":1}}}}}}"#,
+        app.v4
+    );
+    etcd.ctl(&["put", "--lease", lease, &left, &claim]);
+    database.apply(&rules.replace(
+        "[our-learning-sg-https] }",
+        "[our-learning-sg-https, more] }",
+    ));
+    eventually_within("the agent's lease keeps it", PATIENCE, || {
+        let kept = etcd.ctl(&["lease", "timetolive", lease, "--keys"]);
+        (!kept.contains(&left)).then_some(())
+    });
+    let kept = etcd.ctl(&["get", &left, "--print-value-only"]);
+    assert!(kept.contains(&app.v4.to_string()), "{kept}");
+}
