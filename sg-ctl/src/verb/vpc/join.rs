@@ -1,6 +1,6 @@
 //! `sg-ctl vpc join` and `leave`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -77,6 +77,9 @@ pub(crate) struct Args {
     pub(crate) grace: Duration,
 }
 
+/// Where the packaged services see nothing, or other files.
+const UNSEEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -112,9 +115,8 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             "leave it first: `sg-ctl vpc leave`",
         ));
     }
-    let absolute = |path: Option<std::path::PathBuf>| {
-        path.map(|path| std::path::absolute(&path).unwrap_or(path))
-    };
+    let absolute =
+        |path: Option<PathBuf>| path.map(|path| std::path::absolute(&path).unwrap_or(path));
     let access = EtcdAccess {
         endpoints: args.etcd,
         ca: absolute(args.ca),
@@ -158,7 +160,25 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         None => note(format_args!("{vpc} has no rules yet: `sg-ctl apply -f …`")),
     }
     note("the agent follows it, within a second where it runs: `sg-ctl agent`");
+    for path in unseen(&joined.etcd) {
+        note(format_args!(
+            "warning: sg-agent.service and sg-api.service do not see {}: move it to where they do, such \
+             as /etc/sg, and join again",
+            path.display()
+        ));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The files that the services cannot see, which have `ProtectHome` and `PrivateTmp`.
+fn unseen(access: &EtcdAccess) -> impl Iterator<Item = &Path> {
+    let files = [&access.ca, &access.cert, &access.key, &access.password_file];
+    let is_unseen = |path: &&Path| UNSEEN.iter().any(|place| path.starts_with(place));
+    files
+        .into_iter()
+        .flatten()
+        .map(PathBuf::as_path)
+        .filter(is_unseen)
 }
 
 pub(crate) fn leave(context: &Context) -> anyhow::Result<ExitCode> {
