@@ -4,7 +4,8 @@
 //! All profiles and `cargo clippy` share one build directory, so the object is compiled once.
 
 use std::{
-    env,
+    env, fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
 };
 
@@ -15,14 +16,25 @@ mod object;
 const OBJECT_VAR: &str = "SG_EBPF_OBJ";
 
 fn main() {
-    match object() {
-        Ok(object) => println!("cargo::rustc-env={OBJECT_VAR}={}", object.display()),
+    match object().and_then(|object| Ok((digest(&object)?, object))) {
+        Ok((digest, object)) => {
+            println!("cargo::rustc-env={OBJECT_VAR}={}", object.display());
+            println!("cargo::rustc-env=SG_EBPF_DIGEST={digest:016x}");
+        }
         Err(message) => {
             for line in message.lines() {
                 println!("cargo::error={line}");
             }
         }
     }
+}
+
+/// Tells one object from another.
+fn digest(object: &Path) -> Result<u64, String> {
+    let content = fs::read(object).map_err(|error| format!("{}: {error}", object.display()))?;
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 fn object() -> Result<PathBuf, String> {

@@ -1,8 +1,16 @@
 //! Compiles an object of sg-ebpf: for the build scripts of the packages that embed one.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
+};
+
+use object::{
+    build::{
+        Result as ElfResult,
+        elf::{Builder, SectionData},
+    },
+    elf::SHT_STRTAB,
 };
 
 #[path = "../xtask/src/toolchain.rs"]
@@ -60,15 +68,41 @@ fn compile(root: &Path, name: &str) -> Result<PathBuf, String> {
     for line in diagnostics.lines() {
         println!("cargo::warning={line}");
     }
-    // A copy, so that neither a later build nor a removed target/ebpf changes what this one embeds.
+    // Another file, so that neither a later build nor a removed target/ebpf changes what this one embeds.
     let object = PathBuf::from(variable("OUT_DIR")?).join(name);
     let built = toolchain::ebpf_target_dir(root)
         .join(toolchain::TARGET)
         .join("release")
         .join(name);
-    std::fs::copy(built, &object)
-        .map_err(|error| format!("cannot copy the object to {}: {error}", object.display()))?;
+    let cannot = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
+        format!("cannot {what} the object {}: {error}", path.display())
+    };
+    let whole = fs::read(&built).map_err(|error| cannot("read", &built, &error))?;
+    let stripped = strip(&whole).map_err(|error| cannot("strip", &built, &error))?;
+    fs::write(&object, stripped).map_err(|error| cannot("write", &object, &error))?;
     Ok(object)
+}
+
+/// The object without what debuggers read, three quarters of it: the loader looks at each section and
+/// each relocation whenever a command loads it. BTF stays, which the kernel reads.
+fn strip(object: &[u8]) -> ElfResult<Vec<u8>> {
+    let mut elf = Builder::read(object)?;
+    for section in &mut elf.sections {
+        let name = section.name.as_slice();
+        // Neither the kernel nor a loader relocates BTF.
+        section.delete = [&b".debug_"[..], b".rel.debug_", b".rel.BTF"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+    }
+    // LLVM has one table for the names of symbols and of sections, the writer two.
+    let names = elf.sections.add();
+    names.name = b".shstrtab"[..].into();
+    names.sh_type = SHT_STRTAB;
+    names.sh_addralign = 1;
+    names.data = SectionData::SectionString;
+    let mut stripped = Vec::new();
+    elf.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 fn variable(name: &str) -> Result<String, String> {

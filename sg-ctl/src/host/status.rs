@@ -235,7 +235,7 @@ impl Host {
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
         let mut status = Status {
             generation: state.generation,
-            build: BUILD.clone(),
+            build: BUILD.to_owned(),
             image: self.dataplane.image()?,
             flow_table: self.dataplane.flow_table()?,
             occupancy: None,

@@ -74,7 +74,7 @@ impl Host {
                 continue;
             };
             let before = self.dataplane.build_of(attachment.zone);
-            let is_old = before.as_ref() != Some(&*BUILD);
+            let is_old = before.as_deref() != Some(BUILD);
             has_old |= is_old;
             let known = moved.iter().find(|(zone, _)| *zone == attachment.zone);
             interfaces.push(Upgraded {
@@ -95,7 +95,7 @@ impl Host {
                 .filter_map(|(name, guard)| guard.note(name)),
         );
         Ok(UpgradeSummary {
-            build: BUILD.clone(),
+            build: BUILD.to_owned(),
             interfaces,
             flows,
             notes,

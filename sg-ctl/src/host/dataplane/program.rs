@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::{Program, ProgramError, ProgramFd, ProgramInfo, SchedClassifier, Xdp};
@@ -13,7 +12,6 @@ use sg_common::names::{
 };
 use sg_common::settings::{DEFAULT_FLOWS, ProgramConfig};
 use sg_common::table::{BUCKET_SLOTS, buckets_for};
-use sha2::{Digest as _, Sha256};
 
 use super::clock;
 use super::compat;
@@ -28,15 +26,7 @@ use crate::host::crash::{CrashPoint, reach};
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SG_EBPF_OBJ"));
 
 /// Names the programs in this binary: its version, and a digest of [`OBJECT`].
-pub static BUILD: LazyLock<String> = LazyLock::new(|| {
-    let digest = Sha256::digest(OBJECT);
-    let short = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
-    format!(
-        "{}-{}",
-        env!("CARGO_PKG_VERSION"),
-        short.collect::<String>()
-    )
-});
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("SG_EBPF_DIGEST"));
 
 /// The programs, on the shared maps of one pin directory.
 ///
@@ -210,7 +200,7 @@ pub(super) fn ensure(
             Some(programs) => programs,
             none => none.insert(Programs::load(pins, config()?)?),
         };
-        pins.set_build(entry, Some(&BUILD))?;
+        pins.set_build(entry, Some(BUILD))?;
         programs.put(entry)?;
         reach(CrashPoint::ProgramPut);
     }

@@ -66,7 +66,7 @@ impl Dataplane {
             reach(CrashPoint::BuildForgotten);
             programs.put(entry)?;
             reach(CrashPoint::ProgramReplaced);
-            self.pins.set_build(entry, Some(&BUILD))?;
+            self.pins.set_build(entry, Some(BUILD))?;
             reach(CrashPoint::BuildNoted);
         }
         // Loaded anew by whoever needs it.

@@ -129,7 +129,7 @@ fn no_packet_is_judged_wrongly(#[values("tc", "xdp", "xdp-generic")] hook: &str)
             assert!(warned.contains(OTHER), "{warned}");
             let old = programs(&sg);
             let upgraded = sg.json(&["upgrade"]);
-            assert_eq!(upgraded["build"], BUILD.as_str());
+            assert_eq!(upgraded["build"], BUILD);
             let interface = &upgraded["interfaces"][0];
             assert_eq!(interface["replaced"], true, "{upgraded:#}");
             assert_eq!(interface["before"], OTHER, "{upgraded:#}");
