@@ -1,7 +1,6 @@
 //! The command as its user meets it: exit status, streams and messages. Needs no privileges.
 
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
