@@ -4,6 +4,8 @@
 //! runs, and every run must move exactly the counters that its row claims: a measurement of another
 //! path than the stated one is an error.
 
+use std::io;
+
 use anyhow::{Context, Result, ensure};
 use sg_common::{
     counters::{Tally, ZoneCounters},
@@ -15,7 +17,7 @@ use super::{
     Options, Scale,
     report::{CostRow, Sample},
     scenes::{Between, Row, Scene, Step, scenes},
-    stage::{Program, Stage},
+    stage::{Program, Run, Stage},
 };
 use crate::prog::{describe, difference};
 
@@ -94,11 +96,9 @@ fn refused(scene: &Scene, error: &anyhow::Error) -> Result<Vec<CostRow>> {
 
 /// Judges the frames of a step, all of which must pass.
 fn prepare(stage: &mut Stage, step: &Step) -> Result<()> {
-    stage.set_traffic(&step.traffic)?;
     let frames = step.traffic.numbers.max(1);
-    let before = stage.counters()?;
-    stage.run(step.program, &step.frame, frames)?;
-    let moved = difference(&stage.counters()?, &before);
+    let begin = |stage: &mut Stage| stage.set_traffic(&step.traffic);
+    let (_, moved) = uninterrupted(stage, begin, (step.program, &step.frame, frames))?;
     let good = Reason::ALL
         .iter()
         .filter(|reason| reason.verdict() == Verdict::Pass);
@@ -140,7 +140,9 @@ fn sample(stage: &mut Stage, row: &Row, scale: &Scale) -> Result<Sample> {
     let empty = row.program.empty();
     let (mut times, mut empties) = (Vec::new(), Vec::new());
     for _ in 0..scale.runs {
-        empties.push(stage.run(empty, &row.frame, scale.packets)?.each_ns);
+        let nothing = |_: &mut Stage| Ok(());
+        let (of_empty, _) = uninterrupted(stage, nothing, (empty, &row.frame, scale.packets))?;
+        empties.push(of_empty.each_ns);
         let (mut left, mut total) = (scale.packets, 0.0);
         while left > 0 {
             let frames = left.min(most);
@@ -163,18 +165,19 @@ fn is_logged(stage: &Stage, row: &Row) -> Result<bool> {
 /// Runs a row's program on some frames; returns nanoseconds per frame, once it is clear that they
 /// took the path that the row says.
 fn run(stage: &mut Stage, row: &Row, frames: u32, is_logged: bool) -> Result<f64> {
-    match row.between {
-        Between::Nothing => {}
-        Between::Emptied => stage.empty_flow_table()?,
-        Between::Expired => stage.forget_flows()?,
-    }
-    if row.between != Between::Nothing {
-        stage.set_traffic(&row.traffic)?;
-    }
-    stage.drain();
-    let before = stage.counters()?;
-    let run = stage.run(row.program, &row.frame, frames)?;
-    let moved = difference(&stage.counters()?, &before);
+    let begin = |stage: &mut Stage| {
+        match row.between {
+            Between::Nothing => {}
+            Between::Emptied => stage.empty_flow_table()?,
+            Between::Expired => stage.forget_flows()?,
+        }
+        if row.between != Between::Nothing {
+            stage.set_traffic(&row.traffic)?;
+        }
+        stage.drain();
+        Ok(())
+    };
+    let (run, moved) = uninterrupted(stage, begin, (row.program, &row.frame, frames))?;
     let mut expected = ZoneCounters::ZERO;
     let mut verdict = Verdict::Pass;
     if let Some(reason) = row.reason {
@@ -198,6 +201,30 @@ fn run(stage: &mut Stage, row: &Row, frames: u32, is_logged: bool) -> Result<f64
         "{events} events in the log, not {expected}"
     );
     Ok(run.each_ns)
+}
+
+/// Runs a program on some frames, after what `begin` does; returns which counters moved, too. The kernel gives a
+/// run up when a signal comes, and does not say how far it was: then all of it is done once more.
+fn uninterrupted(
+    stage: &mut Stage,
+    begin: impl Fn(&mut Stage) -> Result<()>,
+    (program, frame, frames): (Program, &[u8], u32),
+) -> Result<(Run, ZoneCounters)> {
+    loop {
+        begin(stage)?;
+        let before = stage.counters()?;
+        match stage.run(program, frame, frames) {
+            Err(error) if is_interrupted(&error) => {}
+            run => return Ok((run?, difference(&stage.counters()?, &before))),
+        }
+    }
+}
+
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    let mut causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::Interrupted)
 }
 
 /// Whether the programs that vary frames vary them as [`sg_common::traffic`] says: for tests.
