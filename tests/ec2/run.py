@@ -45,7 +45,8 @@ def environment(work, name):
     if not stamp.exists() or stamp.read_text() != listed:
         shutil.rmtree(home, ignore_errors=True)
         run(sys.executable, "-m", "venv", home)
-        run(home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / name)
+        # What is never imported need not be compiled.
+        run(home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "-r", HERE / name)
         stamp.write_text(listed)
     return home / "bin"
 
