@@ -90,7 +90,8 @@ impl Agent<'_> {
             origins: parsed.origins,
             ..ApplyRequest::default()
         })?;
-        self.files.may_be_undone = host.state()?.before.is_some();
+        // What only says again what somebody tries falls with it.
+        self.files.may_be_undone |= !summary.changes.is_empty();
         self.interfaces.note_members(members);
         self.tallies.applies += 1;
         for note in &summary.notes {

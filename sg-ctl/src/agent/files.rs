@@ -37,7 +37,8 @@ pub(super) struct RuleFiles {
     sources: Option<Vec<Source>>,
     /// Whether they could not be read the last time.
     is_unreadable: bool,
-    /// Whether they were put in force while another change waited to be confirmed.
+    /// Whether they changed something since it was looked last whether another change, which waits to be
+    /// confirmed, may undo that with itself.
     pub(super) may_be_undone: bool,
 }
 
