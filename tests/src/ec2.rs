@@ -56,6 +56,26 @@ impl<'n> Client<'n> {
 
     /// Makes a call.
     pub fn call(&self, action: &str, parameters: &[(&str, &str)]) -> Answer {
+        let mut stream = self.send(&self.request(action, parameters));
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("it answers");
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let status = text
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        Answer {
+            status: status.unwrap_or_default(),
+            text,
+        }
+    }
+
+    /// Makes a call, and does not wait for what it comes to.
+    pub fn hang_up(&self, action: &str, parameters: &[(&str, &str)]) {
+        drop(self.send(&self.request(action, parameters)));
+    }
+
+    fn request(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         const KIND: &str = "application/x-www-form-urlencoded";
         let pairs = [("Action", action), ("Version", "2016-11-15")];
         let pairs = pairs.iter().chain(parameters);
@@ -88,24 +108,14 @@ impl<'n> Client<'n> {
             self.id,
             body.len()
         );
-        self.send(&format!("{head}{body}"))
+        format!("{head}{body}")
     }
 
-    fn send(&self, request: &str) -> Answer {
+    fn send(&self, request: &str) -> TcpStream {
         let connect = || TcpStream::connect(self.endpoint);
         let mut stream = self.namespace.enter(connect).expect("the endpoint listens");
         stream.write_all(request.as_bytes()).expect("it reads");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("it answers");
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        let status = text
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        Answer {
-            status: status.unwrap_or_default(),
-            text,
-        }
+        stream
     }
 }
 

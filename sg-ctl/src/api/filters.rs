@@ -156,7 +156,24 @@ fn matches(pattern: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{Filters, Form, MOST_BYTES, MOST_VALUES, matches};
+
+    #[test]
+    fn filters_of_many_or_long_values_are_refused() {
+        let filters = |values: Vec<String>| {
+            let name = ("Filter.1.Name".to_owned(), "group-name".to_owned());
+            let numbered = values.into_iter().enumerate();
+            let values = numbered.map(|(i, value)| (format!("Filter.1.Value.{}", i + 1), value));
+            let form = Form::of(std::iter::once(name).chain(values)).unwrap();
+            Filters::of(&form)
+                .map(|_| ())
+                .map_err(|refusal| refusal.message)
+        };
+        let of = |values: usize, bytes: usize| filters(vec!["a".repeat(bytes); values]);
+        assert_eq!(of(MOST_VALUES, MOST_BYTES), Ok(()));
+        assert!(of(MOST_VALUES + 1, 1).unwrap_err().contains("200 values"));
+        assert!(of(1, MOST_BYTES + 1).unwrap_err().contains("1020 bytes"));
+    }
 
     #[test]
     fn patterns_match_as_on_aws() {

@@ -15,6 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::routing::get;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 pub use listener::{Listener, Peer};
@@ -32,6 +33,9 @@ use crate::vpc::Store;
 const MOST_BYTES: usize = 1 << 20;
 /// Time in which a body must come.
 const BODY: Duration = Duration::from_secs(10);
+/// Calls that are carried out at a time, also of clients that have hung up: each has a thread and needs
+/// others for what it asks of the host, of the 512 that there are.
+static CALLS: Semaphore = Semaphore::const_new(64);
 /// The header that names hosts of a VPC which do not enforce a change yet.
 const PENDING: HeaderName = HeaderName::from_static("x-sg-pending");
 /// Namespace and version of the API of EC2.
@@ -95,14 +99,19 @@ enum Service {
 }
 
 /// Does something to its end, also if whoever asked for it hangs up: what is changed is written down.
-/// On a thread of its own: of a large document or many filters nobody else notices anything.
+/// On a thread of its own: while it works through a large document or many filters, others are answered.
 ///
 /// # Errors
 /// When it panics.
 pub(super) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let work = spawn_blocking(move || Handle::current().block_on(work));
+    // Only closing it would fail.
+    let turn = CALLS.acquire().await;
+    let work = spawn_blocking(move || {
+        let _turn = turn;
+        Handle::current().block_on(work)
+    });
     let done = work.await;
     done.map_err(|ended| Refusal::internal(ended.to_string()))
 }

@@ -7,6 +7,7 @@ pub(crate) mod attached;
 mod command;
 mod crash;
 mod elsewhere;
+mod endpoint;
 mod existing;
 mod explain;
 mod full;
