@@ -110,7 +110,10 @@ pub(crate) fn text(text: impl Display) -> io::Result<()> {
 }
 
 /// What came of writing, where nobody needs to read it.
-fn although_gone(written: io::Result<()>) -> io::Result<()> {
+///
+/// # Errors
+/// When the stream cannot be written.
+pub(crate) fn although_gone(written: io::Result<()>) -> io::Result<()> {
     written.or_else(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(()),
         _ => Err(error),

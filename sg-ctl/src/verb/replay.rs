@@ -19,9 +19,9 @@ use sg_ctl::host::state::Overrides;
 use sg_ctl::replay::{self, Capture, DropWriter, Guard, IFINDEX, Replay, Skip, Tally, ZONE};
 
 use crate::failure::{REFUSED, refusal, report, report_json};
-use crate::verb::output;
 use crate::verb::output::names::Names;
 use crate::verb::output::time::WallClock;
+use crate::verb::output::{self, although_gone};
 use crate::verb::replay::packet::PacketView;
 use crate::verb::replay::view::{Subject, SummaryView};
 use crate::verb::shared::arguments::{Hook, Side};
@@ -177,7 +177,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut is_whole = true;
     for capture in captures {
         if let Err(error) = session.judge(capture)? {
-            session.stream.flush()?;
+            although_gone(session.stream.flush())?;
             session.progress.suspend(|| {
                 if args.json {
                     report_json(&error)
@@ -204,24 +204,38 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         &session.tally,
         &session.clock,
     );
-    if args.json && args.summary {
-        session.stream.flush()?;
-        output::json(&summary)?;
-    } else if args.json {
-        serde_json::to_writer(&mut session.stream, &summary).map_err(io::Error::from)?;
-        session.stream.write_all(b"\n")?;
+    let has_lines = session.stream_has_lines();
+    let is_alone = args.json && args.summary;
+    let printed = if is_alone {
+        output::json(&summary)
     } else {
-        if session.stream_has_lines() {
-            session.stream.write_all(b"\n")?;
-        }
-        write!(session.stream, "{summary}")?;
-    }
-    session.stream.flush()?;
+        sum_up(&mut session.stream, &summary, args.json, has_lines)
+    };
+    although_gone(printed)?;
     Ok(if is_whole {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(REFUSED)
     })
+}
+
+/// Prints what all packets came to, below their lines.
+fn sum_up(
+    stream: &mut impl Write,
+    summary: &SummaryView<'_>,
+    json: bool,
+    has_lines: bool,
+) -> io::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *stream, summary)?;
+        stream.write_all(b"\n")?;
+    } else {
+        if has_lines {
+            stream.write_all(b"\n")?;
+        }
+        write!(stream, "{summary}")?;
+    }
+    stream.flush()
 }
 
 fn create(path: &Path) -> anyhow::Result<DropWriter> {
