@@ -208,3 +208,24 @@ pub(crate) fn leave(context: &Context) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_services_cannot_see_are_found() {
+        let access = EtcdAccess {
+            ca: Some("/etc/sg/pki/ca.pem".into()),
+            cert: Some("/root/app.pem".into()),
+            key: Some("/roots/app.key".into()),
+            password_file: Some("/tmp/pki/password".into()),
+            ..EtcdAccess::default()
+        };
+        let unseen: Vec<_> = unseen(&access).collect();
+        assert_eq!(
+            unseen,
+            [Path::new("/root/app.pem"), Path::new("/tmp/pki/password")]
+        );
+    }
+}

@@ -171,7 +171,7 @@ fn a_record_that_another_lease_keeps_is_kept_by_that_of_the_agent_once_it_counts
     let etcd = Etcd::start(&[node], &[]);
     let _server = Server::tcp(&db.namespace, MYSQL);
     let database = Member::database(db, &etcd, &[]);
-    let rules = RULES.replace("security_groups:\n", "security_groups:\n      more: {}\n");
+    let rules = RULES.replace("security_groups:\n", "security_groups:\n      more: { inbound: [{ type: SSH, source: 'sg:our-learning-sg-mysql' }] }\n");
     database.apply(&rules);
     let member = Member::start(app, &etcd, &[]);
     member.wait_until_it_reaches(db);
@@ -193,11 +193,8 @@ fn a_record_that_another_lease_keeps_is_kept_by_that_of_the_agent_once_it_counts
     // As an agent would have left it that carried the group some time ago.
     let granted = etcd.ctl(&["lease", "grant", "600"]);
     let lease = granted.split_whitespace().nth(1).expect("lease ID granted");
-    let claim = format!(
-        r#"{{"v":1,"interfaces":{{"eth0":{{"addresses":{{"{}":1}},"since":1}}}}}}"#,
-        app.v4
-    );
-    etcd.ctl(&["put", "--lease", lease, &left, &claim]);
+    let claim = etcd.ctl(&["get", own, "--print-value-only"]);
+    etcd.ctl(&["put", "--lease", lease, &left, claim.trim()]);
     database.apply(&rules.replace(
         "[our-learning-sg-https] }",
         "[our-learning-sg-https, more] }",
