@@ -31,8 +31,8 @@ const SOURCES: [&str; 8] = [
     "xtask/src/toolchain.rs",
 ];
 
-/// Builds the object `name` for the package whose build script this is; returns a copy in the
-/// script's `OUT_DIR`.
+/// Builds the object `name` for the package whose build script this is; returns what is
+/// to be embedded, in the script's `OUT_DIR`.
 ///
 /// # Errors
 /// When something is missing or does not compile.
@@ -83,7 +83,7 @@ fn compile(root: &Path, name: &str) -> Result<PathBuf, String> {
     Ok(object)
 }
 
-/// The object without what debuggers read, three quarters of it: the loader looks at each section and
+/// The object without what debuggers read, five sixths of it: the loader looks at each section and
 /// each relocation whenever a command loads it. BTF stays, which the kernel reads.
 fn strip(object: &[u8]) -> ElfResult<Vec<u8>> {
     let mut elf = Builder::read(object)?;
