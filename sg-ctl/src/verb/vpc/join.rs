@@ -217,15 +217,15 @@ mod tests {
     fn files_that_services_cannot_see_are_found() {
         let access = EtcdAccess {
             ca: Some("/etc/sg/pki/ca.pem".into()),
-            cert: Some("/root/app.pem".into()),
-            key: Some("/roots/app.key".into()),
+            cert: Some("/home/app.pem".into()),
+            key: Some("/homes/app.key".into()),
             password_file: Some("/tmp/pki/password".into()),
             ..EtcdAccess::default()
         };
         let unseen: Vec<_> = unseen(&access).collect();
         assert_eq!(
             unseen,
-            [Path::new("/root/app.pem"), Path::new("/tmp/pki/password")]
+            [Path::new("/home/app.pem"), Path::new("/tmp/pki/password")]
         );
     }
 }
