@@ -51,13 +51,12 @@ pub fn tracked_connections() -> Result<Vec<Tracked>, DataplaneError> {
         NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 0),
         ConntrackMessage::Get(Vec::new()),
     );
-    let answer = dump_of(NETLINK_NETFILTER, request)
-        .map_err(system_error("list the tracked connections"))?;
-    let tracked = |message: NetfilterMessage| match message.inner {
+    let tracked = |answer: NetfilterMessage| match answer.inner {
         NetfilterMessageInner::Conntrack(ConntrackMessage::New(parts)) => tracked(&parts),
         _ => None,
     };
-    Ok(answer.into_iter().filter_map(tracked).collect())
+    dump_of(NETLINK_NETFILTER, request, tracked)
+        .map_err(system_error("list the tracked connections"))
 }
 
 fn tracked(attributes: &[ConntrackAttribute]) -> Option<Tracked> {

@@ -69,14 +69,13 @@ pub(super) fn filters(ifindex: u32, side: HookSide) -> Result<Vec<Filter>, Datap
             HookSide::Egress => RouteHandle::MIN_EGRESS,
         },
     };
-    let answer = match dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
-        Err(error) if matches!(error.raw_os_error(), Some(19 | 22 | 2)) => return Ok(Vec::new()),
-        answer => answer.map_err(system_error("list the traffic filters"))?,
-    };
-    Ok(answer.iter().filter_map(filter).collect())
+    match dump(RouteNetlinkMessage::GetTrafficFilter(request), filter) {
+        Err(error) if matches!(error.raw_os_error(), Some(19 | 22 | 2)) => Ok(Vec::new()),
+        filters => filters.map_err(system_error("list the traffic filters")),
+    }
 }
 
-fn filter(message: &RouteNetlinkMessage) -> Option<Filter> {
+fn filter(message: RouteNetlinkMessage) -> Option<Filter> {
     let RouteNetlinkMessage::NewTrafficFilter(message) = message else {
         return None;
     };

@@ -7,6 +7,9 @@ pub mod routes;
 
 use std::net::IpAddr;
 
+use netlink_packet_core::{
+    DecodeError, NetlinkDeserializable, NetlinkHeader, NlasIterator, Parseable as _,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
@@ -14,6 +17,7 @@ use netlink_packet_route::link::{
     LinkLayerType, LinkMessage, LinkXdp, XdpAttached,
 };
 use nix::errno::Errno;
+use nix::libc;
 
 use super::error::DataplaneError;
 use super::maps::system_error;
@@ -111,20 +115,17 @@ impl Interface {
     /// # Errors
     /// When the kernel does not answer.
     pub fn all() -> Result<Vec<Self>, DataplaneError> {
-        let links = dump(RouteNetlinkMessage::GetLink(question(0)))
-            .map_err(system_error("list the interfaces"))?;
-        Ok(links.iter().filter_map(Self::from_answer).collect())
+        dump(RouteNetlinkMessage::GetLink(question(0)), Self::from_answer)
+            .map_err(system_error("list the interfaces"))
     }
 
     /// The interface of an index in this thread's network namespace, `None` when there is none (any
     /// more).
     pub(super) fn at(index: u32) -> Result<Option<Self>, DataplaneError> {
-        match ask(RouteNetlinkMessage::GetLink(question(index))) {
+        let question = RouteNetlinkMessage::GetLink(question(index));
+        match ask(question, Self::from_answer) {
             Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => Ok(None),
-            links => {
-                let links = links.map_err(system_error("look at an interface"))?;
-                Ok(links.iter().find_map(Self::from_answer))
-            }
+            link => link.map_err(system_error("look at an interface")),
         }
     }
 
@@ -183,27 +184,21 @@ impl Interface {
     /// # Errors
     /// When the kernel does not answer.
     pub fn all_addresses() -> Result<Vec<(u32, IpAddr)>, DataplaneError> {
-        let messages = dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
-            .map_err(system_error("list the addresses"))?;
-        Ok(messages
-            .into_iter()
-            .filter_map(|message| match message {
-                RouteNetlinkMessage::NewAddress(address) => {
-                    Some((address.header.index, own_address(&address.attributes)?))
-                }
-                _ => None,
-            })
-            .collect())
-    }
-
-    fn from_answer(answer: &RouteNetlinkMessage) -> Option<Self> {
-        match answer {
-            RouteNetlinkMessage::NewLink(link) => Some(Self::from_message(link)),
+        let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let pick = |answer| match answer {
+            RouteNetlinkMessage::NewAddress(address) => {
+                Some((address.header.index, own_address(&address.attributes)?))
+            }
             _ => None,
-        }
+        };
+        dump(question, pick).map_err(system_error("list the addresses"))
     }
 
-    fn from_message(message: &LinkMessage) -> Self {
+    fn from_answer(Answer(message): Answer) -> Option<Self> {
+        message.map(Self::from_message)
+    }
+
+    fn from_message(message: LinkMessage) -> Self {
         let mut interface = Self {
             index: message.header.index,
             name: String::new(),
@@ -220,11 +215,11 @@ impl Interface {
             xdp: None,
         };
         let (mut link, mut vlan) = (None, None);
-        for attribute in &message.attributes {
+        for attribute in message.attributes {
             match attribute {
-                LinkAttribute::IfName(name) => interface.name.clone_from(name),
-                LinkAttribute::Address(bytes) => interface.hardware.clone_from(bytes),
-                LinkAttribute::ParentDevBusName(bus) => interface.bus = Some(bus.clone()),
+                LinkAttribute::IfName(name) => interface.name = name,
+                LinkAttribute::Address(bytes) => interface.hardware = bytes,
+                LinkAttribute::ParentDevBusName(bus) => interface.bus = Some(bus),
                 LinkAttribute::LinkInfo(infos) => {
                     interface.kind = infos.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(InfoKind::to_string(kind)),
@@ -232,10 +227,10 @@ impl Interface {
                     });
                     vlan = infos.iter().find_map(vlan_id);
                 }
-                LinkAttribute::Link(index) => link = Some(*index),
-                LinkAttribute::Controller(index) => interface.controller = Some(*index),
-                LinkAttribute::LinkNetNsId(number) => interface.peer_namespace = Some(*number),
-                LinkAttribute::Xdp(xdp) => interface.xdp = xdp_program(xdp),
+                LinkAttribute::Link(index) => link = Some(index),
+                LinkAttribute::Controller(index) => interface.controller = Some(index),
+                LinkAttribute::LinkNetNsId(number) => interface.peer_namespace = Some(number),
+                LinkAttribute::Xdp(xdp) => interface.xdp = xdp_program(&xdp),
                 _ => {}
             }
         }
@@ -254,6 +249,47 @@ impl Interface {
             }
         }
         interface
+    }
+}
+
+/// What the kernel says of an interface, as far as it is looked at: of some fifty attributes a few, and
+/// each costs. `None` for an answer of another kind.
+#[derive(Debug)]
+struct Answer(Option<LinkMessage>);
+
+impl Answer {
+    /// The attributes that are looked at.
+    const ATTRIBUTES: [u16; 8] = [
+        libc::IFLA_ADDRESS,
+        libc::IFLA_IFNAME,
+        libc::IFLA_LINK,
+        libc::IFLA_MASTER,
+        libc::IFLA_LINKINFO,
+        libc::IFLA_LINK_NETNSID,
+        libc::IFLA_XDP,
+        libc::IFLA_PARENT_DEV_BUS_NAME,
+    ];
+}
+
+impl NetlinkDeserializable for Answer {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        if header.message_type != libc::RTM_NEWLINK {
+            return Ok(Self(None));
+        }
+        let (fixed, attributes) = payload.split_at(payload.len().min(size_of::<libc::ifinfomsg>()));
+        let mut looked_at = fixed.to_vec();
+        for attribute in NlasIterator::new(attributes) {
+            let attribute = attribute?;
+            if Self::ATTRIBUTES.contains(&attribute.kind()) {
+                // Attributes are padded to four bytes.
+                let length = usize::from(attribute.length()).next_multiple_of(4);
+                let bytes = attribute.into_inner();
+                looked_at.extend(&bytes[..length.min(bytes.len())]);
+            }
+        }
+        LinkMessage::parse(&looked_at).map(|message| Self(Some(message)))
     }
 }
 

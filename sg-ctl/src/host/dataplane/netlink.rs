@@ -12,31 +12,50 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use nix::libc::{MSG_PEEK, MSG_TRUNC};
 
-/// Sends a `RTM_GET…` request and returns every object of the answer, from the network namespace
-/// of this thread.
-pub(super) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-    dump_of(NETLINK_ROUTE, request)
+/// Sends a `RTM_GET…` request and returns what `pick` makes of each object of the answer, from the
+/// network namespace of this thread.
+pub(super) fn dump<A: NetlinkDeserializable + Debug, T>(
+    request: RouteNetlinkMessage,
+    pick: impl Fn(A) -> Option<T>,
+) -> io::Result<Vec<T>> {
+    dump_of(NETLINK_ROUTE, request, pick)
 }
 
-/// Sends a `RTM_GET…` request about one object and returns the answer.
-pub(super) fn ask(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+/// Sends a `RTM_GET…` request about one object and returns what `pick` makes of the answer.
+pub(super) fn ask<A: NetlinkDeserializable + Debug, T>(
+    request: RouteNetlinkMessage,
+    pick: impl Fn(A) -> Option<T>,
+) -> io::Result<Option<T>> {
     // The acknowledgement comes behind the answer and ends it.
-    exchange(NETLINK_ROUTE, request, NLM_F_ACK)
+    let picked = exchange(NETLINK_ROUTE, request, NLM_F_ACK, pick)?;
+    Ok(picked.into_iter().next())
 }
 
-/// Sends a request to the netlink family `protocol` and returns every object of the answer.
-pub(super) fn dump_of<M>(protocol: isize, request: M) -> io::Result<Vec<M>>
+/// Sends a request to the netlink family `protocol` and returns what `pick` makes of each object of
+/// the answer. An object is some kilobytes while it is looked at: only what is picked is kept.
+pub(super) fn dump_of<M, A, T>(
+    protocol: isize,
+    request: M,
+    pick: impl Fn(A) -> Option<T>,
+) -> io::Result<Vec<T>>
 where
-    M: NetlinkSerializable + NetlinkDeserializable + Debug,
+    M: NetlinkSerializable + Debug,
     NetlinkPayload<M>: From<M>,
+    A: NetlinkDeserializable + Debug,
 {
-    exchange(protocol, request, NLM_F_DUMP)
+    exchange(protocol, request, NLM_F_DUMP, pick)
 }
 
-fn exchange<M>(protocol: isize, request: M, flags: u16) -> io::Result<Vec<M>>
+fn exchange<M, A, T>(
+    protocol: isize,
+    request: M,
+    flags: u16,
+    pick: impl Fn(A) -> Option<T>,
+) -> io::Result<Vec<T>>
 where
-    M: NetlinkSerializable + NetlinkDeserializable + Debug,
+    M: NetlinkSerializable + Debug,
     NetlinkPayload<M>: From<M>,
+    A: NetlinkDeserializable + Debug,
 {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
@@ -48,7 +67,7 @@ where
         let socket = Socket::new(protocol)?;
         socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
         // Something changed while the kernel was answering: the answer may have holes.
-        if let Some(answer) = receive(&socket)? {
+        if let Some(answer) = receive(&socket, &pick)? {
             return Ok(answer);
         }
     }
@@ -69,7 +88,10 @@ fn part<'b>(socket: &Socket, bytes: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
 }
 
 /// Reads to the end of an answer, `None` when the kernel says that it was interrupted.
-fn receive<M: NetlinkDeserializable + Debug>(socket: &Socket) -> io::Result<Option<Vec<M>>> {
+fn receive<M: NetlinkDeserializable + Debug, T>(
+    socket: &Socket,
+    pick: impl Fn(M) -> Option<T>,
+) -> io::Result<Option<Vec<T>>> {
     let mut answer = Vec::new();
     let mut interrupted = false;
     let mut bytes = Vec::new();
@@ -83,7 +105,7 @@ fn receive<M: NetlinkDeserializable + Debug>(socket: &Socket) -> io::Result<Opti
                 NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
                 // An acknowledgement.
                 NetlinkPayload::Error(_) => return Ok(Some(answer)),
-                NetlinkPayload::InnerMessage(object) => answer.push(object),
+                NetlinkPayload::InnerMessage(object) => answer.extend(pick(object)),
                 _ => {}
             }
             // Messages are padded to four bytes.

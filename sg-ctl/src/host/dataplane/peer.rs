@@ -162,19 +162,16 @@ pub fn number_of(namespace: &File) -> io::Result<Option<i32>> {
     question
         .attributes
         .push(NsidAttribute::Fd(namespace.as_raw_fd().cast_unsigned()));
-    let answer = ask(RouteNetlinkMessage::GetNsId(question))?;
-    let number = answer.iter().find_map(|message| match message {
-        RouteNetlinkMessage::NewNsId(answer) => {
-            answer
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    NsidAttribute::Id(number) => Some(*number),
-                    _ => None,
-                })
-        }
-        _ => None,
-    });
+    let number = ask(RouteNetlinkMessage::GetNsId(question), |answer| {
+        let RouteNetlinkMessage::NewNsId(answer) = answer else {
+            return None;
+        };
+        let mut attributes = answer.attributes.iter();
+        attributes.find_map(|attribute| match attribute {
+            NsidAttribute::Id(number) => Some(*number),
+            _ => None,
+        })
+    })?;
     // The kernel says -1 of a namespace that has no number.
     Ok(number.filter(|number| *number >= 0))
 }

@@ -78,14 +78,11 @@ fn list(family: u8, protocol: u8) -> io::Result<Vec<InetResponseHeader>> {
             SocketId::new_v6()
         },
     };
-    let answer = dump_of(NETLINK_SOCK_DIAG, SockDiagMessage::InetRequest(request))?;
-    Ok(answer
-        .into_iter()
-        .filter_map(|message| match message {
-            SockDiagMessage::InetResponse(response) => Some(response.header),
-            _ => None,
-        })
-        .collect())
+    let request = SockDiagMessage::InetRequest(request);
+    dump_of(NETLINK_SOCK_DIAG, request, |answer| match answer {
+        SockDiagMessage::InetResponse(response) => Some(response.header),
+        _ => None,
+    })
 }
 
 /// The connection of a socket, if it has one.

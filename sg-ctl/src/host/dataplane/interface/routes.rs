@@ -78,17 +78,17 @@ pub fn routes() -> Result<Vec<Route>, DataplaneError> {
         };
         let mut question = RouteMessage::default();
         question.header = header;
-        let answer = dump(RouteNetlinkMessage::GetRoute(question))
-            .map_err(system_error("list the routes"))?;
-        routes.extend(answer.iter().filter_map(|message| match message {
+        let pick = |answer| match answer {
             // A kernel without IPv6 answers with what it has.
             RouteNetlinkMessage::NewRoute(route)
                 if route.header.address_family == address_family =>
             {
-                from_message(route)
+                from_message(&route)
             }
             _ => None,
-        }));
+        };
+        let answer = dump(RouteNetlinkMessage::GetRoute(question), pick);
+        routes.extend(answer.map_err(system_error("list the routes"))?);
     }
     Ok(routes)
 }
@@ -162,7 +162,7 @@ fn address_of(address: &RouteAddress) -> Option<IpAddr> {
 pub fn neighbours() -> Result<Vec<Neighbour>, DataplaneError> {
     let mut known = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        known.extend(entries(family)?.iter().filter_map(|entry| {
+        known.extend(entries(family, |entry| {
             let address = entry.attributes.iter().find_map(|each| match each {
                 NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some((*v4).into()),
                 NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => Some((*v6).into()),
@@ -173,7 +173,7 @@ pub fn neighbours() -> Result<Vec<Neighbour>, DataplaneError> {
                 address,
                 hardware: hardware_of(entry)?,
             })
-        }));
+        })?);
     }
     Ok(known)
 }
@@ -183,17 +183,16 @@ pub fn neighbours() -> Result<Vec<Neighbour>, DataplaneError> {
 /// # Errors
 /// When the kernel does not answer.
 pub fn stations() -> Result<Vec<(Vec<u8>, u32)>, DataplaneError> {
-    let is_seen = |entry: &&NeighbourMessage| {
+    let is_seen = |entry: &NeighbourMessage| {
         let of_bridge =
             |each: &NeighbourAttribute| matches!(each, NeighbourAttribute::Controller(_));
         // The permanent ones are those of the ports themselves.
         entry.attributes.iter().any(of_bridge) && entry.header.state != NeighbourState::Permanent
     };
-    Ok(entries(AddressFamily::Bridge)?
-        .iter()
-        .filter(is_seen)
-        .filter_map(|entry| Some((hardware_of(entry)?, entry.header.ifindex)))
-        .collect())
+    entries(AddressFamily::Bridge, |entry| {
+        let hardware = hardware_of(entry).filter(|_| is_seen(entry))?;
+        Some((hardware, entry.header.ifindex))
+    })
 }
 
 /// The hardware addresses that interfaces receive frames for beside their own, each with the index of
@@ -203,34 +202,35 @@ pub fn stations() -> Result<Vec<(Vec<u8>, u32)>, DataplaneError> {
 /// # Errors
 /// When the kernel does not answer.
 pub fn received() -> Result<Vec<(Vec<u8>, u32)>, DataplaneError> {
-    let is_own = |entry: &&NeighbourMessage| {
+    let is_own = |entry: &NeighbourMessage| {
         let of_bridge =
             |each: &NeighbourAttribute| matches!(each, NeighbourAttribute::Controller(_));
         !entry.attributes.iter().any(of_bridge) && entry.header.flags.contains(NeighbourFlags::Own)
     };
     // The lowest bit of the first byte tells groups.
     let is_single = |hardware: &Vec<u8>| hardware.first().is_some_and(|byte| byte & 1 == 0);
-    Ok(entries(AddressFamily::Bridge)?
-        .iter()
-        .filter(is_own)
-        .filter_map(|entry| Some((hardware_of(entry)?, entry.header.ifindex)))
-        .filter(|(hardware, _)| is_single(hardware))
-        .collect())
+    entries(AddressFamily::Bridge, |entry| {
+        let hardware = hardware_of(entry).filter(|_| is_own(entry))?;
+        is_single(&hardware).then_some((hardware, entry.header.ifindex))
+    })
 }
 
-fn entries(family: AddressFamily) -> Result<Vec<NeighbourMessage>, DataplaneError> {
+/// What `pick` makes of each entry of the neighbour tables.
+fn entries<T>(
+    family: AddressFamily,
+    pick: impl Fn(&NeighbourMessage) -> Option<T>,
+) -> Result<Vec<T>, DataplaneError> {
     let mut question = NeighbourMessage::default();
     question.header = NeighbourHeader {
         family,
         ..NeighbourHeader::default()
     };
-    let answer = dump(RouteNetlinkMessage::GetNeighbour(question))
-        .map_err(system_error("list the neighbours"))?;
-    let entry = |message| match message {
-        RouteNetlinkMessage::NewNeighbour(entry) => Some(entry),
+    let pick = |answer| match answer {
+        RouteNetlinkMessage::NewNeighbour(entry) => pick(&entry),
         _ => None,
     };
-    Ok(answer.into_iter().filter_map(entry).collect())
+    dump(RouteNetlinkMessage::GetNeighbour(question), pick)
+        .map_err(system_error("list the neighbours"))
 }
 
 fn hardware_of(entry: &NeighbourMessage) -> Option<Vec<u8>> {
