@@ -72,6 +72,11 @@ impl PinDir {
         self.maps().join(name)
     }
 
+    /// The names of the shared maps that are pinned, none when nobody may look.
+    pub(super) fn pinned_maps(&self) -> Vec<String> {
+        names_in(&self.maps()).unwrap_or_default()
+    }
+
     /// The directory of the pages of counters.
     pub(super) fn counters(&self) -> PathBuf {
         self.path.join("counters")

@@ -209,7 +209,10 @@ pub(super) fn ensure(
 
 /// Whether all shared maps are pinned.
 pub(super) fn has_maps(pins: &PinDir) -> bool {
-    SHARED_MAPS.iter().all(|name| pins.map(name).exists())
+    let pinned = pins.pinned_maps();
+    SHARED_MAPS
+        .iter()
+        .all(|name| pinned.iter().any(|pinned| pinned == name))
 }
 
 fn object_error(error: EbpfError) -> DataplaneError {
