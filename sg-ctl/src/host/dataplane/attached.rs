@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use super::Dataplane;
 use super::error::DataplaneError;
 use super::filters::{filter_programs, filters};
+use super::gate::Entry;
 use super::hook::HookKind;
-use super::interface::Interface;
+use super::interface::{Interface, XdpProgram};
 use super::links::{AttachedHook, Attachment, Before, HookSide, open_link};
 use super::maps::system_error;
 use super::pins::PinDir;
@@ -71,7 +72,7 @@ impl Dataplane {
 }
 
 /// Every zone that has pins. `ifindex_of` tells the interface index in a zone's settings, 0 if it is
-/// not known; only clsact filters need it.
+/// not known: its hooks are looked at first.
 pub(super) fn attachments(
     pins: &PinDir,
     ifindex_of: impl Fn(u32) -> u32,
@@ -141,10 +142,16 @@ fn attachment(
         zone,
         ..Attachment::default()
     };
+    let expected = present.get(&ifindex).zip(ours.as_ref());
     for side in HookSide::ALL {
-        let held = match held_by_link(pins, zone, side, present)? {
+        let at_hook = expected.map(|(interface, ours)| held_at(interface, side, ours));
+        let held = match at_hook.transpose()?.flatten() {
+            None => held_by_link(pins, zone, side, present)?,
+            held => held,
+        };
+        let held = match held {
             None => held_by_filter(pins, zone, side, ifindex, present)?,
-            link => link,
+            held => held,
         };
         let Some(held) = held.filter(is_ours) else {
             continue;
@@ -170,6 +177,57 @@ fn attachment(
     Ok(found)
 }
 
+/// What is at a hook of an interface that the gates of a zone are looked for at, if a link holds one of
+/// them there: no pin needs to be opened.
+fn held_at(
+    interface: &Interface,
+    side: HookSide,
+    ours: &[(Entry, u32)],
+) -> Result<Option<Held>, DataplaneError> {
+    let is_ours = |program: u32| ours.iter().any(|(_, id)| *id == program);
+    let at_xdp = interface.xdp.filter(|_| side == HookSide::Ingress);
+    if let Some(xdp) = at_xdp.filter(|xdp| is_ours(xdp.id)) {
+        return Ok(Some(held_at_xdp(interface, xdp)));
+    }
+    if HookKind::tc() != HookKind::Tcx {
+        return Ok(None);
+    }
+    let at_hook = tcx_programs(interface.index, side)?;
+    let position = at_hook
+        .iter()
+        .position(|each| each.link != 0 && is_ours(each.program));
+    Ok(position.map(|position| held_at_tcx(interface.index, &at_hook, position)))
+}
+
+/// A program of ours at XDP, which comes before all of TC and holds one program.
+fn held_at_xdp(interface: &Interface, xdp: XdpProgram) -> Held {
+    Held {
+        hook: AttachedHook {
+            kind: if xdp.generic {
+                HookKind::XdpGeneric
+            } else {
+                HookKind::XdpNative
+            },
+            program: xdp.id,
+        },
+        ifindex: interface.index,
+        before: Vec::new(),
+    }
+}
+
+/// A program of ours among those of a TCX hook.
+fn held_at_tcx(ifindex: u32, at_hook: &[TcxProgram], position: usize) -> Held {
+    let before = at_hook[..position].iter().map(|each| each.program);
+    Held {
+        hook: AttachedHook {
+            kind: HookKind::Tcx,
+            program: at_hook[position].program,
+        },
+        ifindex,
+        before: before.collect(),
+    }
+}
+
 /// What a pinned link holds at an interface of this network namespace.
 fn held_by_link(
     pins: &PinDir,
@@ -192,36 +250,14 @@ fn held_by_link(
         }
         LinkTarget::Xdp { ifindex } => {
             let interface = present.get(&ifindex);
-            let at_hook = interface.and_then(|interface| interface.xdp);
-            let ours = at_hook.filter(|at_hook| at_hook.id == program);
-            Ok(ours.map(|xdp| Held {
-                hook: AttachedHook {
-                    kind: if xdp.generic {
-                        HookKind::XdpGeneric
-                    } else {
-                        HookKind::XdpNative
-                    },
-                    program,
-                },
-                ifindex,
-                // XDP comes before all of TC, and holds one program.
-                before: Vec::new(),
-            }))
+            let at_hook = interface.and_then(|each| Some((each, each.xdp?)));
+            let ours = at_hook.filter(|(_, xdp)| xdp.id == program);
+            Ok(ours.map(|(interface, xdp)| held_at_xdp(interface, xdp)))
         }
         LinkTarget::Tcx { ifindex } => {
             let at_hook = tcx_programs(ifindex, side)?;
             let position = at_hook.iter().position(|each| each.link == id);
-            Ok(position.map(|position| Held {
-                hook: AttachedHook {
-                    kind: HookKind::Tcx,
-                    program: at_hook[position].program,
-                },
-                ifindex,
-                before: at_hook[..position]
-                    .iter()
-                    .map(|each| each.program)
-                    .collect(),
-            }))
+            Ok(position.map(|position| held_at_tcx(ifindex, &at_hook, position)))
         }
     }
 }
