@@ -3,14 +3,13 @@
 use std::time::Duration;
 use std::{fs, io};
 
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
-use aya_obj::programs::XdpAttachType;
 use nix::time::{ClockId, clock_getres, clock_gettime};
 use sg_common::names::PROGRAM_CLOCK;
 
 use super::error::DataplaneError;
 use super::maps::system_error;
 use super::pins::PinDir;
+use super::sys;
 
 /// The time as the programs see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,24 +79,18 @@ pub(super) fn hz() -> Result<u64, DataplaneError> {
 /// Reads the clock through the pinned program.
 pub(super) fn read(pins: &PinDir) -> Result<Clock, DataplaneError> {
     let hz = hz()?;
-    let program = Xdp::from_pin(pins.clock(), XdpAttachType::Interface);
     // A frame of the least length that the kernel runs XDP programs with.
-    let options = TestRunOptions {
-        data_in: Some(&[0; 14]),
-        ..TestRunOptions::default()
-    };
-    let run = program
-        .and_then(|program| program.test_run(options))
-        .map_err(|source| DataplaneError::Program {
-            action: "run",
+    let run = sys::open_pin(&pins.clock())
+        .and_then(|program| sys::run(&program, &[0; 14], 1, None))
+        .map_err(|source| DataplaneError::Run {
             program: PROGRAM_CLOCK,
-            source: Box::new(source),
+            source,
         })?;
     let uptime = monotonic().map_err(system_error("read the clock"))?;
     let estimate = first_jiffy(hz) + uptime.as_secs() * hz;
     Ok(Clock {
         hz,
-        now: nearest(estimate, run.return_value),
+        now: nearest(estimate, run.code),
     })
 }
 

@@ -15,7 +15,7 @@ use sg_common::names::MAP_COUNTERS;
 use super::error::DataplaneError;
 use super::maps::{map_error, on_every_cpu};
 use super::pins::pin_error;
-use super::sys;
+use super::sys::{self, ArrayShape};
 
 /// Kernel name of the maps that are pages.
 const PAGE_MAP: &str = "sg_counters";
@@ -125,14 +125,15 @@ fn page(map: MapData) -> Result<Page, DataplaneError> {
 
 /// Creates a page: the kernel takes only maps that equal the template in sg-ebpf in all of these.
 fn create() -> Result<MapData, DataplaneError> {
-    let definition = aya_obj::Map::new_from_params(
-        bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32,
-        size_of::<u32>() as u32,
-        size_of::<ZoneCounters>() as u32,
-        PAGE_ZONES,
-        0,
-    );
-    MapData::create(definition, PAGE_MAP, None).map_err(map_error("create", PAGE_MAP))
+    let shape = ArrayShape {
+        of: bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY,
+        value: size_of::<ZoneCounters>() as u32,
+        entries: PAGE_ZONES,
+        flags: 0,
+    };
+    shape
+        .create(PAGE_MAP)
+        .map_err(map_error("create", PAGE_MAP))
 }
 
 fn slot_error(source: io::Error) -> DataplaneError {

@@ -10,7 +10,7 @@ use sg_common::names::{MAP_IMAGES, MAP_SELECTOR};
 use super::error::DataplaneError;
 use super::maps::{Maps, map_error, system_error};
 use super::pins::{PinDir, pin_error, remove_pin};
-use super::sys::{self, MappedWords, Outer};
+use super::sys::{self, ArrayShape, MappedWords, Outer};
 use crate::host::crash::{CrashPoint, reach};
 
 /// Kernel name of the maps that hold one image.
@@ -213,15 +213,14 @@ fn size_class(words: usize) -> Result<usize, DataplaneError> {
 /// Creates a map that holds the words and can no longer be changed.
 fn create(words: &[u32], capacity: usize) -> Result<MapData, DataplaneError> {
     // The kernel takes only maps that equal the template in sg-ebpf in all of these.
-    let definition = aya_obj::Map::new_from_params(
-        bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
-        size_of::<u32>() as u32,
-        (capacity * size_of::<u32>()) as u32,
-        1,
-        BPF_F_MMAPABLE,
-    );
-    let map =
-        MapData::create(definition, IMAGE_MAP, None).map_err(map_error("create", IMAGE_MAP))?;
+    let shape = ArrayShape {
+        of: bpf_map_type::BPF_MAP_TYPE_ARRAY,
+        value: (capacity * size_of::<u32>()) as u32,
+        entries: 1,
+        flags: BPF_F_MMAPABLE,
+    };
+    let map = shape.create(IMAGE_MAP);
+    let map = map.map_err(map_error("create", IMAGE_MAP))?;
     let mut memory = MappedWords::new(map.fd(), words.len(), true)
         .map_err(system_error("write the policy image"))?;
     memory.words_mut().copy_from_slice(words);

@@ -3,9 +3,8 @@
 use schemars::JsonSchema;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
-use aya_obj::programs::XdpAttachType;
 use sg_common::ends::{Ends, VlanIds};
 use sg_common::flow::{Direction, FLOW_OPENED_OUTBOUND, FlowKey, FlowSeed, FlowState};
 use sg_common::names::PROGRAM_SEED;
@@ -16,6 +15,7 @@ use super::Dataplane;
 use super::error::DataplaneError;
 use super::pins::{PinDir, pin_error};
 use super::program::{self, Programs};
+use super::sys;
 use crate::host::crash::{CrashPoint, reach};
 
 /// A connection as an interface sees it.
@@ -99,26 +99,19 @@ impl Dataplane {
         }
         let program = program(&self.pins)?;
         for seed in seeds {
-            let frame = seed.bytes();
-            let options = TestRunOptions {
-                data_in: Some(&frame),
-                ..TestRunOptions::default()
-            };
-            let run = program
-                .test_run(options)
-                .map_err(|source| DataplaneError::Program {
-                    action: "run",
-                    program: PROGRAM_SEED,
-                    source: Box::new(source),
-                })?;
-            codes.push(run.return_value);
+            let run = sys::run(&program, &seed.bytes(), 1, None);
+            let run = run.map_err(|source| DataplaneError::Run {
+                program: PROGRAM_SEED,
+                source,
+            })?;
+            codes.push(run.code);
         }
         Ok(codes)
     }
 }
 
 /// The program that opens flows: pinned, for it is verified once.
-fn program(pins: &PinDir) -> Result<Xdp, DataplaneError> {
+fn program(pins: &PinDir) -> Result<OwnedFd, DataplaneError> {
     let pin = pins.seed();
     if !pin.exists() {
         let mut programs = Programs::load(pins, program::config()?)?;
@@ -127,9 +120,5 @@ fn program(pins: &PinDir) -> Result<Xdp, DataplaneError> {
             .pin(&pin)
             .map_err(|error| pin_error("pin", &pin, io::Error::other(error)))?;
     }
-    Xdp::from_pin(&pin, XdpAttachType::Interface).map_err(|source| DataplaneError::Program {
-        action: "open",
-        program: PROGRAM_SEED,
-        source: Box::new(source),
-    })
+    sys::open_pin(&pin).map_err(|source| pin_error("open", &pin, source))
 }
