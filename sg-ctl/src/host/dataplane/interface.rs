@@ -293,8 +293,8 @@ impl NetlinkDeserializable for Answer {
     }
 }
 
-/// Asks about the interface of an index, or all for 0: not for statistics, which are half of the answer
-/// and most of the kernel's work.
+/// Asks about the interface of an index, or all for 0: not for statistics of
+/// IPv6, which are half of the answer and most of the kernel's work.
 fn question(index: u32) -> LinkMessage {
     let mut question = LinkMessage::default();
     question.header.index = index;
