@@ -25,6 +25,7 @@ use sg_common::names::LAYOUT_VERSION;
 use crate::{eventually, netns::Namespace, scratch::Directory};
 
 mod program;
+mod rules;
 mod terminal;
 
 use program::program;
@@ -49,19 +50,6 @@ pub struct Outcome {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-}
-
-/// Rules for a flow table of 4 MiB: whoever attaches first waits until the kernel has cleared it, 64 MiB
-/// where nothing is said, and a test has no use for that.
-fn with_small_table(rules: &str) -> String {
-    let mut lines = rules.lines();
-    let first = lines.find(|line| line.trim_end().ends_with(':'));
-    let Some(first) = first.filter(|_| !rules.contains("limits:")) else {
-        return rules.to_owned();
-    };
-    let margin = &first[..first.len() - first.trim_start().len()];
-    let end = rules.trim_end();
-    format!("{end}\n{margin}limits: {{ flow_table_size: 16384 }}\n")
 }
 
 impl<'a> SgCtl<'a> {
@@ -102,7 +90,7 @@ impl<'a> SgCtl<'a> {
     /// Writes a rule file, for a small flow table unless it says otherwise, and returns its path.
     pub fn rule_file(&self, name: &str, rules: &str) -> String {
         let path = self.directory().join(name);
-        fs::write(&path, with_small_table(rules)).expect("the directory is ours");
+        fs::write(&path, rules::with_small_table(rules)).expect("the directory is ours");
         path.display().to_string()
     }
 
