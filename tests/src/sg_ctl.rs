@@ -87,13 +87,6 @@ impl<'a> SgCtl<'a> {
         self.namespace.enter(work)
     }
 
-    /// Writes a rule file, for a small flow table unless it says otherwise, and returns its path.
-    pub fn rule_file(&self, name: &str, rules: &str) -> String {
-        let path = self.directory().join(name);
-        fs::write(&path, rules::with_small_table(rules)).expect("the directory is ours");
-        path.display().to_string()
-    }
-
     /// Whether it has neither state nor pins.
     pub fn is_untouched(&self) -> bool {
         let state = self.state.path().join("state");

@@ -75,7 +75,7 @@ pub fn measure(options: &Options) -> Result<Control> {
     let sg = SgCtl::new(&host);
     let largest = scale.flows.iter().max().copied().unwrap_or(0).max(1024);
     let limits = format!("limits: {{ flow_table_size: {largest} }}\n");
-    let nothing = sg.rule_file("nothing.yaml", &limits);
+    let nothing = sg.whole_rule_file("nothing.yaml", &limits);
     sg.ok(&["attach", "eth0", "-f", &nothing]);
     let mut control = Control::default();
     for amount in scale.amounts {
@@ -126,7 +126,7 @@ fn change(sg: &SgCtl<'_>, amount: Amount, nothing: &str, rounds: u32) -> Result<
     }
     if amount.policies == 1 {
         let [complete, less] = [(&texts[0], "complete.yaml"), (&texts[1], "less.yaml")]
-            .map(|(text, name)| sg.rule_file(name, text));
+            .map(|(text, name)| sg.whole_rule_file(name, text));
         for _ in 0..rounds {
             let empty = in_force(sg, &["apply", "-f", nothing])?.1;
             let (time, first) = in_force(sg, &["apply", "-f", &complete])?;

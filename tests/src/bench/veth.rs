@@ -189,7 +189,7 @@ impl<'a> Guarded<'a> {
             Firewall::Empty => empty = Some(link.server.enter(attach_empty)?),
             Firewall::Sg | Firewall::SgXdp => {
                 let sg = SgCtl::new(&link.server);
-                let file = sg.rule_file("rules.yaml", &admit(&peers));
+                let file = sg.whole_rule_file("rules.yaml", &admit(&peers));
                 let hook = if link.firewall == Firewall::Sg {
                     "auto"
                 } else {

@@ -117,7 +117,7 @@ pub fn measure(amounts: Amounts) -> Result<Figures> {
         .collect::<Vec<_>>();
     let pids = agents.iter().map(|agent| agent.status_line("Pid:").parse());
     let pids = pids.collect::<Result<Vec<u32>, _>>()?;
-    let file = sgs[0].rule_file("groups.yaml", RULES);
+    let file = sgs[0].whole_rule_file("groups.yaml", RULES);
     sgs[0].ok(&["apply", "-f", &file]);
     for sg in &sgs {
         // Until then everybody is admitted.

@@ -13,7 +13,7 @@ use super::filters::{filter_programs, filters};
 use super::gate::Entry;
 use super::hook::HookKind;
 use super::interface::{Interface, XdpProgram};
-use super::links::{AttachedHook, Attachment, Before, HookSide, open_link};
+use super::links::{AttachedHook, Attachment, Before, HookSide, link_pin, open_link};
 use super::maps::system_error;
 use super::pins::PinDir;
 use super::sys::{self, LinkInfo, LinkTarget, TcxProgram};
@@ -144,6 +144,8 @@ fn attachment(
     };
     let expected = present.get(&ifindex).zip(ours.as_ref());
     for side in HookSide::ALL {
+        // Without its pin a link lasts no longer than whoever else holds it.
+        let expected = expected.filter(|_| link_pin(pins, zone, side).exists());
         let at_hook = expected.map(|(interface, ours)| held_at(interface, side, ours));
         let held = match at_hook.transpose()?.flatten() {
             None => held_by_link(pins, zone, side, present)?,
@@ -177,8 +179,8 @@ fn attachment(
     Ok(found)
 }
 
-/// What is at a hook of an interface that the gates of a zone are looked for at, if a link holds one of
-/// them there: no pin needs to be opened.
+/// What is at a hook of an interface that the gates of a zone are looked for at, if it is one of them: the
+/// pinned link needs not be opened.
 fn held_at(
     interface: &Interface,
     side: HookSide,

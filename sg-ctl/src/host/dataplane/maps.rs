@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::io;
 use std::path::PathBuf;
 
-use aya::maps::{Array, Map, MapData, MapError, PerCpuValues};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
 use sg_common::counters::{RuleCounters, RuleKey, ZoneCounters};
@@ -28,7 +28,7 @@ pub(super) struct Maps {
     pub(super) interfaces: Array<MapData, InterfaceSettings>,
     counters: Counters,
     pub(super) log_buckets: Array<MapData, LogBucket>,
-    pub(super) rules: Table<RuleKey, RuleCounters>,
+    pub(super) rules: PerCpuHashMap<MapData, RuleKey, RuleCounters>,
     tags: MapData,
     mapped_tags: OnceCell<MappedTags>,
     flows: MapData,
@@ -66,7 +66,9 @@ impl Maps {
             interfaces: array(open(MAP_INTERFACES)?, MAP_INTERFACES)?,
             counters: Counters::new(open(MAP_COUNTERS)?, counter_pins),
             log_buckets: array(open(MAP_LOG_BUCKETS)?, MAP_LOG_BUCKETS)?,
-            rules: Table::per_cpu(open(MAP_RULES)?).map_err(map_error("open", MAP_RULES))?,
+            rules: Map::from_map_data(open(MAP_RULES)?)
+                .and_then(PerCpuHashMap::try_from)
+                .map_err(map_error("open", MAP_RULES))?,
             tags: open(MAP_FLOW_TAGS)?,
             mapped_tags: OnceCell::new(),
             flows: open(MAP_FLOW_SLOTS)?,

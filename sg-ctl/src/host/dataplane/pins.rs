@@ -72,9 +72,9 @@ impl PinDir {
         self.maps().join(name)
     }
 
-    /// The names of the shared maps that are pinned, none when nobody may look.
-    pub(super) fn pinned_maps(&self) -> Vec<String> {
-        names_in(&self.maps()).unwrap_or_default()
+    /// The names of the shared maps that are pinned.
+    pub(super) fn pinned_maps(&self) -> Result<Vec<String>, DataplaneError> {
+        names_in(&self.maps())
     }
 
     /// The directory of the pages of counters.

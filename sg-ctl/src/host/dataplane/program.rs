@@ -209,10 +209,12 @@ pub(super) fn ensure(
 
 /// Whether all shared maps are pinned.
 pub(super) fn has_maps(pins: &PinDir) -> bool {
-    let pinned = pins.pinned_maps();
-    SHARED_MAPS
-        .iter()
-        .all(|name| pinned.iter().any(|pinned| pinned == name))
+    let mut all = SHARED_MAPS.iter();
+    match pins.pinned_maps() {
+        Ok(pinned) => all.all(|name| pinned.iter().any(|pinned| pinned == name)),
+        // For want of descriptors, say: that they are gone would take guards off their interfaces.
+        Err(_) => all.all(|name| pins.map(name).exists()),
+    }
 }
 
 fn object_error(error: EbpfError) -> DataplaneError {

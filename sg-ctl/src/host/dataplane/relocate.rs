@@ -83,7 +83,7 @@ impl Dataplane {
     }
 
     /// What is attached with maps of other layouts. `ifindex_of` tells the interface index of a
-    /// zone, which only clsact filters need.
+    /// zone, whose hooks are looked at first; 0 if it is not known.
     ///
     /// # Errors
     /// When pins belong to another network namespace, or the kernel does not answer.

@@ -11,7 +11,7 @@ use sg_common::counters::{MAX_RULES, RuleCounters, RuleKey, Tally};
 use sg_common::names::MAP_RULES;
 
 use super::error::DataplaneError;
-use super::maps::{Maps, map_error, system_error};
+use super::maps::{Maps, map_error, on_every_cpu};
 
 /// What one rule of an interface admitted since it came into force there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,17 +56,10 @@ impl RuleCounterInfo {
     }
 }
 
-/// What is tried when the counters cannot be read.
-const READ: &str = "read the counters of rules";
-
 /// The rules that are counted.
 pub(super) fn counted(maps: &Maps) -> Result<BTreeSet<RuleKey>, DataplaneError> {
-    let mut counted = BTreeSet::new();
-    let read = maps.rules.each(|key, _| {
-        counted.insert(key);
-    });
-    read.map_err(system_error(READ))?;
-    Ok(counted)
+    let keys = maps.rules.keys().collect::<Result<_, _>>();
+    keys.map_err(map_error("read", MAP_RULES))
 }
 
 /// The kernel keeps some memory at hand for entries of the map and fetches more behind our back: so
@@ -77,23 +70,33 @@ const REFILL: Duration = Duration::from_millis(1);
 /// Begins to count rules that are about to come into force, as far as there is room. Those that are
 /// counted already go on.
 pub(super) fn begin(
-    maps: &Maps,
+    maps: &mut Maps,
     rules: &[RuleKey],
     counted: &BTreeSet<RuleKey>,
     now: u64,
 ) -> Result<(), DataplaneError> {
+    /// `BPF_NOEXIST`: only a new entry.
+    const NEW: u64 = 1;
     let zero = RuleCounters {
         since: now,
         ..RuleCounters::default()
     };
     let deadline = Instant::now() + PATIENCE;
     for rule in rules.iter().filter(|rule| !counted.contains(rule)) {
-        while let Err(error) = maps.rules.insert(rule, zero) {
-            match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::E2BIG) => return Ok(()),
-                Some(Errno::ENOMEM) if Instant::now() > deadline => return Ok(()),
-                Some(Errno::ENOMEM) => std::thread::sleep(REFILL),
-                _ => return Err(system_error("begin to count a rule")(error)),
+        loop {
+            let inserted = on_every_cpu(zero).and_then(|zero| maps.rules.insert(rule, zero, NEW));
+            match inserted {
+                Err(error) if is(&error, Errno::E2BIG) => return Ok(()),
+                Err(error) if is(&error, Errno::ENOMEM) => {
+                    if Instant::now() > deadline {
+                        return Ok(());
+                    }
+                    std::thread::sleep(REFILL);
+                }
+                inserted => {
+                    inserted.map_err(map_error("write", MAP_RULES))?;
+                    break;
+                }
             }
         }
     }
@@ -102,12 +105,17 @@ pub(super) fn begin(
 
 /// Ends counting rules.
 pub(super) fn end<'r>(
-    maps: &Maps,
+    maps: &mut Maps,
     rules: impl Iterator<Item = &'r RuleKey>,
 ) -> Result<(), DataplaneError> {
-    let rules: Vec<_> = rules.copied().collect();
-    let ended = maps.rules.delete(&rules);
-    ended.map_err(system_error("end counting rules"))?;
+    for rule in rules {
+        match maps.rules.remove(rule) {
+            // Somebody else was faster.
+            Err(MapError::KeyNotFound) => {}
+            Err(error) if is(&error, Errno::ENOENT) => {}
+            removed => removed.map_err(map_error("write", MAP_RULES))?,
+        }
+    }
     Ok(())
 }
 
@@ -115,9 +123,10 @@ pub(super) fn end<'r>(
 /// until the next look.
 pub(super) fn totals(maps: &Maps) -> Result<BTreeMap<RuleKey, RuleTotals>, DataplaneError> {
     let mut totals = BTreeMap::new();
-    let total = |key: RuleKey, per_cpu: &[RuleCounters]| {
+    for entry in &maps.rules {
+        let (key, per_cpu) = entry.map_err(map_error("read", MAP_RULES))?;
         let mut sum = RuleCounters::default();
-        for counters in per_cpu {
+        for counters in per_cpu.iter() {
             sum.add(counters);
         }
         let total = RuleTotals {
@@ -130,8 +139,7 @@ pub(super) fn totals(maps: &Maps) -> Result<BTreeMap<RuleKey, RuleTotals>, Datap
             since: sum.since,
         };
         totals.insert(key, total);
-    };
-    maps.rules.each(total).map_err(system_error(READ))?;
+    }
     let slots = maps.flows()?;
     for index in maps.taken_slots()? {
         let slot = slots.read(index);
@@ -143,4 +151,11 @@ pub(super) fn totals(maps: &Maps) -> Result<BTreeMap<RuleKey, RuleTotals>, Datap
         }
     }
     Ok(totals)
+}
+
+fn is(error: &MapError, errno: Errno) -> bool {
+    match error {
+        MapError::SyscallError(error) => error.io_error.raw_os_error() == Some(errno as i32),
+        _ => false,
+    }
 }

@@ -19,7 +19,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(super) use ethtool::strips_vlans;
-pub(super) use map::{ArrayShape, Outer, Table, freeze, set_slot, slot_id};
+pub(super) use map::{ArrayShape, Cursor, Outer, Table, freeze, set_slot, slot_id};
 pub(super) use memory::{MappedSlots, MappedTags, MappedWords};
 pub use program::Run;
 pub(super) use program::{GateCode, attach_xdp, program_id, run};

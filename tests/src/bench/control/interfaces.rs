@@ -48,7 +48,7 @@ pub(super) fn measure(count: u32, rounds: u32) -> Result<InterfacesRow> {
     host.ip(&(0..=count).map(link).collect::<String>());
     let empty = empty(&host, count);
     let sg = SgCtl::new(&host);
-    let rules = sg.rule_file("rules.yaml", RULES);
+    let rules = sg.whole_rule_file("rules.yaml", RULES);
     sg.ok(&["attach", "v0", "-g", "web", "-f", &rules]);
     let another = format!("v{count}");
     let second = one_more(&sg, &another, rounds)?;

@@ -135,7 +135,7 @@ impl Field {
             return Ok(None);
         }
         let sg = SgCtl::new(&self.link.server);
-        let file = sg.rule_file("rules.yaml", &rules(self.scale.table));
+        let file = sg.whole_rule_file("rules.yaml", &rules(self.scale.table));
         sg.ok(&["attach", "eth0", "-f", &file]);
         sg.ok(&["attach", "tenant", "--side", "workload", "-f", &file]);
         Ok(Some(sg))

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, FromRawFd as _, OwnedFd};
 
 use aya::Pod;
 use aya::maps::{MapData, MapError, MapType};
-use aya::util::nr_cpus;
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use nix::libc;
 
@@ -126,30 +125,26 @@ pub(in super::super) fn set_slot(map: &MapData, index: u32, what: &impl AsFd) ->
     )
 }
 
-/// Entries asked for at a time: a system call each, 0.5 µs per entry and less.
-const BATCH: usize = 4096;
+/// How far a map has been read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) enum Cursor {
+    /// Not at all.
+    Start,
+    /// Up to a bucket.
+    At(u32),
+    /// To the end.
+    End,
+}
 
-/// A hash map with keys `K` and values `V`, one for each key or one for each key and CPU.
+/// A hash map with keys `K` and values `V`.
 pub(in super::super) struct Table<K, V> {
     map: MapData,
-    /// Values of a key.
-    values: usize,
     entry: PhantomData<(K, V)>,
 }
 
 impl<K: Pod, V: Pod> Table<K, V> {
-    /// A map with one value for each key; checks that keys and values have the sizes of the map's.
+    /// Checks that keys and values have the sizes of the map's.
     pub(in super::super) fn new(map: MapData) -> Result<Self, MapError> {
-        Self::with(map, 1)
-    }
-
-    /// The same for a map with values of each CPU, whose size must be a multiple of eight.
-    pub(in super::super) fn per_cpu(map: MapData) -> Result<Self, MapError> {
-        let cpus = nr_cpus().map_err(|(_, error)| MapError::IoError(error))?;
-        Self::with(map, cpus)
-    }
-
-    fn with(map: MapData, values: usize) -> Result<Self, MapError> {
         let info = map.info()?;
         if info.key_size() as usize != size_of::<K>() {
             return Err(MapError::InvalidKeySize {
@@ -165,44 +160,25 @@ impl<K: Pod, V: Pod> Table<K, V> {
         }
         Ok(Self {
             map,
-            values,
             entry: PhantomData,
         })
     }
 
-    /// Shows `see` every entry: a key and its values. Entries that come or go meanwhile may be missed
-    /// or shown twice.
-    pub(in super::super) fn each(&self, mut see: impl FnMut(K, &[V])) -> io::Result<()> {
-        let (mut capacity, mut from) = (BATCH, None);
-        loop {
-            let (keys, values, next) = match self.lookup_batch(from, capacity) {
-                // One bucket has more entries than fit.
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {
-                    capacity *= 2;
-                    continue;
-                }
-                batch => batch?,
-            };
-            for (key, values) in keys.into_iter().zip(values.chunks_exact(self.values)) {
-                see(key, values);
-            }
-            if next.is_none() {
-                return Ok(());
-            }
-            from = next;
-        }
-    }
-
-    /// Reads the next entries (`BPF_MAP_LOOKUP_BATCH`, Linux 5.6), at most `capacity`, and returns
-    /// the bucket to go on at; `None` at the end. `ENOSPC` asks for more capacity.
-    fn lookup_batch(
+    /// Reads the next entries (`BPF_MAP_LOOKUP_BATCH`, Linux 5.6), at most `capacity`; `None` at
+    /// the end. `ENOSPC` asks for more capacity.
+    pub(in super::super) fn lookup_batch(
         &self,
-        from: Option<u32>,
+        cursor: &mut Cursor,
         capacity: usize,
-    ) -> io::Result<(Vec<K>, Vec<V>, Option<u32>)> {
+    ) -> io::Result<Option<Vec<(K, V)>>> {
+        let from = match *cursor {
+            Cursor::Start => None,
+            Cursor::At(bucket) => Some(bucket),
+            Cursor::End => return Ok(None),
+        };
         let mut next = 0_u32;
         let mut keys = Vec::<K>::with_capacity(capacity);
-        let mut values = Vec::<V>::with_capacity(capacity * self.values);
+        let mut values = Vec::<V>::with_capacity(capacity);
         let mut attr = zeroed_attr();
         attr.batch.in_batch = from
             .as_ref()
@@ -212,12 +188,11 @@ impl<K: Pod, V: Pod> Table<K, V> {
         attr.batch.values = values.as_mut_ptr() as u64;
         attr.batch.count = capacity as u32;
         attr.batch.map_fd = fd(self.map.fd());
-        // SAFETY: there is room for `capacity` keys and for the values of as many, of the map's
-        // sizes.
+        // SAFETY: both vectors have room for `capacity` elements of the map's sizes.
         let result = unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) };
-        let next = match result {
-            Ok(_) => Some(next),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => None,
+        *cursor = match result {
+            Ok(_) => Cursor::At(next),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Cursor::End,
             Err(error) => return Err(error),
         };
         // SAFETY: the kernel has filled so many elements of each, as it says in the attribute; any
@@ -225,41 +200,14 @@ impl<K: Pod, V: Pod> Table<K, V> {
         unsafe {
             let filled = (attr.batch.count as usize).min(capacity);
             keys.set_len(filled);
-            values.set_len(filled * self.values);
+            values.set_len(filled);
         }
-        Ok((keys, values, next))
-    }
-
-    /// Adds an entry, unless the key has one (`EEXIST`); `value` for each CPU.
-    pub(in super::super) fn insert(&self, key: &K, value: V) -> io::Result<()> {
-        /// `BPF_NOEXIST`: only a new entry.
-        const NEW: u64 = 1;
-        let values = vec![value; self.values];
-        let mut attr = zeroed_attr();
-        attr.__bindgen_anon_2.map_fd = fd(self.map.fd());
-        attr.__bindgen_anon_2.key = std::ptr::from_ref(key) as u64;
-        attr.__bindgen_anon_2.__bindgen_anon_1.value = values.as_ptr() as u64;
-        attr.__bindgen_anon_2.flags = NEW;
-        // SAFETY: the kernel reads a key and its values, of the map's sizes.
-        unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop) }
-    }
-
-    /// Deletes the entries of keys, where there are any; returns how many.
-    pub(in super::super) fn delete(&self, keys: &[K]) -> io::Result<usize> {
-        let mut rest = keys;
-        let mut deleted = 0;
-        while !rest.is_empty() {
-            let done = self.delete_batch(rest)?;
-            deleted += done;
-            // The kernel stops at a key that is not there (any more).
-            rest = rest.get(done + 1..).unwrap_or_default();
-        }
-        Ok(deleted)
+        Ok(Some(keys.into_iter().zip(values).collect()))
     }
 
     /// Deletes entries (`BPF_MAP_DELETE_BATCH`, Linux 5.6) up to the first that is not there;
     /// returns how many.
-    fn delete_batch(&self, keys: &[K]) -> io::Result<usize> {
+    pub(in super::super) fn delete_batch(&self, keys: &[K]) -> io::Result<usize> {
         let mut attr = zeroed_attr();
         attr.batch.keys = keys.as_ptr() as u64;
         attr.batch.count = keys.len() as u32;
