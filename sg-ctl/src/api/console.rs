@@ -186,7 +186,7 @@ impl<S: Store> Console<S> {
         let (head, body) = request.into_parts();
         gate::check(&head, &self.hosts, self.is_plain)?;
         let path = head.uri.path().to_owned();
-        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let segments = gate::segments(&path);
         if segments.first() == Some(&"console") {
             return Ok(gate::asset(segments.get(1).copied().unwrap_or_default()));
         }
@@ -209,8 +209,14 @@ impl<S: Store> Console<S> {
         if head.method != Method::POST {
             let has_hits = matches!(segments[0], "groups" | "map");
             let has_calls = matches!(segments[..], ["changes", ..] | ["groups", _, ..]);
-            let scene = self.scene(session, client, (has_hits, has_calls)).await?;
-            return self.show(&scene, &segments, &query).await;
+            let (console, path) = (Arc::clone(self), path.clone());
+            let show = async move {
+                let scene = console.scene(session, client, (has_hits, has_calls));
+                console
+                    .show(&scene.await?, &gate::segments(&path), &query)
+                    .await
+            };
+            return to_its_end(show).await?;
         }
         let form = gate::form(body).await?;
         if !session::same(form.get("csrf").unwrap_or_default(), &session.csrf) {
@@ -224,9 +230,8 @@ impl<S: Store> Console<S> {
         }
         let scene = self.scene(session, client, (false, false)).await?;
         let console = Arc::clone(self);
-        let segments: Vec<String> = segments.iter().map(|&part| part.to_owned()).collect();
         let act = async move {
-            let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+            let segments = gate::segments(&path);
             console.act(&scene, &caller, &segments, &form).await
         };
         to_its_end(act).await?

@@ -17,6 +17,7 @@ use axum::routing::get;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 
 pub use listener::{Listener, Peer};
 pub use tls::{TlsError, acceptor};
@@ -35,7 +36,13 @@ const MOST_BYTES: usize = 1 << 20;
 const BODY: Duration = Duration::from_secs(10);
 /// Calls that are carried out at a time, also of clients that have hung up: each has a thread and needs
 /// others for what it asks of the host, of the 512 that there are.
-static CALLS: Semaphore = Semaphore::const_new(64);
+static CALLS: Semaphore = Semaphore::const_new(AT_A_TIME as usize);
+const AT_A_TIME: u32 = 64;
+/// How long is waited for calls that are being carried out when the endpoint is to end: some wait for
+/// other hosts.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+/// How long the answer to the last of them has to leave.
+const LAST_ANSWER: Duration = Duration::from_millis(50);
 /// The header that names hosts of a VPC which do not enforce a change yet.
 const PENDING: HeaderName = HeaderName::from_static("x-sg-pending");
 /// Namespace and version of the API of EC2.
@@ -116,6 +123,12 @@ pub(super) async fn to_its_end<T: Send + 'static>(
     done.map_err(|ended| Refusal::internal(ended.to_string()))
 }
 
+/// Waits until the calls that are being carried out have been, and begins no others meanwhile.
+pub async fn finish_calls() {
+    let _all = timeout(LAST_CALLS, CALLS.acquire_many(AT_A_TIME)).await;
+    sleep(LAST_ANSWER).await;
+}
+
 /// The answer to what no action came of.
 fn unanswered(refusal: Refusal) -> Answer {
     Answer {
@@ -137,23 +150,30 @@ async fn answer<S: Store>(
         return console::welcome();
     }
     let mut service = Service::Ec2;
-    let mut action = String::new();
-    let answer = match endpoint.admit(request, &peer, &mut service).await {
+    let refusal = match endpoint.admit(request, &peer, &mut service).await {
         Ok((caller, form)) => {
-            form.get("Action")
-                .unwrap_or_default()
-                .clone_into(&mut action);
             let api = Arc::clone(&endpoint.api);
-            let call = async move { api.call(&caller, &form).await };
-            to_its_end(call).await.unwrap_or_else(unanswered)
+            let call = async move {
+                let action = form.get("Action").unwrap_or_default();
+                written(api.call(&caller, &form).await, action, service)
+            };
+            match to_its_end(call).await {
+                Ok(response) => return response,
+                Err(refusal) => refusal,
+            }
         }
         Err(refusal) => {
             endpoint.count_failure(&refusal, &peer);
-            unanswered(refusal)
+            refusal
         }
     };
+    written(unanswered(refusal), "", service)
+}
+
+/// An answer as it is sent.
+fn written(answer: Answer, action: &str, service: Service) -> Response<Body> {
     let mut response = match answer.result {
-        Ok(node) => respond(StatusCode::OK, done(&action, node, &answer.request)),
+        Ok(node) => respond(StatusCode::OK, done(action, node, &answer.request)),
         Err(refusal) => {
             let status = StatusCode::from_u16(refusal.status);
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

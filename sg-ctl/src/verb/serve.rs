@@ -10,6 +10,7 @@ use std::thread;
 use anyhow::Context as _;
 use clap::ValueHint;
 use sg_ctl::api::serve::{Options, ServeError, Served, Tls};
+use sg_ctl::api::server::finish_calls;
 use sg_ctl::api::world::Place;
 use sg_ctl::vpc::OwnStore;
 use tokio::signal::unix::{SignalKind, signal};
@@ -200,10 +201,25 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let served = open(options).await?;
     output::text(welcome(&served, &region, io::stdout().is_terminal()))?;
+    let told = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    answer_until(told, served).await
+}
+
+/// Answers until something happens, and carries out then what it has begun.
+async fn answer_until(told: impl Future<Output = ()>, served: Served) -> anyhow::Result<()> {
+    let told_and_done = async {
+        told.await;
+        // Connections end with what answers them.
+        finish_calls().await;
+    };
     tokio::select! {
         result = answer(served) => result,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        () = told_and_done => Ok(()),
     }
 }
 
@@ -245,16 +261,13 @@ pub(super) fn beside(
     note(welcome(&served, &region, io::stderr().is_terminal()).trim_end());
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = move || {
-        runtime.block_on(async {
-            tokio::select! {
-                result = answer(served) => {
-                    if let Err(error) = result {
-                        note(format!("warning: the API ends: {error:#}"));
-                    }
-                }
-                _ = stopped => {}
-            }
-        });
+        let told = async {
+            // Also when whoever would have told is gone.
+            let _ = stopped.await;
+        };
+        if let Err(error) = runtime.block_on(answer_until(told, served)) {
+            note(format!("warning: the API ends: {error:#}"));
+        }
     };
     thread::Builder::new()
         .name("sg-api".to_owned())

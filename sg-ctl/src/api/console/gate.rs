@@ -156,6 +156,11 @@ pub(super) async fn form(body: Body) -> Result<Form, Refusal> {
     }
 }
 
+/// The parts of a path.
+pub(super) fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty()).collect()
+}
+
 /// A file that pages load.
 pub(super) fn asset(name: &str) -> Reply {
     let (kind, text) = match name {

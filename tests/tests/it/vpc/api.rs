@@ -1,7 +1,8 @@
 //! The EC2 endpoint of a VPC: one host serves it, all hosts enforce what it changes.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, thread};
 
+use nix::sys::signal::Signal;
 use sg_tests::{
     ec2::{Answer, Client},
     etcd::Etcd,
@@ -93,7 +94,7 @@ fn a_call_is_answered_when_every_host_of_the_vpc_enforces_it() {
         guarded(&member.sg);
         member.wait_until_enforced(first);
     }
-    let (_serving, client) = serve(&admin);
+    let (serving, client) = serve(&admin);
 
     let (web, mysql) = (group(&client, "web"), group(&client, "mysql"));
     for (host, id) in [("app", &web), ("db", &mysql)] {
@@ -132,6 +133,21 @@ fn a_call_is_answered_when_every_host_of_the_vpc_enforces_it() {
     drop(running);
     let closed = admit(&client, "RevokeSecurityGroupIngress", (&mysql, &web));
     assert_eq!(closed.pending(), Some("db"), "{}", closed.text);
+    // An endpoint that is told to end answers what it has begun to do.
+    let open = thread::scope(|scope| {
+        let call = || admit(&client, "AuthorizeSecurityGroupIngress", (&mysql, &web));
+        let call = scope.spawn(call);
+        eventually_within("the change is made", PATIENCE, || {
+            let rules = client.ok("DescribeSecurityGroupRules", &[]);
+            rules.text.contains("3306").then_some(())
+        });
+        serving.signal(Signal::SIGTERM);
+        call.join().expect("it is answered")
+    });
+    assert_eq!(open.pending(), Some("db"), "{}", open.text);
+    assert_eq!(serving.wait(), 0);
+    let (_serving, client) = serve(&admin);
+    admit(&client, "RevokeSecurityGroupIngress", (&mysql, &web));
     database.start_agent();
     app.wait_until_it_misses(db);
 
