@@ -111,7 +111,10 @@ pub(super) fn pack(release: &Release, files: &[File], directory: &Path) -> Resul
     let package = PathBuf::from(format!("{NAME}_{version}_{architecture}.deb"));
     check(
         Command::new("dpkg-deb")
-            .args(["--root-owner-group", "-Zxz", "--build"])
+            .args(["--root-owner-group", "-Zxz"])
+            // dpkg-deb's own effort is 6.
+            .arg(format!("-z{}", release.effort.min(6)))
+            .arg("--build")
             .args([&tree, &directory.join(&package)])
             // Later times, such as those of the files just copied, become this one.
             .env("SOURCE_DATE_EPOCH", &release.time)
