@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use aya::programs::TcAttachType;
+use aya::programs::{TcAttachType, links::PinnedLink};
 use rstest::rstest;
 use serde_json::Value;
 use sg_ctl::host::dataplane::{AttachPlan, Dataplane, HookKind, Interface};
@@ -29,6 +29,7 @@ pub(super) struct Taken {
     _namespace: Option<Namespace>,
     _xdp: Option<ForeignXdp>,
     _tc: Option<ForeignTc>,
+    _link: Option<PinnedLink>,
 }
 
 /// A way to take protection away from `eth0`.
@@ -99,6 +100,16 @@ fn half_detached(sg: &SgCtl<'_>, _: &Host) -> Taken {
 pub(super) fn pin_removed(sg: &SgCtl<'_>, _: &Host) -> Taken {
     fs::remove_file(sg.pin_version().join("zones/0/ingress")).expect("it is there");
     Taken::default()
+}
+
+/// The program stays at its hook for as long as somebody else holds its link.
+fn pin_removed_and_held(sg: &SgCtl<'_>, host: &Host) -> Taken {
+    let pin = sg.pin_version().join("zones/0/ingress");
+    let link = PinnedLink::from_pin(pin).expect("it is there");
+    Taken {
+        _link: Some(link),
+        ..pin_removed(sg, host)
+    }
 }
 
 fn zone_removed(sg: &SgCtl<'_>, _: &Host) -> Taken {
@@ -272,6 +283,7 @@ fn the_agent_claims_what_is_so(sg: &SgCtl<'_>, host: &Host, state: &str) {
 #[case::link_detached_at_xdp("xdp-generic", link_detached, "not-attached", "attached")]
 #[case::half_detached("xdp-generic", half_detached, "half-attached", "attached")]
 #[case::pin_removed("tc", pin_removed, "half-attached", "attached")]
+#[case::pin_removed_and_held("tc", pin_removed_and_held, "half-attached", "attached")]
 #[case::zone_removed("tc", zone_removed, "not-attached", "attached")]
 #[case::pins_removed("tc", pins_removed, "not-attached", "attached")]
 #[case::map_removed("tc", map_removed, "unreachable", "attached")]
