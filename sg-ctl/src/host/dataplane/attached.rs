@@ -145,16 +145,16 @@ fn attachment(
     let expected = present.get(&ifindex).zip(ours.as_ref());
     for side in HookSide::ALL {
         // Without its pin a link lasts no longer than whoever else holds it.
-        let expected = expected.filter(|_| link_pin(pins, zone, side).exists());
-        let at_hook = expected.map(|(interface, ours)| held_at(interface, side, ours));
-        let held = match at_hook.transpose()?.flatten() {
-            None => held_by_link(pins, zone, side, present)?,
-            held => held,
+        let mut held = match expected.filter(|_| link_pin(pins, zone, side).exists()) {
+            Some((interface, ours)) => held_at(interface, side, ours)?,
+            None => None,
         };
-        let held = match held {
-            None => held_by_filter(pins, zone, side, ifindex, present)?,
-            held => held,
-        };
+        if held.is_none() {
+            held = held_by_link(pins, zone, side, present)?;
+        }
+        if held.is_none() {
+            held = held_by_filter(pins, zone, side, ifindex, present)?;
+        }
         let Some(held) = held.filter(is_ours) else {
             continue;
         };
@@ -180,7 +180,7 @@ fn attachment(
 }
 
 /// What is at a hook of an interface that the gates of a zone are looked for at, if it is one of them: the
-/// pinned link needs not be opened.
+/// pinned link need not be opened.
 fn held_at(
     interface: &Interface,
     side: HookSide,
