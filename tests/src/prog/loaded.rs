@@ -4,6 +4,7 @@
 //! Nothing of them can be left behind: their pins are in a BPF file system that was taken out of
 //! the tree of mounts, and ends with the file descriptor that leads to it.
 
+mod memory;
 mod room;
 
 use std::{
@@ -21,15 +22,16 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sg_common::{
     counters::{RuleCounters, RuleKey, Tally, ZoneCounters},
     event::{Event, Record, SNAP},
-    flow::{Direction, FlowEntry, FlowKey},
+    flow::{Direction, FlowEntry, FlowKey, FlowSlot},
     image::{self, header},
-    names::{MAP_EVENTS, MAP_RULES},
+    names::{MAP_EVENTS, MAP_FLOW_SLOTS, MAP_FLOW_TAGS, MAP_RULES},
     reason::Verdict,
     settings::{InterfaceSettings, ProgramConfig},
 };
 use sg_ctl::host::dataplane::{Dataplane, Entry, Gates, Programs, RuleTotals};
 use sg_policy::{compile::Image, model::Side};
 
+use self::memory::Memory;
 use super::{Hook, ZONE};
 use crate::{oracle::Room, scratch::Directory};
 
@@ -59,6 +61,9 @@ pub(crate) struct Loaded {
     room: Room,
     /// Packets of flows whose slots were overwritten before anybody had counted them for a rule.
     overwritten: HashMap<RuleKey, Tally>,
+    /// The flow table.
+    tags: Memory<u64>,
+    slots: Memory<FlowSlot>,
     /// Keeps the pins.
     _root: File,
 }
@@ -113,12 +118,10 @@ impl Loaded {
             hz: hz as u32,
         };
         let programs = Programs::load(dataplane.pins(), config).expect("the object is sound");
-        let map = |name| {
-            MapData::from_pin(dataplane.pins().map(name))
-                .and_then(Map::from_map_data)
-                .expect("the maps are pinned")
-        };
-        let events = RingBuf::try_from(map(MAP_EVENTS)).expect("it is a ring buffer");
+        let map =
+            |name| MapData::from_pin(dataplane.pins().map(name)).expect("the maps are pinned");
+        let events = Map::from_map_data(map(MAP_EVENTS)).and_then(RingBuf::try_from);
+        let events = events.expect("it is a ring buffer");
         let mut loaded = Self {
             side,
             gates: RefCell::new(Gates::new(programs, ZONE)),
@@ -127,6 +130,8 @@ impl Loaded {
             now: 1 << 32,
             room: Room::Free,
             overwritten: HashMap::new(),
+            tags: Memory::new(&map(MAP_FLOW_TAGS)),
+            slots: Memory::new(&map(MAP_FLOW_SLOTS)),
             dataplane,
             _root: root,
         };

@@ -2,12 +2,10 @@
 
 use std::net::IpAddr;
 
-use aya::maps::{Array, Map, MapData};
 use sg_common::{
     addr::Addr,
     ends::{Ends, VlanIds},
     flow::{Evidence, FlowEntry, FlowKey, FlowSlot, FlowState},
-    names::{MAP_FLOW_SLOTS, MAP_FLOW_TAGS},
     settings::InterfaceSettings,
     table::{BUCKET_SLOTS, Meta},
 };
@@ -50,7 +48,12 @@ impl Loaded {
     pub(crate) fn keep_room(&mut self) {
         if self.room == Room::Taken {
             let may_go = self.may_go();
-            if self.flows().iter().any(|(key, entry)| may_go(key, entry)) {
+            let mut slots = (0..self.slots.len).map(|number| self.slots.get(number));
+            let is_over = |slot: FlowSlot| {
+                u32::from(slot.key.zone()) == ZONE
+                    && slot.entry().is_some_and(|entry| may_go(&slot.key, &entry))
+            };
+            if slots.any(is_over) {
                 self.fill();
             }
         }
@@ -69,13 +72,11 @@ impl Loaded {
     fn fill(&mut self) {
         let may_go = self.may_go();
         self.dataplane.delete_flows(may_go).expect("maps are open");
-        let mut tags = self.array::<u64>(MAP_FLOW_TAGS);
-        let mut slots = self.array::<FlowSlot>(MAP_FLOW_SLOTS);
-        for bucket in 0..tags.len() {
-            let mut word = tags.get(&bucket, 0).expect("there is such a bucket");
+        for bucket in 0..self.tags.len {
+            let mut word = self.tags.get(bucket);
             for index in 0..BUCKET_SLOTS {
                 let number = bucket * BUCKET_SLOTS + index;
-                let slot = slots.get(&number, 0).expect("there is such a slot");
+                let slot = self.slots.get(number);
                 let byte = 8 * index;
                 if word >> byte & 0x7f != 0 && slot.entry().is_some() {
                     continue;
@@ -85,12 +86,11 @@ impl Loaded {
                     overwritten.packets += tally.packets;
                     overwritten.bytes += tally.bytes;
                 }
-                let stranger = self.stranger(number, slot);
-                slots.set(number, stranger, 0).expect("maps are writable");
+                self.slots.set(number, self.stranger(number, slot));
                 // Any tag will do: nobody looks for a stranger.
                 word = word & !(0x7f << byte) | u64::from(1 + number % 127) << byte;
             }
-            tags.set(bucket, word, 0).expect("maps are writable");
+            self.tags.set(bucket, word);
         }
     }
 
@@ -106,12 +106,5 @@ impl Loaded {
             created: self.now,
             ..before
         }
-    }
-
-    fn array<V: aya::Pod>(&self, name: &str) -> Array<MapData, V> {
-        MapData::from_pin(self.dataplane.pins().map(name))
-            .and_then(Map::from_map_data)
-            .and_then(Array::try_from)
-            .expect("the table is pinned")
     }
 }
