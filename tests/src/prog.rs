@@ -31,7 +31,7 @@ use sg_common::{
 };
 use sg_ctl::host::dataplane::Entry;
 use sg_policy::{
-    compile::{RuleNumbers, RuleRecord, ZonePolicy, compile},
+    compile::{Image, RuleNumbers, RuleRecord, ZonePolicy, compile},
     model::{Model, Side},
 };
 
@@ -117,6 +117,8 @@ pub struct Filter {
     loaded: Option<Loaded>,
     numbers: RuleNumbers,
     generation: u64,
+    /// In force, once there is one.
+    image: Option<Image>,
     model: Model,
     second: RefCell<SecondOpinion>,
 }
@@ -131,6 +133,7 @@ impl Filter {
             place,
             numbers: RuleNumbers::default(),
             generation: 0,
+            image: None,
             second: RefCell::new(SecondOpinion::new(&model, loaded.hz())),
             model,
             loaded: Some(loaded),
@@ -152,8 +155,8 @@ impl Filter {
         self.apply_in(rules, 0);
     }
 
-    /// As [`Self::apply`], in an image of at least so many words.
-    pub fn apply_in(&mut self, rules: &str, words: usize) {
+    /// The same, in an image of at least so many words.
+    fn apply_in(&mut self, rules: &str, words: usize) {
         self.model = read(rules);
         self.second.get_mut().apply(&self.model);
         let zone = |name: &str, zone, address: fn(Family) -> IpAddr| {
@@ -172,6 +175,14 @@ impl Filter {
         let image = compile(&self.model, &zones, &mut self.numbers, self.generation)
             .expect("the rules compile");
         self.loaded_mut().install_padded(&image, words);
+        self.image = Some(image);
+    }
+
+    /// Puts the image that is in force in force once more, in one of at least so many words.
+    pub fn move_to(&mut self, words: usize) {
+        let image = self.image.take().expect("rules were applied");
+        self.loaded_mut().install_padded(&image, words);
+        self.image = Some(image);
     }
 
     /// Puts an image in force in which the interface has no policy.
@@ -180,11 +191,17 @@ impl Filter {
             .expect("nothing compiles");
         self.second.get_mut().forget_policy();
         self.loaded_mut().install(&image);
+        self.image = Some(image);
     }
 
     /// As [`Self::apply`] with one group, see [`Self::with_group`].
     pub fn apply_group(&mut self, group: &str) {
         self.apply(&rules_of_one_group(group));
+    }
+
+    /// The same, in an image of at least so many words: rules enough for so many would do the same, slowly.
+    pub fn apply_group_in(&mut self, group: &str, words: usize) {
+        self.apply_in(&rules_of_one_group(group), words);
     }
 
     /// Judges a frame on its way to the protected side.

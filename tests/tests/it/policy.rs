@@ -107,44 +107,48 @@ fn large_rules() -> String {
 
 #[apply(everywhere)]
 fn policies_of_any_size_replace_each_other(place: Place) {
-    const SMALL: &str = "inbound: [{ type: SSH, source: 10.0.0.1/32, description: one }]";
-    let mut filter = Filter::with_group(place, SMALL);
+    let [one, two, three] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+    let mut filter = Filter::with_group(place, "inbound: []");
     let syn =
         |from: &str, port: u16| tcp(format!("{from}:{port}").as_str(), (V4.local(), 22)).syn();
-    let by_small = |filter: &Filter, port| {
+    let admits_only = |filter: &Filter, admitted: &str, port| {
         filter
-            .inbound(&syn("10.0.0.1", port))
+            .inbound(&syn(admitted, port))
             .passes(Reason::New)
-            .by_rule("one");
-        filter.inbound(&syn("10.0.0.2", port)).drops(Reason::NoRule);
+            .by_rule(admitted);
+        for other in [one, two, three] {
+            if other != admitted {
+                filter.inbound(&syn(other, port)).drops(Reason::NoRule);
+            }
+        }
     };
-    by_small(&filter, 1);
+    let only = |from| format!("inbound: [{{ type: SSH, source: {from}/32, description: {from} }}]");
+    filter.apply_group(&only(one));
+    admits_only(&filter, one, 1);
     filter.apply(&large_rules());
     filter
-        .inbound(&syn("10.0.0.2", 1))
+        .inbound(&syn("10.0.0.2", 2))
         .passes(Reason::New)
         .by_rule("many");
-    filter.inbound(&syn("10.0.218.190", 1)).passes(Reason::New);
-    filter.inbound(&syn("10.0.0.3", 1)).drops(Reason::NoRule);
-    // Its flow is of the policy before.
-    filter
-        .inbound(&syn("10.0.0.1", 1))
-        .passes(Reason::Established)
-        .by_rule("one");
-    // The largest size class: many more rules would do the same, slowly.
-    filter.apply_in(&large_rules(), SIZE_CLASSES[1] + 1);
-    filter
-        .inbound(&syn("10.0.0.4", 1))
-        .passes(Reason::New)
-        .by_rule("many");
-    filter.inbound(&syn("10.0.0.3", 1)).drops(Reason::NoRule);
-    filter.apply_group(SMALL);
-    by_small(&filter, 2);
-    filter.apply_in(&large_rules(), SIZE_CLASSES[1] + 1);
-    filter.inbound(&syn("10.0.0.6", 1)).passes(Reason::New);
-    filter.apply(&large_rules());
-    filter.inbound(&syn("10.0.0.8", 1)).passes(Reason::New);
+    filter.inbound(&syn("10.0.218.190", 2)).passes(Reason::New);
     filter.inbound(&syn("10.0.0.3", 2)).drops(Reason::NoRule);
+    let [medium, large] = [SIZE_CLASSES[0] + 1, SIZE_CLASSES[1] + 1];
+    // Words beyond the smallest size, in an image of the largest.
+    filter.move_to(large);
+    for from in ["10.0.0.4", "10.0.218.188"] {
+        let seen = filter.inbound(&syn(from, 2));
+        seen.passes(Reason::New).by_rule("many");
+    }
+    filter.inbound(&syn("10.0.0.5", 2)).drops(Reason::NoRule);
+    // Its flow is of the first policy.
+    filter
+        .inbound(&syn(one, 1))
+        .passes(Reason::Established)
+        .by_rule(one);
+    for (port, (admitted, words)) in (3..).zip([(one, 0), (two, large), (three, medium)]) {
+        filter.apply_group_in(&only(admitted), words);
+        admits_only(&filter, admitted, port);
+    }
 }
 
 #[apply(everywhere_in_both_families)]
