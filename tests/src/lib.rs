@@ -47,7 +47,11 @@ pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
     eventually_within(what, PATIENCE, probe)
 }
 
-/// The same, for what takes longer.
+/// The shortest and the longest pause between two attempts.
+const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
+
+/// The same, for what takes longer. The pause after an attempt is four times as long as that took: most run a
+/// command, and what is waited for wants the processor, too.
 pub fn eventually_within<T>(
     what: &str,
     patience: Duration,
@@ -55,6 +59,7 @@ pub fn eventually_within<T>(
 ) -> T {
     let deadline = Instant::now() + patience;
     loop {
+        let begin = Instant::now();
         if let Some(answer) = probe() {
             return answer;
         }
@@ -63,7 +68,8 @@ pub fn eventually_within<T>(
             "not within {} s: {what}",
             patience.as_secs()
         );
-        thread::sleep(Duration::from_millis(5));
+        let [shortest, longest] = PAUSES;
+        thread::sleep((begin.elapsed() * 4).clamp(shortest, longest));
     }
 }
 

@@ -131,9 +131,11 @@ fn a_vpc_in_which_nothing_happens_is_followed_without_a_break() {
     let etcd = Etcd::start(&[node], &[]);
     let database = Member::database(db, &etcd, &[]);
     let begin = Instant::now();
+    let since = database.status()["since"].clone();
     eventually_within("a while without a break", PATIENCE, || {
         let status = database.status();
         assert_eq!(status["connected"], true, "{status:#}");
+        assert_eq!(status["since"], since, "{status:#}");
         (begin.elapsed() > LONG).then_some(())
     });
 }
