@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Lets AWS's clients loose on `sg-ctl serve`, each as its users do, and on a real interface.
 
-    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,moto,at_once,attack] [--fetch]
+    run.py SG_CTL [--work DIR] [--rounds N] [--only cases,cli,node,ansible,terraform,moto,at_once,attack]
+    run.py --fetch [--work DIR] [--only …]
 
 Makes environments with the pinned versions in DIR, two network namespaces with guarded interfaces between
 them, and one endpoint, which every part then uses at the same time; moto's tests, which want to begin with
@@ -14,6 +15,7 @@ give what is listed, it says so and exits with 3.
 import argparse
 import concurrent.futures
 import contextlib
+import fcntl
 import glob
 import json
 import os
@@ -65,15 +67,18 @@ def node_modules(work):
 
 
 def fetch(work, only):
-    """Makes what the parts need; what is there is left as it is. Answers where Python's programs are."""
-    bin_dir = environment(work, "requirements.txt")
-    if "node" in only:
-        node_modules(work)
-    if "ansible" in only:
-        environment(work, "requirements-ansible.txt")
-    if "moto" in only:
-        run(environment(work, "requirements-moto.txt") / "python", HERE / "moto_tests.py", OTHER, "--work", work, "--fetch")
-    return bin_dir
+    """Makes what the parts need, once somebody else has done so; what is there is left as it is. Answers where
+    Python's programs are."""
+    with (work / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        bin_dir = environment(work, "requirements.txt")
+        if "node" in only:
+            node_modules(work)
+        if "ansible" in only:
+            environment(work, "requirements-ansible.txt")
+        if "moto" in only:
+            run(environment(work, "requirements-moto.txt") / "python", HERE / "moto_tests.py", OTHER, "--work", work, "--fetch")
+        return bin_dir
 
 
 def inside(*words):
@@ -223,12 +228,14 @@ def work_through(part, commands, bin_dir):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sg_ctl", type=pathlib.Path)
+    parser.add_argument("sg_ctl", type=pathlib.Path, nargs="?")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/tmp/sg-ec2"))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS)
     parser.add_argument("--fetch", action="store_true")
     arguments = parser.parse_args()
+    if not arguments.sg_ctl and not arguments.fetch:
+        parser.error("which sg-ctl?")
     arguments.work.mkdir(parents=True, exist_ok=True)
     try:
         bin_dir = fetch(arguments.work, arguments.only)

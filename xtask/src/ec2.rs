@@ -33,30 +33,29 @@ pub(crate) struct Ec2Args {
     fetch: bool,
 }
 
-/// Builds sg-ctl and runs the parts, as root.
+/// Builds sg-ctl and runs the parts, as root, or fetches what they need.
 ///
 /// # Errors
 /// When the build or a part fails.
 pub(crate) fn run(arguments: &Ec2Args) -> Result<()> {
     let toolchain = setup::run()?;
     setup::provide_programs(&PROGRAMS)?;
-    let sg_ctl = cargo::find_sg_ctl(&cargo::build_all()?)?;
     let work = toolchain.tools.join("ec2");
-    let mut words: Vec<OsString> = vec![
-        "env".into(),
-        "python3".into(),
-        root().join("tests/ec2/run.py").into(),
-        sg_ctl.into(),
+    let run = root().join("tests/ec2/run.py");
+    let mut words: Vec<OsString> = vec!["env".into(), "python3".into(), run.into()];
+    if arguments.fetch {
+        words.push("--fetch".into());
+    } else {
+        words.push(cargo::find_sg_ctl(&cargo::build_all()?)?.into());
+    }
+    words.extend([
         "--work".into(),
         work.into(),
         "--rounds".into(),
         arguments.rounds.to_string().into(),
-    ];
+    ]);
     if let Some(parts) = &arguments.only {
         words.extend(["--only".into(), parts.into()]);
-    }
-    if arguments.fetch {
-        words.push("--fetch".into());
     }
     let mut command = privilege::elevate(&words).context("cannot run the clients")?;
     let status = command.status().context("cannot run the clients")?;

@@ -1,12 +1,13 @@
 //! Programs of the system, by its package client.
 
-use std::{ffi::OsString, path::Path, process::Command};
+use std::{ffi::OsString, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
     privilege::{elevate, find_program},
     progress::Step,
+    toolchain::tools_root,
 };
 
 /// Makes sure that programs, and files given by their paths, are installed, each with the package
@@ -15,14 +16,24 @@ use crate::{
 /// # Errors
 /// When there is no apt-get, or it fails: with the command to run by hand.
 pub(crate) fn provide(needed: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<_> = needed.iter().filter(|(name, _)| !is_there(name)).collect();
+    let missing = || -> Vec<&str> {
+        let missing = needed.iter().filter(|(name, _)| !is_there(name));
+        missing.map(|(_, package)| *package).collect()
+    };
     let programs: Vec<_> = needed.iter().map(|(name, _)| format!("`{name}`")).collect();
     let programs = programs.join(", ");
-    if missing.is_empty() {
+    if missing().is_empty() {
         Step::present("system programs", &programs);
         return Ok(());
     }
-    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    // Another task may be about to install them, and the package client does not wait for itself.
+    let tools = tools_root().map_err(anyhow::Error::msg)?;
+    fs::create_dir_all(&tools).with_context(|| format!("cannot create {}", tools.display()))?;
+    let _lock = super::lock(&tools)?;
+    let packages = missing();
+    if packages.is_empty() {
+        return Ok(());
+    }
     if find_program("apt-get").is_none() {
         bail!(
             "{programs} missing\nhelp: install {} by this system's package client",
