@@ -72,11 +72,11 @@ const OTHER_SIDE: &str = "WORKLOAD";
 /// The same of networks, which take a fifth of the time that all takes: for those who cannot wait.
 const OTHER_SIDE_OF_NETWORKS: &str = "Side__Workload";
 
-/// What the names of tests begin with that show, packet by packet, what the programs decide, or how a change
-/// that was killed is finished that writes maps only. On other kernels the same programs decide the same,
-/// unless a verifier or a JIT has a fault, which random packets show against the oracle: for those who cannot
-/// wait.
-const DECISIONS: [&str; 20] = [
+/// What the names of tests begin with that show, packet by packet, what the programs decide, or how what was
+/// killed is finished, but for attach and detach. On other kernels the same programs decide the same, unless
+/// a verifier or a JIT has a fault, which random packets show against the oracle: for those who cannot wait.
+const DECISIONS: [&str; 24] = [
+    "audit::",
     "awkward::",
     "datagrams::",
     "fragments::",
@@ -84,8 +84,11 @@ const DECISIONS: [&str; 20] = [
     "headers::",
     "infra::",
     "malformed::",
+    "policy::a_thousand",
     "quotes::",
     "recovery::a_change",
+    "recovery::a_lost",
+    "recovery::a_restore",
     "recovery::a_trial",
     "recovery::an_apply",
     "related::",
