@@ -21,6 +21,7 @@ pub mod guard;
 pub mod netns;
 pub mod oracle;
 pub mod packet;
+pub mod ppp;
 pub mod prog;
 pub mod random;
 pub mod replay;

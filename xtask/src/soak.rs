@@ -16,6 +16,9 @@ use crate::{
 /// How often the tests are run on a busy machine.
 const BUSY_RUNS: usize = 5;
 
+/// What the names of tests contain that full kernels have more for than those of clouds.
+const TUNNELS: &str = "net::tunnels::";
+
 /// Options of `cargo xtask soak`.
 #[derive(clap::Args)]
 pub(crate) struct SoakArgs {
@@ -41,7 +44,7 @@ enum Part {
     Clients,
     /// The packages, installed and used in empty roots.
     Packages,
-    /// All kernels.
+    /// All kernels, and tunnels on a full one.
     Kernels,
     /// Kernels of arm64, emulated.
     Arm64,
@@ -77,7 +80,10 @@ impl Part {
             Self::Long => task(&["test", "--long"]),
             Self::Clients => task(&["ec2"]),
             Self::Packages => task(&["dist", "--check"]),
-            Self::Kernels => task(&["vmtest", "--kernel", "all"]),
+            Self::Kernels => {
+                task(&["vmtest", "--kernel", "all"])?;
+                task(&["vmtest", "--kernel", "newest", "--full", "--", TUNNELS])
+            }
             Self::Arm64 => task(&["vmtest", "--arch", "arm64", "--kernel", "all"]),
         }
     }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use self::{
     foreign::Foreign,
     guest::{Payload, qemu},
-    kernel::{Catalogue, Kernel, Series},
+    kernel::{Catalogue, Flavour, Kernel, Series},
     report::Report,
 };
 use crate::{
@@ -123,6 +123,10 @@ pub(crate) struct VmtestArgs {
     #[arg(long, conflicts_with = "filter")]
     short: bool,
 
+    /// Boot Debian's full kernels in place of its small ones for clouds: they have PPP.
+    #[arg(long, conflicts_with_all = ["short", "record"])]
+    full: bool,
+
     /// Run no tests, but write down what the programs cost, see `cargo xtask verifier`.
     #[arg(long, conflicts_with = "filter")]
     record: bool,
@@ -197,7 +201,13 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
             }
         }
     }
-    let catalogue = Catalogue::read(machine, &wanted.keys().copied().collect::<Vec<_>>())?;
+    let flavour = if arguments.full {
+        Flavour::Full
+    } else {
+        Flavour::Cloud
+    };
+    let named: Vec<_> = wanted.keys().copied().collect();
+    let catalogue = Catalogue::read(machine, flavour, &named)?;
     let takes_newest = |choice: &Choice| matches!(choice, Choice::Newest | Choice::All);
     if arguments.kernel.iter().any(takes_newest) {
         let newest = catalogue.newest();

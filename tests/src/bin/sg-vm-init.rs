@@ -24,10 +24,11 @@ use nix::{
 const PLAN: &str = "/plan";
 
 /// File systems: type and place.
-const MOUNTS: [(&str, &str); 6] = [
+const MOUNTS: [(&str, &str); 7] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
     ("bpf", "/sys/fs/bpf"),
     ("tmpfs", "/run"),
     ("tmpfs", "/tmp"),

@@ -40,8 +40,8 @@ const PROCESSOR: &str = "max,erms=off,fsrm=off,smap=off";
 /// of a guest's time went there when it cleared pages and copied the verifier's states.
 const WITHOUT_REP: &str = "clearcpuid=112";
 
-/// Modules that are not part of Debian's kernel images.
-const MODULES: [&str; 6] = [
+/// Modules that are not part of Debian's kernel images, of whichever flavour.
+pub(super) const MODULES: [&str; 6] = [
     "veth",
     "sch_ingress",
     "cls_bpf",
@@ -101,7 +101,8 @@ pub(super) fn log(directory: &Path, series: Series) -> PathBuf {
 fn pack(kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
     let mut initramfs = Initramfs::default();
     let mut plan = String::new();
-    for module in Modules::list(&kernel.modules)?.resolve(&MODULES)? {
+    let modules = [&MODULES[..], kernel.flavour.modules()].concat();
+    for module in Modules::list(&kernel.modules)?.resolve(&modules)? {
         let path = format!("/modules/{}.ko", module.name);
         initramfs.file(Path::new(&path), &module.content);
         writeln!(plan, "module {path}")?;

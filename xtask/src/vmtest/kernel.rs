@@ -1,4 +1,4 @@
-//! Kernels of Debian, by the machine's package client: the *cloud* flavour, small and with BTF.
+//! Kernels of Debian, by the machine's package client.
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +33,34 @@ const LARGE_SUITES: [&str; 2] = ["bookworm", "trixie"];
 /// What a kernel's packages are called before its release; from 7.x on the image is an empty shell
 /// and its contents are in the other two.
 const PACKAGES: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
-const FLAVOUR: &str = "-cloud-";
+
+/// What of the kernel is in the packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flavour {
+    /// What machines of a cloud need: small, with BTF.
+    Cloud,
+    /// What any machine needs: PPP, too.
+    Full,
+}
+
+impl Flavour {
+    /// What the names of its packages end with.
+    fn suffix(self, machine: Machine) -> String {
+        let machine = machine.debian();
+        match self {
+            Self::Cloud => format!("-cloud-{machine}"),
+            Self::Full => format!("-{machine}"),
+        }
+    }
+
+    /// The modules that guests have beside [`MODULES`](super::guest::MODULES).
+    pub(super) const fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Cloud => &[],
+            Self::Full => &["ppp_async"],
+        }
+    }
+}
 
 /// The first two numbers of a kernel version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,12 +93,14 @@ struct Release {
 
 impl Release {
     /// Reads the name of a kernel image's package; `None` for other packages, such as those that
-    /// stand for the newest of a series, are unsigned, or hold debug symbols.
-    fn of_package(package: &str, flavour: &str) -> Option<Self> {
-        let name = package.strip_prefix(PACKAGES[0])?.strip_suffix(flavour)?;
+    /// stand for the newest of a series, are of another flavour, unsigned, or hold debug symbols.
+    fn of_package(package: &str, suffix: &str) -> Option<Self> {
+        let name = package.strip_prefix(PACKAGES[0])?.strip_suffix(suffix)?;
         let words = name.split(|c: char| !c.is_ascii_digit());
         let numbers: Vec<u32> = words.filter_map(|word| word.parse().ok()).collect();
-        let is_release = numbers.len() > 2 && name.starts_with(|c: char| c.is_ascii_digit());
+        let mut parts = name.split('-');
+        let is_release =
+            numbers.len() > 2 && parts.all(|part| part.starts_with(|c: char| c.is_ascii_digit()));
         is_release.then(|| Self {
             numbers,
             name: name.to_owned(),
@@ -88,6 +117,8 @@ impl Release {
 pub(super) struct Kernel {
     /// The series that it was fetched for.
     pub(super) series: Series,
+    /// What it has.
+    pub(super) flavour: Flavour,
     /// What QEMU boots.
     pub(super) image: PathBuf,
     /// The directory of its modules.
@@ -97,6 +128,7 @@ pub(super) struct Kernel {
 /// What the suites of the machine's mirrors have.
 pub(super) struct Catalogue {
     machine: Machine,
+    flavour: Flavour,
     cache: PathBuf,
     suites: Vec<(PrivateApt, BTreeSet<Release>)>,
     /// Why suites are not among them.
@@ -109,11 +141,12 @@ impl Catalogue {
     ///
     /// # Errors
     /// When there is no package client, or the cache is not writable.
-    pub(super) fn read(machine: Machine, wanted: &[Series]) -> Result<Self> {
+    pub(super) fn read(machine: Machine, flavour: Flavour, wanted: &[Series]) -> Result<Self> {
         let cache = cache(machine)?;
         let mut catalogue = Self {
             _lock: setup::lock(&cache)?,
             machine,
+            flavour,
             cache,
             suites: Vec::new(),
             missing: Vec::new(),
@@ -153,18 +186,18 @@ impl Catalogue {
                 self.missing.push(format!("{suite} of {mirror}: {error:#}"));
             }
             let names = apt.names(PACKAGES[0])?;
-            let flavour = self.flavour();
+            let suffix = self.suffix();
             let releases = names
                 .iter()
-                .filter_map(|name| Release::of_package(name, &flavour));
+                .filter_map(|name| Release::of_package(name, &suffix));
             self.suites.push((apt, releases.collect()));
         }
         Ok(())
     }
 
     /// What the names of kernels end with.
-    fn flavour(&self) -> String {
-        format!("{FLAVOUR}{}", self.machine.debian())
+    fn suffix(&self) -> String {
+        self.flavour.suffix(self.machine)
     }
 
     /// Returns the newest series that is listed.
@@ -195,17 +228,20 @@ impl Catalogue {
         let Some((apt, release)) = self.find(series) else {
             return Ok(None);
         };
-        let flavour = self.flavour();
+        let suffix = self.suffix();
         let subject = format!("kernel {series}");
-        let directory = self.cache.join(&release.name);
+        let directory = match self.flavour {
+            Flavour::Cloud => self.cache.join(&release.name),
+            Flavour::Full => self.cache.join(format!("full-{}", release.name)),
+        };
         if directory.is_dir() {
             Step::present(&subject, &directory.display().to_string());
         } else {
             let step = Step::start(&subject, &format!("fetching {}", release.name));
-            let part = self.cache.join(format!("{}.part", release.name));
+            let part = directory.with_added_extension("part");
             // Left over from an interrupted run, if at all.
             let _ = fs::remove_dir_all(&part);
-            let names = PACKAGES.map(|prefix| format!("{prefix}{}{flavour}", release.name));
+            let names = PACKAGES.map(|prefix| format!("{prefix}{}{suffix}", release.name));
             let listed = |name: &String| apt.names(name).is_ok_and(|found| found.contains(name));
             let names: Vec<_> = names.into_iter().filter(listed).collect();
             for package in apt.download(&step, &names)? {
@@ -217,7 +253,8 @@ impl Catalogue {
                 .with_context(|| format!("cannot create {}", directory.display()))?;
             step.done(&directory.display().to_string());
         }
-        Kernel::inside(series, &directory, &format!("{}{flavour}", release.name)).map(Some)
+        let release = format!("{}{suffix}", release.name);
+        Kernel::inside(series, self.flavour, &directory, &release).map(Some)
     }
 }
 
@@ -234,7 +271,7 @@ pub(super) fn cache(machine: Machine) -> Result<PathBuf> {
 
 impl Kernel {
     /// Finds image and modules among a package's files; both have moved over the years.
-    fn inside(series: Series, package: &Path, release: &str) -> Result<Self> {
+    fn inside(series: Series, flavour: Flavour, package: &Path, release: &str) -> Result<Self> {
         let modules = ["lib", "usr/lib"].map(|lib| package.join(lib).join("modules").join(release));
         let Some(modules) = modules.into_iter().find(|modules| modules.is_dir()) else {
             bail!("no modules in {}", package.display());
@@ -248,6 +285,7 @@ impl Kernel {
         };
         Ok(Self {
             series,
+            flavour,
             image,
             modules,
         })
@@ -275,6 +313,12 @@ mod tests {
             "linux-image-6.1.0-56-rt-amd64",
         ] {
             assert_eq!(release(other), None, "{other}");
+        }
+        let full = |package: &str| Release::of_package(package, "-amd64");
+        assert!(full("linux-image-6.12.117+deb12-amd64").is_some());
+        for other in ["cloud", "rt"] {
+            let other = format!("linux-image-6.12.117+deb12-{other}-amd64");
+            assert_eq!(full(&other), None, "{other}");
         }
     }
 

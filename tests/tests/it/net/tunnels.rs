@@ -12,6 +12,7 @@ use sg_ctl::host::dataplane::HookKind;
 use sg_tests::{
     family::Family,
     netns::Namespace,
+    ppp::{self, SerialLine},
     sg_ctl::SgCtl,
     topology::{Host, Network},
     traffic::{Connection, Server, tcp_is_silent, udp_exchange, udp_is_silent},
@@ -26,7 +27,12 @@ enum Kind {
     Gre,
     /// Carries IPv6 only.
     Sit,
+    /// By a serial line, not by the interface below.
+    Ppp,
 }
+
+/// The kernel has no such tunnel.
+struct Missing;
 
 /// Where `WireGuard` listens.
 const PORT: &str = "51820";
@@ -38,33 +44,46 @@ impl Kind {
             Self::WireGuard => "wg0",
             Self::Gre => "gre1",
             Self::Sit => "sit1",
+            Self::Ppp => ppp::NAME,
         }
     }
 
-    /// The rule that lets it through below.
+    /// The rule that lets it through below; for PPP one that nothing needs.
     fn carrier(self) -> String {
         match self {
             Self::WireGuard => format!("protocol: udp, ports: {PORT}"),
             Self::Gre => "protocol: 47".to_owned(),
             Self::Sit => "protocol: 41".to_owned(),
+            Self::Ppp => "protocol: 98".to_owned(),
         }
     }
 
     const fn families(self) -> &'static [Family] {
         match self {
             Self::Sit => &[Family::V6],
-            Self::WireGuard | Self::Gre => &[Family::V4, Family::V6],
+            Self::WireGuard | Self::Gre | Self::Ppp => &[Family::V4, Family::V6],
         }
     }
 
-    /// Makes one end; `false` where the kernel has no such tunnel.
-    fn make(self, host: &Host, other: &Host) -> bool {
+    /// Makes both ends; returns what they last as long as, if it is not the kernel that keeps them.
+    fn make(self, ends: [&Host; 2]) -> Result<Option<SerialLine>, Missing> {
+        if self == Self::Ppp {
+            let line = SerialLine::between(ends.map(|host| &host.namespace));
+            return line.map(Some).ok_or(Missing);
+        }
+        let [near, far] = ends;
+        let is_made = self.make_end(near, far) && self.make_end(far, near);
+        if is_made { Ok(None) } else { Err(Missing) }
+    }
+
+    fn make_end(self, host: &Host, other: &Host) -> bool {
         let (local, remote) = (host.v4.to_string(), other.v4.to_string());
         let ends = ["local", &local, "remote", &remote];
         let (kind, ends) = match self {
             Self::WireGuard => ("wireguard", &[][..]),
             Self::Gre => ("gre", &ends[..]),
             Self::Sit => ("sit", &ends[..]),
+            Self::Ppp => unreachable!("no link that `ip` makes"),
         };
         let words = [self.name(), "type", kind];
         host.namespace.add_link(&[&words[..], ends].concat(), kind)
@@ -143,12 +162,13 @@ fn inner(family: Family, number: u8) -> std::net::IpAddr {
 #[case::wireguard(Kind::WireGuard)]
 #[case::gre(Kind::Gre)]
 #[case::sit(Kind::Sit)]
+#[case::ppp(Kind::Ppp)]
 fn what_travels_in_a_tunnel_is_judged_by_its_inner_addresses(#[case] kind: Kind) {
     let network = Network::new(&["near", "far"]);
     let [near, far] = network.hosts();
-    if !kind.make(near, far) || !kind.make(far, near) {
+    let Ok(_line) = kind.make([near, far]) else {
         return;
-    }
+    };
     let (sg, other) = (SgCtl::new(&near.namespace), SgCtl::new(&far.namespace));
     if kind == Kind::WireGuard {
         introduce((near, &sg), (far, &other));
@@ -227,6 +247,9 @@ fn what_travels_in_a_tunnel_is_judged_by_its_inner_addresses(#[case] kind: Kind)
     reasons.retain(|(_, reason), _| reason != "infra-nd");
     assert!(reasons.is_empty(), "{reasons:?}");
 
+    if kind == Kind::Ppp {
+        return;
+    }
     // Without the rules below nothing travels, whatever is admitted within.
     let shut = sg.rule_file(
         "rules.yaml",
