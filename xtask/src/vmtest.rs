@@ -6,6 +6,7 @@ mod initramfs;
 mod kernel;
 mod modules;
 mod report;
+mod selection;
 
 use std::{collections::BTreeMap, fs, panic::resume_unwind, path::Path, str::FromStr, thread};
 
@@ -16,6 +17,7 @@ use self::{
     guest::{Payload, qemu},
     kernel::{Catalogue, Flavour, Kernel, Series},
     report::Report,
+    selection::COSTS,
 };
 use crate::{
     cargo::{self, Executable},
@@ -27,80 +29,6 @@ use crate::{
 
 /// Series of kernels that `all` stands for, besides the newest; the first must be there.
 const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
-
-/// The run of a guest that prints what programs cost.
-const COSTS: &str = "verifier";
-
-/// The tests, as a guest runs them; output of tests that pass says what they skipped.
-const TESTS: &str = "/bin/it --show-output";
-
-/// What the names of tests begin with that need whole networks.
-const NETWORK: &str = "net::";
-
-/// What the names of tests begin with that run the command again and again: for real machines.
-const COMMAND: &str = "host::";
-
-/// What the names of tests begin with that judge files with the command, or try the tests themselves: what
-/// they show does not depend on the kernel, and took a fifth of a guest's time. What programs cost is a run
-/// of its own.
-const ELSEWHERE: [&str; 4] = ["replay::", "leftovers::", "harness::", "verifier::"];
-
-/// What the names of tests begin with that start many processes of the command and of etcd. What they
-/// show does not depend on the kernel.
-const HOSTS: &str = "vpc::";
-
-/// What the names of tests begin with that race two CPUs at one flow table. What they show does not
-/// depend on the kernel, but emulation is no place for them: each test run of XDP rewrites the
-/// kernel's dispatcher, and an emulated CPU that runs it meanwhile ends in an unhandled INT3; where a
-/// guest has one CPU there is nothing to race.
-const RACES: &str = "flood::";
-
-/// What the names of tests begin with that try the benchmark. It measures real machines, and counts
-/// on the kernel to deliver a frame before the system call returns that sends it: before Linux 6.4,
-/// one under load left that to a thread and dropped what came meanwhile.
-const BENCHMARK: &str = "bench::";
-
-/// What the names of tests begin with that drive a browser, which guests have not; what they show does
-/// not depend on the kernel.
-const BROWSER: &str = "console::";
-
-/// What the names of cases contain that repeat others with the sides swapped. Emulation takes ten
-/// times as long, and what differs between kernels is not the side, one constant of the programs;
-/// both are compared with the oracle.
-const OTHER_SIDE: &str = "WORKLOAD";
-
-/// The same of networks, which take a fifth of the time that all takes: for those who cannot wait.
-const OTHER_SIDE_OF_NETWORKS: &str = "Side__Workload";
-
-/// What the names of tests begin with that show, packet by packet, what the programs decide, or how what was
-/// killed is finished, but for attach and detach. On other kernels the same programs decide the same, unless
-/// a verifier or a JIT has a fault, which random packets show against the oracle: for those who cannot wait.
-const DECISIONS: [&str; 24] = [
-    "audit::",
-    "awkward::",
-    "datagrams::",
-    "fragments::",
-    "groups::",
-    "headers::",
-    "infra::",
-    "malformed::",
-    "policy::a_thousand",
-    "quotes::",
-    "recovery::a_change",
-    "recovery::a_lost",
-    "recovery::a_restore",
-    "recovery::a_trial",
-    "recovery::an_apply",
-    "related::",
-    "rule_counters::",
-    "rules::",
-    "segments::",
-    "state::",
-    "tcp::",
-    "truncated::",
-    "untracked::",
-    "vlan::",
-];
 
 /// Options of `cargo xtask vmtest`.
 #[derive(clap::Args)]
@@ -118,8 +46,8 @@ pub(crate) struct VmtestArgs {
     #[arg(long, value_enum, default_value_t = Machine::here())]
     arch: Machine,
 
-    /// Load and attach everything, judge random packets, try maps, log, recovery and whole networks at one
-    /// end of a link, but not one decision after the other.
+    /// Load and attach everything, judge random packets, try maps, log, whole networks, and what is left of
+    /// an attach or a detach that was killed, but not one decision after the other.
     #[arg(long, conflicts_with = "filter")]
     short: bool,
 
@@ -218,6 +146,9 @@ pub(crate) fn run(arguments: &VmtestArgs) -> Result<()> {
     let mut directory = root().join("target/vmtest");
     if !machine.is_this_one() {
         directory.push(machine.debian());
+    }
+    if arguments.full {
+        directory.push("full");
     }
     let fetched = wanted.into_iter().map(|(series, need)| {
         let kernel = match catalogue.fetch(series) {
@@ -357,26 +288,7 @@ fn payload(arguments: &VmtestArgs, built: &[Executable]) -> Result<Payload> {
     };
     // Half of the time a test waits for what should not come; so one processor has two to run.
     let threads = if machine.is_this_one() { 2 } else { 4 };
-    let tests = format!("{TESTS} --test-threads {threads}");
-    let mut runs = vec![(COSTS, "/bin/sg-verifier".to_owned())];
-    if let Some(filter) = &arguments.filter {
-        runs.push(("tests", format!("{tests} {filter}")));
-    } else {
-        let skipped = [
-            NETWORK, COMMAND, HOSTS, RACES, BENCHMARK, BROWSER, OTHER_SIDE,
-        ];
-        let decisions = if arguments.short { &DECISIONS[..] } else { &[] };
-        let skipped = [&skipped[..], &ELSEWHERE, decisions]
-            .concat()
-            .join(" --skip ");
-        runs.push(("program", format!("{tests} --skip {skipped}")));
-        let other_side = if arguments.short {
-            format!(" --skip {OTHER_SIDE_OF_NETWORKS}")
-        } else {
-            String::new()
-        };
-        runs.push(("network", format!("{tests} {NETWORK}{other_side}")));
-    }
+    let runs = selection::runs(threads, arguments.filter.as_deref(), arguments.short);
     Ok(Payload {
         machine,
         init: find("sg-vm-init", false)?,
