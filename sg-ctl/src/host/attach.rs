@@ -6,7 +6,7 @@ use sg_common::settings::PICKUP_WINDOW_SECONDS;
 
 use super::desired::{check_groups, compile_policy, effective};
 use super::detach::check_not_detached;
-use super::existing::{Known, Passing, Surroundings};
+use super::existing::{Asked, Known, Passing, Surroundings};
 use super::guard::{Guard, Survey};
 use super::ssh::WayIn;
 use super::trial::{Policy, deadline, known_deadline, write_settings};
@@ -158,6 +158,7 @@ impl Host {
     ) -> Result<Vec<AttachSummary>, HostError> {
         let begin = Instant::now();
         let (lock, state) = self.begin()?;
+        let asked = Asked::now();
         state.check_no_vpc_trial(along.confirm_within.is_some())?;
         let (state, survey) = self.make_room(&lock, state, &coming)?;
         Self::check_all_recorded(&state, &survey.attachments)?;
@@ -176,7 +177,7 @@ impl Host {
         if rules_change {
             next.forget_rollback();
         }
-        let surroundings = Surroundings::among(survey.present.clone())?;
+        let surroundings = Surroundings::among(survey.present.clone(), asked)?;
         let (mut all, mut plans) = (Vec::new(), Vec::new());
         for one in coming {
             if along.by_itself {

@@ -4,14 +4,17 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::resume_unwind;
+use std::thread::{self, JoinHandle};
 
 use sg_common::flow::Direction;
 
 use super::topology::{Tables, Topology};
 use super::uppers::Uppers;
+use crate::host::dataplane::routes::{self, Neighbour, Route};
 use crate::host::dataplane::{
-    Connection, Dataplane, DataplaneError, Interface, Namespaces, Seeded, Socket, Tracked, routes,
-    sockets, tracked_connections,
+    Connection, Dataplane, DataplaneError, Interface, Namespaces, Seeded, Socket, Tracked, sockets,
+    tracked_connections,
 };
 use sg_policy::model::Side;
 
@@ -84,6 +87,41 @@ impl Passing {
     }
 }
 
+/// What the kernel's tables say of the ways to others.
+struct Answers {
+    routes: Vec<Route>,
+    neighbours: Vec<Neighbour>,
+    stations: Vec<(Vec<u8>, u32)>,
+}
+
+impl Answers {
+    fn read() -> Result<Self, DataplaneError> {
+        Ok(Self {
+            routes: routes::routes()?,
+            neighbours: routes::neighbours()?,
+            stations: routes::stations()?,
+        })
+    }
+}
+
+/// The tables of this thread's network namespace, being read by a thread of its own: with many interfaces
+/// that takes as long as the look at all their hooks.
+pub(super) struct Asked(Option<JoinHandle<Result<Answers, DataplaneError>>>);
+
+impl Asked {
+    pub(super) fn now() -> Self {
+        Self(thread::Builder::new().spawn(Answers::read).ok())
+    }
+
+    fn answers(self) -> Result<Answers, DataplaneError> {
+        match self.0 {
+            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // There was no room for a thread.
+            None => Answers::read(),
+        }
+    }
+}
+
 /// What there is in this thread's network namespace.
 pub(super) struct Surroundings {
     interfaces: Vec<Interface>,
@@ -93,21 +131,25 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     pub(super) fn read() -> Result<Self, DataplaneError> {
-        Self::among(Interface::all()?)
+        Ok(Self::new(Interface::all()?, Answers::read()?))
     }
 
     /// What there is beside these interfaces, which are all that there are.
-    pub(super) fn among(interfaces: Vec<Interface>) -> Result<Self, DataplaneError> {
-        Ok(Self {
-            tables: Tables::new(
-                &interfaces,
-                routes::routes()?,
-                routes::neighbours()?,
-                &routes::stations()?,
-            ),
+    pub(super) fn among(interfaces: Vec<Interface>, asked: Asked) -> Result<Self, DataplaneError> {
+        Ok(Self::new(interfaces, asked.answers()?))
+    }
+
+    fn new(interfaces: Vec<Interface>, answers: Answers) -> Self {
+        let Answers {
+            routes,
+            neighbours,
+            stations,
+        } = answers;
+        Self {
+            tables: Tables::new(&interfaces, routes, neighbours, &stations),
             interfaces,
             uppers: OnceCell::new(),
-        })
+        }
     }
 
     /// The links of others that are made of interfaces here, looked for once.
