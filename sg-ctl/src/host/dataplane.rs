@@ -61,7 +61,7 @@ pub use links::{AttachedHook, Attachment, Before, HookSide, program_name};
 pub use messages::{ProgramMessage, ProgramMessages};
 pub use peer::{Namespaces, in_others, number_of};
 pub use pins::PinDir;
-pub use program::{BUILD, OBJECT, Programs};
+pub use program::{BUILD, OBJECT, Programs, patiently};
 pub use relocate::{OtherLayout, Relocated, Relocation};
 pub use rules::{RuleCounterInfo, RuleTotals};
 pub use sandbox::Sandbox;

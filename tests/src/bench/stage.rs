@@ -10,7 +10,7 @@ use aya::{
         Array, Map, MapData, PerCpuArray, PerCpuValues, RingBuf,
         lpm_trie::{Key, LpmTrie},
     },
-    programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
+    programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
     util::nr_cpus,
 };
 use ipnet::IpNet;
@@ -30,7 +30,7 @@ use sg_common::{
 };
 use sg_ctl::{
     host,
-    host::dataplane::{Dataplane, Entry, Gates, Programs},
+    host::dataplane::{Dataplane, Entry, Gates, Programs, patiently},
 };
 use sg_policy::{
     compile::{RuleNumbers, ZonePolicy, compile},
@@ -290,12 +290,12 @@ impl Stage {
             }
             Program::BenchXdp(name) => {
                 let program: &mut Xdp = self.bench_program(name)?.try_into()?;
-                loaded(name, program.load())?;
+                patiently(|| program.load()).with_context(|| not_taken(name))?;
                 (run(program, frame, times, out)?, true)
             }
             Program::BenchTc(name) => {
                 let program: &mut SchedClassifier = self.bench_program(name)?.try_into()?;
-                loaded(name, program.load())?;
+                patiently(|| program.load()).with_context(|| not_taken(name))?;
                 (run(program, frame, times, out)?, false)
             }
         };
@@ -335,12 +335,8 @@ impl Stage {
     }
 }
 
-/// What came of loading a program, which may have been loaded before.
-fn loaded(name: &str, result: Result<(), ProgramError>) -> Result<()> {
-    match result {
-        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("the kernel does not take {name}")),
-    }
+fn not_taken(name: &str) -> String {
+    format!("the kernel does not take {name}")
 }
 
 fn run<P>(program: &P, frame: &[u8], times: u32, out: Option<&mut [u8]>) -> Result<TestRunResult>

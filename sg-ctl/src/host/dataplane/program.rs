@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::{Program, ProgramError, ProgramFd, ProgramInfo, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::errno::Errno;
 use sg_common::names::{
     GLOBAL_CONFIG, GLOBAL_FLOW_BUCKETS, GLOBAL_HASH_SEED, MAP_EVENTS, MAP_FLOW_SLOTS,
     MAP_FLOW_TAGS, PROGRAM_CLOCK, PROGRAM_SEED, SHARED_MAPS,
@@ -172,9 +173,30 @@ impl Programs {
             .program_mut(name)
             .ok_or(DataplaneError::ProgramMissing { program: name })?;
         let program = <&mut P>::try_from(program).map_err(|error| refused(name, error))?;
-        match load(program) {
-            Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
-            Err(error) => Err(refused(name, error)),
+        patiently(|| load(program)).map_err(|error| refused(name, error))?;
+        Ok(program)
+    }
+}
+
+/// How often a program is loaded that the verifier does not get to the end of.
+const ATTEMPTS: usize = 5;
+
+/// Loads a program unless it is loaded. The verifier gives up when a signal comes (`EAGAIN`, Linux 6.18,
+/// `kernel/bpf/verifier.c`), however harmless: then it is asked again.
+///
+/// # Errors
+/// When the kernel refuses the program, or signals come again and again.
+pub fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    let mut attempts = 1;
+    loop {
+        match load() {
+            Err(ProgramError::AlreadyLoaded) => return Ok(()),
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.raw_os_error() == Some(Errno::EAGAIN as i32) && attempts < ATTEMPTS =>
+            {
+                attempts += 1;
+            }
+            result => return result,
         }
     }
 }
@@ -259,4 +281,37 @@ fn save_log(directory: &Path, program: &str, log: &str) -> Option<PathBuf> {
     let mut file = std::fs::File::create_new(&path).ok()?;
     file.write_all(log.as_bytes()).ok()?;
     Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use aya_obj::VerifierLog;
+
+    use super::*;
+
+    /// What comes of a load that fails so often, and how often it was tried.
+    fn load(errno: Errno, failures: usize) -> (Result<(), ProgramError>, usize) {
+        let mut tried = 0;
+        let result = patiently(|| {
+            tried += 1;
+            if tried > failures {
+                return Ok(());
+            }
+            Err(ProgramError::LoadError {
+                io_error: io::Error::from(errno),
+                verifier_log: VerifierLog::new(String::new()),
+            })
+        });
+        (result, tried)
+    }
+
+    #[test]
+    fn a_program_is_loaded_again_where_a_signal_came_between() {
+        assert!(matches!(load(Errno::EAGAIN, 4), (Ok(()), 5)));
+        assert!(matches!(load(Errno::EAGAIN, 5), (Err(_), 5)));
+        assert!(matches!(load(Errno::EACCES, 1), (Err(_), 1)));
+        assert!(patiently(|| Err(ProgramError::AlreadyLoaded)).is_ok());
+    }
 }
