@@ -24,6 +24,7 @@ pub mod packet;
 pub mod ppp;
 pub mod prog;
 pub mod random;
+mod relay;
 pub mod replay;
 pub mod scratch;
 pub mod sg_ctl;

@@ -1,21 +1,16 @@
 //! Two PPP interfaces at the ends of a serial line: pseudo-terminals whose other sides a thread joins.
 //! What `pppd` would negotiate is left as the kernel has it: both ends are of one mind.
-#![expect(unsafe_code, reason = "some ioctls, and waiting for their descriptors")]
+#![expect(unsafe_code, reason = "some ioctls")]
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     os::fd::AsRawFd as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
 };
 
 use nix::{libc, pty::openpty};
 
-use crate::netns::Namespace;
+use crate::{netns::Namespace, relay::Relay};
 
 /// Name of both interfaces.
 pub const NAME: &str = "ppp0";
@@ -30,8 +25,8 @@ const PPPIOCNEWUNIT: libc::c_ulong = 0xc004_743e;
 
 /// The line. Dropped, it takes both interfaces with it.
 pub struct SerialLine {
-    is_over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    // Ends before the terminals do.
+    _relay: Relay,
     _ends: [End; 2],
 }
 
@@ -50,23 +45,11 @@ impl SerialLine {
             println!("skipped: this kernel has no PPP");
             return None;
         };
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
+        let pass = |to: &mut File, bytes: &[u8]| to.write_all(bytes).expect("it is open");
         Some(Self {
-            is_over,
-            thread: Some(thread::spawn(move || carry([one, other], &over))),
+            _relay: Relay::between([one, other], pass),
             _ends: [near, far],
         })
-    }
-}
-
-impl Drop for SerialLine {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // Its panic has told what went wrong.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -113,26 +96,5 @@ fn ask(file: &File, request: libc::c_ulong, mut number: libc::c_int) -> io::Resu
         Ok(number)
     } else {
         Err(io::Error::last_os_error())
-    }
-}
-
-/// Carries bytes both ways.
-fn carry(mut sides: [File; 2], over: &AtomicBool) {
-    let mut bytes = vec![0; 1 << 16];
-    while !over.load(Ordering::Relaxed) {
-        let mut ready = [&sides[0], &sides[1]].map(|side| libc::pollfd {
-            fd: side.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        });
-        // SAFETY: two descriptions, of descriptors that are open.
-        unsafe { libc::poll(ready.as_mut_ptr(), 2, 50) };
-        for from in 0..2 {
-            if ready[from].revents & libc::POLLIN != 0 {
-                let length = sides[from].read(&mut bytes).expect("it is open");
-                let sent = sides[1 - from].write_all(&bytes[..length]);
-                sent.expect("it is open");
-            }
-        }
     }
 }

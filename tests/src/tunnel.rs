@@ -1,21 +1,20 @@
 //! A pair of interfaces whose packets have no header of a link: `tun` devices in two namespaces,
 //! joined by a thread that carries packets across.
-#![expect(unsafe_code, reason = "some ioctls, and waiting for their descriptors")]
+#![expect(unsafe_code, reason = "some ioctls")]
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read as _, Write as _},
+    io::Write as _,
     os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    thread::{self, JoinHandle},
 };
 
 use nix::libc;
 
-use crate::netns::Namespace;
+use crate::{netns::Namespace, relay::Relay};
 
 /// Name of both interfaces.
 pub const NAME: &str = "tun0";
@@ -30,12 +29,6 @@ const IFF_VNET_HDR: libc::c_short = 0x4000;
 /// Checksums, and segments of TCP over IPv4 and IPv6, are left to whoever reads: `TUN_F_CSUM`,
 /// `TUN_F_TSO4`, `TUN_F_TSO6`.
 const OFFLOADS: libc::c_ulong = 1 | 2 | 4;
-/// Bytes of `struct virtio_net_hdr`, which goes before such packets.
-const VIRTIO_HEADER: usize = 10;
-
-/// Longer than any packet of the interfaces, with a header before it.
-const LONGEST: usize = (1 << 16) + VIRTIO_HEADER;
-
 /// What an interface says that it is (`include/uapi/linux/if_arp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
@@ -49,9 +42,8 @@ pub enum LinkType {
 
 /// The pair. Dropped, it takes both interfaces with it.
 pub struct Tunnel {
-    is_over: Arc<AtomicBool>,
     longest: Arc<AtomicUsize>,
-    thread: Option<JoinHandle<()>>,
+    _relay: Relay,
 }
 
 impl Tunnel {
@@ -59,30 +51,22 @@ impl Tunnel {
     /// over many segments as one, without checksums.
     pub fn between([one, other]: [&Namespace; 2], link_type: LinkType, has_offloads: bool) -> Self {
         let ends = [one, other].map(|end| end.enter(|| open(link_type, has_offloads)));
-        let is_over = Arc::new(AtomicBool::new(false));
         let longest = Arc::new(AtomicUsize::new(0));
-        let (over, most) = (Arc::clone(&is_over), Arc::clone(&longest));
-        let thread = thread::spawn(move || carry(ends, &over, &most));
+        let most = Arc::clone(&longest);
+        let pass = move |to: &mut File, packet: &[u8]| {
+            most.fetch_max(packet.len(), Ordering::Relaxed);
+            // An end that is down takes no packet.
+            drop(to.write(packet));
+        };
         Self {
-            is_over,
             longest,
-            thread: Some(thread),
+            _relay: Relay::between(ends, pass),
         }
     }
 
     /// Bytes of the longest packet that has travelled.
     pub fn longest(&self) -> usize {
         self.longest.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // Its panic has told what went wrong.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -113,26 +97,4 @@ fn open(link_type: LinkType, has_offloads: bool) -> File {
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     }
     file
-}
-
-/// Carries packets both ways, with the headers before them as they are.
-fn carry(mut ends: [File; 2], over: &AtomicBool, longest: &AtomicUsize) {
-    let mut packet = vec![0; LONGEST];
-    while !over.load(Ordering::Relaxed) {
-        let mut ready = [&ends[0], &ends[1]].map(|end| libc::pollfd {
-            fd: end.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        });
-        // SAFETY: two descriptions, of descriptors that are open.
-        unsafe { libc::poll(ready.as_mut_ptr(), 2, 50) };
-        for from in 0..2 {
-            // Until nothing waits, or the end is down.
-            while let Ok(length) = ends[from].read(&mut packet) {
-                longest.fetch_max(length, Ordering::Relaxed);
-                // An end that is down takes no packet.
-                drop(ends[1 - from].write(&packet[..length]));
-            }
-        }
-    }
 }
