@@ -1,6 +1,6 @@
 //! Policies as a whole: overlapping rules, many rules, exchange, absence.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, os::unix::process::CommandExt as _, process::Command, thread};
 
 use sg_common::image::SIZE_CLASSES;
 use sg_tests::packet::arp_request;
@@ -88,6 +88,30 @@ fn a_thousand_rules_decide_as_one_by_one(place: Place) {
         filter.inbound(&syn(port)).passes(Reason::New);
         filter.inbound(&syn(port + 1)).drops(Reason::NoRule);
     }
+}
+
+/// A child that is forked has a copy of what its parent maps, of an image that is being written too, until
+/// it runs another program.
+#[test]
+fn policies_replace_each_other_while_children_are_forked() {
+    let mut filter = Filter::with_group(
+        NIC_TC,
+        "inbound: [{ protocol: tcp, ports: 80, source: 10.0.0.0/8 }]",
+    );
+    thread::scope(|scope| {
+        let forks = scope.spawn(|| {
+            for _ in 0..200 {
+                // Only to become a user, even the same one, is it forked.
+                let child = Command::new("true").uid(0).status();
+                assert!(child.is_ok_and(|child| child.success()));
+            }
+        });
+        while !forks.is_finished() {
+            filter.move_to(SIZE_CLASSES[0] + 1);
+        }
+    });
+    let syn = tcp("10.0.0.1:1", (V4.local(), 80)).syn();
+    filter.inbound(&syn).passes(Reason::New);
 }
 
 /// More ranges than an image of the smallest size class holds.

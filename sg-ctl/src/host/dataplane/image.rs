@@ -1,9 +1,12 @@
 //! Puts policy images in force: fill a new map beside the live one, then replace it at a stroke.
 
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
+use nix::errno::Errno;
 use sg_common::image::{self, CURRENT, PREVIOUS, SIZE_CLASSES, Words, header};
 use sg_common::names::{MAP_IMAGES, MAP_SELECTOR};
 
@@ -226,8 +229,28 @@ fn create(words: &[u32], capacity: usize) -> Result<MapData, DataplaneError> {
     memory.words_mut().copy_from_slice(words);
     check(memory.words())?;
     drop(memory);
-    sys::freeze(map.fd()).map_err(system_error("seal the policy image"))?;
+    seal(&map).map_err(system_error("seal the policy image"))?;
     Ok(map)
+}
+
+/// The longest that a child which was forked while the image was being written is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Seals an image that was written. A child that was forked meanwhile has a copy of the mapping until it
+/// runs another program, and the kernel says `EBUSY` for so long.
+fn seal(map: &MapData) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match sys::freeze(map.fd()) {
+            Err(error)
+                if error.raw_os_error() == Some(Errno::EBUSY as i32)
+                    && begun.elapsed() < PATIENCE =>
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
 }
 
 #[cfg(test)]
