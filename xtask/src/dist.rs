@@ -57,7 +57,7 @@ const DOCUMENTATION: [&str; 6] = [
 ];
 
 /// Programs that pack and unpack, and the package that holds each.
-const PROGRAMS: [(&str, &str); 3] = [("dpkg-deb", "dpkg"), ("tar", "tar"), ("gzip", "gzip")];
+const PROGRAMS: [(&str, &str); 3] = [("tar", "tar"), ("gzip", "gzip"), ("xz", "xz-utils")];
 
 /// Builds the packages into `target/dist`, and tries them if asked to.
 ///
@@ -74,12 +74,15 @@ pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
     }
     let toolchain = setup::run()?;
     setup::provide_programs(&PROGRAMS)?;
+    if arguments.check {
+        setup::provide_programs(&[("dpkg", "dpkg")])?;
+    }
+    let cargo_deb = setup::provide_cargo_deb(&toolchain)?;
     machine.provide(&toolchain)?;
     let mut release = Release::of_repository(machine)?;
     if arguments.as_tested {
-        // Nobody gets what is packed.
-        release.effort = 1;
-        return try_as_tested(&release);
+        release.is_trial = true;
+        return try_as_tested(&cargo_deb, &release);
     }
     let directory = root().join("target/dist");
     let sg_ctl = build(machine)?;
@@ -90,9 +93,9 @@ pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
     };
     let files = files(&sg_ctl, &writer, &directory.join("files"))?;
 
-    let packages = Packages::pack(&release, &files, &directory)?;
+    let packages = Packages::pack(&cargo_deb, &release, &files, &directory)?;
     if arguments.check {
-        packages.check(&release, &files, Linked::Whole)?;
+        packages.check(&cargo_deb, &release, &files, Linked::Whole)?;
     }
     println!("{}", packages.sums);
     println!("in {}", directory.display());
@@ -100,7 +103,7 @@ pub(crate) fn run(arguments: &DistArgs) -> Result<()> {
 }
 
 /// Packs the program that the tests use, tries the packages, and removes them.
-fn try_as_tested(release: &Release) -> Result<()> {
+fn try_as_tested(cargo_deb: &Path, release: &Release) -> Result<()> {
     let directory = root().join("target/dist-as-tested");
     let built = cargo::find_sg_ctl(&cargo::build_all()?)?;
     fs::create_dir_all(&directory)
@@ -109,8 +112,8 @@ fn try_as_tested(release: &Release) -> Result<()> {
     let sg_ctl = directory.join(NAME);
     check(Command::new("strip").arg("-o").args([&sg_ctl, &built]))?;
     let files = files(&sg_ctl, &sg_ctl, &directory.join("files"))?;
-    let packages = Packages::pack(release, &files, &directory)?;
-    packages.check(release, &files, Linked::WithLibraries)?;
+    let packages = Packages::pack(cargo_deb, release, &files, &directory)?;
+    packages.check(cargo_deb, release, &files, Linked::WithLibraries)?;
     fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))
 }
 
@@ -189,23 +192,24 @@ struct Packages {
 
 impl Packages {
     /// Packs files into a directory.
-    fn pack(release: &Release, files: &[File], directory: &Path) -> Result<Self> {
+    fn pack(cargo_deb: &Path, release: &Release, files: &[File], directory: &Path) -> Result<Self> {
         let step = Step::start("packages", &release.commit);
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let name = release.tarball_name();
         stage(files, &directory.join(&name))?;
         let tarball = PathBuf::from(format!("{name}.tar.gz"));
+        let effort = if release.is_trial { "-1" } else { "-9" };
         check(
             Command::new("tar")
                 .args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"])
                 .arg(format!("--mtime=@{}", release.time))
-                .arg(format!("--use-compress-program=gzip -{}n", release.effort))
+                .arg(format!("--use-compress-program=gzip {effort} -n"))
                 .args(["--create", "--file"])
                 .args([&tarball, Path::new(&name)])
                 .current_dir(directory),
         )?;
-        let debian = debian::pack(release, files, directory)?;
+        let debian = debian::pack(cargo_deb, release, files, directory)?;
         let sums = output(
             Command::new("sha256sum")
                 .args([&tarball, &debian])
@@ -222,9 +226,15 @@ impl Packages {
     }
 
     /// Packs the same files once more, and tries what was packed.
-    fn check(&self, release: &Release, files: &[File], linked: Linked) -> Result<()> {
+    fn check(
+        &self,
+        cargo_deb: &Path,
+        release: &Release,
+        files: &[File],
+        linked: Linked,
+    ) -> Result<()> {
         let step = Step::start("reproducible", "packing once more");
-        let again = Self::pack(release, files, &self.directory.join("again"))?;
+        let again = Self::pack(cargo_deb, release, files, &self.directory.join("again"))?;
         check::same(self, &again)?;
         step.done("same bytes");
         check::run(self, &self.directory.join("root"), linked)

@@ -1,9 +1,11 @@
 //! `cargo xtask setup`: provides what compiles the kernel programs, and what runs them.
 
 mod core_source;
+mod deb;
 mod etcd;
 mod linker;
 mod system;
+mod tool;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -13,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 
+pub(crate) use deb::provide as provide_cargo_deb;
 pub(crate) use etcd::directory as etcd_directory;
 pub(crate) use system::provide as provide_programs;
 

@@ -215,10 +215,16 @@ impl Root {
                 "completions for {shell} are not the program's"
             );
         }
-        for file in ["README.md", "copyright", "docs/semantics.md"] {
-            let file = self.path("usr/share/doc").join(NAME).join(file);
+        let documentation = self.path("usr/share/doc").join(NAME);
+        for file in ["README.md", "docs/semantics.md"] {
+            let file = documentation.join(file);
             ensure!(file.is_file(), "no {}", file.display());
         }
+        let copyright = fs::read_to_string(documentation.join("copyright"))?;
+        ensure!(
+            copyright.lines().any(|line| line.starts_with("aya v")),
+            "the licences of what is inside are not in the package: {copyright}"
+        );
         Ok(())
     }
 

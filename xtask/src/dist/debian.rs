@@ -1,7 +1,7 @@
-//! The Debian package: the same files in Debian's places, packed by dpkg-deb.
+//! The Debian package: the same files in Debian's places, packed by cargo-deb.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -9,117 +9,51 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{NAME, output, release::Release, stage};
-use crate::{
-    cargo::{cargo, check},
-    install::File,
-    machine::Machine,
-};
-
-/// Units are read anew, and services that run take the new program; which of them do is the
-/// administrator's choice. What is attached takes the new programs of the kernel; if it cannot, the
-/// old ones stay, and `status` says so.
-const AFTER_INSTALLATION: &str = "\
-#!/bin/sh
-set -e
-if [ \"$1\" = configure ] && [ -d /run/systemd/system ]; then
-    systemctl daemon-reload
-    for unit in UNITS; do systemctl try-restart \"$unit\"; done
-fi
-if [ \"$1\" = configure ] && [ -d /sys/fs/bpf/sg ]; then
-    sg-ctl upgrade || echo 'sg-ctl: the programs in force are still the old ones: see sg-ctl status' >&2
-fi
-";
-
-/// Without sg-ctl nobody could detach what it has attached.
-const BEFORE_REMOVAL: &str = "\
-#!/bin/sh
-# Programs in the kernel outlive sg-ctl: a removal detaches them, an upgrade leaves them in force.
-set -e
-if [ \"$1\" = remove ]; then
-    if [ -d /run/systemd/system ]; then
-        for unit in UNITS; do systemctl disable --now \"$unit\"; done
-    fi
-    if [ -d /sys/fs/bpf/sg ]; then
-        sg-ctl detach --all
-    fi
-fi
-";
-
-/// What was applied is kept, as configuration is, until the package is purged.
-const AFTER_REMOVAL: &str = "\
-#!/bin/sh
-set -e
-if [ \"$1\" = purge ]; then
-    rm -rf /var/lib/sg
-fi
-";
+use crate::{cargo::cargo, install::File, machine::Machine, root};
 
 /// Packs files and returns the package's name.
 ///
+/// What the package says of itself and its scripts are in sg-ctl's `Cargo.toml` and `debian/`.
+///
 /// # Errors
-/// When dpkg-deb or another program fails.
-pub(super) fn pack(release: &Release, files: &[File], directory: &Path) -> Result<PathBuf> {
-    let version = release.debian_version();
-    let architecture = release.machine.debian();
-    let tree = directory.join("debian");
+/// When cargo-deb or another program fails.
+pub(super) fn pack(
+    cargo_deb: &Path,
+    release: &Release,
+    files: &[File],
+    directory: &Path,
+) -> Result<PathBuf> {
+    let tree = root().join("target/deb");
     let files: Vec<_> = files.iter().map(moved).collect();
     stage(&files, &tree)?;
-    write(
-        &tree.join("usr/share/doc").join(NAME).join("copyright"),
-        &copyright(release.machine)?,
-        "644",
-    )?;
-    let pages = files.iter().filter(|file| is_page(file));
-    check(
-        Command::new("gzip")
-            .arg("-9n")
-            .args(pages.map(|file| tree.join(&file.target))),
-    )?;
-    // Its size is told in KiB.
-    let size = output(
-        Command::new("du")
-            .args(["-k", "-s", "--apparent-size"])
-            .arg(&tree),
-    )?;
-    let size = size.split_whitespace().next().unwrap_or_default();
-    let sums = output(
-        Command::new("sh")
-            .args([
-                "-c",
-                "find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum",
-            ])
-            .current_dir(&tree),
-    )?;
-    let control = tree.join("DEBIAN");
-    write(
-        &control.join("control"),
-        &description(&version, architecture, size),
-        "644",
-    )?;
-    write(&control.join("md5sums"), &sums, "644")?;
-    let units = units(&files);
-    let script = |text: &str| text.replace("UNITS", &units);
-    write(
-        &control.join("postinst"),
-        &script(AFTER_INSTALLATION),
-        "755",
-    )?;
-    write(&control.join("prerm"), &script(BEFORE_REMOVAL), "755")?;
-    write(&control.join("postrm"), AFTER_REMOVAL, "755")?;
-    check(Command::new("chmod").arg("755").arg(&control))?;
+    let copyright_file = tree.join("copyright");
+    fs::write(&copyright_file, copyright(release.machine)?)
+        .with_context(|| format!("cannot write {}", copyright_file.display()))?;
 
+    let version = release.debian_version();
+    let architecture = release.machine.debian();
     let package = PathBuf::from(format!("{NAME}_{version}_{architecture}.deb"));
-    check(
-        Command::new("dpkg-deb")
-            .args(["--root-owner-group", "-Zxz"])
-            // dpkg-deb's own effort is 6.
-            .arg(format!("-z{}", release.effort.min(6)))
-            .arg("--build")
-            .args([&tree, &directory.join(&package)])
-            // Later times, such as those of the files just copied, become this one.
-            .env("SOURCE_DATE_EPOCH", &release.time)
-            .stdout(std::process::Stdio::null()),
-    )?;
+    let mut pack = Command::new(cargo_deb);
+    pack.args([
+        "deb",
+        "--package",
+        NAME,
+        "--locked",
+        "--no-build",
+        "--no-strip",
+    ])
+    .args(["--target", release.machine.triple()])
+    .args(["--deb-version", &version])
+    .args(["--maintainer", &maintainer(|name| env::var(name).ok())])
+    .arg("--compress-system")
+    .arg("--output")
+    .arg(directory.join(&package))
+    .env("SOURCE_DATE_EPOCH", &release.time)
+    .current_dir(root());
+    if release.is_trial {
+        pack.arg("--fast");
+    }
+    output(&mut pack)?;
     Ok(package)
 }
 
@@ -136,51 +70,6 @@ fn moved(file: &File) -> File {
         target: Path::new("usr").join(target),
         mode: file.mode,
     }
-}
-
-/// Names of the systemd units among the files.
-fn units(files: &[File]) -> String {
-    let units = files
-        .iter()
-        .filter(|file| file.target.starts_with("usr/lib/systemd"));
-    let names = units.filter_map(|unit| unit.target.file_name()?.to_str());
-    names.collect::<Vec<_>>().join(" ")
-}
-
-/// Whether a file is a manual page; Debian has them compressed.
-fn is_page(file: &File) -> bool {
-    file.target.starts_with("usr/share/man")
-}
-
-fn write(path: &Path, text: &str, mode: &str) -> Result<()> {
-    path.parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(path, text))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    check(Command::new("chmod").arg(mode).arg(path))
-}
-
-fn description(version: &str, architecture: &str, size: &str) -> String {
-    let homepage = env!("CARGO_PKG_REPOSITORY");
-    let maintainer = maintainer(|name| std::env::var(name).ok());
-    format!(
-        "Package: {NAME}
-Version: {version}
-Architecture: {architecture}
-Maintainer: {maintainer}
-Installed-Size: {size}
-Section: net
-Priority: optional
-Homepage: {homepage}
-Description: AWS-style security groups for any Linux network interface
- Stateful allow rules on network interfaces, enforced inside the kernel by
- eBPF (XDP and TC). Groups on one interface merge, and the peer of a rule may
- be another group. No process has to run: sg-ctl puts programs and policy into
- the kernel and ends.
- .
- Needs Linux 5.18 or later with BTF. The program is linked statically.
-"
-    )
 }
 
 /// Who answers for the package: who builds it, by the variables that Debian's own tools take.
@@ -252,6 +141,5 @@ mod tests {
             Path::new("usr/share/zsh/vendor-completions/_sg-ctl")
         );
         assert_eq!(place("bin/sg-ctl"), Path::new("usr/bin/sg-ctl"));
-        assert!(is_page(&moved(&file("share/man/man1/sg-ctl.1"))));
     }
 }

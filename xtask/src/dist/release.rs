@@ -20,8 +20,8 @@ pub(super) struct Release {
     date: String,
     /// What it is built for.
     pub(super) machine: Machine,
-    /// How hard it is compressed, from 1 to 9.
-    pub(super) effort: u8,
+    /// Nobody gets what is packed: it is not worth much compression.
+    pub(super) is_trial: bool,
 }
 
 impl Release {
@@ -59,7 +59,7 @@ impl Release {
             time: words.next()?,
             date: words.next()?,
             machine,
-            effort: 9,
+            is_trial: false,
         })
     }
 
