@@ -271,12 +271,18 @@ pub(crate) fn peer_ranges<'m>(
             Box::new(list.flat_map(|list| list.entries.iter().copied()))
         }
         Peer::Group(name) => {
-            let elsewhere = model.members.get(name).into_iter().flatten().copied();
+            let elsewhere = model.members.get(name).map_or(&[][..], |all| all);
             let here = zones
                 .iter()
                 .filter(|zone| zone.groups.contains(name))
                 .flat_map(|zone| zone.addresses.iter().copied());
-            Box::new(elsewhere.chain(here).map(ipnet::IpNet::from))
+            Box::new(
+                elsewhere
+                    .iter()
+                    .copied()
+                    .chain(here)
+                    .map(ipnet::IpNet::from),
+            )
         }
     }
 }

@@ -24,7 +24,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use addresses::Addresses;
-pub use hosts::{Assignments, HostInterfaces, HostPattern, InvalidHostPattern};
+pub use hosts::{Assignments, HostInterfaces, HostPattern, Hosts, InvalidHostPattern};
 pub use id::{GroupId, InvalidId, PrefixListId, RuleId, derived_id};
 pub use interface::{
     Hook, Infrastructure, InterfaceSpec, LogMode, Related, Side, TcpPickup, Timeouts,
@@ -54,12 +54,8 @@ pub struct Model {
     pub interfaces: BTreeMap<String, InterfaceSpec>,
     /// Interfaces of the hosts of a VPC, in place of `interfaces`; [`on_host`](Self::on_host) says
     /// what they are on one of them.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        serialize_with = "interface::by_difference"
-    )]
-    pub hosts: BTreeMap<HostPattern, InterfaceSpec>,
+    #[serde(default, skip_serializing_if = "Hosts::is_empty")]
+    pub hosts: Hosts,
     /// The quotas that the model was checked against.
     pub limits: Limits,
 }

@@ -24,13 +24,13 @@ pub use health::{Health, TrialState};
 
 use known::Known;
 
-use super::Document;
 use super::claims::{Claims, Join};
 use super::etcd::{Etcd, EtcdError};
 use super::joined::{self, Joined};
 use super::keys::{Keys, RecordKey, part_of};
 use super::record::{Claim, Claimed, is_member};
 use super::trial::{Rules, Standing};
+use super::{Document, wire};
 
 /// How long the first attempt may wait, so that hosts that start together do not come together.
 const SPREAD: Duration = Duration::from_millis(500);
@@ -130,6 +130,7 @@ pub struct Follower {
     claims: Claims,
     /// Who is a member, by the rules that count, and by those that a trial returns to.
     joins: [Join; 2],
+    reader: wire::Reader,
     /// The newest rules that were understood.
     rules: Option<Known>,
     /// The groups whose members they name.
@@ -176,6 +177,7 @@ impl Follower {
             channels,
             claims,
             joins: Default::default(),
+            reader: wire::Reader::default(),
             rules: None,
             followed: BTreeSet::new(),
             revision,
@@ -363,7 +365,7 @@ fn own_records(
 /// When the store cannot be told.
 pub async fn withdraw(etcd: &mut Etcd, keys: &Keys, host: &str) -> Result<(), EtcdError> {
     let (rules, _) = etcd.get(&keys.rules()).await?;
-    let rules = rules.and_then(|pair| super::wire::read(&pair.value).ok());
+    let rules = rules.and_then(|pair| wire::read(&pair.value).ok());
     let before = |rules: &Rules| Some(rules.trial.as_ref()?.before.clone());
     let documents = rules
         .iter()

@@ -1,12 +1,15 @@
 //! The rules document as etcd keeps it: JSON with its format's version, compressed.
 
-use std::io::Read as _;
+use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sg_policy::model::{Addresses, Hosts, InterfaceSpec, Limits, Model, PrefixList, SecurityGroup};
 
-use super::Document;
 use super::record::MAX_VALUE;
 use super::trial::{Rules, Trial};
+use super::{Document, Owners};
 
 /// The version that is written of rules that wait for nothing.
 const FORMAT: u32 = 1;
@@ -16,7 +19,7 @@ const ON_TRIAL: u32 = 2;
 /// Room in a request for keys and what else goes with the document, twice: the one before is kept.
 const MOST: usize = (MAX_VALUE - 4096) / 2;
 /// Bytes of JSON that a document may have: what decompresses to more is no document.
-const MOST_JSON: u64 = 256 << 20;
+const MOST_JSON: usize = 256 << 20;
 /// Rules compress to a tenth at this level, in the time of a few system calls.
 const LEVEL: i32 = 3;
 
@@ -57,13 +60,55 @@ impl WireError {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Stored<D, T> {
+#[derive(Serialize)]
+struct Stored<'r> {
     format: u32,
-    version: String,
-    document: D,
+    version: &'static str,
+    document: &'r Document,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trial: Option<T>,
+    trial: Option<&'r Trial>,
+}
+
+/// The same, as it is read: what is said of hosts is still text.
+#[derive(Deserialize)]
+struct Text<'j> {
+    format: u32,
+    #[serde(borrow)]
+    document: DocumentText<'j>,
+    #[serde(borrow)]
+    trial: Option<TrialText<'j>>,
+}
+
+#[derive(Deserialize)]
+struct TrialText<'j> {
+    id: i64,
+    within_ms: u64,
+    #[serde(borrow)]
+    before: DocumentText<'j>,
+}
+
+#[derive(Deserialize)]
+struct DocumentText<'j> {
+    #[serde(borrow)]
+    model: ModelText<'j>,
+    #[serde(default)]
+    owners: Owners,
+}
+
+#[derive(Deserialize)]
+struct ModelText<'j> {
+    groups: BTreeMap<String, SecurityGroup>,
+    prefix_lists: BTreeMap<String, PrefixList>,
+    members: BTreeMap<String, Addresses>,
+    interfaces: BTreeMap<String, InterfaceSpec>,
+    #[serde(borrow, default = "nothing")]
+    hosts: &'j RawValue,
+    limits: Limits,
+}
+
+/// What rules of one host alone say of others.
+fn nothing<'j>() -> &'j RawValue {
+    serde_json::from_str("{}").expect("it is JSON")
 }
 
 #[derive(Deserialize)]
@@ -81,11 +126,10 @@ pub fn write(rules: &Rules) -> Result<Vec<u8>, WireError> {
     let trial = rules.trial.as_ref();
     let stored = Stored {
         format: if trial.is_some() { ON_TRIAL } else { FORMAT },
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
         document: &rules.document,
         trial,
     };
-    let damaged = |error: &dyn std::fmt::Display| WireError::Damaged(error.to_string());
     let json = serde_json::to_vec(&stored).map_err(|error| damaged(&error))?;
     let bytes = zstd::bulk::compress(&json, LEVEL).map_err(|error| damaged(&error))?;
     if bytes.len() > MOST {
@@ -99,36 +143,80 @@ pub fn write(rules: &Rules) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// When they are damaged, or too new.
 pub fn read(value: &[u8]) -> Result<Rules, WireError> {
-    let damaged = |error: &dyn std::fmt::Display| {
-        let text: String = error.to_string().chars().take(200).collect();
-        WireError::Damaged(text)
-    };
-    let decoder = zstd::stream::read::Decoder::new(value).map_err(|error| damaged(&error))?;
-    let mut json = Vec::new();
-    let mut bounded = decoder.take(MOST_JSON);
-    let read = bounded.read_to_end(&mut json);
-    read.map_err(|error| damaged(&error))?;
-    let stored = match serde_json::from_slice::<Stored<Document, Trial>>(&json) {
-        Ok(stored) if stored.format <= ON_TRIAL => stored,
-        other => {
-            let header: Header = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
-            if header.format > ON_TRIAL {
-                return Err(WireError::TooNew {
-                    found: header.format,
-                    version: header.version.chars().take(32).collect(),
-                });
+    Reader::default().read(value)
+}
+
+/// Reads rules again and again. Of a thousand hosts in one VPC each reads what is said of all of them
+/// whenever a rule changes; what is said in the same words as before is not read anew.
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    /// What was said of hosts the last time, and what it means.
+    hosts: Option<(Box<str>, Hosts)>,
+}
+
+impl Reader {
+    /// Reads rules, and checks that they are whole.
+    ///
+    /// # Errors
+    /// When they are damaged, or too new.
+    pub fn read(&mut self, value: &[u8]) -> Result<Rules, WireError> {
+        let json = zstd::bulk::decompress(value, MOST_JSON).map_err(|error| damaged(&error))?;
+        let text = match serde_json::from_slice::<Text<'_>>(&json) {
+            Ok(text) if text.format <= ON_TRIAL => text,
+            other => {
+                let header: Header =
+                    serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+                if header.format > ON_TRIAL {
+                    return Err(WireError::TooNew {
+                        found: header.format,
+                        version: header.version.chars().take(32).collect(),
+                    });
+                }
+                other.map_err(|error| damaged(&error))?
             }
-            other.map_err(|error| damaged(&error))?
-        }
-    };
-    let Stored {
-        document, trial, ..
-    } = stored;
-    for document in [Some(&document), trial.as_ref().map(|trial| &trial.before)] {
-        let checked = document.map_or(Ok(()), Document::check);
-        checked.map_err(|error| damaged(&error))?;
+        };
+        Ok(Rules {
+            document: self.document(text.document)?,
+            trial: match text.trial {
+                None => None,
+                Some(trial) => Some(Trial {
+                    id: trial.id,
+                    within_ms: trial.within_ms,
+                    before: self.document(trial.before)?,
+                }),
+            },
+        })
     }
-    Ok(Rules { document, trial })
+
+    fn document(&mut self, text: DocumentText<'_>) -> Result<Document, WireError> {
+        let DocumentText { model, owners } = text;
+        let model = Model {
+            groups: model.groups,
+            prefix_lists: model.prefix_lists,
+            members: model.members,
+            interfaces: model.interfaces,
+            hosts: self.hosts(model.hosts)?,
+            limits: model.limits,
+        };
+        let document = Document::new(model, owners);
+        document.check().map_err(|error| damaged(&error))?;
+        Ok(document)
+    }
+
+    fn hosts(&mut self, text: &RawValue) -> Result<Hosts, WireError> {
+        if let Some((known, hosts)) = &self.hosts
+            && **known == *text.get()
+        {
+            return Ok(hosts.clone());
+        }
+        let hosts: Hosts = serde_json::from_str(text.get()).map_err(|error| damaged(&error))?;
+        self.hosts = Some((text.get().into(), hosts.clone()));
+        Ok(hosts)
+    }
+}
+
+fn damaged(error: &dyn fmt::Display) -> WireError {
+    WireError::Damaged(error.to_string().chars().take(200).collect())
 }
 
 #[cfg(test)]
@@ -167,6 +255,47 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_hosts_is_read_once_while_it_is_the_same() {
+        let rules = |hosts: &[&str], rules: u32| {
+            let mut model = Model::new();
+            model.limits.rules_per_group += rules;
+            for host in hosts {
+                let name = format!("{host}/eth0").parse().unwrap();
+                model.hosts.insert(name, InterfaceSpec::default());
+            }
+            Rules::kept(Document::new(model, Owners::default()))
+        };
+        let mut reader = Reader::default();
+        let mut read = |rules: &Rules| {
+            let read = reader.read(&write(rules).unwrap()).unwrap();
+            assert_eq!(read, *rules);
+            read.document.model().hosts.clone()
+        };
+        let first = read(&rules(&["a", "b"], 0));
+        let again = read(&rules(&["a", "b"], 1));
+        let other = read(&rules(&["a"], 1));
+        assert!(first.is_shared_with(&again));
+        assert!(!other.is_shared_with(&first) && other != first);
+        // Whoever changes what was read changes it for himself alone.
+        let mut changed = other.clone();
+        changed.clear();
+        assert!(read(&rules(&["a"], 2)).is_shared_with(&other));
+        assert_ne!(changed, other);
+        // Nothing is kept of what is damaged.
+        let broken = r#"{"format":1,"document":{"model":{"groups":{},"prefix_lists":{},"members":{},"interfaces":{},"hosts":HOSTS,"limits":{}}}}"#;
+        for hosts in [
+            "null",
+            "[]",
+            "1",
+            r#"{"a":{}}"#,
+            r#"{"a/eth0":{"groups":1}}"#,
+        ] {
+            let broken = compressed(&broken.replace("HOSTS", hosts));
+            assert!(matches!(reader.read(&broken), Err(WireError::Damaged(_))));
+        }
+    }
+
+    #[test]
     fn what_is_damaged_or_too_new_is_refused_and_told_apart() {
         let too_new = read(&compressed(r#"{"format":3,"version":"9.1.0","other":[]}"#));
         let error = too_new.expect_err("it is newer");
@@ -187,7 +316,7 @@ mod tests {
 
     #[test]
     fn what_grows_without_end_is_no_document() {
-        let bomb = zstd::bulk::compress(&vec![b' '; (MOST_JSON as usize) + 10], LEVEL).unwrap();
+        let bomb = zstd::bulk::compress(&vec![b' '; MOST_JSON + 10], LEVEL).unwrap();
         assert!(bomb.len() < 100_000);
         assert!(matches!(read(&bomb), Err(WireError::Damaged(_))));
     }

@@ -38,7 +38,11 @@ impl<'a> Classes<'a> {
                 continue;
             }
             numbers.insert(peer, next);
-            for range in resolve(peer) {
+            let ranges = resolve(peer);
+            // Most have a beginning and an end of their own; lists that move as they grow cost as much as
+            // to fill them.
+            ipv4.0.reserve(2 * ranges.size_hint().0);
+            for range in ranges {
                 match range {
                     IpNet::V4(it) => ipv4.add(next, it.network().into(), it.broadcast().into()),
                     IpNet::V6(it) => ipv6.add(next, it.network().into(), it.broadcast().into()),

@@ -3,9 +3,11 @@
 //! The reader of rule files reports the same with places and all at once; this is for models that come
 //! from elsewhere, or that were put together from several sources.
 
-use std::collections::{HashMap, HashSet};
+use std::fmt;
 
-use super::{Direction, Family, Model, Peer, SecurityGroup};
+use foldhash::{HashMap, HashSet};
+
+use super::{Direction, Family, InterfaceSpec, Model, Peer, SecurityGroup};
 
 /// What is wrong with a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,8 +103,8 @@ impl Model {
     }
 
     fn check_identities(&self) -> Result<(), Fault> {
-        let (mut names, mut ids) = (HashMap::new(), HashMap::new());
-        let mut rule_ids = HashSet::new();
+        let (mut names, mut ids) = (HashMap::default(), HashMap::default());
+        let mut rule_ids = HashSet::default();
         for (name, group) in &self.groups {
             if let Some(other) = names.insert(name.to_lowercase(), name) {
                 return Err(Fault::SameName(other.clone(), name.clone()));
@@ -111,7 +113,7 @@ impl Model {
                 return Err(Fault::SameGroupId(other.clone(), name.clone()));
             }
             for direction in Direction::ALL {
-                let mut stated = HashSet::new();
+                let mut stated = HashSet::default();
                 for rule in group.rules(direction) {
                     if !rule_ids.insert(&rule.id) {
                         return Err(Fault::SameRuleId(rule.id.to_string()));
@@ -181,23 +183,30 @@ impl Model {
     }
 
     fn check_interfaces(&self) -> Result<(), Fault> {
-        let limit = self.limits.groups_per_interface;
-        let here = self.interfaces.iter();
-        let here = here.map(|(name, spec)| (name.clone(), spec));
-        let hosts = self.hosts.iter();
-        let hosts = hosts.map(|(pattern, spec)| (pattern.to_string(), spec));
-        for (interface, spec) in here.chain(hosts) {
-            let count = spec.groups.len();
-            if count == 0 || count > limit as usize {
-                return Err(Fault::GroupsOfInterface {
-                    interface,
-                    count,
-                    limit,
-                });
-            }
-            for name in &spec.groups {
-                self.check_group(name, || format!("the interface {interface}"))?;
-            }
+        for (name, spec) in &self.interfaces {
+            self.check_interface(name, spec)?;
+        }
+        for (pattern, spec) in &self.hosts {
+            self.check_interface(pattern, spec)?;
+        }
+        Ok(())
+    }
+
+    fn check_interface(
+        &self,
+        interface: &dyn fmt::Display,
+        spec: &InterfaceSpec,
+    ) -> Result<(), Fault> {
+        let (count, limit) = (spec.groups.len(), self.limits.groups_per_interface);
+        if count == 0 || count > limit as usize {
+            return Err(Fault::GroupsOfInterface {
+                interface: interface.to_string(),
+                count,
+                limit,
+            });
+        }
+        for name in &spec.groups {
+            self.check_group(name, || format!("the interface {interface}"))?;
         }
         Ok(())
     }

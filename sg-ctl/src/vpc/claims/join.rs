@@ -107,7 +107,7 @@ struct Candidate {
 /// What the rules make of one record.
 #[derive(Debug, Default)]
 struct Judged {
-    allowed: BTreeSet<Candidate>,
+    allowed: Vec<Candidate>,
     /// The first claims that do not count.
     refused: Vec<Refused>,
     refused_count: usize,
@@ -146,25 +146,26 @@ impl Join {
         let is_gone = |key: &&RecordKey| !claims.records.contains_key(*key);
         let changed = written.chain(self.records.keys().filter(is_gone));
         let changed: Vec<RecordKey> = changed.cloned().collect();
-        let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
+        // Sets are built of them all: one that grows by each record costs its size each time.
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
         let judge = Judge::new(model);
         for key in changed {
             if let Some(old) = self.records.remove(&key) {
-                gone.append(&mut judge.judge(&key, &old).allowed);
+                gone.extend(judge.judge(&key, &old).allowed);
                 self.refused.remove(&key);
             }
             let Some(record) = claims.records.get(&key) else {
                 continue;
             };
-            let mut judged = judge.judge(&key, record);
-            come.append(&mut judged.allowed);
+            let judged = judge.judge(&key, record);
+            come.extend(judged.allowed);
             if judged.refused_count > 0 {
                 let refused = (judged.refused, judged.refused_count);
                 self.refused.insert(key.clone(), refused);
             }
             self.records.insert(key, record.clone());
         }
-        self.exchange(&gone, come, own);
+        self.exchange(&gone.into_iter().collect(), come.into_iter().collect(), own);
         self.membership()
     }
 
@@ -311,7 +312,6 @@ impl<'m> Judge<'m> {
             return judged;
         };
         let interfaces = self.assignments.of(&key.host);
-        let mut allowed = Vec::new();
         for (interface, claim) in record.claimed.iter() {
             let by = Arc::new(Claimant {
                 place: Place {
@@ -331,11 +331,11 @@ impl<'m> Judge<'m> {
                     judged.refuse(&by, Reason::Outside(*address));
                     continue;
                 }
-                if allowed.len() == MOST_OF_RECORD {
+                if judged.allowed.len() == MOST_OF_RECORD {
                     judged.refuse(&by, Reason::TooMany);
                     break;
                 }
-                allowed.push(Candidate {
+                judged.allowed.push(Candidate {
                     address: *address,
                     // Nobody can have claimed anything after the revision that says so.
                     order: Reverse(((*at).min(record.modified), record.created)),
@@ -343,7 +343,6 @@ impl<'m> Judge<'m> {
                 });
             }
         }
-        judged.allowed = allowed.into_iter().collect();
         judged
     }
 }

@@ -20,7 +20,6 @@ use crate::vpc::etcd::{Etcd, EtcdError, Pair};
 use crate::vpc::keys::{Key, RecordKey};
 use crate::vpc::record::{self, Claimed, Enforced};
 use crate::vpc::trial::Rules;
-use crate::vpc::wire;
 
 /// How long changes are gathered before they are handed on.
 const GATHER: Duration = Duration::from_millis(25);
@@ -31,8 +30,10 @@ const REST_MOST: Duration = Duration::from_secs(1);
 const REST: f64 = 2.0;
 /// How often this host says what it enforces, at most; that it enforces other rules it says at once.
 const REPORT: Duration = Duration::from_secs(1);
-/// How often what could not be written is tried again, and the cache is written.
+/// How often what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often the cache is written, at most: of a hundred thousand members it takes as long as half a change.
+const CACHE: Duration = Duration::from_secs(30);
 /// How often it is looked which hosts are behind.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 
@@ -191,7 +192,7 @@ impl Follower {
         {
             return;
         }
-        let refused = match wire::read(&pair.value) {
+        let refused = match self.reader.read(&pair.value) {
             Ok(rules) => {
                 // A trial that goes on has the same id; a new one has its key from the same revision on.
                 let id = |rules: &Rules| rules.trial.as_ref().map(|trial| trial.id);
@@ -259,9 +260,10 @@ impl Follower {
             (self.joined.ttl / 3).max(Duration::from_secs(1)),
         );
         let mut retry = interval(RETRY);
+        let mut cache = interval(CACHE);
         let around = Instant::now() + jitter(LOOK_AROUND);
         let mut around = interval_at(around, LOOK_AROUND);
-        for each in [&mut keep, &mut retry, &mut around] {
+        for each in [&mut keep, &mut retry, &mut cache, &mut around] {
             each.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         self.publish(session).await?;
@@ -308,8 +310,8 @@ impl Follower {
                     if self.health.unwritten.is_some() {
                         self.publish(session).await?;
                     }
-                    self.write_cache(session);
                 }
+                _ = cache.tick() => self.write_cache(session),
                 _ = around.tick() => self.look_around(session).await?,
             }
         }
