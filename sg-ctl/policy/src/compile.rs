@@ -20,6 +20,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use sg_common::counters::RuleKey;
 use sg_common::image::classes::MAX_RANGES;
 use sg_common::image::{self, MAX_ROW, SIZE_CLASSES, header};
@@ -182,7 +183,9 @@ fn compile_within(
         .flat_map(|policy| &policy.rules)
         .flatten()
         .map(|rule| rule.peer);
-    let classes = Classes::cut(peers.clone(), |peer| peer_ranges(model, zones, peer));
+    let classes = Classes::cut(peers, |peer, marks| {
+        each_range(model, zones, peer, |range| marks.add(range));
+    });
     let ranges = classes.ipv4.len().max(classes.ipv6.len());
     if ranges > MAX_RANGES as usize {
         return Err(CompileError::TooManyRanges { ranges });
@@ -257,32 +260,28 @@ fn merge<'a>(model: &'a Model, zones: &'a [ZonePolicy]) -> Result<Vec<Policy<'a>
     Ok(by_groups.into_values().collect())
 }
 
-/// The address ranges that a peer stands for. A group stands for its members, here and elsewhere;
-/// without members it stands for nobody.
-pub(crate) fn peer_ranges<'m>(
-    model: &'m Model,
-    zones: &'m [ZonePolicy],
-    peer: &'m Peer,
-) -> Box<dyn Iterator<Item = ipnet::IpNet> + 'm> {
+/// Calls with each address range that a peer stands for. A group stands for its members, here and
+/// elsewhere; without members it stands for nobody.
+pub(crate) fn each_range(
+    model: &Model,
+    zones: &[ZonePolicy],
+    peer: &Peer,
+    mut call: impl FnMut(IpNet),
+) {
     match peer {
-        Peer::Cidr(net) => Box::new(std::iter::once(*net)),
+        Peer::Cidr(net) => call(*net),
         Peer::PrefixList(name) => {
             let list = model.prefix_lists.get(name).into_iter();
-            Box::new(list.flat_map(|list| list.entries.iter().copied()))
+            list.flat_map(|list| &list.entries).copied().for_each(call);
         }
         Peer::Group(name) => {
-            let elsewhere = model.members.get(name).map_or(&[][..], |all| all);
+            let elsewhere = model.members.get(name).into_iter().flatten();
             let here = zones
                 .iter()
                 .filter(|zone| zone.groups.contains(name))
-                .flat_map(|zone| zone.addresses.iter().copied());
-            Box::new(
-                elsewhere
-                    .iter()
-                    .copied()
-                    .chain(here)
-                    .map(ipnet::IpNet::from),
-            )
+                .flat_map(|zone| &zone.addresses);
+            let addresses = elsewhere.chain(here).copied();
+            addresses.map(IpNet::from).for_each(call);
         }
     }
 }

@@ -21,7 +21,7 @@ mod wanted;
 
 use std::cell::RefCell;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -200,7 +200,7 @@ impl StateLock {
     pub fn prepare(&self, next: &State) -> Result<(), StateError> {
         let path = self.directory.next();
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
+            let file = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(true)
@@ -212,9 +212,9 @@ impl StateLock {
                 format: FORMAT,
                 state: next,
             };
-            let bytes = serde_json::to_vec(&stored).map_err(io::Error::other)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
+            let mut writer = BufWriter::with_capacity(1 << 16, file);
+            serde_json::to_writer(&mut writer, &stored)?;
+            writer.into_inner()?.sync_all()
         };
         write().map_err(io_error("write", &path))?;
         self.prepared.replace(Some(next.clone()));

@@ -21,37 +21,28 @@ pub(super) struct Classes<'a> {
 pub(super) type Ranges<A> = Vec<(A, u32)>;
 
 impl<'a> Classes<'a> {
-    /// Cuts the address space at the borders of `peers`, whose ranges `resolve` tells.
+    /// Cuts the address space at the borders of `peers`; `resolve` marks each range of one.
     ///
     /// Classes that the same few peers hold have neighbouring numbers, so that a policy finds most of
     /// what it speaks of in few pages of its class table.
-    pub(super) fn cut<R: Iterator<Item = IpNet>>(
+    pub(super) fn cut(
         peers: impl Iterator<Item = &'a Peer>,
-        resolve: impl Fn(&'a Peer) -> R,
+        resolve: impl Fn(&'a Peer, &mut Marks),
     ) -> Self {
         let mut numbers: HashMap<&Peer, u32> = HashMap::new();
-        let mut ipv4 = Borders::default();
-        let mut ipv6 = Borders::default();
+        let mut marks = Marks::default();
         for peer in peers {
             let next = numbers.len() as u32;
             if numbers.contains_key(peer) {
                 continue;
             }
             numbers.insert(peer, next);
-            let ranges = resolve(peer);
-            // Most have a beginning and an end of their own; lists that move as they grow cost as much as
-            // to fill them.
-            ipv4.0.reserve(2 * ranges.size_hint().0);
-            for range in ranges {
-                match range {
-                    IpNet::V4(it) => ipv4.add(next, it.network().into(), it.broadcast().into()),
-                    IpNet::V6(it) => ipv6.add(next, it.network().into(), it.broadcast().into()),
-                }
-            }
+            marks.peer = next;
+            resolve(peer, &mut marks);
         }
         let mut sets = Sets::default();
-        let mut ipv4 = ipv4.sweep(numbers.len(), &mut sets);
-        let mut ipv6 = ipv6.sweep(numbers.len(), &mut sets);
+        let mut ipv4 = marks.ipv4.sweep(numbers.len(), &mut sets);
+        let mut ipv6 = marks.ipv6.sweep(numbers.len(), &mut sets);
 
         // The classes of each peer, for now by the numbers of their sets.
         let mut containing: Vec<Vec<u32>> = vec![Vec::new(); numbers.len()];
@@ -119,6 +110,29 @@ impl Address for u32 {
 impl Address for u128 {
     fn next(self) -> Option<Self> {
         self.checked_add(1)
+    }
+}
+
+/// Where the ranges of peers begin and end.
+#[derive(Default)]
+pub(super) struct Marks {
+    /// The peer whose ranges are marked.
+    peer: u32,
+    ipv4: Borders<u32>,
+    ipv6: Borders<u128>,
+}
+
+impl Marks {
+    /// Marks a range of the peer.
+    pub(super) fn add(&mut self, range: IpNet) {
+        match range {
+            IpNet::V4(it) => self
+                .ipv4
+                .add(self.peer, it.network().into(), it.broadcast().into()),
+            IpNet::V6(it) => self
+                .ipv6
+                .add(self.peer, it.network().into(), it.broadcast().into()),
+        }
     }
 }
 
@@ -223,7 +237,9 @@ mod tests {
             let net = |(first, open): &(u8, u8)| {
                 IpNet::new_assert(address(is_v6, at_end, *first), bits - open)
             };
-            let classes = Classes::cut(peers.iter(), |peer| of(peer).map(net));
+            let classes = Classes::cut(peers.iter(), |peer, marks| {
+                of(peer).map(net).for_each(|range| marks.add(range));
+            });
             let starts: Vec<_> = classes.ipv4.windows(2).map(|pair| (pair[0].1, pair[1].1)).collect();
             prop_assert!(starts.iter().all(|(one, next)| one != next), "{:?}", classes.ipv4);
             for number in 0..=LAST {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use sg_common::proto::{ICMP, ICMPV6, TCP, UDP};
 
 use super::Probe;
-use crate::compile::{ZonePolicy, peer_ranges};
+use crate::compile::{ZonePolicy, each_range};
 use crate::model::{Direction, Family, IcmpMessage, Model, Peer, Rule, SecurityGroup, Service};
 
 /// What a rule asks of a packet.
@@ -209,7 +209,8 @@ fn protocol(number: u8) -> String {
 
 /// Why an address is not of a peer; `None` if it is.
 fn peer(model: &Model, zones: &[ZonePolicy], peer: &Peer, remote: IpAddr) -> Option<String> {
-    let ranges: Vec<_> = peer_ranges(model, zones, peer).collect();
+    let mut ranges = Vec::new();
+    each_range(model, zones, peer, |range| ranges.push(range));
     if ranges.iter().any(|range| range.contains(&remote)) {
         return None;
     }
