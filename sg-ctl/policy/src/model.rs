@@ -16,6 +16,7 @@ mod merged;
 mod pattern;
 mod rule;
 mod service;
+mod shared;
 pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ pub use pattern::{Pattern, PatternError, is_pattern};
 pub use rule::{Family, InvalidPeer, Location, Peer, Rule};
 pub use service::{Icmp, IcmpMessage, Service, Transport};
 pub use sg_common::flow::Direction;
+pub use shared::Shared;
 
 /// The name of the one built-in group.
 pub const DEFAULT_GROUP: &str = "default";
@@ -44,7 +46,7 @@ pub const DEFAULT_GROUP: &str = "default";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
     /// Security groups by name; [`DEFAULT_GROUP`] is always among them.
-    pub groups: BTreeMap<String, SecurityGroup>,
+    pub groups: Shared<BTreeMap<String, SecurityGroup>>,
     /// Prefix lists by name.
     pub prefix_lists: BTreeMap<String, PrefixList>,
     /// Addresses on other hosts that carry a group, by the group's name.
@@ -54,8 +56,12 @@ pub struct Model {
     pub interfaces: BTreeMap<String, InterfaceSpec>,
     /// Interfaces of the hosts of a VPC, in place of `interfaces`; [`on_host`](Self::on_host) says
     /// what they are on one of them.
-    #[serde(default, skip_serializing_if = "Hosts::is_empty")]
-    pub hosts: Hosts,
+    #[serde(
+        default,
+        skip_serializing_if = "is_empty",
+        serialize_with = "interface::by_difference"
+    )]
+    pub hosts: Shared<Hosts>,
     /// The quotas that the model was checked against.
     pub limits: Limits,
 }
@@ -145,6 +151,11 @@ impl PrefixList {
             _ => entries,
         }
     }
+}
+
+/// Whether nothing is said of any host.
+fn is_empty(hosts: &Hosts) -> bool {
+    hosts.is_empty()
 }
 
 impl Model {

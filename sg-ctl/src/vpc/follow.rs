@@ -366,14 +366,16 @@ fn own_records(
 pub async fn withdraw(etcd: &mut Etcd, keys: &Keys, host: &str) -> Result<(), EtcdError> {
     let (rules, _) = etcd.get(&keys.rules()).await?;
     let rules = rules.and_then(|pair| wire::read(&pair.value).ok());
-    let before = |rules: &Rules| Some(rules.trial.as_ref()?.before.clone());
+    let before = |rules: &Rules| rules.trial.as_ref().map(|trial| trial.before.clone());
     let documents = rules
         .iter()
         .flat_map(|rules| [Some(rules.document.clone()), before(rules)])
         .flatten();
     let groups: BTreeSet<_> = documents
-        .flat_map(|document| document.into_parts().0.groups.into_values())
-        .map(|group| group.id)
+        .flat_map(|document| {
+            let groups = document.model().groups.values();
+            groups.map(|group| group.id.clone()).collect::<Vec<_>>()
+        })
         .collect();
     for group in groups {
         let (records, _) = etcd.all(&keys.group_of_host(&group, host), None).await?;

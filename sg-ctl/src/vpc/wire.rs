@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sg_policy::model::{Addresses, Hosts, InterfaceSpec, Limits, Model, PrefixList, SecurityGroup};
+use sg_policy::model::{
+    Addresses, Hosts, InterfaceSpec, Limits, Model, PrefixList, SecurityGroup, Shared,
+};
 
 use super::record::MAX_VALUE;
 use super::trial::{Rules, Trial};
@@ -97,7 +99,7 @@ struct DocumentText<'j> {
 
 #[derive(Deserialize)]
 struct ModelText<'j> {
-    groups: BTreeMap<String, SecurityGroup>,
+    groups: Shared<BTreeMap<String, SecurityGroup>>,
     prefix_lists: BTreeMap<String, PrefixList>,
     members: BTreeMap<String, Addresses>,
     interfaces: BTreeMap<String, InterfaceSpec>,
@@ -151,7 +153,7 @@ pub fn read(value: &[u8]) -> Result<Rules, WireError> {
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
     /// What was said of hosts the last time, and what it means.
-    hosts: Option<(Box<str>, Hosts)>,
+    hosts: Option<(Box<str>, Shared<Hosts>)>,
 }
 
 impl Reader {
@@ -203,13 +205,14 @@ impl Reader {
         Ok(document)
     }
 
-    fn hosts(&mut self, text: &RawValue) -> Result<Hosts, WireError> {
+    fn hosts(&mut self, text: &RawValue) -> Result<Shared<Hosts>, WireError> {
         if let Some((known, hosts)) = &self.hosts
             && **known == *text.get()
         {
             return Ok(hosts.clone());
         }
-        let hosts: Hosts = serde_json::from_str(text.get()).map_err(|error| damaged(&error))?;
+        let hosts: Shared<Hosts> =
+            serde_json::from_str(text.get()).map_err(|error| damaged(&error))?;
         self.hosts = Some((text.get().into(), hosts.clone()));
         Ok(hosts)
     }
@@ -274,12 +277,12 @@ mod tests {
         let first = read(&rules(&["a", "b"], 0));
         let again = read(&rules(&["a", "b"], 1));
         let other = read(&rules(&["a"], 1));
-        assert!(first.is_shared_with(&again));
-        assert!(!other.is_shared_with(&first) && other != first);
+        assert!(first.is_one_with(&again));
+        assert!(!other.is_one_with(&first) && other != first);
         // Whoever changes what was read changes it for himself alone.
         let mut changed = other.clone();
         changed.clear();
-        assert!(read(&rules(&["a"], 2)).is_shared_with(&other));
+        assert!(read(&rules(&["a"], 2)).is_one_with(&other));
         assert_ne!(changed, other);
         // Nothing is kept of what is damaged.
         let broken = r#"{"format":1,"document":{"model":{"groups":{},"prefix_lists":{},"members":{},"interfaces":{},"hosts":HOSTS,"limits":{}}}}"#;

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::{
-    DEFAULT_GROUP, Direction, GroupId, Hook, Hosts, Icmp, IcmpMessage, InterfaceSpec, Limits,
-    LogMode, Model, Peer, PrefixList, Rule, SecurityGroup, Service, Side, Timeouts, Transport,
+    DEFAULT_GROUP, Direction, GroupId, Hook, Icmp, IcmpMessage, InterfaceSpec, Limits, LogMode,
+    Model, Peer, PrefixList, Rule, SecurityGroup, Service, Shared, Side, Timeouts, Transport,
 };
 
 /// Names as AWS takes them, YAML's special signs and words among them.
@@ -203,7 +203,7 @@ pub(crate) fn model() -> impl Strategy<Value = Model> {
         // Those of one host, or of the hosts of a VPC.
         let interfaces = (interfaces, option::of("[a-z0-9-]{1,5}[*]?")).prop_map(
             |(interfaces, host)| match host {
-                None => (interfaces, Hosts::default()),
+                None => (interfaces, Shared::default()),
                 Some(host) => {
                     let hosts = interfaces.into_iter().filter_map(|(name, spec)| {
                         Some((format!("{host}/{name}").parse().ok()?, spec))

@@ -3,14 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::pattern::{MAX_INTERFACE_NAME, MAX_PATTERN, best};
-use super::{InterfaceSpec, Model, Pattern, interface, is_pattern};
+use super::{InterfaceSpec, Model, Pattern, Shared, is_pattern};
 
 /// Characters that the name of a host has at most (POSIX, `HOST_NAME_MAX`).
 const MAX_HOST: usize = 64;
@@ -116,74 +114,13 @@ impl From<HostPattern> for String {
     }
 }
 
-/// What is said of the interfaces of all hosts of a VPC. Copies share it until one is changed: it is the
-/// larger part of many rules documents, and other rules seldom change it.
-#[derive(Clone, Debug, Default, Eq)]
-pub struct Hosts(Arc<BTreeMap<HostPattern, InterfaceSpec>>);
-
-impl Hosts {
-    /// Whether nothing is said of any host.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether both are the same copy.
-    pub fn is_shared_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Deref for Hosts {
-    type Target = BTreeMap<HostPattern, InterfaceSpec>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Hosts {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        Arc::make_mut(&mut self.0)
-    }
-}
-
-impl PartialEq for Hosts {
-    fn eq(&self, other: &Self) -> bool {
-        self.is_shared_with(other) || self.0 == other.0
-    }
-}
-
-impl FromIterator<(HostPattern, InterfaceSpec)> for Hosts {
-    fn from_iter<I: IntoIterator<Item = (HostPattern, InterfaceSpec)>>(all: I) -> Self {
-        Self(Arc::new(all.into_iter().collect()))
-    }
-}
-
-impl<'h> IntoIterator for &'h Hosts {
-    type Item = (&'h HostPattern, &'h InterfaceSpec);
-    type IntoIter = std::collections::btree_map::Iter<'h, HostPattern, InterfaceSpec>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
-    }
-}
-
-impl Serialize for Hosts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        interface::by_difference(&self.0, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Hosts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Arc::new(BTreeMap::deserialize(deserializer)?)))
-    }
-}
+/// What is said of the interfaces of all hosts of a VPC.
+pub type Hosts = BTreeMap<HostPattern, InterfaceSpec>;
 
 /// The interfaces of all hosts of a VPC, ready to be asked about many of them.
 #[derive(Clone, Debug)]
 pub struct Assignments<'m> {
-    all: &'m BTreeMap<HostPattern, InterfaceSpec>,
+    all: &'m Hosts,
     by_pattern: Vec<(Pattern, &'m str, &'m InterfaceSpec)>,
 }
 
@@ -267,7 +204,7 @@ impl Model {
             prefix_lists: self.prefix_lists.clone(),
             members: self.members.clone(),
             interfaces: interfaces.collect(),
-            hosts: Hosts::default(),
+            hosts: Shared::default(),
             limits: self.limits,
         })
     }

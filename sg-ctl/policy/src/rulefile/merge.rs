@@ -126,7 +126,7 @@ pub(super) fn model(documents: Vec<Document>, problems: &mut Problems<'_>) -> (M
         ..
     } = groups;
     let model = Model {
-        groups: by_name,
+        groups: by_name.into(),
         prefix_lists: lists.0,
         members,
         interfaces,

@@ -146,6 +146,9 @@ impl Join {
         let is_gone = |key: &&RecordKey| !claims.records.contains_key(*key);
         let changed = written.chain(self.records.keys().filter(is_gone));
         let changed: Vec<RecordKey> = changed.cloned().collect();
+        if changed.is_empty() {
+            return self.membership();
+        }
         // Sets are built of them all: one that grows by each record costs its size each time.
         let (mut gone, mut come) = (Vec::new(), Vec::new());
         let judge = Judge::new(model);
