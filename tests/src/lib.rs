@@ -19,6 +19,7 @@ pub mod foreign;
 pub mod fuzz;
 pub mod guard;
 pub mod netns;
+pub mod nobody;
 pub mod oracle;
 pub mod packet;
 pub mod ppp;

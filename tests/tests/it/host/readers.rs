@@ -1,15 +1,18 @@
 //! Who reads the events: the agent for everybody, or `logs` alone, and how they change over.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{ErrorKind, Read as _};
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use sg_tests::{
     eventually,
+    nobody::as_nobody,
     sg_ctl::{Running, SgCtl},
     topology::{Host, Network},
 };
@@ -176,14 +179,24 @@ fn a_reader_that_is_stopped_holds_up_nobody() {
 
 #[test]
 fn the_socket_is_roots_alone() {
-    let network = Network::new(&["server"]);
-    let [server] = network.hosts();
+    let network = Network::new(&["client", "server"]);
+    let [client, server] = network.hosts();
     let sg = guard(&network, server, (Side::Nic, "tc"), RULES);
     let _agent = agent(&sg, &[]);
+    handed_over(&sg, (client, server), 1001);
     let socket = sg.socket();
-    let metadata = fs::metadata(&socket).expect("it exists");
-    assert_eq!(metadata.mode() & 0o777, 0o600);
+    let mode = |path: &Path| fs::metadata(path).expect("it exists").mode() & 0o777;
     let directory = socket.parent().expect("it has one");
-    let metadata = fs::metadata(directory).expect("it exists");
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o700);
+    assert_eq!((mode(&socket), mode(directory)), (0o600, 0o700));
+    // Whoever connects is asked who he is, too: the socket may have been opened to others.
+    for (path, mode) in [(directory, 0o755), (&socket, 0o666)] {
+        let refused = as_nobody(|| UnixStream::connect(&socket));
+        let refused = refused.expect_err("it is closed to others");
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+    }
+    let read = |mut stream: UnixStream| stream.read(&mut [0; 64]).expect("it answers or ends");
+    let by_nobody = as_nobody(|| UnixStream::connect(&socket).expect("it is open to all"));
+    assert_eq!(read(by_nobody), 0);
+    assert!(read(connect(&sg).expect("the agent runs")) > 0);
 }
