@@ -237,7 +237,7 @@ impl Packages {
         let again = Self::pack(cargo_deb, release, files, &self.directory.join("again"))?;
         check::same(self, &again)?;
         step.done("same bytes");
-        check::run(self, &self.directory.join("root"), linked)
+        check::run(self, files, &self.directory.join("root"), linked)
     }
 }
 

@@ -29,7 +29,7 @@ use super::etcd::{Etcd, EtcdError};
 use super::joined::{self, Joined};
 use super::keys::{Keys, RecordKey, part_of};
 use super::record::{Claim, Claimed, is_member};
-use super::trial::{Rules, Standing};
+use super::trial::Standing;
 use super::{Document, wire};
 
 /// How long the first attempt may wait, so that hosts that start together do not come together.
@@ -366,19 +366,16 @@ fn own_records(
 pub async fn withdraw(etcd: &mut Etcd, keys: &Keys, host: &str) -> Result<(), EtcdError> {
     let (rules, _) = etcd.get(&keys.rules()).await?;
     let rules = rules.and_then(|pair| wire::read(&pair.value).ok());
-    let before = |rules: &Rules| rules.trial.as_ref().map(|trial| trial.before.clone());
-    let documents = rules
-        .iter()
-        .flat_map(|rules| [Some(rules.document.clone()), before(rules)])
-        .flatten();
+    let documents = rules.iter().flat_map(|rules| {
+        let before = rules.trial.as_ref().map(|trial| &trial.before);
+        [&rules.document].into_iter().chain(before)
+    });
     let groups: BTreeSet<_> = documents
-        .flat_map(|document| {
-            let groups = document.model().groups.values();
-            groups.map(|group| group.id.clone()).collect::<Vec<_>>()
-        })
+        .flat_map(|document| document.model().groups.values())
+        .map(|group| &group.id)
         .collect();
     for group in groups {
-        let (records, _) = etcd.all(&keys.group_of_host(&group, host), None).await?;
+        let (records, _) = etcd.all(&keys.group_of_host(group, host), None).await?;
         for pair in records {
             let key = String::from_utf8_lossy(&pair.key).into_owned();
             etcd.put(vec![(key, super::record::write(&Claimed::new()))], None)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sg_policy::model::{
@@ -75,6 +76,8 @@ struct Stored<'r> {
 #[derive(Deserialize)]
 struct Text<'j> {
     format: u32,
+    #[serde(rename = "version")]
+    _version: IgnoredAny,
     #[serde(borrow)]
     document: DocumentText<'j>,
     #[serde(borrow)]
@@ -150,7 +153,7 @@ pub fn read(value: &[u8]) -> Result<Rules, WireError> {
 
 /// Reads rules again and again. Of a thousand hosts in one VPC each reads what is said of all of them
 /// whenever a rule changes; what is said in the same words as before is not read anew.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Reader {
     /// What was said of hosts the last time, and what it means.
     hosts: Option<(Box<str>, Shared<Hosts>)>,
@@ -269,23 +272,25 @@ mod tests {
             Rules::kept(Document::new(model, Owners::default()))
         };
         let mut reader = Reader::default();
-        let mut read = |rules: &Rules| {
+        let read = |reader: &mut Reader, rules: &Rules| {
             let read = reader.read(&write(rules).unwrap()).unwrap();
             assert_eq!(read, *rules);
             read.document.model().hosts.clone()
         };
-        let first = read(&rules(&["a", "b"], 0));
-        let again = read(&rules(&["a", "b"], 1));
-        let other = read(&rules(&["a"], 1));
+        let first = read(&mut reader, &rules(&["a", "b"], 0));
+        let again = read(&mut reader, &rules(&["a", "b"], 1));
+        let other = read(&mut reader, &rules(&["a"], 1));
         assert!(first.is_one_with(&again));
         assert!(!other.is_one_with(&first) && other != first);
         // Whoever changes what was read changes it for himself alone.
         let mut changed = other.clone();
         changed.clear();
-        assert!(read(&rules(&["a"], 2)).is_one_with(&other));
+        assert!(read(&mut reader, &rules(&["a"], 2)).is_one_with(&other));
         assert_ne!(changed, other);
-        // Nothing is kept of what is damaged.
-        let broken = r#"{"format":1,"document":{"model":{"groups":{},"prefix_lists":{},"members":{},"interfaces":{},"hosts":HOSTS,"limits":{}}}}"#;
+        // What cannot be read takes the place of nothing.
+        let stored = r#"{"format":1,"version":"","document":{"model":{"groups":{},"prefix_lists":{},"members":{},"interfaces":{},"hosts":HOSTS,"limits":LIMITS}}}"#;
+        let limits = serde_json::to_string(&Limits::default()).unwrap();
+        let stored = stored.replace("LIMITS", &limits);
         for hosts in [
             "null",
             "[]",
@@ -293,9 +298,15 @@ mod tests {
             r#"{"a":{}}"#,
             r#"{"a/eth0":{"groups":1}}"#,
         ] {
-            let broken = compressed(&broken.replace("HOSTS", hosts));
+            let broken = compressed(&stored.replace("HOSTS", hosts));
             assert!(matches!(reader.read(&broken), Err(WireError::Damaged(_))));
         }
+        assert!(read(&mut reader, &rules(&["a"], 3)).is_one_with(&other));
+        assert!(
+            reader
+                .read(&compressed(&stored.replace("HOSTS", "{}")))
+                .is_ok()
+        );
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Linked, NAME, Packages, output};
-use crate::{libraries::libraries, privilege::elevate, progress::Step};
+use super::{Linked, NAME, Packages, debian, output};
+use crate::{install::File, libraries::libraries, privilege::elevate, progress::Step};
 
 /// The files of completions, and the shell of each.
 const DEBIAN_COMPLETIONS: [(&str, &str); 3] = [
@@ -38,7 +39,12 @@ pub(super) fn same(packages: &Packages, again: &Packages) -> Result<()> {
 ///
 /// # Errors
 /// When something is missing, or does not work.
-pub(super) fn run(packages: &Packages, directory: &Path, linked: Linked) -> Result<()> {
+pub(super) fn run(
+    packages: &Packages,
+    files: &[File],
+    directory: &Path,
+    linked: Linked,
+) -> Result<()> {
     let step = Step::start("tarball", "unpacking it in an empty root");
     let root = Root::create(directory)?;
     let usr = root.path("usr/local");
@@ -67,8 +73,7 @@ pub(super) fn run(packages: &Packages, directory: &Path, linked: Linked) -> Resu
     root.provide(linked, &root.path("usr/bin/sg-ctl"))?;
     root.try_program("/usr")?;
     root.try_documents()?;
-    let differences = root.dpkg(&["--verify", NAME], &[])?;
-    ensure!(differences.is_empty(), "not as packed: {differences}");
+    root.try_files(files)?;
     let units = root.try_units("/usr")?;
     root.dpkg(&["--purge", NAME], &[])?;
     let program = root.path("usr/bin/sg-ctl");
@@ -187,6 +192,26 @@ impl Root {
             "systemd does not take the units: {complaints}"
         );
         Ok("systemd takes the units")
+    }
+
+    /// Compares what the Debian package has installed with what was to be packed. Its pages are
+    /// compressed: [`try_documents`](Self::try_documents) looks at them.
+    fn try_files(&self, files: &[File]) -> Result<()> {
+        let files = files.iter().map(debian::moved);
+        for file in files.filter(|file| !file.target.starts_with("usr/share/man")) {
+            let installed = self.0.join(&file.target);
+            let mode = fs::metadata(&installed)
+                .with_context(|| format!("{} is not installed", installed.display()))?
+                .permissions()
+                .mode();
+            ensure!(
+                format!("{:o}", mode & 0o7777) == file.mode
+                    && fs::read(&installed)? == fs::read(&file.source)?,
+                "{} is not as packed, mode {mode:o}",
+                installed.display()
+            );
+        }
+        Ok(())
     }
 
     /// Compares manual pages and completions with those that the program writes.

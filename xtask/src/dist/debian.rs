@@ -1,7 +1,8 @@
 //! The Debian package: the same files in Debian's places, packed by cargo-deb.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File as Lock},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -23,7 +24,11 @@ pub(super) fn pack(
     files: &[File],
     directory: &Path,
 ) -> Result<PathBuf> {
+    // What sg-ctl's `Cargo.toml` calls it, so there is one for all who pack.
     let tree = root().join("target/deb");
+    let lock = tree.with_extension("lock");
+    let lock = Lock::create(&lock).with_context(|| format!("cannot create {}", lock.display()))?;
+    lock.lock().context("cannot lock the package's files")?;
     let files: Vec<_> = files.iter().map(moved).collect();
     stage(&files, &tree)?;
     let copyright_file = tree.join("copyright");
@@ -53,12 +58,13 @@ pub(super) fn pack(
     if release.is_trial {
         pack.arg("--fast");
     }
-    output(&mut pack)?;
-    Ok(package)
+    let packed = output(&mut pack);
+    fs::remove_dir_all(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
+    packed.map(|_| package)
 }
 
 /// A file in the place where Debian has its kind.
-fn moved(file: &File) -> File {
+pub(super) fn moved(file: &File) -> File {
     // What distributions install is not where administrators do, for zsh alone.
     let completions = Path::new("share/zsh");
     let target = match file.target.strip_prefix(completions.join("site-functions")) {

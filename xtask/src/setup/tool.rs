@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{cargo::cargo, toolchain::Toolchain};
 
-/// Starts the command line that builds a crate's program, without any of its features, for nobody who
+/// Starts the command line that builds a crate's program, without its default features, for nobody who
 /// debugs it.
 pub(super) fn install(name: &str, version: &str, toolchain: &Toolchain) -> Command {
     let mut install = cargo(&["install", name, "--version", version, "--locked", "--force"]);

@@ -49,6 +49,7 @@ impl<T> From<T> for Shared<T> {
     }
 }
 
+#[expect(clippy::into_iter_without_iter, reason = "what it points to has one")]
 impl<'s, T> IntoIterator for &'s Shared<T>
 where
     &'s T: IntoIterator,

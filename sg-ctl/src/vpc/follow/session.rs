@@ -30,10 +30,8 @@ const REST_MOST: Duration = Duration::from_secs(1);
 const REST: f64 = 2.0;
 /// How often this host says what it enforces, at most; that it enforces other rules it says at once.
 const REPORT: Duration = Duration::from_secs(1);
-/// How often what could not be written is tried again.
+/// How often what could not be written is tried again, and the cache is written.
 const RETRY: Duration = Duration::from_secs(5);
-/// How often the cache is written, at most: of a hundred thousand members it takes as long as half a change.
-const CACHE: Duration = Duration::from_secs(30);
 /// How often it is looked which hosts are behind.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 
@@ -260,10 +258,9 @@ impl Follower {
             (self.joined.ttl / 3).max(Duration::from_secs(1)),
         );
         let mut retry = interval(RETRY);
-        let mut cache = interval(CACHE);
         let around = Instant::now() + jitter(LOOK_AROUND);
         let mut around = interval_at(around, LOOK_AROUND);
-        for each in [&mut keep, &mut retry, &mut cache, &mut around] {
+        for each in [&mut keep, &mut retry, &mut around] {
             each.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         self.publish(session).await?;
@@ -310,8 +307,8 @@ impl Follower {
                     if self.health.unwritten.is_some() {
                         self.publish(session).await?;
                     }
+                    self.write_cache(session);
                 }
-                _ = cache.tick() => self.write_cache(session),
                 _ = around.tick() => self.look_around(session).await?,
             }
         }
