@@ -101,9 +101,9 @@ fn policies_replace_each_other_while_children_are_forked() {
     thread::scope(|scope| {
         let forks = scope.spawn(|| {
             for _ in 0..200 {
-                // Only to become a user, even the same one, is it forked.
-                let child = Command::new("true").uid(0).status();
-                assert!(child.is_ok_and(|child| child.success()));
+                // Only to become a user, even the same one, is it forked; whether there is such a program
+                // (small systems have none) makes no difference.
+                drop(Command::new("true").uid(0).status());
             }
         });
         while !forks.is_finished() {
