@@ -4,7 +4,7 @@
 //! lease has run out everyone who reads them takes those before, which are kept in the same value.
 //! Besides, every host's kernel has a deadline of its own, so that the way back needs no etcd.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Document;
 
@@ -18,7 +18,7 @@ pub struct Rules {
 }
 
 /// What rules return to unless they are confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trial {
     /// The lease of its key: no other trial has the same.
     pub id: i64,

@@ -1,6 +1,8 @@
 //! Policies as a whole: overlapping rules, many rules, exchange, absence.
 
-use std::{fmt::Write as _, os::unix::process::CommandExt as _, process::Command, thread};
+use std::{
+    fmt::Write as _, io::ErrorKind, os::unix::process::CommandExt as _, process::Command, thread,
+};
 
 use sg_common::image::SIZE_CLASSES;
 use sg_tests::packet::arp_request;
@@ -101,9 +103,14 @@ fn policies_replace_each_other_while_children_are_forked() {
     thread::scope(|scope| {
         let forks = scope.spawn(|| {
             for _ in 0..200 {
-                // Only to become a user, even the same one, is it forked; whether there is such a program
-                // (small systems have none) makes no difference.
-                drop(Command::new("true").uid(0).status());
+                // Only to become a user, even the same one, is it forked. Small systems have no such program,
+                // which the child finds out.
+                let child = Command::new("true").uid(0).status();
+                let was_forked = child.map_or_else(
+                    |error| error.kind() == ErrorKind::NotFound,
+                    |child| child.success(),
+                );
+                assert!(was_forked);
             }
         });
         while !forks.is_finished() {
