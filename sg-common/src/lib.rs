@@ -44,6 +44,5 @@ pub mod size;
 pub mod subject;
 pub mod table;
 pub mod tcp;
-pub mod traffic;
 pub mod verifier;
 pub mod work;

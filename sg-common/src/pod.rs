@@ -10,7 +10,6 @@ use crate::flow::{FlowKey, FlowSlot, FragmentEntry, FragmentKey};
 use crate::limit::LogBucket;
 use crate::settings::{InterfaceSettings, ProgramConfig};
 use crate::table::HashSeed;
-use crate::traffic::Traffic;
 use crate::work::Work;
 
 /// Implements `Pod` for a type whose fields fill it: the sum of the field sizes is its size, so no
@@ -46,17 +45,6 @@ pod!(FlowSlot {
     remote_counter
 });
 pod!(HashSeed { words });
-pod!(Traffic {
-    state,
-    numbers,
-    in_order,
-    address_at,
-    first_address,
-    address_step,
-    ports,
-    port_at,
-    first_port,
-});
 pod!(FragmentKey {
     src,
     dst,

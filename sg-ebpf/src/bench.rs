@@ -19,6 +19,8 @@ mod judge;
 mod maps;
 mod packet;
 mod settings;
+#[path = "bench/traffic.rs"]
+mod traffic;
 #[path = "bench/vary.rs"]
 mod vary;
 

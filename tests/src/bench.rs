@@ -17,6 +17,7 @@ pub mod report;
 mod scenes;
 mod stage;
 pub mod targets;
+mod traffic;
 pub mod veth;
 
 use std::time::Duration;

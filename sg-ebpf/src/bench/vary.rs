@@ -1,12 +1,13 @@
-//! Gives each frame another remote end, as `sg_common::traffic` says.
+//! Gives each frame another remote end, as [`Traffic`] says.
 
 use core::arch::asm;
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::btf_maps::Array;
 use aya_ebpf::macros::btf_map;
-use sg_common::traffic::Traffic;
 use sg_common::verifier::opaque;
+
+use crate::traffic::Traffic;
 
 /// 0 → what the frames become. Written by the benchmark; its state by [`vary`].
 #[btf_map]

@@ -11,9 +11,9 @@ use std::{
 };
 
 use ipnet::IpNet;
-use sg_common::{flow::Direction, reason::Reason, traffic::Traffic};
+use sg_common::{flow::Direction, reason::Reason};
 
-use super::{Scale, stage::Program};
+use super::{Scale, stage::Program, traffic::Traffic};
 use crate::{
     family::Family,
     packet::{End, Frame, tcp, udp},

@@ -25,7 +25,6 @@ use sg_common::{
     reason::Verdict,
     settings::ProgramConfig,
     table::{HashSeed, buckets_for},
-    traffic::Traffic,
     work::Work,
 };
 use sg_ctl::{
@@ -38,6 +37,7 @@ use sg_policy::{
     rulefile::{self, Source},
 };
 
+use super::traffic::Traffic;
 use crate::{
     family::Family,
     prog::{

@@ -7,12 +7,11 @@ use sg_common::{
     reason::Reason,
     service,
     settings::DEFAULT_FLOWS,
-    traffic::Traffic,
 };
 
 use super::{
-    Between, CLIENTS, KERNELS, KINDS, Kind, OPEN, OURS, PORTS, Program, Row, Scene, Transport,
-    admit, conversation, in_order, judged::prefixes, list, request, row, varied,
+    Between, CLIENTS, KERNELS, KINDS, Kind, OPEN, OURS, PORTS, Program, Row, Scene, Traffic,
+    Transport, admit, conversation, in_order, judged::prefixes, list, request, row, varied,
 };
 use crate::family::Family;
 

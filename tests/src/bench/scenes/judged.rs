@@ -7,13 +7,11 @@ use std::{
 };
 
 use ipnet::IpNet;
-use sg_common::{
-    flow::Direction, proto::TCP, reason::Reason, service, settings::DEFAULT_FLOWS, traffic::Traffic,
-};
+use sg_common::{flow::Direction, proto::TCP, reason::Reason, service, settings::DEFAULT_FLOWS};
 
 use super::{
-    CLOSED, FIRST_PORT, OPEN, OURS, Program, Row, Scene, Step, Transport, admit, conversation,
-    list, request, row, varied,
+    CLOSED, FIRST_PORT, OPEN, OURS, Program, Row, Scene, Step, Traffic, Transport, admit,
+    conversation, list, request, row, varied,
 };
 use crate::{
     family::Family,
