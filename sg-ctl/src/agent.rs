@@ -18,7 +18,6 @@ mod metrics;
 mod notice;
 mod recorder;
 mod records;
-mod rotate;
 mod table;
 mod vpc;
 mod wake;
@@ -37,7 +36,6 @@ pub use error::AgentError;
 pub use interfaces::Attaching;
 pub use notice::Notice;
 pub use recorder::{FlowLog, FlowLogTarget};
-pub use rotate::Rotation;
 
 use crate::host::dataplane::LinkWatch;
 use crate::host::paths::Paths;

@@ -167,6 +167,9 @@ fn files(sg_ctl: &Path, writer: &Path, staging: &Path) -> Result<Vec<File>> {
     };
     let documentation = Path::new("share/doc").join(NAME);
     add(&DOCUMENTATION, &|path| Some(documentation.join(path)))?;
+    add(&["*.logrotate"], &|path| {
+        Some(Path::new("etc/logrotate.d").join(path.file_stem()?))
+    })?;
     add(&["*.service"], &|path| {
         Some(Path::new("lib/systemd/system").join(path.file_name()?))
     })?;

@@ -23,6 +23,7 @@ pub(crate) struct InstallArgs {
 }
 
 /// A file to install.
+#[derive(Clone, Debug)]
 pub(crate) struct File {
     /// Where it is.
     pub(crate) source: PathBuf,

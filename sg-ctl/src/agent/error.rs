@@ -68,9 +68,15 @@ impl AgentError {
             Self::Host(error) => error.help(),
             Self::RuleFile { .. } => Some("name rule files that exist and may be read".to_owned()),
             Self::Metrics { .. } => Some("name a port that is free".to_owned()),
-            Self::FlowLog { .. } => {
-                Some("name a file in a directory that exists and may be written to".to_owned())
-            }
+            Self::FlowLog { source, .. } => Some(
+                match source.kind() {
+                    io::ErrorKind::StorageFull => {
+                        "make room, or rename the file, or raise --flow-log-size"
+                    }
+                    _ => "name a file in a directory that exists and may be written to",
+                }
+                .to_owned(),
+            ),
             Self::Events { .. } => {
                 Some("end the other agent of this host, if there is one".to_owned())
             }

@@ -98,7 +98,10 @@ impl Agent<'_> {
     ) -> Option<T> {
         let host = self.host();
         match host.and_then(|host| work(&mut self.intake, &host)) {
-            Ok(done) => Some(done),
+            Ok(done) => {
+                self.succeeded(action);
+                Some(done)
+            }
             Err(error) => {
                 self.failed(action, &error);
                 None

@@ -1,16 +1,17 @@
 //! Adds up events and flows, and writes flow records.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use sg_common::event::Event;
 
 use super::records::{Closed, Span, Window};
-use super::rotate::{RotatedFile, Rotation};
 use super::{AgentError, error::system};
 use crate::host::dataplane;
+use crate::host::file;
 use crate::host::paths::Paths;
 use crate::host::{Host, HostError, loaded};
 use crate::record::flowlog::{Format, Gap};
@@ -21,8 +22,34 @@ use sg_policy::compile::RuleNumbers;
 pub enum FlowLogTarget {
     /// Standard output.
     Stdout,
-    /// A file, rotated.
-    File(Rotation),
+    /// A file, a new one being its owner's alone; what was in it stays.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// Bytes from which on it is not written to, so that nobody's traffic fills the disk.
+        full: u64,
+    },
+}
+
+impl FlowLogTarget {
+    /// Opens it for one window's records. Each window opens it anew, so that whoever renames the file, as
+    /// logrotate does, has nobody to tell.
+    fn open(&self) -> io::Result<BufWriter<Box<dyn Write>>> {
+        Ok(BufWriter::new(match self {
+            Self::Stdout => Box::new(io::stdout()),
+            Self::File { path, full } => {
+                let opened = file::append(path)?;
+                let length = opened.metadata()?.len();
+                if length >= *full {
+                    return Err(io::Error::new(
+                        io::ErrorKind::StorageFull,
+                        format!("it has {} MiB", length >> 20),
+                    ));
+                }
+                Box::new(opened)
+            }
+        }))
+    }
 }
 
 /// What is recorded, and where.
@@ -36,31 +63,9 @@ pub struct FlowLog {
     pub window: Duration,
 }
 
-enum Sink {
-    Stdout,
-    File(RotatedFile),
-}
-
-impl Sink {
-    fn line(&mut self, line: &str) -> io::Result<()> {
-        match self {
-            Self::Stdout => writeln!(io::stdout(), "{line}"),
-            Self::File(file) => file.line(line),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout => io::stdout().flush(),
-            Self::File(file) => file.flush(),
-        }
-    }
-}
-
 /// Adds up what happens and writes it down.
 pub(super) struct Recorder {
     log: FlowLog,
-    sink: Sink,
     window: Window,
     paths: Paths,
     /// Name and interface index of each zone, and the rules: as they were when last read.
@@ -75,19 +80,17 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Opens the log, and looks at the flows that there are: what they have done does not count.
+    /// Sees that the log can be opened, and looks at the flows that there are: what they have done does not count.
     ///
     /// # Errors
     /// When the file cannot be opened, or the flows not be read.
     pub(super) fn open(log: FlowLog, paths: Paths) -> Result<Self, AgentError> {
         let host = Host::open(&paths)?;
-        let sink = match &log.target {
-            FlowLogTarget::Stdout => Sink::Stdout,
-            FlowLogTarget::File(rotation) => {
-                let opened = RotatedFile::open(rotation.clone());
-                Sink::File(opened.map_err(|source| flow_log_error(&log.target, source))?)
-            }
-        };
+        match log.target.open() {
+            // No reason not to begin: it may be emptied before the first window ends.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            opened => drop(opened.map_err(|source| flow_log_error(&log.target, source))?),
+        }
         let offset = offset()?;
         let mut window = Window::new(unix_now()?);
         if let Some(flows) = loaded(host.dataplane().flows())? {
@@ -97,7 +100,6 @@ impl Recorder {
         }
         let mut recorder = Self {
             log,
-            sink,
             window,
             paths,
             interfaces: BTreeMap::new(),
@@ -200,10 +202,11 @@ impl Recorder {
         Ok(())
     }
 
-    fn write(&mut self, closed: &Closed) -> io::Result<u64> {
+    fn write(&self, closed: &Closed) -> io::Result<u64> {
+        let mut log = self.log.target.open()?;
         let mut written = 0;
         for record in closed.records.values().flatten() {
-            self.sink.line(&self.log.format.line(record))?;
+            writeln!(log, "{}", self.log.format.line(record))?;
             written += 1;
         }
         for (name, _) in self.interfaces.values() {
@@ -216,9 +219,9 @@ impl Recorder {
                 (false, true) => continue,
             };
             let line = self.log.format.gap(name, closed.start, closed.end, gap);
-            self.sink.line(&line)?;
+            writeln!(log, "{line}")?;
         }
-        self.sink.flush()?;
+        log.flush()?;
         Ok(written)
     }
 
@@ -243,7 +246,7 @@ impl Recorder {
 fn flow_log_error(target: &FlowLogTarget, source: io::Error) -> AgentError {
     let to = match target {
         FlowLogTarget::Stdout => "standard output".to_owned(),
-        FlowLogTarget::File(rotation) => rotation.path.display().to_string(),
+        FlowLogTarget::File { path, .. } => path.display().to_string(),
     };
     AgentError::FlowLog { to, source }
 }

@@ -8,9 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueHint;
 use clap_complete::ArgValueCompleter;
-use sg_ctl::agent::{
-    self, AgentError, Attaching, FlowLog, FlowLogTarget, Notice, Options, Rotation,
-};
+use sg_ctl::agent::{self, AgentError, Attaching, FlowLog, FlowLogTarget, Notice, Options};
 use sg_ctl::host::state::Overrides;
 use sg_ctl::record::flowlog;
 use sg_policy::model::Pattern;
@@ -33,6 +31,9 @@ FLOW RECORDS:
   NODATA stands for an interface of which there is nothing to record, SKIPDATA for one of which
   records are missing: events were lost, or a window had more than 100 000 records.
   Where an interface audits, REJECT is what would have been dropped.
+  The file is opened anew for each window, so logrotate may rename it at any time; the Debian
+  package brings a configuration for files in /var/log/sg. One that has --flow-log-size is left as
+  it is, and what is not recorded is told.
 
 SIGNALS:
   SIGHUP            read the rule files and the API's keys again, and try again to attach what could
@@ -118,14 +119,15 @@ pub(crate) struct Args {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) flow_window: u64,
 
-    /// Size in MiB at which the file of flow records is renamed and a new one begun.
-    #[arg(long, value_name = "MIB", requires = "flow_log", default_value_t = 100)]
+    /// Size in MiB from which on nothing is written to the file until it is renamed or emptied.
+    #[arg(
+        long,
+        value_name = "MIB",
+        requires = "flow_log",
+        default_value_t = 1024
+    )]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) flow_log_size: u64,
-
-    /// Renamed files of flow records to keep.
-    #[arg(long, value_name = "N", requires = "flow_log", default_value_t = 5)]
-    pub(crate) flow_log_keep: u32,
 
     /// Serve metrics for Prometheus at http://ADDRESS:PORT/metrics.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -191,11 +193,10 @@ fn options(args: Args, context: &Context) -> anyhow::Result<Options> {
         target: if path == Path::new("-") {
             FlowLogTarget::Stdout
         } else {
-            FlowLogTarget::File(Rotation {
+            FlowLogTarget::File {
                 path,
-                bytes: args.flow_log_size.saturating_mul(1 << 20),
-                keep: args.flow_log_keep,
-            })
+                full: args.flow_log_size.saturating_mul(1 << 20),
+            }
         },
         format: args.flow_fields.unwrap_or_default(),
         window: Duration::from_secs(args.flow_window),

@@ -65,6 +65,9 @@ pub(super) fn pack(
 
 /// A file in the place where Debian has its kind.
 pub(super) fn moved(file: &File) -> File {
+    if file.target.starts_with("etc") {
+        return file.clone();
+    }
     // What distributions install is not where administrators do, for zsh alone.
     let completions = Path::new("share/zsh");
     let target = match file.target.strip_prefix(completions.join("site-functions")) {
@@ -147,5 +150,7 @@ mod tests {
             Path::new("usr/share/zsh/vendor-completions/_sg-ctl")
         );
         assert_eq!(place("bin/sg-ctl"), Path::new("usr/bin/sg-ctl"));
+        let configuration = "etc/logrotate.d/sg-ctl";
+        assert_eq!(place(configuration), Path::new(configuration));
     }
 }

@@ -1,10 +1,13 @@
 //! What the agent tells: metrics, flow records, and how it is.
 
-use std::{fs, os::unix::net::UnixDatagram};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
+};
 
 use nix::sys::signal::Signal;
 use sg_tests::{
-    PATIENCE,
+    PATIENCE, eventually,
     netns::Namespace,
     sg_ctl::SgCtl,
     topology::Network,
@@ -122,6 +125,46 @@ fn flow_records_add_up_what_passed_and_what_was_dropped() {
     let sums = format!(" 80 6 {dropped} {} ", dropped * 74);
     assert!(rejected.contains(&sums), "{sums}: {rejected}");
     assert_eq!(text.lines().count(), 4, "{text}");
+}
+
+#[test]
+fn flow_records_go_on_in_a_new_file_when_theirs_is_full_and_renamed() {
+    const MIB: u64 = 1 << 20;
+    let namespace = Namespace::new("agent");
+    namespace.ip("link add eth0 type veth peer name far\n");
+    let sg = SgCtl::new(&namespace);
+    let file = sg.rule_file("rules.yaml", SSH);
+    let [records, older] = ["flows.log", "flows.log.1"].map(|name| sg.directory().join(name));
+    let path = records.display().to_string();
+    fs::write(&records, vec![b'\n'; MIB as usize]).expect("the directory is ours");
+    let words = [
+        ["-f", &file],
+        ["--flow-log", &path],
+        ["--flow-window", "1"],
+        ["--flow-log-size", "1"],
+    ];
+    let mut agent = sg.start_for_notes(&[&["agent"], words.as_flattened()].concat());
+    agent.line_with(&["cannot write flow records to", "flows.log", "it has 1 MiB"]);
+    let length = |path| fs::metadata(path).expect("it is there").len();
+    assert_eq!(length(&records), MIB, "nothing was added");
+
+    // What is missing is told where records go on; after that nothing is.
+    for (told, before) in [(" - SKIPDATA", MIB), (" - NODATA", 0)] {
+        fs::rename(&records, &older).expect("both are in one directory");
+        let text = eventually("records in a new file", || {
+            fs::read_to_string(&records)
+                .ok()
+                .filter(|text| !text.is_empty())
+        });
+        let first = text.lines().next().expect("it is not empty");
+        assert!(first.starts_with("2 - eth0 "), "{text}");
+        assert!(first.ends_with(told), "{text}");
+        assert!(before == 0 || length(&older) == before, "it was left alone");
+    }
+    let permissions = fs::metadata(&records).expect("it is there").permissions();
+    assert_eq!(permissions.mode() & 0o777, 0o600);
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(agent.wait(), 0);
 }
 
 #[test]
