@@ -32,7 +32,7 @@ pub use check::{Mismatch, Subject, Tally, check};
 pub use kernel::Kernel;
 pub use memory::InMemory;
 pub use rules::RuleTallies;
-pub use run::{Plan, replay_all, run};
+pub use run::{Amount, Plan, replay_all, run, seed};
 pub use shrink::shrink;
 pub use wire::encode;
 

@@ -16,8 +16,8 @@ use crate::{
     privilege, root, setup,
 };
 
-/// Directory of the package whose tests need root.
-const KERNEL_TESTS: &str = "tests";
+/// The test program that needs root.
+const KERNEL_TESTS: &str = "it";
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &TestArgs) -> Result<()> {
     let etcd = setup::etcd_directory(&toolchain);
     let executables = cargo::build_all()?;
     let sg_ctl = cargo::find_sg_ctl(&executables)?;
-    let needs_root = |program: &Executable| program.directory == root().join(KERNEL_TESTS);
+    let needs_root = |program: &Executable| program.target == KERNEL_TESTS;
     let options = || arguments.filter.iter().chain(&arguments.test_program_args);
 
     // The programs themselves: cargo would build some of them anew, and must not run as root.

@@ -123,3 +123,30 @@ impl Subject for InMemory {
         self.policy.rule(number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::random::{Amount, Plan, replay_all, run, seed};
+
+    #[test]
+    fn oracle_and_pipeline_agree() {
+        let amount = Amount::wanted();
+        let plan = Plan {
+            seed: seed(),
+            scenarios: amount.of(400),
+            packets: 500,
+            threads: 2,
+        };
+        let tally = run("pipeline", plan, InMemory::default);
+        assert!(tally.packets() >= amount.of(200_000));
+    }
+
+    #[test]
+    fn what_failed_once_does_not_fail_in_the_pipeline() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/seeds");
+        assert!(replay_all(&directory, &mut InMemory::default()) > 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! Running many scenarios, and telling what came of them.
 
 use std::{
+    env,
     fmt::Write as _,
     fs,
     io::{self, Write as _},
@@ -10,7 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use sg_common::reason::Reason;
@@ -19,6 +20,52 @@ use super::{Mismatch, Scenario, Step, Subject, Tally, check, shrink};
 use crate::oracle::packet::{Content, Packet, Upper};
 
 /// How much to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// A fiftieth, where a packet takes long: in virtual machines (`SG_SHORT`).
+    Short,
+    /// A million packets by the kernel.
+    Usual,
+    /// A hundred times that (`SG_LONG`).
+    Long,
+}
+
+impl Amount {
+    /// What the environment asks for.
+    pub fn wanted() -> Self {
+        let is_set = |name| env::var_os(name).is_some();
+        if is_set("SG_SHORT") {
+            Self::Short
+        } else if is_set("SG_LONG") {
+            Self::Long
+        } else {
+            Self::Usual
+        }
+    }
+
+    /// So many in this amount, if they are so many usually.
+    pub const fn of(self, usual: u64) -> u64 {
+        match self {
+            Self::Short => usual / 50,
+            Self::Usual => usual,
+            Self::Long => usual * 100,
+        }
+    }
+}
+
+/// The seed that the environment names (`SG_SEED`), else another one each time.
+///
+/// # Panics
+/// When it is not a number.
+pub fn seed() -> u64 {
+    if let Ok(text) = env::var("SG_SEED") {
+        return text.parse().expect("SG_SEED is a number");
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.expect("after 1970").as_micros() as u64
+}
+
+/// What to judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Seed of the first scenario; the next ones count up.

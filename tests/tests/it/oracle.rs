@@ -1,63 +1,9 @@
 //! Random models and traffic: the programs say what the oracle says, packet by packet.
 
-use std::{env, path::Path, time::SystemTime};
+use std::{env, path::Path};
 
 use sg_common::reason::Reason;
-use sg_tests::random::{InMemory, Kernel, Plan, replay_all, run};
-
-fn seed() -> u64 {
-    if let Ok(text) = env::var("SG_SEED") {
-        return text.parse().expect("SG_SEED is a number");
-    }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.expect("after 1970").as_micros() as u64
-}
-
-/// How much to judge.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Amount {
-    /// A fiftieth, where a packet takes long: in virtual machines (`SG_SHORT`).
-    Short,
-    /// A million packets.
-    Usual,
-    /// A hundred times that (`SG_LONG`).
-    Long,
-}
-
-impl Amount {
-    fn wanted() -> Self {
-        let is_set = |name| env::var_os(name).is_some();
-        if is_set("SG_SHORT") {
-            Self::Short
-        } else if is_set("SG_LONG") {
-            Self::Long
-        } else {
-            Self::Usual
-        }
-    }
-
-    /// So many in this amount, if they are so many usually.
-    fn of(self, usual: u64) -> u64 {
-        match self {
-            Self::Short => usual / 50,
-            Self::Usual => usual,
-            Self::Long => usual * 100,
-        }
-    }
-}
-
-#[test]
-fn oracle_and_pipeline_agree() {
-    let amount = Amount::wanted();
-    let plan = Plan {
-        seed: seed(),
-        scenarios: amount.of(400),
-        packets: 500,
-        threads: 2,
-    };
-    let tally = run("pipeline", plan, InMemory::default);
-    assert!(tally.packets() >= amount.of(200_000));
-}
+use sg_tests::random::{Amount, Kernel, Plan, replay_all, run, seed};
 
 #[test]
 fn oracle_and_kernel_agree() {
@@ -91,6 +37,5 @@ fn what_failed_once_does_not_fail_again() {
         return;
     };
     let directory = Path::new(&package).join("data/seeds");
-    assert!(replay_all(&directory, &mut InMemory::default()) > 0);
     assert!(replay_all(&directory, &mut Kernel::default()) > 0);
 }
