@@ -184,6 +184,9 @@ fn compile_within(
         .flatten()
         .map(|rule| rule.peer);
     let classes = Classes::cut(peers, |peer, marks| {
+        if let Peer::Group(name) = peer {
+            marks.reserve(model.members.get(name).map_or(0, |members| members.len()));
+        }
         each_range(model, zones, peer, |range| marks.add(range));
     });
     let ranges = classes.ipv4.len().max(classes.ipv6.len());

@@ -130,21 +130,23 @@ impl Area {
         levels: u32,
         words: &mut Vec<u32>,
     ) -> u32 {
-        let start = |number: usize| -> u64 { starts[number].0.into() };
         let offset = words.len();
         words.resize(offset + self.count as usize * CHUNK_WORDS as usize, 0);
-        let (mut first, mut end) = (within.start, within.start + 1);
-        for number in 0..self.count {
+        // Up to which chunk they are written, and the range in which that one begins.
+        let (mut done, mut first) = (0, within.start);
+        let at = |number: u64| offset + number as usize * CHUNK_WORDS as usize;
+        let chunk_of = |start: V| (start.into() - self.begins) >> self.shift;
+        let begun = &starts[within.start + 1..within.end];
+        for group in begun.chunk_by(|(a, _), (b, _)| chunk_of(*a) == chunk_of(*b)) {
+            let number = chunk_of(group[0].0);
+            whole(&mut words[at(done)..at(number)], first);
             // The last area may reach beyond the last value: chunks that lie there are never asked.
             let begins = self.begins.saturating_add(number << self.shift);
-            if number > 0 {
-                let has_its_own = end < within.end && start(end) == begins;
-                first = if has_its_own { end } else { end - 1 };
-            }
-            while end < within.end && (start(end) - self.begins) >> self.shift <= number {
-                end += 1;
-            }
-            let count = (end - first) as u32;
+            let before = first;
+            first += group.len();
+            let has_its_own = number > 0 && group[0].0.into() == begins;
+            let held = before + usize::from(has_its_own)..first + 1;
+            let count = held.len() as u32;
             let chunk = if count > Short::MOST && levels > 1 && self.shift > 0 {
                 let bits = count.next_power_of_two().ilog2().min(self.shift);
                 let parts = Self {
@@ -152,15 +154,23 @@ impl Area {
                     shift: self.shift - bits,
                     count: 1 << bits,
                 };
-                let offset = parts.write(starts, first..end, levels - 1, words);
+                let offset = parts.write(starts, held, levels - 1, words);
                 [offset, SPLIT | parts.shift]
             } else {
-                [first as u32, count]
+                [held.start as u32, count]
             };
-            let at = offset + number as usize * CHUNK_WORDS as usize;
-            words[at..][..chunk.len()].copy_from_slice(&chunk);
+            words[at(number)..][..chunk.len()].copy_from_slice(&chunk);
+            done = number + 1;
         }
+        whole(&mut words[at(done)..at(self.count)], first);
         offset as u32
+    }
+}
+
+/// Writes chunks in which no range begins: all of each belongs to one.
+fn whole(chunks: &mut [u32], range: usize) {
+    for chunk in chunks.chunks_exact_mut(CHUNK_WORDS as usize) {
+        chunk.copy_from_slice(&[range as u32, 1]);
     }
 }
 

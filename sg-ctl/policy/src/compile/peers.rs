@@ -47,13 +47,13 @@ impl<'a> Classes<'a> {
         // The classes of each peer, for now by the numbers of their sets.
         let mut containing: Vec<Vec<u32>> = vec![Vec::new(); numbers.len()];
         let mut is_used = vec![false; sets.len()];
-        for set in values(&mut ipv4).chain(values(&mut ipv6)) {
+        values(&mut ipv4).chain(values(&mut ipv6)).for_each(|set| {
             if !std::mem::replace(&mut is_used[*set as usize], true) {
                 for peer in sets.members(*set) {
                     containing[*peer as usize].push(*set);
                 }
             }
-        }
+        });
         let mut rarest: Vec<usize> = (0..containing.len()).collect();
         rarest.sort_by_key(|peer| containing[*peer].len());
         let mut class_of = vec![EMPTY; sets.len()];
@@ -65,12 +65,10 @@ impl<'a> Classes<'a> {
                 count += 1;
             }
         }
-        for set in values(&mut ipv4)
+        values(&mut ipv4)
             .chain(values(&mut ipv6))
             .chain(containing.iter_mut().flatten())
-        {
-            *set = class_of[*set as usize];
-        }
+            .for_each(|set| *set = class_of[*set as usize]);
         for classes in &mut containing {
             classes.sort_unstable();
         }
@@ -123,6 +121,12 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// Makes room for so many ranges of each family, so that none is moved as they come.
+    pub(super) fn reserve(&mut self, ranges: usize) {
+        self.ipv4.0.reserve(2 * ranges);
+        self.ipv6.0.reserve(2 * ranges);
+    }
+
     /// Marks a range of the peer.
     pub(super) fn add(&mut self, range: IpNet) {
         match range {
@@ -156,29 +160,35 @@ impl<A: Address> Borders<A> {
     /// Walks the borders, of so many peers; returns the ranges, each with the set of the peers that
     /// hold it.
     fn sweep(mut self, peers: usize, sets: &mut Sets) -> Ranges<A> {
-        // Stable: it leaves runs as they are, and a long list of members comes sorted.
-        self.0.sort();
+        // A long list of members comes sorted. In which order peers begin and end at one address makes no
+        // difference: none ends where it begins.
+        if !self.0.is_sorted_by_key(|(at, _)| *at) {
+            self.0.sort_by_key(|(at, _)| *at);
+        }
         let mut ranges = Vec::with_capacity(self.0.len() + 1);
-        ranges.push((A::default(), EMPTY));
-        let mut set = EMPTY;
+        // The range that the borders so far have left, and the set that held the one before it.
+        let (mut begin, mut set) = (A::default(), EMPTY);
+        let mut before = None;
         // A peer may hold an address more than once: overlapping entries of a prefix list.
         let mut depths = vec![0_u32; peers];
-        for group in self.0.chunk_by(|a, b| a.0 == b.0) {
-            for (_, border) in group {
-                let (peer, begins) = (border >> 1, border & 1 != 0);
-                let depth = &mut depths[peer as usize];
-                let before = *depth;
-                *depth = if begins { before + 1 } else { before - 1 };
-                if (before == 0) != (*depth == 0) {
-                    set = sets.toggle(set, peer);
+        for (at, border) in self.0 {
+            if at != begin {
+                if before != Some(set) {
+                    ranges.push((begin, set));
+                    before = Some(set);
                 }
+                begin = at;
             }
-            let at = group[0].0;
-            match ranges.last_mut() {
-                Some((_, last)) if *last == set => {}
-                Some((start, last)) if *start == at => *last = set,
-                _ => ranges.push((at, set)),
+            let (peer, begins) = (border >> 1, border & 1 != 0);
+            let depth = &mut depths[peer as usize];
+            let was_outside = *depth == 0;
+            *depth = if begins { *depth + 1 } else { *depth - 1 };
+            if was_outside != (*depth == 0) {
+                set = sets.toggle(set, peer);
             }
+        }
+        if before != Some(set) {
+            ranges.push((begin, set));
         }
         ranges
     }
