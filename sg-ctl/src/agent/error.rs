@@ -35,6 +35,14 @@ pub enum AgentError {
         /// The cause.
         source: io::Error,
     },
+    /// The flow log has its size.
+    #[error("flow records are not written: {} has {mib} MiB", .path.display())]
+    FlowLogFull {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        mib: u64,
+    },
     /// Readers of events cannot be served.
     #[error("cannot serve events at {}", .path.display())]
     Events {
@@ -70,13 +78,16 @@ impl AgentError {
             Self::Metrics { .. } => Some("name a port that is free".to_owned()),
             Self::FlowLog { source, .. } => Some(
                 match source.kind() {
-                    io::ErrorKind::StorageFull => {
-                        "make room, or rename the file, or raise --flow-log-size"
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        "make room where it is: no record is written until then"
                     }
                     _ => "name a file in a directory that exists and may be written to",
                 }
                 .to_owned(),
             ),
+            Self::FlowLogFull { .. } => {
+                Some("rename the file, as logrotate does, or raise --flow-log-limit".to_owned())
+            }
             Self::Events { .. } => {
                 Some("end the other agent of this host, if there is one".to_owned())
             }
@@ -91,6 +102,7 @@ impl AgentError {
             Self::RuleFile { .. } | Self::Rules(_) => true,
             Self::Watch(_)
             | Self::FlowLog { .. }
+            | Self::FlowLogFull { .. }
             | Self::Events { .. }
             | Self::Metrics { .. }
             | Self::System { .. } => false,

@@ -43,6 +43,11 @@ impl Agent<'_> {
                 taken => break taken?,
             }
         }
+        match log.target.check() {
+            // No reason not to begin: it may be renamed before the first window ends.
+            Err(full @ AgentError::FlowLogFull { .. }) => self.failed("write flow records", &full),
+            checked => checked?,
+        }
         self.intake.recorder = Some(Recorder::open(log, self.paths.clone())?);
         Ok(())
     }
@@ -88,7 +93,10 @@ impl Agent<'_> {
             let recorder = intake.recorder.as_mut();
             recorder.map_or(Ok(0), |recorder| recorder.close(host))
         });
-        self.tallies.flow_records += written.unwrap_or(0);
+        match written {
+            Some(written) => self.tallies.flow_records += written,
+            None => self.tallies.flow_log_errors += 1,
+        }
     }
 
     fn with_host<T>(

@@ -29,6 +29,8 @@ pub(super) struct Tallies {
     pub(super) attach_errors: u64,
     /// Flow records written.
     pub(super) flow_records: u64,
+    /// Windows of flow records that could not be written.
+    pub(super) flow_log_errors: u64,
 }
 
 /// What only the agent knows.
@@ -356,6 +358,8 @@ fn own(registry: &mut Registry, tallies: &Tallies) {
         tallies.attach_errors,
     );
     counter("flow_records", "Flow records written", tallies.flow_records);
+    let errors = "Windows of flow records that could not be written";
+    counter("flow_log_errors", errors, tallies.flow_log_errors);
     let build = Family::<OfVersion, Gauge>::default();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     build.get_or_create(&OfVersion { version }).set(1);

@@ -1,7 +1,9 @@
 //! Adds up events and flows, and writes flow records.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,23 +34,55 @@ pub enum FlowLogTarget {
 }
 
 impl FlowLogTarget {
-    /// Opens it for one window's records. Each window opens it anew, so that whoever renames the file, as
-    /// logrotate does, has nobody to tell.
-    fn open(&self) -> io::Result<BufWriter<Box<dyn Write>>> {
-        Ok(BufWriter::new(match self {
-            Self::Stdout => Box::new(io::stdout()),
-            Self::File { path, full } => {
-                let opened = file::append(path)?;
-                let length = opened.metadata()?.len();
-                if length >= *full {
-                    return Err(io::Error::new(
-                        io::ErrorKind::StorageFull,
-                        format!("it has {} MiB", length >> 20),
-                    ));
-                }
-                Box::new(opened)
+    /// Sees whether it can be written to.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append).
+    pub(super) fn check(&self) -> Result<(), AgentError> {
+        self.append("")
+    }
+
+    /// Adds lines, all or none. The file is opened anew each time, so that whoever renames it, as logrotate
+    /// does, has nobody to tell.
+    ///
+    /// # Errors
+    /// When they cannot be written, or the file has its size.
+    fn append(&self, lines: &str) -> Result<(), AgentError> {
+        let failed = |to: String| move |source| AgentError::FlowLog { to, source };
+        let Self::File { path, full } = self else {
+            let mut stdout = io::stdout().lock();
+            let written = stdout.write_all(lines.as_bytes());
+            return written
+                .and_then(|()| stdout.flush())
+                .map_err(failed("standard output".to_owned()));
+        };
+        // To open it would wait for whoever reads it.
+        let is_pipe = fs::metadata(path).is_ok_and(|known| known.file_type().is_fifo());
+        let opened = if is_pipe {
+            Err(io::Error::other(
+                "it is a named pipe; `-` is standard output",
+            ))
+        } else {
+            file::append(path)
+        };
+        let append = |mut file: fs::File| {
+            let length = file.metadata()?.len();
+            if length >= *full {
+                return Ok(Err(length));
             }
-        }))
+            // A reader finds no half line, now or in front of the next window's.
+            file.write_all(lines.as_bytes()).inspect_err(|_| {
+                let _ = file.set_len(length);
+            })?;
+            Ok(Ok(()))
+        };
+        let appended = opened.and_then(append);
+        appended
+            .map_err(failed(path.display().to_string()))?
+            .map_err(|length| AgentError::FlowLogFull {
+                path: path.clone(),
+                mib: length >> 20,
+            })
     }
 }
 
@@ -80,17 +114,12 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Sees that the log can be opened, and looks at the flows that there are: what they have done does not count.
+    /// Looks at the flows that there are: what they have done does not count.
     ///
     /// # Errors
-    /// When the file cannot be opened, or the flows not be read.
+    /// When the flows cannot be read.
     pub(super) fn open(log: FlowLog, paths: Paths) -> Result<Self, AgentError> {
         let host = Host::open(&paths)?;
-        match log.target.open() {
-            // No reason not to begin: it may be emptied before the first window ends.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
-            opened => drop(opened.map_err(|source| flow_log_error(&log.target, source))?),
-        }
         let offset = offset()?;
         let mut window = Window::new(unix_now()?);
         if let Some(flows) = loaded(host.dataplane().flows())? {
@@ -175,11 +204,13 @@ impl Recorder {
             }
         }
         let closed = self.window.close(unix_now()?, &self.numbers);
-        self.write(&closed).map_err(|source| {
-            // The records after them say that some are missing.
+        let (lines, written) = self.lines(&closed);
+        if let Err(error) = self.log.target.append(&lines) {
+            // The first window that is written again says that records are missing.
             self.miss();
-            flow_log_error(&self.log.target, source)
-        })
+            return Err(error);
+        }
+        Ok(written)
     }
 
     /// Adds what flows have grown by.
@@ -202,11 +233,16 @@ impl Recorder {
         Ok(())
     }
 
-    fn write(&self, closed: &Closed) -> io::Result<u64> {
-        let mut log = self.log.target.open()?;
+    /// The lines of a window, and how many of them are records.
+    fn lines(&self, closed: &Closed) -> (String, u64) {
+        let mut lines = String::new();
+        let mut add = |line: &str| {
+            lines.push_str(line);
+            lines.push('\n');
+        };
         let mut written = 0;
         for record in closed.records.values().flatten() {
-            writeln!(log, "{}", self.log.format.line(record))?;
+            add(&self.log.format.line(record));
             written += 1;
         }
         for (name, _) in self.interfaces.values() {
@@ -218,11 +254,9 @@ impl Recorder {
                 (false, false) => Gap::NoData,
                 (false, true) => continue,
             };
-            let line = self.log.format.gap(name, closed.start, closed.end, gap);
-            writeln!(log, "{line}")?;
+            add(&self.log.format.gap(name, closed.start, closed.end, gap));
         }
-        log.flush()?;
-        Ok(written)
+        (lines, written)
     }
 
     /// Reads the names of interfaces and rules.
@@ -241,14 +275,6 @@ impl Recorder {
         self.numbers = state.numbers;
         Ok(())
     }
-}
-
-fn flow_log_error(target: &FlowLogTarget, source: io::Error) -> AgentError {
-    let to = match target {
-        FlowLogTarget::Stdout => "standard output".to_owned(),
-        FlowLogTarget::File { path, .. } => path.display().to_string(),
-    };
-    AgentError::FlowLog { to, source }
 }
 
 fn nanoseconds(clock: ClockId) -> Result<i128, AgentError> {

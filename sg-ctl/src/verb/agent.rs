@@ -32,8 +32,8 @@ FLOW RECORDS:
   records are missing: events were lost, or a window had more than 100 000 records.
   Where an interface audits, REJECT is what would have been dropped.
   The file is opened anew for each window, so logrotate may rename it at any time; the Debian
-  package brings a configuration for files in /var/log/sg. One that has --flow-log-size is left as
-  it is, and what is not recorded is told.
+  package brings a configuration for /var/log/sg/*.log. To a file that has --flow-log-limit nothing
+  is added; that is told, and counted as sg_flow_log_errors_total.
 
 SIGNALS:
   SIGHUP            read the rule files and the API's keys again, and try again to attach what could
@@ -119,7 +119,7 @@ pub(crate) struct Args {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) flow_window: u64,
 
-    /// Size in MiB from which on nothing is written to the file until it is renamed or emptied.
+    /// Size in MiB from which on nothing is added to the file until it is renamed or emptied.
     #[arg(
         long,
         value_name = "MIB",
@@ -127,7 +127,7 @@ pub(crate) struct Args {
         default_value_t = 1024
     )]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) flow_log_size: u64,
+    pub(crate) flow_log_limit: u64,
 
     /// Serve metrics for Prometheus at http://ADDRESS:PORT/metrics.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -195,7 +195,7 @@ fn options(args: Args, context: &Context) -> anyhow::Result<Options> {
         } else {
             FlowLogTarget::File {
                 path,
-                full: args.flow_log_size.saturating_mul(1 << 20),
+                full: args.flow_log_limit.saturating_mul(1 << 20),
             }
         },
         format: args.flow_fields.unwrap_or_default(),

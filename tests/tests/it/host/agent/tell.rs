@@ -14,7 +14,7 @@ use sg_tests::{
     traffic::{Connection, Server, tcp_is_silent, uninterrupted},
 };
 
-use super::{SSH, get, start};
+use super::{METRICS, SSH, get, start, wait_for};
 use crate::host::attached::packets;
 
 #[test]
@@ -141,10 +141,12 @@ fn flow_records_go_on_in_a_new_file_when_theirs_is_full_and_renamed() {
         ["-f", &file],
         ["--flow-log", &path],
         ["--flow-window", "1"],
-        ["--flow-log-size", "1"],
+        ["--flow-log-limit", "1"],
     ];
-    let mut agent = sg.start_for_notes(&[&["agent"], words.as_flattened()].concat());
-    agent.line_with(&["cannot write flow records to", "flows.log", "it has 1 MiB"]);
+    let agent = ["agent", "--metrics", METRICS];
+    let mut agent = sg.start_for_notes(&[&agent, words.as_flattened()].concat());
+    agent.line_with(&["flow records are not written", "flows.log has 1 MiB"]);
+    wait_for(&namespace, "sg_flow_log_errors_total 1");
     let length = |path| fs::metadata(path).expect("it is there").len();
     assert_eq!(length(&records), MIB, "nothing was added");
 
