@@ -140,8 +140,7 @@ impl Area {
         for group in begun.chunk_by(|(a, _), (b, _)| chunk_of(*a) == chunk_of(*b)) {
             let number = chunk_of(group[0].0);
             whole(&mut words[at(done)..at(number)], first);
-            // The last area may reach beyond the last value: chunks that lie there are never asked.
-            let begins = self.begins.saturating_add(number << self.shift);
+            let begins = self.begins + (number << self.shift);
             let before = first;
             first += group.len();
             let has_its_own = number > 0 && group[0].0.into() == begins;

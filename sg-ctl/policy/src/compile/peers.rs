@@ -215,14 +215,19 @@ mod tests {
         number >> open == first >> open
     }
 
-    /// At the end of a family's addresses, or right before it.
-    fn address(is_v6: bool, at_end: bool, number: u8) -> IpAddr {
-        let beyond = if at_end { 0 } else { u128::from(LAST) + 1 };
-        let below = u128::from(LAST - number) + beyond;
+    /// At the beginning of a family's addresses, right before their end, or at it.
+    fn address(is_v6: bool, place: u8, number: u8) -> IpAddr {
+        let all = u128::from(LAST) + 1;
+        let first = match (place, is_v6) {
+            (0, _) => 0,
+            (place, true) => u128::MAX - u128::from(3 - place) * all + 1,
+            (place, false) => u128::from(u32::MAX) - u128::from(3 - place) * all + 1,
+        };
+        let address = first + u128::from(number);
         if is_v6 {
-            IpAddr::from((u128::MAX - below).to_be_bytes())
+            IpAddr::from(address.to_be_bytes())
         } else {
-            IpAddr::from((u32::MAX - below as u32).to_be_bytes())
+            IpAddr::from((address as u32).to_be_bytes())
         }
     }
 
@@ -236,7 +241,7 @@ mod tests {
         fn a_class_is_what_the_same_peers_hold(
             held in prop::collection::vec(prop::collection::vec(range(), 0..8), 1..4),
             is_v6: bool,
-            at_end: bool,
+            place in 0..3_u8,
         ) {
             let peers: Vec<_> = (0..held.len()).map(|n| Peer::Group(n.to_string())).collect();
             let of = |peer: &Peer| {
@@ -245,7 +250,7 @@ mod tests {
             };
             let bits = if is_v6 { 128 } else { 32 };
             let net = |(first, open): &(u8, u8)| {
-                IpNet::new_assert(address(is_v6, at_end, *first), bits - open)
+                IpNet::new_assert(address(is_v6, place, *first), bits - open)
             };
             let classes = Classes::cut(peers.iter(), |peer, marks| {
                 of(peer).map(net).for_each(|range| marks.add(range));
@@ -253,7 +258,7 @@ mod tests {
             let starts: Vec<_> = classes.ipv4.windows(2).map(|pair| (pair[0].1, pair[1].1)).collect();
             prop_assert!(starts.iter().all(|(one, next)| one != next), "{:?}", classes.ipv4);
             for number in 0..=LAST {
-                let class = match address(is_v6, at_end, number) {
+                let class = match address(is_v6, place, number) {
                     IpAddr::V4(address) => class_at(&classes.ipv4, address.into()),
                     IpAddr::V6(address) => class_at(&classes.ipv6, address.into()),
                 };
