@@ -21,7 +21,7 @@ use crate::{
 pub struct InterfacesRow {
     /// Interfaces that are attached.
     pub interfaces: u32,
-    /// `sg-ctl attach` of one more when one is attached, the median.
+    /// `sg-ctl attach` of one more when one is attached and there is no third, the median.
     pub second: f64,
     /// The same when all are.
     pub more: f64,
@@ -45,13 +45,13 @@ pub(super) fn measure(count: u32, rounds: u32) -> Result<InterfacesRow> {
     let host = Namespace::new("many");
     let link = |number| format!("link add v{number} type veth peer name p{number}\n");
     // One for the first attach, and one that comes and goes.
-    host.ip(&(0..=count).map(link).collect::<String>());
-    let empty = empty(&host, count);
+    host.ip(&[0, count].map(link).concat());
     let sg = SgCtl::new(&host);
     let rules = sg.whole_rule_file("rules.yaml", RULES);
     sg.ok(&["attach", "v0", "-g", "web", "-f", &rules]);
     let another = format!("v{count}");
     let second = one_more(&sg, &another, rounds)?;
+    host.ip(&(1..count).map(link).collect::<String>());
     let memory = attach_others(&sg, count)?;
     let more = one_more(&sg, &another, rounds)?;
     // As a reboot does; but there the kernel is not still busy with taking all of it away.
@@ -61,6 +61,9 @@ pub(super) fn measure(count: u32, rounds: u32) -> Result<InterfacesRow> {
     let attached = host.enter(|| Dataplane::open(sg.pins())?.attachments())?;
     let whole = attached.iter().filter(|each| each.is_complete()).count();
     ensure!(whole == count as usize, "{whole} of {count} are guarded");
+    let bare = Namespace::new("bare");
+    bare.ip(&(0..count).map(link).collect::<String>());
+    let empty = empty(&bare, count);
     Ok(InterfacesRow {
         interfaces: count,
         second,
