@@ -106,7 +106,16 @@ impl Interfaces {
                 }
                 // It was attached, and is not guarded now: whatever the reason, it is to be.
                 Some(_) if self.failed.get(name) != Some(index) => {}
-                None if state.was_detached(name, *index) => continue,
+                None if state.was_detached(name, *index) => {
+                    if self.settled.insert(name.clone(), *index) != Some(*index)
+                        && self.wanted(interface, &state).is_some()
+                    {
+                        tell(&Notice::Note(&format!(
+                            "{name} was detached by hand and stays so: `sg-ctl attach {name}` attaches it"
+                        )));
+                    }
+                    continue;
+                }
                 None if self.settled.get(name) != Some(index) => {}
                 _ => continue,
             }

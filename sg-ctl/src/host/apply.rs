@@ -216,7 +216,7 @@ impl Host {
         if on_trial {
             next.put_on_trial(state, |_| true);
         }
-        let mut notes = check_interfaces(&next)?;
+        let mut notes = check_interfaces(&state.model, &next)?;
         if next.before.is_some() && !on_trial {
             notes.push(
                 "an earlier change waits to be confirmed: unless `sg-ctl confirm` is run in time, \
@@ -337,7 +337,7 @@ impl Planned {
 }
 
 /// Checks what the new rules say about recorded interfaces; returns what cannot be done now.
-fn check_interfaces(next: &State) -> Result<Vec<String>, HostError> {
+fn check_interfaces(before: &Model, next: &State) -> Result<Vec<String>, HostError> {
     let mut notes = Vec::new();
     for (name, record) in &next.attachments {
         let spec = effective(&next.model, name, &record.overrides);
@@ -358,6 +358,15 @@ fn check_interfaces(next: &State) -> Result<Vec<String>, HostError> {
         }
         if record.isolated.is_some() {
             notes.push(isolate::note(name));
+        }
+        let specs = [before, &next.model].map(|model| model.interface(name));
+        let hidden = record.overrides.hidden(specs[0], specs[1]);
+        if !hidden.is_empty() {
+            notes.push(format!(
+                "{name}: {} stay as the command line said, not as these rules say: `sg-ctl detach {name}`, \
+                 then `sg-ctl attach {name}`, has the rules decide",
+                hidden.join(", ")
+            ));
         }
     }
     Ok(notes)

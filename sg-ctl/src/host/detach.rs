@@ -69,15 +69,22 @@ impl Host {
             None => attached_zone(name, &state, &attachments)?,
         };
         attachments.retain(|attachment| attachment.zone != zone);
+        // One that was renamed is known by its former name.
+        let known = record_of(&state, zone).map(|(known, _)| known.to_owned());
         let mut next = State {
             generation: state.generation + 1,
             ..state
         };
-        next.attachments.remove(name);
+        next.attachments.remove(known.as_deref().unwrap_or(name));
         if !next.is_on_trial() {
             next.return_to_rules_before();
         }
         note_detached(&mut next, [name]);
+        if let Some(known) = known
+            && let Some(detached) = next.detached.get(name).cloned()
+        {
+            next.detached.insert(known, detached);
+        }
         // Its addresses are no longer members of its groups. If the rest cannot be compiled, it
         // keeps the image that it has.
         let policy = Self::check_all_recorded(&next, &attachments)

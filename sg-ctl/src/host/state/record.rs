@@ -105,6 +105,51 @@ impl Overrides {
         self.groups.as_ref().is_some_and(Vec::is_empty)
     }
 
+    /// What it says something about, by the keys of rule files.
+    pub fn keys(&self) -> Vec<&'static str> {
+        let Self {
+            groups,
+            addresses,
+            side,
+            hook,
+            audit,
+            log,
+            flow_share,
+        } = self;
+        let said = [
+            ("groups", groups.is_some()),
+            ("addresses", addresses.is_some()),
+            ("side", side.is_some()),
+            ("hook", hook.is_some()),
+            ("audit", audit.is_some()),
+            ("log", log.is_some()),
+            ("flow_share", flow_share.is_some()),
+        ];
+        let said = said.into_iter().filter(|(_, is_said)| *is_said);
+        said.map(|(key, _)| key).collect()
+    }
+
+    /// The keys that rules change from one specification to another, and that it keeps from counting.
+    pub fn hidden(
+        &self,
+        old: Option<&InterfaceSpec>,
+        new: Option<&InterfaceSpec>,
+    ) -> Vec<&'static str> {
+        let none = InterfaceSpec::default();
+        let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
+        let said = self.over(Some(new));
+        let is_hidden = |key: &&str| match *key {
+            "groups" => said.groups != new.groups && old.groups != new.groups,
+            "side" => said.side != new.side && old.side != new.side,
+            "hook" => said.hook != new.hook && old.hook != new.hook,
+            "audit" => said.audit != new.audit && old.audit != new.audit,
+            "log" => said.log != new.log && old.log != new.log,
+            "flow_share" => said.flow_share != new.flow_share && old.flow_share != new.flow_share,
+            _ => false,
+        };
+        self.keys().into_iter().filter(is_hidden).collect()
+    }
+
     /// How the interface is to be guarded, by a rule file and the command line together.
     pub fn over(&self, spec: Option<&InterfaceSpec>) -> InterfaceSpec {
         let spec = spec.cloned().unwrap_or_default();
@@ -123,6 +168,31 @@ impl Overrides {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_rules_change_in_vain_is_told() {
+        let spec = |groups: &[&str], audit| InterfaceSpec {
+            groups: groups.iter().map(|name| (*name).to_owned()).collect(),
+            audit,
+            ..InterfaceSpec::default()
+        };
+        let overrides = Overrides {
+            groups: Some(vec!["web".to_owned()]),
+            audit: Some(false),
+            ..Overrides::default()
+        };
+        assert_eq!(overrides.keys(), ["groups", "audit"]);
+        let hidden = |old: Option<&InterfaceSpec>, new: Option<&InterfaceSpec>| {
+            overrides.hidden(old, new).join(" ")
+        };
+        let (web, locked) = (spec(&["web"], false), spec(&["locked"], true));
+        assert_eq!(hidden(None, Some(&locked)), "groups audit");
+        assert_eq!(hidden(Some(&web), Some(&locked)), "groups audit");
+        // What was told before, and what comes to the same.
+        assert_eq!(hidden(Some(&locked), Some(&locked)), "");
+        assert_eq!(hidden(Some(&locked), Some(&web)), "");
+        assert_eq!(Overrides::default().hidden(None, Some(&locked)), [""; 0]);
+    }
 
     #[test]
     fn the_command_line_wins_over_the_rule_file() {

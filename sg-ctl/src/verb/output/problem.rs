@@ -159,7 +159,7 @@ pub(crate) fn problems(status: &Status) -> Vec<Problem<'_>> {
     for interface in &status.not_attached {
         add(
             Some(interface),
-            "named by the rules, but not attached".to_owned(),
+            format!("named by the rules, but not attached: `sg-ctl attach {interface}`"),
         );
     }
     problems

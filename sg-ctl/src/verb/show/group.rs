@@ -139,6 +139,8 @@ mod tests {
             .map(|name| Configured {
                 name: name.to_owned(),
                 attached: true,
+                isolated: false,
+                overrides: Vec::new(),
                 spec: InterfaceSpec::default(),
             })
             .to_vec()

@@ -24,6 +24,10 @@ pub(crate) struct Configured {
     /// Whether it was attached and not detached since; `show interfaces` says only of those that have
     /// our programs now that they are.
     pub(crate) attached: bool,
+    /// Whether it is cut off, whatever its groups say.
+    pub(crate) isolated: bool,
+    /// What a command line says in place of the rules, by the keys of rule files.
+    pub(crate) overrides: Vec<&'static str>,
     /// How it is to be guarded, with names of groups and no ids.
     pub(crate) spec: InterfaceSpec,
 }
@@ -53,6 +57,8 @@ impl Configured {
                 Self {
                     name: name.clone(),
                     attached: record.is_some(),
+                    isolated: record.is_some_and(|record| record.isolated.is_some()),
+                    overrides: overrides.keys(),
                     spec,
                 }
             })
@@ -65,6 +71,10 @@ impl Configured {
 pub(crate) struct InterfaceView<'a> {
     name: &'a str,
     attached: bool,
+    /// Whether it is cut off, whatever its groups say.
+    isolated: bool,
+    /// What a command line says in place of the rules, by the keys of rule files.
+    overrides: &'a [&'static str],
     groups: &'a [String],
     /// Where the addresses of the protected side lie; anywhere when there are none.
     #[schemars(with = "Vec<String>")]
@@ -117,6 +127,8 @@ impl<'a> From<&'a Configured> for InterfaceView<'a> {
         Self {
             name: &interface.name,
             attached: interface.attached,
+            isolated: interface.isolated,
+            overrides: &interface.overrides,
             groups: &spec.groups,
             addresses: &spec.addresses,
             side: spec.side,
@@ -143,6 +155,7 @@ impl InterfaceView<'_> {
             "SIDE",
             "HOOK",
             "MODE",
+            "OVERRIDES",
             "LOG",
             "RELATED",
             "TCP-PICKUP",
@@ -159,7 +172,11 @@ impl InterfaceView<'_> {
                 Cell::new(view.groups.join(",")),
                 Cell::new(word(&view.side)),
                 Cell::new(word(&view.hook)),
-                mode(view.audit),
+                mode(view),
+                Cell::new(match view.overrides {
+                    [] => "-".to_owned(),
+                    said => said.join(","),
+                }),
                 Cell::new(word(&view.log)),
                 Cell::new(word(&view.related)),
                 Cell::new(word(&view.tcp_pickup)),
@@ -169,9 +186,11 @@ impl InterfaceView<'_> {
     }
 }
 
-/// `enforce` or `audit`.
-fn mode(audit: bool) -> Cell {
-    if audit {
+/// `enforce`, `audit` or `isolated`.
+fn mode(view: &InterfaceView<'_>) -> Cell {
+    if view.isolated {
+        Tone::Notable.cell("isolated")
+    } else if view.audit {
         Tone::Notable.cell("audit")
     } else {
         Cell::new("enforce")
@@ -180,7 +199,7 @@ fn mode(audit: bool) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use sg_ctl::host::state::{AttachmentRecord, Overrides};
+    use sg_ctl::host::state::{AttachmentRecord, Isolation, Overrides};
     use sg_policy::model::{GroupId, Hook, LogMode, Side};
 
     use super::*;
@@ -240,6 +259,7 @@ mod tests {
                 "nic",
                 "xdp-generic",
                 "audit",
+                "groups,audit",
                 "all",
                 "errors",
                 "attach"
@@ -254,5 +274,17 @@ mod tests {
         assert_eq!(json[0]["log_limit"], 10_000);
         assert_eq!(json[1]["log_limit"], 7);
         assert_eq!(json[2]["attached"], false);
+        assert_eq!(json[1]["overrides"], serde_json::json!(["groups", "audit"]));
+        assert_eq!(json[2]["overrides"], serde_json::json!([]));
+
+        let mut state = state();
+        let record = state.attachments.get_mut("eth0").expect("it is there");
+        record.isolated = Some(Isolation::default());
+        let interfaces = Configured::all(&state);
+        let views: Vec<_> = interfaces.iter().map(InterfaceView::from).collect();
+        let table = InterfaceView::table(&views).to_string();
+        let plain = anstream::adapter::strip_str(&table).to_string();
+        let eth0 = plain.lines().nth(1).expect("a row");
+        assert!(eth0.contains(" isolated "), "{plain}");
     }
 }

@@ -191,6 +191,9 @@ impl<'a> StatusView<'a> {
                 image.generation,
                 image.kernel_bytes.div_ceil(1024)
             ),
+            None if (self.interfaces.iter()).any(|each| each.state == State::Unreachable) => {
+                "the last policy goes on, out of reach\n".to_owned()
+            }
             None => "no policy is in force\n".to_owned(),
         };
         let table = self.flow_table.as_ref().map(TableView::text);
@@ -509,6 +512,20 @@ pub(crate) mod tests {
             assert_eq!(state, word);
             assert!(found.is_some_and(|found| found.contains(problem)), "{word}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_is_out_of_reach_goes_on() {
+        let told = |guard| {
+            let interface = InterfaceStatus {
+                guard,
+                ..interface()
+            };
+            let status = status(vec![interface]);
+            StatusView::new(&status).policy()
+        };
+        assert!(told(Guard::Unreachable).starts_with("the last policy goes on, out of reach\n"));
+        assert!(told(Guard::Whole).starts_with("no policy is in force\n"));
     }
 
     #[test]

@@ -106,7 +106,8 @@ fn what_is_detached_by_hand_stays_so_over_a_restart_of_the_agent() {
     wait_until_guarded(&sg, &both);
     agent.kill();
     sg.ok(&["detach", "tap0"]);
-    let _agent = start(&sg, &namespace, &["-f", &file]);
+    let mut agent = sg.start_for_notes(&["agent", "-f", &file]);
+    agent.line_with(&["note: tap0 was detached by hand and stays so"]);
     // Interfaces are looked at in their order: the later one tells that the first was.
     add("tap2");
     wait_until_guarded(&sg, &[both[1], "tap2 enforcing tested"]);
