@@ -27,7 +27,7 @@ use search::Search;
 /// First word of every image: "sg1\0".
 pub const MAGIC: u32 = 0x0031_6773;
 /// Version of the layout below. Programs do not judge by an image of another version.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// Offsets of the header words.
 pub mod header {

@@ -2,7 +2,7 @@
 
 /// Version of every shared layout: part of the pin path, so that programs never meet maps of
 /// another layout.
-pub const LAYOUT_VERSION: u32 = 8;
+pub const LAYOUT_VERSION: u32 = 9;
 
 /// Version of the flow table's own layout ([`FlowSlot`](crate::flow::FlowSlot) and what its fields
 /// mean): between layouts that share it flows can be copied.

@@ -38,6 +38,13 @@ pub fn at_or_below(bound: u64, value: u64) -> u64 {
     1 ^ borrow(value, bound)
 }
 
+/// Returns 1 when the two are different, else 0, without a branch.
+#[inline(always)]
+pub fn differs(one: u64, other: u64) -> u64 {
+    let difference = one ^ other;
+    opaque(difference | difference.wrapping_neg()) >> 63
+}
+
 /// 1 when `a - b` needs a borrow (Hacker's Delight §2-13).
 #[inline(always)]
 fn borrow(a: u64, b: u64) -> u64 {
@@ -50,6 +57,19 @@ mod tests {
     use super::*;
 
     const EDGES: [u64; 7] = [0, 1, 2, u64::MAX >> 1, 1 << 63, u64::MAX - 1, u64::MAX];
+
+    #[test]
+    fn what_differs_is_not_equal() {
+        for one in EDGES {
+            for other in EDGES {
+                assert_eq!(
+                    differs(one, other),
+                    u64::from(one != other),
+                    "{one} {other}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn at_or_below_is_less_or_equal() {

@@ -13,7 +13,7 @@
 use super::search::Search;
 use super::{Words, header};
 use crate::addr::Addr;
-use crate::verifier::forget;
+use crate::verifier::{differs, forget};
 
 /// Fields of an index, in words from its offset, which is even.
 pub mod index {
@@ -41,7 +41,8 @@ pub const CHUNK_WORDS: u32 = 2;
 pub const SPLIT: u32 = 1 << 31;
 /// Levels of chunks.
 pub const LEVELS: u32 = 4;
-/// Words of a range.
+/// Words of a range: its first value (two words), the entry of that one, and that of the others. An address
+/// that stands alone is one range with what comes behind it.
 pub const RANGE_WORDS: u32 = 4;
 /// Limit of ranges in one index: 2^21, for a million prefixes.
 pub const MAX_RANGES: u32 = 1 << 21;
@@ -94,7 +95,7 @@ fn find<W: Words + ?Sized, S: Search>(image: &W, index: u32, value: u64) -> Opti
     entry_of::<W, S>(image, ranges, count, value)
 }
 
-/// The entry of the last of `count` ranges that begins at or below `value`.
+/// The entry of `value` in the last of `count` ranges that begins at or below it.
 #[inline(always)]
 fn entry_of<W: Words + ?Sized, S: Search>(
     image: &W,
@@ -105,5 +106,8 @@ fn entry_of<W: Words + ?Sized, S: Search>(
     let at = |number: u32| ranges.wrapping_add(number.wrapping_mul(RANGE_WORDS));
     let last =
         S::last::<{ MAX_RANGES.ilog2() + 1 }>(count, |number| image.wide(at(number)), value)?;
-    Some(image.word(at(last).wrapping_add(2)))
+    let range = at(last);
+    let is_behind_first = differs(value, image.wide(range));
+    let entries = image.wide(range.wrapping_add(2));
+    Some((entries >> (is_behind_first << 5)) as u32)
 }

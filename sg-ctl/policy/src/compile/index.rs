@@ -2,22 +2,22 @@
 
 use std::ops::Range;
 
-use sg_common::image::classes::{CHUNK_WORDS, LEVELS, NESTED, RANGE_WORDS, SPLIT, index};
+use sg_common::image::classes::{CHUNK_WORDS, LEVELS, NESTED, SPLIT, index};
 use sg_common::image::search::Short;
 
 /// Chunks of the largest direct table: 2^20, 8 MiB.
 const MAX_CHUNKS: u64 = 1 << 20;
 
-/// First value of each range, and its entry.
-type Starts<V> = [(V, u32)];
+/// First value of each range of addresses, and its entry.
+type Ranges<V> = [(V, u32)];
 
 /// Appends the index of the IPv4 ranges; returns its fields.
-pub(super) fn ipv4(ranges: &Starts<u32>, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
+pub(super) fn ipv4(ranges: &Ranges<u32>, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
     write(ranges, words)
 }
 
 /// Appends the index of the IPv6 ranges, by the upper halves of the addresses; returns its fields.
-pub(super) fn ipv6(ranges: &Starts<u128>, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
+pub(super) fn ipv6(ranges: &Ranges<u128>, words: &mut Vec<u32>) -> [u32; index::LEN as usize] {
     let mut starts: Vec<(u64, u32)> = Vec::new();
     let mut class = 0;
     let mut groups = ranges
@@ -50,20 +50,29 @@ pub(super) fn ipv6(ranges: &Starts<u128>, words: &mut Vec<u32>) -> [u32; index::
 }
 
 /// Appends a list of ranges of lower halves; returns its offset.
-fn list(starts: &Starts<u64>, words: &mut Vec<u32>) -> u32 {
+fn list(ranges: &Ranges<u64>, words: &mut Vec<u32>) -> u32 {
     align(words);
-    let offset = words.len() as u32;
-    words.extend([starts.len() as u32, 0]);
-    records(starts, words);
-    offset
+    let offset = words.len();
+    words.extend([0, 0]);
+    words[offset] = records(ranges, words).len() as u32;
+    offset as u32
 }
 
-fn records<V: Copy + Into<u64>>(starts: &Starts<V>, words: &mut Vec<u32>) {
-    words.reserve(starts.len() * RANGE_WORDS as usize);
-    for (start, entry) in starts {
-        let start: u64 = (*start).into();
-        words.extend([start as u32, (start >> 32) as u32, *entry, 0]);
+/// Appends ranges, one of a single value together with the one behind it; returns where each begins.
+fn records<V: Copy + Into<u64>>(ranges: &Ranges<V>, words: &mut Vec<u32>) -> Vec<V> {
+    let mut starts = Vec::with_capacity(ranges.len());
+    let mut left = ranges;
+    while let [(start, entry), behind @ ..] = left {
+        let first: u64 = (*start).into();
+        let (others, next) = match behind {
+            [(next, others), behind @ ..] if (*next).into() - first == 1 => (others, behind),
+            _ => (entry, behind),
+        };
+        words.extend([first as u32, (first >> 32) as u32, *entry, *others]);
+        starts.push(*start);
+        left = next;
     }
+    starts
 }
 
 /// The kernel reads 64 bits at a time, at even offsets.
@@ -73,13 +82,13 @@ fn align(words: &mut Vec<u32>) {
 
 /// Appends ranges and the chunks that lead to them; returns the fields of their index.
 fn write<V: Copy + Into<u64>>(
-    starts: &Starts<V>,
+    ranges: &Ranges<V>,
     words: &mut Vec<u32>,
 ) -> [u32; index::LEN as usize] {
-    let start = |number: usize| -> u64 { starts[number].0.into() };
     align(words);
-    let ranges = words.len() as u32;
-    records(starts, words);
+    let offset = words.len() as u32;
+    let starts = records(ranges, words);
+    let start = |number: usize| -> u64 { starts[number].into() };
 
     let base = start(1.min(starts.len() - 1));
     let span = start(starts.len() - 1) - base;
@@ -94,7 +103,7 @@ fn write<V: Copy + Into<u64>>(
         .count
         .checked_mul(1 << shift)
         .map_or(u64::MAX, |end| end - 1);
-    let chunks = area.write(starts, 0..starts.len(), LEVELS, words);
+    let chunks = area.write(&starts, 0..starts.len(), LEVELS, words);
 
     let mut fields = [0; index::LEN as usize];
     for (field, value) in [
@@ -104,7 +113,7 @@ fn write<V: Copy + Into<u64>>(
         (index::LIMIT + 1, (limit >> 32) as u32),
         (index::SHIFT, shift),
         (index::CHUNKS, chunks),
-        (index::RANGES, ranges),
+        (index::RANGES, offset),
     ] {
         fields[field as usize] = value;
     }
@@ -125,7 +134,7 @@ impl Area {
     /// in which the area begins and those that begin in it.
     fn write<V: Copy + Into<u64>>(
         &self,
-        starts: &Starts<V>,
+        starts: &[V],
         within: Range<usize>,
         levels: u32,
         words: &mut Vec<u32>,
@@ -137,13 +146,13 @@ impl Area {
         let at = |number: u64| offset + number as usize * CHUNK_WORDS as usize;
         let chunk_of = |start: V| (start.into() - self.begins) >> self.shift;
         let begun = &starts[within.start + 1..within.end];
-        for group in begun.chunk_by(|(a, _), (b, _)| chunk_of(*a) == chunk_of(*b)) {
-            let number = chunk_of(group[0].0);
+        for group in begun.chunk_by(|a, b| chunk_of(*a) == chunk_of(*b)) {
+            let number = chunk_of(group[0]);
             whole(&mut words[at(done)..at(number)], first);
             let begins = self.begins + (number << self.shift);
             let before = first;
             first += group.len();
-            let has_its_own = number > 0 && group[0].0.into() == begins;
+            let has_its_own = number > 0 && group[0].into() == begins;
             let held = before + usize::from(has_its_own)..first + 1;
             let count = held.len() as u32;
             let chunk = if count > Short::MOST && levels > 1 && self.shift > 0 {
@@ -233,7 +242,7 @@ mod tests {
     }
 
     /// The class of the range that an address lies in.
-    fn class_at<A: Ord + Copy>(ranges: &Starts<A>, address: A) -> u32 {
+    fn class_at<A: Ord + Copy>(ranges: &Ranges<A>, address: A) -> u32 {
         let behind = ranges.partition_point(|(start, _)| *start <= address);
         ranges[behind - 1].1
     }
