@@ -173,7 +173,7 @@ impl fmt::Display for ExplanationView<'_> {
                 "PEER",
                 "WHY NOT",
             ])
-            .giving_way(&["PROTOCOL", "NEAREST RULE", "GROUP"]);
+            .giving_way(&["PROTOCOL", "NEAREST RULE"]);
             for miss in self.nearest.iter().take(SHOWN) {
                 near.push([
                     Tone::Quiet.cell(miss.id),

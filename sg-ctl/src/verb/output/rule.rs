@@ -112,8 +112,7 @@ impl<'a> RuleView<'a> {
         let mut headings = vec!["GROUP", "DIRECTION", "PROTOCOL", "PORTS", "PEER", "RULE"];
         headings.extend(numbered.then_some(">NUMBER"));
         headings.push("DESCRIPTION");
-        let mut table =
-            Table::new(&headings).giving_way(&["DESCRIPTION", "RULE", "GROUP", "NUMBER"]);
+        let mut table = Table::new(&headings).giving_way(&["DESCRIPTION", "RULE", "NUMBER"]);
         for rule in rules {
             let mut cells = vec![
                 Cell::new(rule.group),
@@ -178,14 +177,7 @@ impl<'a> MergedRuleView<'a> {
             "RULE",
             "DESCRIPTION",
         ])
-        .giving_way(&[
-            "DESCRIPTION",
-            "RULE",
-            "RANGES",
-            "UNTRACKED",
-            "INTERFACE",
-            "GROUP",
-        ]);
+        .giving_way(&["DESCRIPTION", "RULE", "RANGES", "UNTRACKED"]);
         for MergedRuleView {
             interface,
             rule,
