@@ -30,7 +30,7 @@ impl Agent<'_> {
     /// The rule files are not in force. Where it is not for what they say, they are tried again with
     /// every recheck, and the reason is told once.
     pub(super) fn refused(&mut self, error: &AgentError) {
-        if matches!(error, AgentError::Host(_)) {
+        if matches!(error, AgentError::Host(_) | AgentError::RuleFile { .. }) {
             self.files.forget();
         }
         let text = error.to_string();

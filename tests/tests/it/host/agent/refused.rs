@@ -55,6 +55,24 @@ fn a_file_that_could_not_be_put_in_force_is_tried_again() {
 }
 
 #[test]
+fn a_file_that_was_gone_is_told_to_be_in_force_again() {
+    let namespace = Namespace::new("agent");
+    namespace.ip("link add eth0 type veth peer name p0\n");
+    let sg = SgCtl::new(&namespace);
+    let file = sg.rule_file("rules.yaml", SSH);
+    let mut agent = sg.start_for_notes(&["agent", "--metrics", METRICS, "-f", &file]);
+    wait_until_ready(&namespace);
+    agent.line_with(&["is in force"]);
+    let aside = format!("{file}.aside");
+    fs::rename(&file, &aside).expect("both are in one directory");
+    agent.line_with(&["cannot read"]);
+    agent.line_with(&["the rule files are not in force"]);
+    fs::rename(&aside, &file).expect("both are in one directory");
+    agent.line_with(&["is in force"]);
+    wait_for(&namespace, "sg_apply_errors_total 1");
+}
+
+#[test]
 fn a_file_that_was_undone_with_another_change_is_put_in_force_again() {
     let namespace = Namespace::new("agent");
     namespace.ip("link add eth0 type veth peer name p0\n");
