@@ -10,7 +10,7 @@ use sg_tests::{
 use super::attached::{Side, guard};
 
 /// Rules that admit one service.
-fn rules(service: &str) -> String {
+pub(super) fn rules(service: &str) -> String {
     format!(
         "
         security_groups:
@@ -309,7 +309,7 @@ fn reboot_with_nothing(sg: &SgCtl<'_>) {
 }
 
 /// What `status` complains about.
-fn problems(sg: &SgCtl<'_>) -> Vec<String> {
+pub(super) fn problems(sg: &SgCtl<'_>) -> Vec<String> {
     let status = sg.json(&["status"]);
     let problems = status["problems"].as_array().expect("a list");
     let text = |problem: &serde_json::Value| problem["text"].as_str().expect("text").to_owned();
@@ -339,89 +339,6 @@ fn nothing_is_said_to_be_in_force_where_no_program_is() {
     let applied = sg.ok(&["apply", "-f", &file]);
     assert!(applied.contains("in force on eth0"), "{applied}");
     assert!(tcp_is_silent(&client.namespace, server.v4, 80));
-}
-
-#[test]
-fn an_interface_that_is_called_otherwise_now_is_told() {
-    let network = Network::new(&["server"]);
-    let [server] = network.hosts();
-    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
-    assert_eq!(problems(&sg), [""; 0]);
-    let rename = "link set eth0 down\nlink set eth0 name ens3\nlink set ens3 up\n";
-    server.namespace.ip(rename);
-    let [told] = &problems(&sg)[..] else {
-        panic!("{:#?}", problems(&sg));
-    };
-    assert!(told.starts_with("is called ens3 now"), "{told}");
-    assert!(!told.contains("not guarded"), "{told}");
-
-    // Another interface takes its name: `eth0 enforcing` must not pass for a word about that one.
-    server
-        .namespace
-        .ip("link add eth0 type veth peer name other\n");
-    let [told] = &problems(&sg)[..] else {
-        panic!("{:#?}", problems(&sg));
-    };
-    assert!(told.contains("is not guarded"), "{told}");
-    sg.ok(&["detach", "eth0"]);
-    sg.ok(&["attach", "ens3", "--group", "tested"]);
-    let text = problems(&sg).join("\n");
-    assert!(!text.contains("is called"), "{text}");
-}
-
-#[test]
-fn an_interface_that_was_renamed_is_detached_by_either_name() {
-    let network = Network::new(&["server"]);
-    let [server] = network.hosts();
-    let sg = guard(&network, server, (Side::Nic, "tc"), &rules("SSH"));
-    let rename = |from: &str, to: &str| {
-        let lines = format!("link set {from} down\nlink set {from} name {to}\nlink set {to} up\n");
-        server.namespace.ip(&lines);
-    };
-    rename("eth0", "ens3");
-    sg.ok(&["detach", "ens3"]);
-    assert_eq!(sg.json(&["status"])["interfaces"], serde_json::json!([]));
-    rename("ens3", "eth0");
-    let restored = sg.ok(&["restore"]);
-    assert_eq!(
-        sg.json(&["status"])["interfaces"],
-        serde_json::json!([]),
-        "{restored}"
-    );
-    sg.ok(&["attach", "eth0"]);
-}
-
-#[test]
-fn what_the_command_line_keeps_from_counting_is_told() {
-    let network = Network::new(&["server"]);
-    let [server] = network.hosts();
-    let sg = SgCtl::new(&server.namespace);
-    let groups = "security_groups: { tested: {}, locked: { inbound: [], outbound: [] } }";
-    let file = sg.rule_file("rules.yaml", groups);
-    sg.ok(&[
-        "attach", "eth0", "--group", "tested", "--audit", "-f", &file,
-    ]);
-    sg.ok(&["mode", "eth0", "enforce"]);
-    let rules = format!("{groups}\ninterfaces: {{ eth0: {{ groups: [locked], audit: true }} }}");
-    sg.rule_file("rules.yaml", &rules);
-    let told = "eth0: groups, audit stay as the command line said";
-    let dry_run = sg.run(&["apply", "-n", "-f", &file]);
-    assert_eq!(dry_run.code, 3, "{dry_run:#?}");
-    assert!(dry_run.stderr.contains(told), "{dry_run:#?}");
-    let applied = sg.run(&["apply", "-f", &file]);
-    assert_eq!(applied.code, 0, "{applied:#?}");
-    assert!(applied.stderr.contains(told), "{applied:#?}");
-    // What the rules say once more is no news.
-    let again = sg.run(&["apply", "-f", &file]);
-    assert!(!again.stderr.contains("command line"), "{again:#?}");
-    let shown = sg.json(&["show", "interfaces"]);
-    assert_eq!(
-        shown[0]["overrides"],
-        serde_json::json!(["groups", "audit"]),
-        "{shown}"
-    );
-    let status = sg.json(&["status"]);
-    assert_eq!(status["interfaces"][0]["groups"][0], "tested", "{status}");
 }
 
 #[test]
