@@ -47,6 +47,8 @@ pub(super) struct Interfaces {
     settled: BTreeMap<String, u32>,
     /// Index of those that could not be.
     failed: BTreeMap<String, u32>,
+    /// Index of those that were told to stay detached.
+    told: BTreeMap<String, u32>,
     /// Since when interfaces that a pattern meant are gone.
     gone: BTreeMap<String, Instant>,
     /// What the policy was compiled with.
@@ -88,7 +90,7 @@ impl Interfaces {
     ) -> Result<bool, AgentError> {
         host.detach_unreachable()?;
         let present = Interface::all().map_err(HostError::from)?;
-        for known in [&mut self.settled, &mut self.failed] {
+        for known in [&mut self.settled, &mut self.failed, &mut self.told] {
             known.retain(|name, index| {
                 let is_same = |each: &Interface| each.name == *name && each.index == *index;
                 present.iter().any(is_same)
@@ -106,9 +108,10 @@ impl Interfaces {
                 }
                 // It was attached, and is not guarded now: whatever the reason, it is to be.
                 Some(_) if self.failed.get(name) != Some(index) => {}
-                None if state.was_detached(name, *index) => {
-                    if self.settled.insert(name.clone(), *index) != Some(*index)
+                None if state.was_detached(*index) => {
+                    if self.settled.get(name) != Some(index)
                         && self.wanted(interface, &state).is_some()
+                        && self.told.insert(name.clone(), *index) != Some(*index)
                     {
                         tell(&Notice::Note(&format!(
                             "{name} was detached by hand and stays so: `sg-ctl attach {name}` attaches it"

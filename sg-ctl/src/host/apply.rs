@@ -13,10 +13,10 @@ use super::status::not_attached;
 use super::trial::Policy;
 use super::{Host, HostError, Shares, flow_table_note, isolate, rule_counters_note};
 use crate::host::dataplane::ImageInfo;
-use crate::host::state::{State, StateLock};
+use crate::host::state::{Overrides, State, StateLock};
 use crate::vpc::Document;
 use sg_policy::compile::Image;
-use sg_policy::model::Model;
+use sg_policy::model::{InterfaceSpec, Model};
 use sg_policy::rulefile::Origins;
 
 /// The policy that an operation compiled.
@@ -336,6 +336,30 @@ impl Planned {
     }
 }
 
+/// The keys of an interface that rules change and a command line keeps from counting. Groups go by name or
+/// by id on both sides.
+fn hidden(old: &Model, new: &Model, name: &str, overrides: &Overrides) -> Vec<&'static str> {
+    let named = |groups: &[String]| -> Vec<String> {
+        let name = |group: &String| match new.group(group) {
+            Some(found) => found.name.clone(),
+            None => group.clone(),
+        };
+        groups.iter().map(name).collect()
+    };
+    let spec = |model: &Model| {
+        let spec = model.interface(name).cloned().unwrap_or_default();
+        InterfaceSpec {
+            groups: named(&spec.groups),
+            ..spec
+        }
+    };
+    let said = Overrides {
+        groups: overrides.groups.as_deref().map(named),
+        ..overrides.clone()
+    };
+    said.hidden(&spec(old), &spec(new))
+}
+
 /// Checks what the new rules say about recorded interfaces; returns what cannot be done now.
 fn check_interfaces(before: &Model, next: &State) -> Result<Vec<String>, HostError> {
     let mut notes = Vec::new();
@@ -359,12 +383,12 @@ fn check_interfaces(before: &Model, next: &State) -> Result<Vec<String>, HostErr
         if record.isolated.is_some() {
             notes.push(isolate::note(name));
         }
-        let specs = [before, &next.model].map(|model| model.interface(name));
-        let hidden = record.overrides.hidden(specs[0], specs[1]);
-        if !hidden.is_empty() {
+        // A way out of an isolation must not be named here.
+        let hidden = hidden(before, &next.model, name, &record.overrides);
+        if !hidden.is_empty() && record.isolated.is_none() {
             notes.push(format!(
                 "{name}: {} stay as the command line said, not as these rules say: `sg-ctl detach {name}`, \
-                 then `sg-ctl attach {name}`, has the rules decide",
+                 then `sg-ctl attach {name}`, has the rules decide; its packets pass meanwhile",
                 hidden.join(", ")
             ));
         }

@@ -347,7 +347,8 @@ impl Host {
             isolated,
         };
         next.attachments.insert(name.clone(), record);
-        next.detached.remove(&name);
+        next.detached
+            .retain(|_, detached| detached.index() != plan.interface.index);
         let ready = Ready {
             name,
             rolled_back,

@@ -68,6 +68,7 @@ impl Host {
             Some(record) => record.zone,
             None => attached_zone(name, &state, &attachments)?,
         };
+        let index = index_of(name, &state, &attachments);
         attachments.retain(|attachment| attachment.zone != zone);
         // One that was renamed is known by its former name.
         let known = record_of(&state, zone).map(|(known, _)| known.to_owned());
@@ -79,12 +80,7 @@ impl Host {
         if !next.is_on_trial() {
             next.return_to_rules_before();
         }
-        note_detached(&mut next, [name]);
-        if let Some(known) = known
-            && let Some(detached) = next.detached.get(name).cloned()
-        {
-            next.detached.insert(known, detached);
-        }
+        note_detached(&mut next, [(name, index)]);
         // Its addresses are no longer members of its groups. If the rest cannot be compiled, it
         // keeps the image that it has.
         let policy = Self::check_all_recorded(&next, &attachments)
@@ -132,6 +128,10 @@ impl Host {
             Ok(state) => state,
         };
         let names = self.attached_names(&state);
+        let attachments = self.dataplane.attachments().unwrap_or_default();
+        let indexes: Vec<_> = (names.iter())
+            .map(|name| index_of(name, &state, &attachments))
+            .collect();
         let mut state = state;
         state.return_to_rules_before();
         let mut next = State {
@@ -139,7 +139,7 @@ impl Host {
             attachments: BTreeMap::new(),
             ..state
         };
-        note_detached(&mut next, names.iter().map(String::as_str));
+        note_detached(&mut next, names.iter().map(String::as_str).zip(indexes));
         // A full disk must not keep anybody out, nor bring back at the next boot what is detached.
         let prepared = lock.prepare(&next);
         self.dataplane.detach_all()?;
@@ -165,16 +165,37 @@ impl Host {
     }
 }
 
-/// Notes that interfaces are not to be attached again by themselves.
-fn note_detached<'n>(next: &mut State, names: impl IntoIterator<Item = &'n str>) {
+/// The index of the interface that is guarded as `name`, whatever it is called now, or else has that name.
+fn index_of(name: &str, state: &State, attachments: &[Attachment]) -> Option<u32> {
+    let record = state.attachments.get(name);
+    let guarded = attachments.iter().find_map(|each| {
+        let interface = each.interface.as_ref()?;
+        let is_it = match record {
+            Some(record) => each.zone == record.zone,
+            None => interface.name == name,
+        };
+        is_it.then_some(interface.index)
+    });
+    guarded.or_else(|| {
+        let present = Interface::all().unwrap_or_default();
+        let named = present.into_iter().find(|each| each.name == name)?;
+        Some(named.index)
+    })
+}
+
+/// Notes that interfaces, given with their indexes, are not to be attached again by themselves.
+fn note_detached<'n>(
+    next: &mut State,
+    interfaces: impl IntoIterator<Item = (&'n str, Option<u32>)>,
+) {
     // Without the list they are detached all the same.
     let present = Interface::all().unwrap_or_default();
-    let is_there = |name: &String| present.iter().any(|interface| interface.name == *name);
-    next.detached.retain(|name, _| is_there(name));
-    for name in names {
-        if let Some(interface) = present.iter().find(|interface| interface.name == name) {
-            let detached = Detached::now(interface.index);
-            next.detached.insert(name.to_owned(), detached);
+    let is_there = |index: u32| present.iter().any(|interface| interface.index == index);
+    next.detached
+        .retain(|_, detached| is_there(detached.index()));
+    for (name, index) in interfaces {
+        if let Some(index) = index.filter(|index| is_there(*index)) {
+            next.detached.insert(name.to_owned(), Detached::now(index));
         }
     }
 }
@@ -185,7 +206,7 @@ pub(super) fn check_not_detached(
     name: &str,
     present: &[Interface],
 ) -> Result<(), HostError> {
-    let is_it = |each: &Interface| each.name == name && state.was_detached(name, each.index);
+    let is_it = |each: &Interface| each.name == name && state.was_detached(each.index);
     if present.iter().any(is_it) {
         return Err(HostError::DetachedByHand {
             interface: name.to_owned(),

@@ -71,9 +71,9 @@ EXAMPLES:
 /// What the help of `show interfaces` says beyond the options.
 const INTERFACES_HELP: &str = "\
 JSON: an array of objects with these fields:
-  name (or pattern, which is never attached itself), attached, groups, addresses, side, hook (as
-  asked for), audit, log, log_limit, related, tcp_pickup, infra,
-  timeouts_ms, flow_share (null: an equal one; `status --json` has the number)
+  name (or pattern, which is never attached itself), attached, isolated, overrides (keys that a
+  command line has taken over), groups, addresses, side, hook (as asked for), audit, log,
+  log_limit, related, tcp_pickup, infra, timeouts_ms, flow_share (null: an equal one; `status --json` has the number)
 
 EXAMPLES:
     sg-ctl show interfaces";

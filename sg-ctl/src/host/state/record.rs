@@ -41,7 +41,7 @@ pub struct AttachmentRecord {
     pub isolated: Option<Isolation>,
 }
 
-/// An interface that was detached by hand: it stays so until another one has its name.
+/// An interface that was detached by hand: it stays so for as long as it is there, whatever it is called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detached {
     /// Its index.
@@ -51,6 +51,11 @@ pub struct Detached {
 }
 
 impl Detached {
+    /// Its index, in the boot in which it was detached.
+    pub const fn index(&self) -> u32 {
+        self.ifindex
+    }
+
     /// An interface that is there now.
     pub fn now(ifindex: u32) -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -107,6 +112,29 @@ impl Overrides {
 
     /// What it says something about, by the keys of rule files.
     pub fn keys(&self) -> Vec<&'static str> {
+        let none = InterfaceSpec::default();
+        let said = self.table(&none, &none).into_iter();
+        said.filter_map(|(key, is_said, _)| is_said.then_some(key))
+            .collect()
+    }
+
+    /// The keys that rules change from one specification to another, and that it keeps from counting.
+    pub fn hidden(&self, old: &InterfaceSpec, new: &InterfaceSpec) -> Vec<&'static str> {
+        let said = self.table(old, new).into_iter();
+        said.filter_map(|(key, _, is_hidden)| is_hidden.then_some(key))
+            .collect()
+    }
+
+    /// Each key, whether it says something about it, and whether that hides a change.
+    fn table(&self, old: &InterfaceSpec, new: &InterfaceSpec) -> [(&'static str, bool, bool); 7] {
+        fn row<T: PartialEq>(
+            key: &'static str,
+            said: Option<&T>,
+            [old, new]: [&T; 2],
+        ) -> (&'static str, bool, bool) {
+            let is_hidden = said.is_some_and(|said| said != new) && old != new;
+            (key, said.is_some(), is_hidden)
+        }
         let Self {
             groups,
             addresses,
@@ -116,38 +144,24 @@ impl Overrides {
             log,
             flow_share,
         } = self;
-        let said = [
-            ("groups", groups.is_some()),
-            ("addresses", addresses.is_some()),
-            ("side", side.is_some()),
-            ("hook", hook.is_some()),
-            ("audit", audit.is_some()),
-            ("log", log.is_some()),
-            ("flow_share", flow_share.is_some()),
-        ];
-        let said = said.into_iter().filter(|(_, is_said)| *is_said);
-        said.map(|(key, _)| key).collect()
-    }
-
-    /// The keys that rules change from one specification to another, and that it keeps from counting.
-    pub fn hidden(
-        &self,
-        old: Option<&InterfaceSpec>,
-        new: Option<&InterfaceSpec>,
-    ) -> Vec<&'static str> {
-        let none = InterfaceSpec::default();
-        let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
-        let said = self.over(Some(new));
-        let is_hidden = |key: &&str| match *key {
-            "groups" => said.groups != new.groups && old.groups != new.groups,
-            "side" => said.side != new.side && old.side != new.side,
-            "hook" => said.hook != new.hook && old.hook != new.hook,
-            "audit" => said.audit != new.audit && old.audit != new.audit,
-            "log" => said.log != new.log && old.log != new.log,
-            "flow_share" => said.flow_share != new.flow_share && old.flow_share != new.flow_share,
-            _ => false,
-        };
-        self.keys().into_iter().filter(is_hidden).collect()
+        let is_stated = addresses.is_some();
+        [
+            row("groups", groups.as_ref(), [&old.groups, &new.groups]),
+            (
+                "addresses",
+                is_stated,
+                is_stated && old.addresses != new.addresses,
+            ),
+            row("side", side.as_ref(), [&old.side, &new.side]),
+            row("hook", hook.as_ref(), [&old.hook, &new.hook]),
+            row("audit", audit.as_ref(), [&old.audit, &new.audit]),
+            row("log", log.as_ref(), [&old.log, &new.log]),
+            row(
+                "flow_share",
+                flow_share.as_ref().map(|_| flow_share),
+                [&old.flow_share, &new.flow_share],
+            ),
+        ]
     }
 
     /// How the interface is to be guarded, by a rule file and the command line together.
@@ -182,16 +196,16 @@ mod tests {
             ..Overrides::default()
         };
         assert_eq!(overrides.keys(), ["groups", "audit"]);
-        let hidden = |old: Option<&InterfaceSpec>, new: Option<&InterfaceSpec>| {
-            overrides.hidden(old, new).join(" ")
-        };
+        let hidden =
+            |old: &InterfaceSpec, new: &InterfaceSpec| overrides.hidden(old, new).join(" ");
         let (web, locked) = (spec(&["web"], false), spec(&["locked"], true));
-        assert_eq!(hidden(None, Some(&locked)), "groups audit");
-        assert_eq!(hidden(Some(&web), Some(&locked)), "groups audit");
+        let none = InterfaceSpec::default();
+        assert_eq!(hidden(&none, &locked), "groups audit");
+        assert_eq!(hidden(&web, &locked), "groups audit");
         // What was told before, and what comes to the same.
-        assert_eq!(hidden(Some(&locked), Some(&locked)), "");
-        assert_eq!(hidden(Some(&locked), Some(&web)), "");
-        assert_eq!(Overrides::default().hidden(None, Some(&locked)), [""; 0]);
+        assert_eq!(hidden(&locked, &locked), "");
+        assert_eq!(hidden(&locked, &web), "");
+        assert_eq!(Overrides::default().hidden(&none, &locked), [""; 0]);
     }
 
     #[test]

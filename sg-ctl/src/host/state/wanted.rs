@@ -73,10 +73,10 @@ impl Default for State {
 }
 
 impl State {
-    /// Whether somebody has detached the interface that has this name and index now.
-    pub fn was_detached(&self, name: &str, ifindex: u32) -> bool {
-        let detached = self.detached.get(name);
-        detached.is_some_and(|detached| *detached == Detached::now(ifindex))
+    /// Whether somebody has detached the interface that has this index now.
+    pub fn was_detached(&self, ifindex: u32) -> bool {
+        let mut noted = (self.detached.values()).filter(|noted| noted.index() == ifindex);
+        noted.any(|noted| *noted == Detached::now(ifindex))
     }
 
     /// The rules, and who owns them.

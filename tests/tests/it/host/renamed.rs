@@ -44,15 +44,18 @@ fn an_interface_that_was_renamed_is_detached_by_either_name() {
         let lines = format!("link set {from} down\nlink set {from} name {to}\nlink set {to} up\n");
         server.namespace.ip(&lines);
     };
-    rename("eth0", "ens3");
-    sg.ok(&["detach", "ens3"]);
-    assert_eq!(sg.json(&["status"])["interfaces"], serde_json::json!([]));
-    rename("ens3", "eth0");
-    let restored = sg.ok(&["restore"]);
-    assert_eq!(
-        sg.json(&["status"])["interfaces"],
-        serde_json::json!([]),
-        "{restored}"
-    );
-    sg.ok(&["attach", "eth0"]);
+    let is_attached = || sg.json(&["status"])["interfaces"] != serde_json::json!([]);
+    for name in ["ens3", "eth0"] {
+        rename("eth0", "ens3");
+        sg.ok(&["detach", name]);
+        assert!(!is_attached(), "detached as {name}");
+        rename("ens3", "eth0");
+        // The rules name it.
+        let mut agent = sg.start_for_notes(&["agent"]);
+        agent.line_with(&["note: eth0 was detached by hand and stays so"]);
+        agent.kill();
+        assert!(!is_attached(), "detached as {name}");
+        sg.ok(&["attach", "eth0"]);
+        assert!(is_attached());
+    }
 }
