@@ -30,7 +30,7 @@ impl Agent<'_> {
     /// The rule files are not in force. Where it is not for what they say, they are tried again with
     /// every recheck, and the reason is told once.
     pub(super) fn refused(&mut self, error: &AgentError) {
-        if matches!(error, AgentError::Host(_) | AgentError::RuleFile { .. }) {
+        if matches!(error, AgentError::Host(_)) {
             self.files.forget();
         }
         let text = error.to_string();
@@ -77,7 +77,13 @@ impl Agent<'_> {
             let host = self.host()?;
             return self.interfaces.retry(&host);
         }
-        let Reading::New(parsed) = self.files.read()? else {
+        let were_away = self.files.is_unreadable;
+        let reading = self.files.read()?;
+        let Reading::New(parsed) = reading else {
+            if were_away {
+                let text = "the rule files can be read again, and are as they were";
+                (self.tell)(&Notice::Note(text));
+            }
             return Ok(());
         };
         if self.refusal.is_none() && !parsed.warnings.diagnostics.is_empty() {

@@ -93,10 +93,9 @@ impl Agent<'_> {
             let recorder = intake.recorder.as_mut();
             recorder.map_or(Ok(0), |recorder| recorder.close(host))
         });
-        match written {
-            Some(written) => self.tallies.flow_records += written,
-            None => self.tallies.flow_log_errors += 1,
-        }
+        self.tallies.flow_records += written.unwrap_or(0);
+        let recorder = self.intake.recorder.as_ref();
+        self.tallies.flow_log_errors = recorder.map_or(0, Recorder::unwritten);
     }
 
     fn with_host<T>(

@@ -36,7 +36,7 @@ pub(super) struct RuleFiles {
     paths: Vec<PathBuf>,
     sources: Option<Vec<Source>>,
     /// Whether they could not be read the last time.
-    is_unreadable: bool,
+    pub(super) is_unreadable: bool,
     /// Whether they changed something since it was looked last whether another change, which waits to be
     /// confirmed, may undo that with itself.
     pub(super) may_be_undone: bool,

@@ -42,7 +42,7 @@ impl FlowLogTarget {
         self.append("")
     }
 
-    /// Adds lines, all or none. The file is opened anew each time, so that whoever renames it, as logrotate
+    /// Adds lines, all or, in a file that can be cut back, none. The file is opened anew each time, so that whoever renames it, as logrotate
     /// does, has nobody to tell.
     ///
     /// # Errors
@@ -72,7 +72,9 @@ impl FlowLogTarget {
             }
             // A reader finds no half line, now or in front of the next window's.
             file.write_all(lines.as_bytes()).inspect_err(|_| {
-                let _ = file.set_len(length);
+                if file.metadata().is_ok_and(|now| now.len() > length) {
+                    let _ = file.set_len(length);
+                }
             })?;
             Ok(Ok(()))
         };
@@ -109,6 +111,8 @@ pub(super) struct Recorder {
     may_reload: bool,
     /// Events of each zone that the log does not have, as far as they have been told.
     lost: BTreeMap<u32, u64>,
+    /// Windows that could not be written.
+    unwritten: u64,
     /// Nanoseconds from the monotonic clock to Unix time.
     offset: i128,
 }
@@ -135,6 +139,7 @@ impl Recorder {
             numbers: RuleNumbers::default(),
             may_reload: false,
             lost: BTreeMap::new(),
+            unwritten: 0,
             offset,
         };
         recorder.learn_names(&host)?;
@@ -148,6 +153,11 @@ impl Recorder {
     /// How long a window is.
     pub(super) const fn window(&self) -> Duration {
         self.log.window
+    }
+
+    /// Windows that could not be written.
+    pub(super) const fn unwritten(&self) -> u64 {
+        self.unwritten
     }
 
     /// Adds an event.
@@ -208,6 +218,7 @@ impl Recorder {
         if let Err(error) = self.log.target.append(&lines) {
             // The first window that is written again says that records are missing.
             self.miss();
+            self.unwritten += 1;
             return Err(error);
         }
         Ok(written)

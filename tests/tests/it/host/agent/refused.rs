@@ -55,7 +55,7 @@ fn a_file_that_could_not_be_put_in_force_is_tried_again() {
 }
 
 #[test]
-fn a_file_that_was_gone_is_told_to_be_in_force_again() {
+fn a_file_that_was_gone_is_told_to_be_back_and_undoes_nothing() {
     let namespace = Namespace::new("agent");
     namespace.ip("link add eth0 type veth peer name p0\n");
     let sg = SgCtl::new(&namespace);
@@ -63,13 +63,18 @@ fn a_file_that_was_gone_is_told_to_be_in_force_again() {
     let mut agent = sg.start_for_notes(&["agent", "--metrics", METRICS, "-f", &file]);
     wait_until_ready(&namespace);
     agent.line_with(&["is in force"]);
+    let locked = "security_groups: { locked: {} }\ninterfaces: { eth0: { groups: [locked] } }";
+    let other = sg.rule_file("other.yaml", locked);
+    sg.ok(&["apply", "-f", &other]);
+    let generation = sg.json(&["status"])["generation"].clone();
     let aside = format!("{file}.aside");
     fs::rename(&file, &aside).expect("both are in one directory");
     agent.line_with(&["cannot read"]);
     agent.line_with(&["the rule files are not in force"]);
     fs::rename(&aside, &file).expect("both are in one directory");
-    agent.line_with(&["is in force"]);
+    agent.line_with(&["note: the rule files can be read again, and are as they were"]);
     wait_for(&namespace, "sg_apply_errors_total 1");
+    assert_eq!(sg.json(&["status"])["generation"], generation);
 }
 
 #[test]
