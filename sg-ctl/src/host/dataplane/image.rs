@@ -233,8 +233,9 @@ fn create(words: &[u32], capacity: usize) -> Result<MapData, DataplaneError> {
     Ok(map)
 }
 
-/// The longest that a child which was forked while the image was being written is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest that a child which was forked while the image was being written is waited for: it runs another
+/// program within milliseconds, unless the machine is very busy.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Seals an image that was written. A child that was forked meanwhile has a copy of the mapping until it
 /// runs another program, and the kernel says `EBUSY` for so long.
