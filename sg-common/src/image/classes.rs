@@ -26,8 +26,7 @@ pub mod index {
     pub const SHIFT: u32 = 4;
     /// Offset of the chunks, even.
     pub const CHUNKS: u32 = 5;
-    /// Offset of the ranges, even: first value (two words, lower half first), entry, padding; the
-    /// first one begins at 0.
+    /// Offset of the ranges, even, of [`RANGE_WORDS`](super::RANGE_WORDS) each; the first one begins at 0.
     pub const RANGES: u32 = 6;
     /// Words of an index.
     pub const LEN: u32 = 8;
@@ -41,10 +40,10 @@ pub const CHUNK_WORDS: u32 = 2;
 pub const SPLIT: u32 = 1 << 31;
 /// Levels of chunks.
 pub const LEVELS: u32 = 4;
-/// Words of a range: its first value (two words), the entry of that one, and that of the others. An address
+/// Words of a range: its first value (two words, lower half first), the entry of that one, and that of the others. An address
 /// that stands alone is one range with what comes behind it.
 pub const RANGE_WORDS: u32 = 4;
-/// Limit of ranges in one index: 2^21, for a million prefixes.
+/// Limit of ranges in one index: 2^21, for a million prefixes. The compiler counts what stands alone twice.
 pub const MAX_RANGES: u32 = 1 << 21;
 /// Set in an entry that is no class but the offset, even, of a list of ranges of lower halves: their
 /// number, padding, the ranges.
