@@ -227,7 +227,7 @@ fn is_interrupted(error: &anyhow::Error) -> bool {
     causes.any(|cause| cause.kind() == io::ErrorKind::Interrupted)
 }
 
-/// Whether the programs that vary frames vary them as [`sg_common::traffic`] says: for tests.
+/// Whether the programs that vary frames vary them as [`Traffic`](super::traffic::Traffic) says: for tests.
 ///
 /// # Errors
 /// When a program cannot be run.
