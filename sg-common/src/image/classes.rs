@@ -40,8 +40,8 @@ pub const CHUNK_WORDS: u32 = 2;
 pub const SPLIT: u32 = 1 << 31;
 /// Levels of chunks.
 pub const LEVELS: u32 = 4;
-/// Words of a range: its first value (two words, lower half first), the entry of that one, and that of the others. An address
-/// that stands alone is one range with what comes behind it.
+/// Words of a range: its first value (two words, lower half first), the entry of that one, and that of the
+/// others. An address that stands alone is one range with what comes behind it.
 pub const RANGE_WORDS: u32 = 4;
 /// Limit of ranges in one index: 2^21, for a million prefixes. The compiler counts what stands alone twice.
 pub const MAX_RANGES: u32 = 1 << 21;

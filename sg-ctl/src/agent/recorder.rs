@@ -42,8 +42,8 @@ impl FlowLogTarget {
         self.append("")
     }
 
-    /// Adds lines, all or, in a file that can be cut back, none. The file is opened anew each time, so that whoever renames it, as logrotate
-    /// does, has nobody to tell.
+    /// Adds lines, all or, in a file that can be cut back, none. The file is opened anew each time, so that
+    /// whoever renames it, as logrotate does, has nobody to tell.
     ///
     /// # Errors
     /// When they cannot be written, or the file has its size.

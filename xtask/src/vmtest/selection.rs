@@ -50,8 +50,9 @@ const OTHER_SIDE_OF_NETWORKS: [&str; 3] = [
 ];
 
 /// What the names of tests begin with that show, packet by packet, what the programs decide, or how what was
-/// killed is finished, but for attach and detach, or that sg-ctl waits for children. On other kernels the same programs decide the same, unless
-/// a verifier or a JIT has a fault, which random packets show against the oracle: for those who cannot wait.
+/// killed is finished, but for attach and detach, or that sg-ctl waits for children. On other kernels the same
+/// programs decide the same, unless a verifier or a JIT has a fault, which random packets show against the
+/// oracle: for those who cannot wait.
 const DECISIONS: [&str; 32] = [
     "audit::",
     "awkward::",
